@@ -1,0 +1,1 @@
+"""Random changes of a batch: draw the parameters, then apply a pure function."""

@@ -1,0 +1,495 @@
+"""params.yaml as frozen models: the whole truth of a run, validated whole before the first stage starts."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from nephrite.errors import ConfigError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+SPLITS = ("train", "validation", "test")
+COMPONENTS = ("real", "synthetic", "geometric")
+
+
+class Settings(BaseModel):
+    """A section of params.yaml: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Arm(Settings):
+    """One training of the trial: what the segmenter sees, which segmenter, which cell."""
+
+    training_set: str = Field(description="Components joined by '+', 'real' first, e.g. 'real+synthetic+geometric'.")
+    segmenter: Name = Field(description="A name under 'train_segmenter.segmenters'.")
+    cell: int = Field(ge=0, description="Number of the cell: the initialisation shared by all arms of the cell.")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read 'real+geometric/light/0'."""
+        parts = text.split("/")
+        if len(parts) != 3 or not parts[2].isdigit():
+            raise ValueError("an arm is written 'TRAINING_SET/SEGMENTER/CELL', e.g. 'real+geometric/light/0'")
+        return cls(training_set=parts[0], segmenter=parts[1], cell=int(parts[2]))
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether synthetic slices join the training set."""
+        return "synthetic" in self.training_set.split("+")
+
+    @property
+    def geometric(self) -> bool:
+        """Whether batches are augmented geometrically."""
+        return "geometric" in self.training_set.split("+")
+
+    def __str__(self) -> str:
+        return f"{self.training_set}/{self.segmenter}/{self.cell}"
+
+
+class TrainingSets(Settings):
+    """The training sets of the trial, in two lists, so that a new synthetic set retrains only the arms that see it."""
+
+    real: tuple[str, ...] = Field(description="Sets without synthetic slices.")
+    synthetic: tuple[str, ...] = Field(description="Sets with synthetic slices.")
+
+    @model_validator(mode="after")
+    def _names_are_components(self) -> Self:
+        for name in (*self.real, *self.synthetic):
+            parts = name.split("+")
+            expected = [component for component in COMPONENTS if component in parts]
+            if parts != expected or parts[0] != "real":
+                raise ValueError(f"'{name}' is not made of {' + '.join(COMPONENTS)} in this order, 'real' first")
+            if ("synthetic" in parts) != (name in self.synthetic):
+                raise ValueError(f"'{name}' stands in the wrong one of the lists 'real' and 'synthetic'")
+        if len({*self.real, *self.synthetic}) != len(self.real) + len(self.synthetic):
+            raise ValueError("a training set is named twice")
+        return self
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All training sets, those without synthetic slices first."""
+        return self.real + self.synthetic
+
+
+class TrialSettings(Settings):
+    """The experiment: arms = training sets x segmenters x cells."""
+
+    name: Name = Field(description="What the trial is called in MLflow and in the report.")
+    seed: int = Field(ge=0, description="Seed of everything random that is not the cell's own initialisation.")
+    primary: Name = Field(description="Region whose per-patient 3-D Dice decides; declared before any run.")
+    reference: str = Field(description="Training set that all others are compared with.")
+    training_sets: TrainingSets
+    segmenters: tuple[Name, ...] = Field(min_length=1, description="Names under 'train_segmenter.segmenters'.")
+    cells: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        min_length=1, description="Initialisations; a verdict needs at least 3."
+    )
+
+    @model_validator(mode="after")
+    def _arms_are_distinct(self) -> Self:
+        if self.reference not in self.training_sets.all:
+            raise ValueError(f"reference '{self.reference}' is not among the training sets {self.training_sets.all}")
+        if len(set(self.cells)) != len(self.cells) or len(set(self.segmenters)) != len(self.segmenters):
+            raise ValueError("a cell or a segmenter is named twice")
+        return self
+
+    @property
+    def arms(self) -> list[Arm]:
+        """Every arm of the trial."""
+        product = itertools.product(self.training_sets.all, self.segmenters, self.cells)
+        return [Arm(training_set=name, segmenter=segmenter, cell=cell) for name, segmenter, cell in product]
+
+
+class PhantomSettings(Settings):
+    """The embedded abdomen."""
+
+    patients: Positive = Field(description="Number of patients.")
+    seed: int = Field(ge=0, description="Patient n of a seed is the same whatever the other patients are.")
+    matrix: int = Field(ge=64, le=1024, description="In-plane size in pixels.")
+
+
+class Kits19Settings(Settings):
+    """The KiTS19 download (Heller et al. 2019; CC BY-NC-SA 4.0)."""
+
+    first_case: int = Field(default=0, ge=0, le=209)
+    last_case: int = Field(default=209, ge=0, le=209, description="Inclusive; cases 210 to 299 have no public labels.")
+    revision: str = Field(description="Commit of the label repository.")
+    images_url: str = Field(description="Where the images are; '{case:05d}' stands for the case number.")
+    labels_url: str = Field(description="Where the labels are; '{revision}' and '{case:05d}' are filled in.")
+    checksums: Path | None = Field(default=None, description="File in sha256sum's format to verify against.")
+
+
+class FolderSettings(Settings):
+    """A folder of one's own, in KiTS or MOAI layout."""
+
+    path: Path | None = Field(default=None, description="Folder with one folder per case, or with DICOM/ and Label/.")
+
+
+class AcquireSettings(Settings):
+    """Where the raw volumes come from."""
+
+    source: Literal["phantom", "kits19", "folder"]
+    workers: Positive = Field(description="Processes or downloads side by side.")
+    phantom: PhantomSettings
+    kits19: Kits19Settings
+    folder: FolderSettings
+
+    @model_validator(mode="after")
+    def _folder_has_path(self) -> Self:
+        if self.source == "folder" and self.folder.path is None:
+            raise ValueError("source 'folder' needs 'acquire.folder.path'")
+        if self.kits19.last_case < self.kits19.first_case:
+            raise ValueError("'kits19.last_case' is smaller than 'kits19.first_case'")
+        return self
+
+
+class WindowSettings(Settings):
+    """A fixed window, for CT."""
+
+    kind: Literal["window"]
+    center: float = Field(description="Hounsfield units.")
+    width: float = Field(gt=0, description="Hounsfield units.")
+
+
+class PercentileSettings(Settings):
+    """A window per patient between two percentiles of its intensities, for MR and rescaled sets."""
+
+    kind: Literal["percentile"]
+    low: float = Field(ge=0, lt=100)
+    high: float = Field(gt=0, le=100)
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"'low' {self.low} is not below 'high' {self.high}")
+        return self
+
+
+class ResizeSettings(Settings):
+    """Every slice is resized to one size; the spacing follows."""
+
+    kind: Literal["resize"]
+    size: int = Field(ge=16, le=2048, description="Pixels per side.")
+
+
+class ResampleSettings(Settings):
+    """Every slice is resampled to one spacing, then cropped or padded about its center."""
+
+    kind: Literal["resample"]
+    spacing: float = Field(gt=0, description="Millimetres per pixel.")
+    size: int = Field(ge=16, le=2048, description="Pixels per side.")
+
+
+class SplitSettings(Settings):
+    """Shares of the patients; each patient's place follows from a salted hash of its id."""
+
+    train: Fraction
+    validation: Fraction
+    test: Fraction
+    salt: str = Field(description="Change it to draw another split.")
+
+    @model_validator(mode="after")
+    def _shares_sum_to_one(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + validation + test is {total:g}, not 1")
+        return self
+
+
+class PrepareSettings(Settings):
+    """Raw volumes to paired slices."""
+
+    classes: dict[Annotated[int, Field(ge=1, le=255)], Name] = Field(
+        min_length=1, description="Label value to class name; 0 is background."
+    )
+    channels: dict[Name, tuple[int, ...]] = Field(
+        min_length=1, description="The segmenter's sigmoid outputs: channel name to the label values it stands for."
+    )
+    intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
+    in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
+    split: SplitSettings
+    block: Positive = Field(description="Slices that are held in memory at a time.")
+    workers: Positive = Field(description="Patients prepared side by side, one process each.")
+
+    @model_validator(mode="after")
+    def _channels_are_classes(self) -> Self:
+        for channel, values in self.channels.items():
+            unknown = sorted(set(values) - set(self.classes))
+            if unknown or not values:
+                raise ValueError(f"channel '{channel}' has values {list(values)}; the classes are {self.classes}")
+        if len(set(self.classes.values())) != len(self.classes):
+            raise ValueError("two label values share one class name")
+        return self
+
+
+class GeneratorSettings(Settings):
+    """U-Net generator (Isola et al. 2017, appendix 6.1)."""
+
+    base_width: Positive = Field(description="Channels after the first convolution; 64 in the paper.")
+    depth: int = Field(ge=2, le=9, description="Down-samplings; 8 in the paper, for 256 px.")
+    upsampling: Literal["transposed", "resize"] = Field(description="The paper's, or resize-convolution.")
+    dropout: float = Field(ge=0, lt=1, description="In the first decoder levels; 0.5 in the paper.")
+
+
+class DiscriminatorSettings(Settings):
+    """PatchGAN (Isola et al. 2017, appendix 6.1)."""
+
+    base_width: Positive = Field(description="Channels after the first convolution; 64 in the paper.")
+    layers: int = Field(ge=1, le=5, description="Down-samplings; 3 gives the paper's 70 x 70 px patches.")
+
+
+class TrainGanSettings(Settings):
+    """pix2pix: label map in, slice out (Isola et al. 2017)."""
+
+    generator: GeneratorSettings
+    discriminator: DiscriminatorSettings
+    epochs: Positive = Field(description="Passes over the training slices.")
+    batch_size: Positive
+    learning_rate: float = Field(gt=0)
+    beta1: float = Field(ge=0, lt=1, description="Adam's first momentum; 0.5 in the paper.")
+    l1_weight: float = Field(ge=0, description="Weight of L1 beside the adversarial loss; 100 in the paper.")
+    constant_share: Fraction = Field(description="Share of the epochs before the learning rate falls linearly to 0.")
+    ema_decay: float = Field(ge=0, lt=1, description="Moving average of the generator's weights per step; 0 = none.")
+    sample_every: Positive = Field(description="Epochs between sample sheets.")
+
+
+class SynthesizeSettings(Settings):
+    """Synthetic slices from the masks of training patients."""
+
+    ratio: float = Field(gt=0, description="Synthetic slices per real training slice.")
+    labelled_only: bool = Field(description="Paint only masks that hold a labelled class.")
+    batch_size: Positive
+
+
+class UNetSettings(Settings):
+    """U-Net (Ronneberger et al. 2015)."""
+
+    kind: Literal["unet"]
+    base_width: Positive = Field(description="Channels of the first level.")
+    depth: int = Field(ge=1, le=6, description="Poolings; 4 in the paper.")
+    padding: Literal["valid", "same"] = Field(description="'valid' with cropped skips as in the paper, or 'same'.")
+    normalization: Literal["none", "batch"]
+
+
+class FPNSettings(Settings):
+    """Feature pyramid network of segmentation_models_pytorch."""
+
+    kind: Literal["fpn"]
+    encoder: str = Field(description="Encoder name of segmentation_models_pytorch.")
+    weights: Literal["imagenet", "none"] = Field(description="Pretrained encoder weights.")
+
+
+SegmenterSettings = Annotated[UNetSettings | FPNSettings, Field(discriminator="kind")]
+
+
+class GeometricSettings(Settings):
+    """Geometric augmentation: each draw is uniform in the range."""
+
+    rotation: float = Field(ge=0, le=180, description="Degrees, plus or minus.")
+    scale: float = Field(ge=0, lt=1, description="Share, plus or minus.")
+    shift: float = Field(ge=0, lt=1, description="Share of the side, plus or minus.")
+
+
+class TrainSegmenterSettings(Settings):
+    """One segmenter of one arm; everything here is the same in all arms."""
+
+    epochs: Positive = Field(description="Checkpoints, validations and steps of the schedule; not passes over a set.")
+    steps_per_epoch: Positive = Field(description="Optimiser steps; the same for small and large training sets.")
+    batch_size: Positive
+    learning_rate: float = Field(gt=0)
+    plateau_patience: int = Field(ge=0, description="Epochs without better validation loss before the rate falls.")
+    plateau_factor: float = Field(gt=0, lt=1)
+    early_stopping: int | None = Field(ge=1, description="Epochs without better validation Dice; null = never stop.")
+    geometric: GeometricSettings
+    segmenters: dict[Name, SegmenterSettings]
+
+
+class RegionSettings(Settings):
+    """A region that is scored: a union of label values."""
+
+    labels: tuple[int, ...] = Field(min_length=1)
+    tolerance: float = Field(gt=0, description="Millimetres, for the surface Dice.")
+
+
+class EvaluateSettings(Settings):
+    """Scores of one arm on the test patients."""
+
+    regions: dict[Name, RegionSettings] = Field(min_length=1)
+    threshold: Fraction = Field(description="Sigmoid outputs at or above it are foreground.")
+    batch_size: Positive
+
+
+class ReportSettings(Settings):
+    """Statistics and figures over all arms."""
+
+    resamples: Positive = Field(description="Bootstrap resamples.")
+    confidence: float = Field(gt=0.5, lt=1)
+    examples: Positive = Field(description="Rows on the sheet of mask, fake and real.")
+
+
+class PromoteSettings(Settings):
+    """The registry."""
+
+    model: Name = Field(description="Name of the registered model.")
+    floor: Fraction = Field(description="Primary score that a first champion must reach.")
+
+
+class TrackingSettings(Settings):
+    """MLflow; the server itself is named by MLFLOW_TRACKING_URI."""
+
+    experiment: str = Field(min_length=1)
+
+
+class ComputeSettings(Settings):
+    """Devices and precision, as Lightning names them; no effect on what is computed."""
+
+    accelerator: str = Field(description="'auto', 'cpu' or 'gpu'.")
+    devices: Positive | Literal["auto"]
+    strategy: str = Field(description="'auto', or 'ddp' for several devices.")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        description="'auto' takes bf16 where the processor has it."
+    )
+    loader_workers: int = Field(ge=0, description="Processes that read slices; 0 reads in the training process.")
+
+
+class Config(Settings):
+    """The whole of params.yaml."""
+
+    trial: TrialSettings
+    acquire: AcquireSettings
+    prepare: PrepareSettings
+    train_gan: TrainGanSettings
+    synthesize: SynthesizeSettings
+    train_segmenter: TrainSegmenterSettings
+    evaluate: EvaluateSettings
+    report: ReportSettings
+    promote: PromoteSettings
+    tracking: TrackingSettings
+    compute: ComputeSettings
+    arm: Arm | None = Field(default=None, description="Set by the caller of a stage that works on one arm.")
+
+    @field_validator("arm", mode="before")
+    @classmethod
+    def _arm_from_text(cls, value: object) -> object:
+        return Arm.parse(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        missing = sorted(set(self.trial.segmenters) - set(self.train_segmenter.segmenters))
+        if missing:
+            raise ValueError(f"'trial.segmenters' names {missing}; not under 'train_segmenter.segmenters'")
+        if self.trial.primary not in self.evaluate.regions:
+            raise ValueError(f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'")
+        for name, region in self.evaluate.regions.items():
+            self._region_is_made_of_channels(name, region)
+        if self.arm and self.arm not in self.trial.arms:
+            raise ValueError(f"arm '{self.arm}' is not among the trial's training sets x segmenters x cells")
+        return self
+
+    def _region_is_made_of_channels(self, name: str, region: RegionSettings) -> None:
+        parts = [values for values in self.prepare.channels.values() if set(values) <= set(region.labels)]
+        if set(itertools.chain.from_iterable(parts)) != set(region.labels):
+            raise ValueError(
+                f"region '{name}' with labels {list(region.labels)} is not a union of 'prepare.channels' "
+                f"{ {key: list(values) for key, values in self.prepare.channels.items()} }"
+            )
+
+    @property
+    def this_arm(self) -> Arm:
+        """The arm that a stage was called for.
+
+        Raises:
+            ConfigError: none was given.
+        """
+        if self.arm is None:
+            example = self.trial.arms[0]
+            raise ConfigError("arm", "is not given, and this stage works on one arm", f"add '--set arm={example}'")
+        return self.arm
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read and validate a params file.
+
+    Args:
+        path: the YAML file.
+        overrides: 'section.key=value', the value as YAML; later ones win.
+
+    Raises:
+        ConfigError: the file or an override is wrong; names key, value and rule.
+    """
+    content = _read_yaml(path)
+    for override in overrides:
+        _override(content, override)
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise _explain(path, error) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(path, "is missing", "name a params file with '--params'") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(path, f"is not readable YAML ({error})", "mend the file") from None
+    if not isinstance(content, dict):
+        raise ConfigError(path, "holds no sections", "start from the params.yaml of the project")
+    return content
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(
+            f"--set {override}", "is not of the form section.key=value", "write e.g. 'train_gan.epochs=5'"
+        )
+    *sections, last = key.split(".")
+    place = content
+    for section in sections:
+        place = place.setdefault(_key(place, section), {})
+        if not isinstance(place, dict):
+            raise ConfigError(
+                f"--set {override}", f"'{section}' is a value, not a section", "name a key inside a section"
+            )
+    try:
+        place[_key(place, last)] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}", f"{value!r} is not a YAML value", "quote it") from None
+
+
+def _key(section: Mapping[Any, Any], name: str) -> Any:
+    """Label values are whole numbers in YAML, but text on the command line."""
+    return int(name) if name.isdigit() and int(name) in section else name
+
+
+def _explain(path: Path, error: ValidationError) -> ConfigError:
+    first, *others = error.errors()
+    key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+    more = f" (and {len(others)} more)" if others else ""
+    if first["type"] == "extra_forbidden":
+        return ConfigError(f"{path}: {key}", f"unknown key{more}", _suggestion(first["loc"]))
+    if first["type"] == "missing":
+        return ConfigError(f"{path}: {key}", f"is missing{more}", "add it")
+    rule = first["msg"].removeprefix("Value error, ")
+    shown = "" if first["type"] == "value_error" else f"value {first['input']!r}: "
+    return ConfigError(f"{path}: {key}", f"{shown}{rule}{more}", "change the value")
+
+
+def _suggestion(location: tuple[str | int, ...]) -> str:
+    known = {name for model in _models(Settings) for name in model.model_fields}
+    close = difflib.get_close_matches(str(location[-1]), sorted(known), n=1)
+    return f"did you mean '{close[0]}'?" if close else "remove it"
+
+
+def _models(model: type[Settings]) -> list[type[Settings]]:
+    below = model.__subclasses__()
+    return below + [deeper for child in below for deeper in _models(child)]

@@ -1,0 +1,118 @@
+"""Every error that Nephrite raises on purpose.
+
+    NephriteError                  one line: place, finding, remedy; the command line exits with 2
+    ├── ConfigError                params file: unknown key, wrong type, impossible combination
+    ├── DataError                  something about scans, label maps or stores
+    │   ├── SourceError            a folder without cases, a missing file, one patient twice
+    │   ├── VolumeError            empty, truncated, zero slices, shapes that differ, NaN
+    │   ├── LabelValueError        label values outside the class map, or not integers
+    │   ├── DicomError             a series that cannot be made into one volume
+    │   ├── DownloadError          a file that could not be fetched whole
+    │   ├── SplitError             fewer patients than the split needs
+    │   └── StoreError             a store, model or score file that is missing, broken or of another version
+    ├── DiskFullError              no space left while writing
+    ├── LeakageError               a synthetic slice or synthesizer knows patients it must not know
+    ├── TrainingError              training cannot start or go on
+    │   ├── NonFiniteLossError     a loss became NaN or infinite; names step and loss
+    │   └── WeightsError           pretrained weights are not available
+    ├── TrialError                 scores that do not make a trial
+    └── TrackingError              MLflow
+        ├── TrackingUnreachableError   the server or database does not answer
+        └── ModelNotRegisteredError    the registry does not know the model
+
+Anything else that escapes is a defect of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class NephriteError(Exception):
+    """A finding about the user's input or surroundings, said in one line.
+
+    Args:
+        place: the file, key or service concerned; a path is shown as given.
+        finding: the value found and the rule that it breaks.
+        remedy: what the user can do about it, as an imperative.
+    """
+
+    def __init__(self, place: str | Path, finding: str, remedy: str) -> None:
+        super().__init__(place, finding, remedy)
+        self.place, self.finding, self.remedy = str(place), finding, remedy
+
+    def __str__(self) -> str:
+        line = f"{self.place}: {self.finding}; {self.remedy}"
+        return " ".join(line.split())
+
+
+class ConfigError(NephriteError):
+    """Settings that are unknown, of the wrong type, or impossible together."""
+
+
+class DataError(NephriteError):
+    """Something about scans, label maps or stores."""
+
+
+class SourceError(DataError):
+    """The source holds no cases, lacks a file, or holds one patient twice."""
+
+
+class VolumeError(DataError):
+    """A volume that is empty, truncated, without slices, not finite, or of another shape than its label map."""
+
+
+class LabelValueError(DataError):
+    """Label values outside the class map, or not integers."""
+
+
+class DicomError(DataError):
+    """A DICOM series that cannot be made into one volume."""
+
+
+class DownloadError(DataError):
+    """A file that could not be fetched whole."""
+
+
+class SplitError(DataError):
+    """Fewer patients than the split needs."""
+
+
+class StoreError(DataError):
+    """A store, model or score file that is missing, broken or of another version."""
+
+
+class DiskFullError(NephriteError):
+    """No space left on the device while an output was written."""
+
+
+class LeakageError(NephriteError):
+    """A synthetic slice or a synthesizer was made from patients that the segmenter must not know."""
+
+
+class TrainingError(NephriteError):
+    """Training cannot start or cannot go on."""
+
+
+class NonFiniteLossError(TrainingError):
+    """A loss became NaN or infinite."""
+
+
+class WeightsError(TrainingError):
+    """Pretrained weights are not available."""
+
+
+class TrialError(NephriteError):
+    """Scores that do not make a trial."""
+
+
+class TrackingError(NephriteError):
+    """MLflow refused or failed."""
+
+
+class TrackingUnreachableError(TrackingError):
+    """The MLflow server or database does not answer."""
+
+
+class ModelNotRegisteredError(TrackingError):
+    """The registry does not know the model."""

@@ -1,0 +1,118 @@
+"""Outputs that are whole or absent: written to a temporary sibling, flushed, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nephrite.errors import DiskFullError, StoreError
+
+PARTIAL = ".partial"
+
+
+@contextmanager
+def whole_folder(target: Path, *, keep_partial: bool = False) -> Iterator[Path]:
+    """Yield a temporary sibling folder that replaces `target` when the block ends without an error.
+
+    Args:
+        target: the folder to be written; an older one is replaced, a missing parent is made.
+        keep_partial: keep what an earlier, killed attempt left in the sibling, and what a failing block leaves
+            there (for checkpoints). Without it both are removed.
+
+    Raises:
+        DiskFullError: no space is left on the device.
+    """
+    partial = target.with_name(target.name + PARTIAL)
+    if partial.exists() and not keep_partial:
+        shutil.rmtree(partial)
+    with disk_errors(target):
+        partial.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            for path in sorted(partial.rglob("*")):
+                _flush(path)
+        except BaseException:
+            if not keep_partial:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
+        if target.exists():
+            shutil.rmtree(target)
+        partial.rename(target)
+        _flush(target.parent)
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yield a temporary sibling path that replaces `target` when the block ends without an error.
+
+    Raises:
+        DiskFullError: no space is left on the device.
+    """
+    partial = target.with_name(target.name + PARTIAL)
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            _flush(partial)
+            partial.replace(target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """Turn 'no space left' and 'quota exceeded' into a DiskFullError that names `target`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFullError(target, "no space left on the device", "free some space and run the stage again") from error
+
+
+def write_json(target: Path, content: Any) -> None:
+    """Write `content` as indented JSON, whole or not at all; NaN is refused."""
+    with whole_file(target) as partial:
+        partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        StoreError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(path, "is missing", "run the stage that writes it") from None
+    except ValueError as error:
+        raise StoreError(path, f"is not JSON ({error})", "run the stage that writes it again") from None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of `content` as canonical JSON, in hexadecimal: equal content, equal digest."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

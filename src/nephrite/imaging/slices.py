@@ -1,0 +1,250 @@
+"""The pair store: slices and their label maps, one folder per patient, memory-mapped.
+
+patients/<id>/image.npy   int16, [slice, height, width], Hounsfield or raw intensity
+patients/<id>/label.npy   uint8, same shape
+patients/<id>/meta.json   Patient below
+index.csv                 patient, slice, split, pixels per class
+split.json                patient -> split, with salt and shares
+store.json                Manifest below, written last: a folder without it is not a store
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import Float32, Int16, UInt8
+from pydantic import TypeAdapter, ValidationError
+
+from nephrite.errors import StoreError
+from nephrite.files import digest, read_json, write_json
+from nephrite.imaging.intensity import apply_window
+
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient of a store.
+
+    Attributes:
+        patient: id; of a synthetic patient 'synthetic-' and the id that the masks came from.
+        spacing: millimetres per slice, row and column, as stored.
+        orientation: axis codes, e.g. 'IPL': slices downwards, rows to the back, columns to the left.
+        window: the two ends of the intensity window, in stored units.
+        slope, intercept: intensity = stored * slope + intercept.
+        sources: SHA-256 of the files that it was made from.
+        version: of the software that wrote it.
+        provenance: of synthetic slices only.
+    """
+
+    patient: str
+    spacing: tuple[float, float, float]
+    orientation: str
+    window: tuple[float, float]
+    slope: float = 1.0
+    intercept: float = 0.0
+    sources: dict[str, str] = field(default_factory=dict)
+    version: str = ""
+    provenance: Provenance | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where synthetic slices come from.
+
+    Attributes:
+        source_patient: the patient whose masks were painted.
+        source_slices: for each synthetic slice, the slice of the source patient.
+        deformation_seeds: for each synthetic slice, the seed of the mask's deformation; None = as it was.
+        synthesizer: id of the synthesizer.
+        training_patients: the patients that the synthesizer was trained on.
+    """
+
+    source_patient: str
+    source_slices: tuple[int, ...]
+    deformation_seeds: tuple[int | None, ...]
+    synthesizer: str
+    training_patients: tuple[str, ...]
+
+    @property
+    def patients(self) -> set[str]:
+        """Every real patient that these slices know something of."""
+        return {self.source_patient, *self.training_patients}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What holds for a whole store.
+
+    Attributes:
+        kind: 'real' or 'synthetic'.
+        classes: label value to name.
+        channels: channel name to label values, in the order of the segmenter's outputs.
+        size: pixels per side.
+        digest: of the content: equal data and settings, equal digest.
+        version: of the software that wrote it.
+    """
+
+    kind: str
+    classes: dict[int, str]
+    channels: dict[str, tuple[int, ...]]
+    size: int
+    digest: str
+    version: str
+    format: Literal[1] = 1
+
+
+class SliceRef(NamedTuple):
+    """One slice of one patient."""
+
+    patient: str
+    position: int
+
+
+class PairStore:
+    """A finished store, opened for reading.
+
+    Raises:
+        StoreError: the folder is no store, unfinished, or of another version.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.manifest = _parse(root / "store.json", Manifest)
+        self.splits: dict[str, str] = read_json(root / "split.json")["patients"]
+        self._arrays: dict[tuple[str, str], np.ndarray] = {}
+        self._patients: dict[str, Patient] = {}
+
+    def patients(self, split: str | None = None) -> list[str]:
+        """Ids of all patients, or of one split, sorted."""
+        return sorted(patient for patient, place in self.splits.items() if split in (None, place))
+
+    def patient(self, patient: str) -> Patient:
+        """What is known of one patient."""
+        if patient not in self._patients:
+            self._patients[patient] = read_patient(self.root, patient)
+        return self._patients[patient]
+
+    def image(self, patient: str) -> Int16[np.ndarray, "slice height width"]:
+        """All slices of a patient, in stored units, memory-mapped."""
+        return self._open(patient, "image")
+
+    def label(self, patient: str) -> UInt8[np.ndarray, "slice height width"]:
+        """All label maps of a patient, memory-mapped."""
+        return self._open(patient, "label")
+
+    def windowed(self, ref: SliceRef) -> Float32[np.ndarray, "height width"]:
+        """One slice through its patient's intensity window, in [0, 1]."""
+        low, high = self.patient(ref.patient).window
+        return apply_window(self.image(ref.patient)[ref.position], low, high)
+
+    @cached_property
+    def index(self) -> list[dict[str, Any]]:
+        """Rows of index.csv: patient, slice, split, and pixels per class name."""
+        with (self.root / "index.csv").open(newline="", encoding="utf-8") as file:
+            return [
+                {key: value if key in ("patient", "split") else int(value) for key, value in row.items()}
+                for row in csv.DictReader(file)
+            ]
+
+    def slices(self, split: str | None = None, *, labelled_only: bool = False) -> list[SliceRef]:
+        """References to all slices, or to those of one split; with `labelled_only`, to those with any class."""
+        names = self.manifest.classes.values()
+        return [
+            SliceRef(row["patient"], row["slice"])
+            for row in self.index
+            if split in (None, row["split"]) and (not labelled_only or any(row[name] for name in names))
+        ]
+
+    def _open(self, patient: str, name: str) -> np.ndarray:
+        if (patient, name) not in self._arrays:
+            path = self.root / "patients" / patient / f"{name}.npy"
+            try:
+                self._arrays[patient, name] = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise StoreError(path, f"cannot be read ({error})", "run the stage that writes it again") from None
+        return self._arrays[patient, name]
+
+
+def create_arrays(
+    root: Path, patient: str, shape: tuple[int, int, int]
+) -> tuple[Int16[np.ndarray, "slice height width"], UInt8[np.ndarray, "slice height width"]]:
+    """Create a patient's image and label map in a store, memory-mapped for writing.
+
+    Args:
+        root: the store that is being written.
+        patient: id.
+        shape: slices, height and width.
+    """
+    folder = root / "patients" / patient
+    folder.mkdir(parents=True)
+    image = np.lib.format.open_memmap(folder / "image.npy", mode="w+", dtype=np.int16, shape=shape)
+    label = np.lib.format.open_memmap(folder / "label.npy", mode="w+", dtype=np.uint8, shape=shape)
+    return image, label
+
+
+def write_patient(root: Path, patient: Patient) -> None:
+    """Write a patient's meta.json, after its arrays."""
+    write_json(root / "patients" / patient.patient / "meta.json", asdict(patient))
+
+
+def read_patient(root: Path, patient: str) -> Patient:
+    """Read a patient's meta.json.
+
+    Raises:
+        StoreError: the file is missing or of another version.
+    """
+    path = root / "patients" / patient / "meta.json"
+    return _parse(path, Patient)
+
+
+def finish_store(
+    root: Path,
+    *,
+    kind: str,
+    splits: dict[str, str],
+    split_settings: dict[str, Any],
+    classes: dict[int, str],
+    channels: dict[str, tuple[int, ...]],
+    size: int,
+    version: str,
+) -> Manifest:
+    """Write index.csv, split.json and store.json over the patients that were written to `root`."""
+    write_json(root / "split.json", {"patients": splits, **split_settings})
+    _write_index(root, splits, classes)
+    patients = [asdict(read_patient(root, patient)) for patient in sorted(splits)]
+    content = {"patients": patients, "splits": splits, "channels": channels, "size": size}
+    manifest = Manifest(kind, classes, channels, size, digest(content), version)
+    write_json(root / "store.json", asdict(manifest))
+    return manifest
+
+
+def _write_index(root: Path, splits: dict[str, str], classes: dict[int, str]) -> None:
+    with (root / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["patient", "slice", "split", *classes.values()])
+        for patient in sorted(splits):
+            label = np.load(root / "patients" / patient / "label.npy", mmap_mode="r", allow_pickle=False)
+            for index, pixels in enumerate(_class_pixels(label, classes)):
+                writer.writerow([patient, index, splits[patient], *pixels])
+
+
+def _class_pixels(label: UInt8[np.ndarray, "slice height width"], classes: Iterable[int]) -> Iterable[list[int]]:
+    for plane in label:
+        counts = np.bincount(plane.ravel(), minlength=256)
+        yield [int(counts[value]) for value in classes]
+
+
+def _parse(path: Path, kind: type[Parsed]) -> Parsed:
+    try:
+        return TypeAdapter(kind).validate_python(read_json(path))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise StoreError(path, f"{place}: {problem['msg']}", "run the stage that writes it again") from None

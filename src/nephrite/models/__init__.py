@@ -1,0 +1,1 @@
+"""Networks and losses; every block names its paper."""

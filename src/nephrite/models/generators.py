@@ -1,0 +1,163 @@
+"""pix2pix generator: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks",
+CVPR 2017, appendix 6.1.
+
+b  batch                                k  classes of the label map, background included
+h  height, w in shapes: width           n  base width: channels after the first convolution (paper: 64)
+d  depth: number of down-samplings (paper: 8, for 256 px)
+
+Ck is Convolution-BatchNorm-ReLU with k channels, CDk the same with dropout. At n = 64 and d = 8:
+encoder  C64-C128-C256-C512-C512-C512-C512-C512
+decoder  CD512-CD512-CD512-C512-C256-C128-C64, each with the encoder's features of its size concatenated
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nephrite.config import GeneratorSettings
+from nephrite.models.unet import crop_center
+
+Upsampling = Literal["transposed", "resize"]
+WIDEST = 8  # times the base width
+DROPOUT_LEVELS = 3
+PADDING_SHARE = 0.25
+
+
+class Generator(nn.Module):
+    """Label map in, slice out: encoder and decoder with skip connections (Isola 2017, appendix 6.1.1).
+
+    The paper's noise is dropout alone, at test time too (section 3.2). Here `eval()` turns it off as in any module, so
+    that one label map gives one slice.
+
+    Args:
+        classes: channels of the one-hot label map, background included.
+        base_width: channels after the first convolution.
+        depth: number of down-samplings; `fitting_depth` names the largest sensible one for an image size.
+        upsampling: "transposed" convolutions as in the paper, or "resize", which shows no checkerboard.
+        dropout: share of features dropped in the first three decoder levels.
+    """
+
+    def __init__(self, classes: int, *, base_width: int, depth: int, upsampling: Upsampling, dropout: float) -> None:
+        super().__init__()
+        self.depth = depth
+        widths = [base_width * min(2**level, WIDEST) for level in range(depth)]
+        self.encoder = nn.ModuleList(
+            Down(before, after, normalized=0 < level < depth - 1)
+            for level, (before, after) in enumerate(pairwise([classes, *widths]))
+        )
+        self.decoder = nn.ModuleList(
+            Up(
+                widths[level] * (1 if level == depth - 1 else 2),
+                widths[level - 1],
+                upsampling,
+                dropout if depth - 1 - level < DROPOUT_LEVELS else 0.0,
+            )
+            for level in range(depth - 1, 0, -1)
+        )
+        self.output = upsample(2 * widths[0], 1, upsampling)
+        self.apply(initialize_gaussian)
+
+    def forward(self, condition: Float[Tensor, "b k h w"]) -> Float[Tensor, "b 1 h w"]:
+        """The slice in [0, 1], as windowed slices are; sides that `2**depth` does not divide are padded, then cropped.
+
+        The sigmoid is the paper's tanh moved from [-1, 1] to [0, 1]. It is taken in float32: bfloat16 has 128 steps
+        between 0.5 and 1, which a window of 400 HU would show as steps of 1.6 HU.
+        """
+        height, width = condition.shape[-2:]
+        features, skips = _pad_to_multiple(condition, 2**self.depth), []
+        for down in self.encoder:
+            features = down(features)
+            skips.append(features)
+        features = skips.pop()
+        for up in self.decoder:
+            features = torch.cat([up(features), skips.pop()], dim=1)
+        logits = self.output(functional.relu(features))
+        return crop_center(logits.float().sigmoid(), height, width)
+
+
+class Down(nn.Sequential):
+    """4x4 convolution of stride 2 after a leaky ReLU of slope 0.2 (Isola 2017, appendix 6.1.1).
+
+    The first has neither ReLU before it nor normalization; the innermost has no normalization either, because at one
+    pixel per channel a batch of one would be normalized to zero (the authors' erratum, section 7).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, normalized: bool) -> None:
+        super().__init__(nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1))
+        if normalized:
+            self.append(nn.BatchNorm2d(out_channels))
+        # Not in place: the decoder's skip connection takes these features.
+        self.append(nn.LeakyReLU(0.2))
+
+
+class Up(nn.Sequential):
+    """ReLU, up-sampling by 2, batch normalization, dropout (Isola 2017, appendix 6.1.1)."""
+
+    def __init__(self, in_channels: int, out_channels: int, upsampling: Upsampling, dropout: float) -> None:
+        super().__init__(
+            nn.ReLU(),
+            upsample(in_channels, out_channels, upsampling),
+            nn.BatchNorm2d(out_channels),
+            nn.Dropout(dropout),
+        )
+
+
+def upsample(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.Module:
+    """Twice the size: 4x4 transposed convolution of stride 2 (Isola 2017), or nearest neighbor and a 3x3 convolution.
+
+    The second gives every output pixel the same number of inputs, so no checkerboard (Odena 2016, "Deconvolution and
+    Checkerboard Artifacts", Distill).
+    """
+    if upsampling == "transposed":
+        return nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(in_channels, out_channels, 3, padding=1)
+    )
+
+
+def build_generator(settings: GeneratorSettings, *, classes: int, size: int) -> Generator:
+    """The generator that the settings name, no deeper than slices of `size` pixels allow.
+
+    Args:
+        settings: 'train_gan.generator'.
+        classes: channels of the one-hot label map, background included.
+        size: pixels per side of the slices.
+    """
+    return Generator(
+        classes,
+        base_width=settings.base_width,
+        depth=fitting_depth(size, settings.depth),
+        upsampling=settings.upsampling,
+        dropout=settings.dropout,
+    )
+
+
+def fitting_depth(size: int, depth: int) -> int:
+    """The largest depth, up to `depth`, whose padding adds at most a quarter to `size` pixels; at least 1."""
+    fitting = [level for level in range(1, depth + 1) if -size % 2**level <= PADDING_SHARE * size]
+    return max(fitting, default=1)
+
+
+def initialize_gaussian(module: nn.Module) -> None:
+    """Weights from a Gaussian of mean 0 and standard deviation 0.02 (Isola 2017, appendix 6.2)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+        nn.init.zeros_(module.bias)
+
+
+def _pad_to_multiple(image: Float[Tensor, "b k h w"], multiple: int) -> Float[Tensor, "b k h_out w_out"]:
+    """Repeat the border pixels: a padded one-hot map is one-hot."""
+    rows, columns = -image.shape[-2] % multiple, -image.shape[-1] % multiple
+    if rows == columns == 0:
+        return image
+    return functional.pad(image, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2), mode="replicate")

@@ -1,0 +1,71 @@
+"""Losses as pure functions of logits and targets, always in float32.
+
+b  batch    c  channels, one sigmoid each    h, w  height and width in pixels
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+
+class GeneratorLoss(NamedTuple):
+    """The generator's loss and its parts; `l1` comes without its weight."""
+
+    total: Float[Tensor, ""]
+    adversarial: Float[Tensor, ""]
+    l1: Float[Tensor, ""]
+
+
+def dice_loss(
+    logits: Float[Tensor, "b c h w"],
+    target: Float[Tensor, "b c h w"] | Bool[Tensor, "b c h w"],
+    *,
+    smooth: float = 1.0,
+) -> Float[Tensor, ""]:
+    """One minus soft Dice per channel over the whole batch, then the mean over channels (Milletari 2016, section 3).
+
+    Over the batch and not per slice, since most slices hold no tumor and an empty slice has no Dice of its own. The
+    denominator is the plain sum and not Milletari's sum of squares, as segmentation_models_pytorch has it.
+
+    Args:
+        logits: before the sigmoid.
+        target: 0 or 1.
+        smooth: pixels added to numerator and denominator. A channel without a positive pixel in the batch then has
+            loss near 0 if nothing is predicted, and a gradient that removes false positives otherwise.
+    """
+    probability, truth = logits.float().sigmoid(), target.float()
+    over = (0, 2, 3)
+    overlap = (probability * truth).sum(over)
+    size = probability.sum(over) + truth.sum(over)
+    return (1 - (2 * overlap + smooth) / (size + smooth)).mean()
+
+
+def discriminator_loss(
+    real_logits: Float[Tensor, "b 1 h w"], fake_logits: Float[Tensor, "b 1 h w"]
+) -> Float[Tensor, ""]:
+    """Half of -log D(x, y) - log(1 - D(x, G(x))), averaged over patches (Isola 2017, equation 1).
+
+    The half slows the discriminator down relative to the generator (section 3.3). ln 2 = 0.69 is a coin toss.
+    """
+    real, fake = real_logits.float(), fake_logits.float()
+    return (functional.softplus(-real).mean() + functional.softplus(fake).mean()) / 2
+
+
+def generator_loss(
+    fake_logits: Float[Tensor, "b 1 h_patches w_patches"],
+    fake: Float[Tensor, "b 1 h w"],
+    real: Float[Tensor, "b 1 h w"],
+    *,
+    l1_weight: float,
+) -> GeneratorLoss:
+    """-log D(x, G(x)) + weight * |y - G(x)|, averaged over patches and pixels (Isola 2017, equation 4, section 3.3).
+
+    The paper's weight of 100 is for images in [-1, 1]; an L1 of images in [0, 1] is half as large.
+    """
+    adversarial = functional.softplus(-fake_logits.float()).mean()
+    l1 = functional.l1_loss(fake.float(), real.float())
+    return GeneratorLoss(adversarial + l1_weight * l1, adversarial, l1)

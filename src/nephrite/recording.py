@@ -1,0 +1,54 @@
+"""What a stage may tell the record of a run; tracking.py keeps the record in MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+
+class Run(Protocol):
+    """The record of one stage on one arm."""
+
+    @property
+    def id(self) -> str | None:
+        """The record's id, to be kept in outputs for lineage; None where nothing is recorded."""
+
+    def settings(self, values: Mapping[str, object]) -> None:
+        """Record settings, flattened to dotted names."""
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        """Record a batch of metrics at an optimiser step: one call per epoch, not per step."""
+
+    def artifact(self, path: Path, *, folder: str = "") -> None:
+        """Keep a file, or a folder with all that it holds."""
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Record short facts that one searches for."""
+
+    def dataset(self, path: Path, *, name: str, digest: str) -> None:
+        """Record an input data set with the digest of its content."""
+
+
+class SilentRun:
+    """Records nothing: for code that needs no record."""
+
+    @property
+    def id(self) -> str | None:
+        """No record, no id."""
+        return None
+
+    def settings(self, values: Mapping[str, object]) -> None:
+        """Drop the settings."""
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        """Drop the metrics."""
+
+    def artifact(self, path: Path, *, folder: str = "") -> None:
+        """Drop the file."""
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Drop the tags."""
+
+    def dataset(self, path: Path, *, name: str, digest: str) -> None:
+        """Drop the data set."""

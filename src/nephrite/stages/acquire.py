@@ -1,0 +1,81 @@
+"""Raw volumes from the phantom, the KiTS19 download or a folder of one's own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+from nephrite.config import AcquireSettings, Config
+from nephrite.files import whole_folder
+from nephrite.imaging.sources import find_cases
+from nephrite.recording import Run
+from nephrite.stages.progress import progress_bar
+
+
+def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
+    """Bring the raw volumes of `acquire.source` into one folder, in KiTS or MOAI layout.
+
+    A download that was cut goes on where it stopped when the stage runs again.
+
+    Raises:
+        DataError: the source is missing, holds no cases, or could not be fetched whole.
+    """
+    settings = config.acquire
+    bring = {"phantom": _bring_phantom, "kits19": _bring_kits19, "folder": _bring_folder}[settings.source]
+    with whole_folder(raw, keep_partial=settings.source == "kits19") as partial:
+        bring(settings, partial)
+    cases = find_cases(raw)
+    run.tags({"source": settings.source})
+    return {"cases": float(len(cases))}
+
+
+def _bring_phantom(settings: AcquireSettings, target: Path) -> None:
+    from nephrite.imaging.phantom import write_patient
+
+    phantom = settings.phantom
+    # Spawned, not forked: a fork of a process that has threads may hang.
+    with ProcessPoolExecutor(settings.workers, mp_context=get_context("spawn")) as pool:
+        jobs = [(write_patient, target, phantom.seed, number, phantom.matrix) for number in range(phantom.patients)]
+        _finish(pool, jobs, "phantom patients")
+
+
+def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
+    from nephrite.imaging.download import download_case, read_checksums
+
+    kits = settings.kits19
+    checksums = read_checksums(kits.checksums) if kits.checksums else None
+
+    def fetch(number: int) -> None:
+        urls = {"images_url": kits.images_url, "labels_url": kits.labels_url, "revision": kits.revision}
+        download_case(number, target, **urls, checksums=checksums)
+
+    with ThreadPoolExecutor(settings.workers) as pool:
+        _finish(pool, [(fetch, number) for number in range(kits.first_case, kits.last_case + 1)], "KiTS19 cases")
+
+
+def _bring_folder(settings: AcquireSettings, target: Path) -> None:
+    """Copy, so that what DVC keeps under version control cannot change behind its back."""
+    source = settings.folder.path
+    assert source is not None  # the settings refuse a folder without a path
+    cases = find_cases(source)
+    with ThreadPoolExecutor(settings.workers) as pool:
+        files = [path for case in cases for path in case.files]
+        _finish(pool, [(_copy, path, target / path.relative_to(source)) for path in files], "files")
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _finish(pool: Executor, jobs: list[tuple[Callable[..., None], *tuple[object, ...]]], text: str) -> None:
+    futures = [pool.submit(*job) for job in jobs]
+    try:
+        for future in progress_bar(as_completed(futures), text, len(futures)):
+            future.result()
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise

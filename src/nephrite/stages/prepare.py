@@ -1,0 +1,127 @@
+"""Raw volumes to paired slices: one patient at a time, one block of slices at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int16
+
+from nephrite import __version__
+from nephrite.config import Config, PrepareSettings
+from nephrite.files import sha256, whole_folder
+from nephrite.imaging.intensity import OFFSET, resolve_range
+from nephrite.imaging.resize import Grid, plan_grid, resize_image, resize_label
+from nephrite.imaging.slices import Patient, create_arrays, finish_store, write_patient
+from nephrite.imaging.sources import Case, find_cases, open_volume
+from nephrite.imaging.split import split_patients
+from nephrite.imaging.volume import Volume
+from nephrite.recording import Run
+from nephrite.stages.progress import progress_bar
+
+WHOLE_NUMBERS = 1000.0  # a range of intensities below this loses too much when rounded to whole numbers
+INT16 = np.iinfo(np.int16)
+
+
+def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
+    """Turn raw volumes into the pair store: image and label map per patient, index, patient split.
+
+    The split is a salted hash of the patient id. Windowing happens later, when a slice is read.
+
+    Raises:
+        DataError: a case cannot be read, or the patients do not suffice for the split.
+    """
+    settings = config.prepare
+    cases = find_cases(raw)
+    splits = split_patients([case.patient for case in cases], settings.split)
+    with whole_folder(pairs) as root:
+        for _ in progress_bar(_prepare_all(cases, settings, root), "prepare", len(cases)):
+            pass
+        manifest = finish_store(
+            root,
+            kind="real",
+            splits=splits,
+            split_settings=settings.split.model_dump(),
+            classes=settings.classes,
+            channels=settings.channels,
+            size=settings.in_plane.size,
+            version=__version__,
+        )
+    run.dataset(pairs, name="prepared", digest=manifest.digest)
+    run.artifact(pairs / "split.json")
+    counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in ("train", "validation", "test")}
+    return {"patients": float(len(cases)), **counts}
+
+
+def prepare_patient(case: Case, settings: PrepareSettings, root: Path) -> None:
+    """Write one patient's image, label map and meta.json into the store `root`.
+
+    Raises:
+        DataError: the case cannot be read, or its label values are not among the classes.
+    """
+    volume = open_volume(case)
+    grid = plan_grid(settings.in_plane, volume.shape, volume.spacing)
+    image, label = create_arrays(root, case.patient, (volume.shape[0], grid.size, grid.size))
+    histogram, slope, intercept = _fill_image(volume, grid, settings.block, image)
+    for part, block in volume.label_blocks(settings.block, settings.classes):
+        label[part] = resize_label(block, grid)
+    low, high = resolve_range(settings.intensity, histogram)
+    if settings.intensity.kind == "window":
+        low, high = ((end - intercept) / slope for end in (low, high))
+    sources = {path.name: sha256(path) for paths in volume.sources.values() for path in paths}
+    patient = Patient(
+        case.patient, grid.spacing, volume.orientation, (low, high), slope, intercept, sources, __version__
+    )
+    write_patient(root, patient)
+
+
+def _prepare_all(cases: list[Case], settings: PrepareSettings, root: Path) -> Iterator[None]:
+    if settings.workers == 1 or len(cases) == 1:
+        for case in cases:
+            yield prepare_patient(case, settings, root)
+        return
+    # Spawned, not forked: a fork of a process that has threads may hang.
+    with ProcessPoolExecutor(min(settings.workers, len(cases)), mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(prepare_patient, case, settings, root) for case in cases]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _fill_image(
+    volume: Volume, grid: Grid, size: int, image: Int16[np.ndarray, "slice height width"]
+) -> tuple[np.ndarray, float, float]:
+    """Fill `image`; return its histogram and the slope and intercept that lead back to intensities."""
+    histogram = np.zeros(2 * OFFSET, dtype=np.int64)
+    fractions: list[Float32[np.ndarray, "slice height width"]] = []
+    for part, block in volume.image_blocks(size):
+        resized = resize_image(block, grid)
+        if block.dtype.kind == "f":
+            fractions.append(resized)  # small: already at the store's size
+        else:
+            image[part] = np.clip(np.rint(resized), INT16.min, INT16.max)
+    slope, intercept = _quantize(fractions, image) if fractions else (1.0, 0.0)
+    for plane in image:
+        histogram += np.bincount(plane.ravel().astype(np.int64) + OFFSET, minlength=2 * OFFSET)
+    return histogram, slope, intercept
+
+
+def _quantize(
+    blocks: list[Float32[np.ndarray, "slice height width"]], image: Int16[np.ndarray, "slice height width"]
+) -> tuple[float, float]:
+    """Round to whole numbers where the range allows it, else spread the range over 16 bits."""
+    low, high = min(float(block.min()) for block in blocks), max(float(block.max()) for block in blocks)
+    fits = low >= INT16.min and high <= INT16.max and high - low >= WHOLE_NUMBERS
+    slope = 1.0 if fits or high == low else (high - low) / (INT16.max - INT16.min)
+    intercept = 0.0 if fits else low - INT16.min * slope
+    start = 0
+    for block in blocks:
+        image[start : start + len(block)] = np.rint((block - intercept) / slope)
+        start += len(block)
+    return slope, intercept

@@ -1,0 +1,1 @@
+"""How models are fitted: devices, precision, checkpoints and resuming by Lightning."""

@@ -1,0 +1,115 @@
+"""Fixtures shared by the tests: the project's settings, and a small pair store made without a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nephrite.config import Config, load_config
+from nephrite.imaging.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
+
+ROOT = Path(__file__).resolve().parent.parent
+SIZE = 32
+CLASSES = {1: "kidney", 2: "tumor"}
+CHANNELS = {"kidney": (1,), "tumor": (2,)}
+SPLITS = {
+    "a1": "train",
+    "a2": "train",
+    "a3": "train",
+    "b1": "validation",
+    "b2": "validation",
+    "c1": "test",
+    "c2": "test",
+}
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture
+def load() -> Callable[..., Config]:
+    """Load the project's params.yaml, made small, with overrides."""
+
+    def load_small(*overrides: str) -> Config:
+        return load_config(ROOT / "params.yaml", [*SMALL, *overrides])
+
+    return load_small
+
+
+SMALL = (
+    "acquire.phantom.patients=6",
+    "acquire.phantom.matrix=64",
+    "acquire.workers=1",
+    f"prepare.in_plane.size={SIZE}",
+    "prepare.workers=1",
+    "train_gan.generator={base_width: 4, depth: 3, upsampling: transposed, dropout: 0.0}",
+    "train_gan.discriminator={base_width: 4, layers: 1}",
+    "train_gan.epochs=2",
+    "train_gan.sample_every=1",
+    "train_segmenter.epochs=2",
+    "train_segmenter.steps_per_epoch=3",
+    "train_segmenter.batch_size=4",
+    "train_segmenter.segmenters.light={kind: unet, base_width: 4, depth: 2, padding: same, normalization: batch}",
+    "report.resamples=200",
+    "compute.accelerator=cpu",
+    "compute.precision=32-true",
+)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """A real pair store: 7 patients x 6 slices of 32 px, a bright square of kidney with a brighter tumor."""
+    root = tmp_path / "pairs"
+    for number, patient in enumerate(SPLITS):
+        write_pair(root, Patient(patient, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), version="test"), number)
+    finish(root, "real", SPLITS)
+    return root
+
+
+@pytest.fixture
+def synthetic(tmp_path: Path) -> Path:
+    """A synthetic pair store made from the training patients of `pairs`."""
+    return write_synthetic(tmp_path / "synthetic", source="a1", known=("a1", "a2", "a3"))
+
+
+def write_synthetic(root: Path, source: str, known: tuple[str, ...]) -> Path:
+    """Write a synthetic store of one patient whose provenance names `source` and `known`."""
+    provenance = Provenance(source, tuple(range(6)), (None,) * 6, "synthesizer-1", known)
+    patient = Patient(f"synthetic-{source}", (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), provenance=provenance)
+    write_pair(root, patient, 50)
+    finish(root, "synthetic", {patient.patient: "train"})
+    return root
+
+
+def write_pair(root: Path, patient: Patient, seed: int) -> None:
+    """Write one patient with a square of each class at a random place in every slice but the last."""
+    rng = np.random.default_rng(seed)
+    image, label = create_arrays(root, patient.patient, (6, SIZE, SIZE))
+    image[:] = rng.normal(-50, 20, image.shape)
+    for number in range(5):
+        row, column = rng.integers(2, SIZE - 14, 2)
+        label[number, row : row + 12, column : column + 12] = 1
+        label[number, row + 3 : row + 9, column + 3 : column + 9] = 2
+        image[number] += (label[number].astype(np.int16) * 60).astype(np.int16)
+    write_patient(root, patient)
+
+
+def finish(root: Path, kind: str, splits: dict[str, str]) -> PairStore:
+    """Finish a store of the tests."""
+    finish_store(
+        root,
+        kind=kind,
+        splits=splits,
+        split_settings={"salt": "test"},
+        classes=CLASSES,
+        channels=CHANNELS,
+        size=SIZE,
+        version="test",
+    )
+    return PairStore(root)
