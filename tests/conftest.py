@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from nephrite.config import Config, load_config
 from nephrite.imaging.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
+from nephrite.tracking import connect
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = 32
 CLASSES = {1: "kidney", 2: "tumor"}
-CHANNELS = {"kidney": (1,), "tumor": (2,)}
+CHANNELS: dict[str, tuple[int, ...]] = {"kidney": (1,), "tumor": (2,)}
 SPLITS = {
     "a1": "train",
     "a2": "train",
@@ -40,6 +44,28 @@ def load() -> Callable[..., Config]:
         return load_config(ROOT / "params.yaml", [*SMALL, *overrides])
 
     return load_small
+
+
+@pytest.fixture(scope="session")
+def empty_record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables. To make one takes seconds, so it is made once and copied."""
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "record.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+        connect()
+    return path
+
+
+@pytest.fixture
+def record(empty_record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URI of an MLflow record for one test, in a working folder of its own."""
+    uri = f"sqlite:///{shutil.copyfile(empty_record, tmp_path / 'mlflow.db')}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for name in ("MLFLOW_RUN_ID", "NEPHRITE_TRIAL", "RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    return uri
 
 
 SMALL = (
@@ -113,3 +139,34 @@ def finish(root: Path, kind: str, splits: dict[str, str]) -> PairStore:
         version="test",
     )
     return PairStore(root)
+
+
+@pytest.fixture
+def kits_folder(tmp_path: Path) -> Path:
+    """Twelve cases in KiTS layout: 5 slices of 40 x 48 px with a square of kidney and tumor."""
+    folder = tmp_path / "source"
+    for number in range(12):
+        write_case(folder / f"case_{number:05d}", number)
+    return folder
+
+
+@pytest.fixture
+def write_kits_case() -> Callable[..., None]:
+    """The function that writes one case in KiTS layout."""
+    return write_case
+
+
+def write_case(folder: Path, seed: int, *, image: np.ndarray | None = None, label: np.ndarray | None = None) -> None:
+    """Write one case; `image` or `label` replace what is written by default."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    drawn = np.zeros((5, 40, 48), np.uint8)
+    drawn[1:4, 10:30, 12:36] = 1
+    drawn[2:4, 15:22, 15:24] = 2
+    scan = rng.normal(-50, 20, drawn.shape).astype(np.int16) + 60 * drawn.astype(np.int16)
+    affine = np.array([[0, 0, -0.8, 0], [0, -0.8, 0, 0], [-5.0, 0, 0, 0], [0, 0, 0, 1]])
+    for name, voxels in (
+        ("imaging", scan if image is None else image),
+        ("segmentation", drawn if label is None else label),
+    ):
+        nib.save(nib.Nifti1Image(voxels, affine), folder / f"{name}.nii.gz")

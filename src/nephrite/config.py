@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -24,6 +24,15 @@ class Settings(BaseModel):
     """A section of params.yaml: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, content: object) -> object:
+        """YAML reads 'yes' as true, and pydantic true as 1."""
+        for name, value in content.items() if isinstance(content, dict) else ():
+            if isinstance(value, bool) and name in cls.model_fields and cls.model_fields[name].annotation is not bool:
+                raise ValueError(f"'{name}' is {str(value).lower()}, which is no value for it")
+        return content
 
 
 class Arm(Settings):
@@ -68,7 +77,7 @@ class TrainingSets(Settings):
             expected = [component for component in COMPONENTS if component in parts]
             if parts != expected or parts[0] != "real":
                 raise ValueError(f"'{name}' is not made of {' + '.join(COMPONENTS)} in this order, 'real' first")
-            if ("synthetic" in parts) != (name in self.synthetic):
+            if name in (self.real if "synthetic" in parts else self.synthetic):
                 raise ValueError(f"'{name}' stands in the wrong one of the lists 'real' and 'synthetic'")
         if len({*self.real, *self.synthetic}) != len(self.real) + len(self.synthetic):
             raise ValueError("a training set is named twice")
@@ -119,7 +128,7 @@ class PhantomSettings(Settings):
 class Kits19Settings(Settings):
     """The KiTS19 download (Heller et al. 2019; CC BY-NC-SA 4.0)."""
 
-    first_case: int = Field(default=0, ge=0, le=209)
+    first_case: int = Field(default=0, ge=0, le=209, description="Number of the first case to fetch.")
     last_case: int = Field(default=209, ge=0, le=209, description="Inclusive; cases 210 to 299 have no public labels.")
     revision: str = Field(description="Commit of the label repository.")
     images_url: str = Field(description="Where the images are; '{case:05d}' stands for the case number.")
@@ -136,7 +145,9 @@ class FolderSettings(Settings):
 class AcquireSettings(Settings):
     """Where the raw volumes come from."""
 
-    source: Literal["phantom", "kits19", "folder"]
+    source: Literal["phantom", "kits19", "folder"] = Field(
+        description="The embedded abdomen, the KiTS19 download, or a folder of one's own."
+    )
     workers: Positive = Field(description="Processes or downloads side by side.")
     phantom: PhantomSettings
     kits19: Kits19Settings
@@ -154,17 +165,17 @@ class AcquireSettings(Settings):
 class WindowSettings(Settings):
     """A fixed window, for CT."""
 
-    kind: Literal["window"]
-    center: float = Field(description="Hounsfield units.")
-    width: float = Field(gt=0, description="Hounsfield units.")
+    kind: Literal["window"] = Field(description="A fixed window, for CT.")
+    center: float = Field(description="Middle of the window, in Hounsfield units.")
+    width: float = Field(gt=0, description="Upper minus lower end of the window, in Hounsfield units.")
 
 
 class PercentileSettings(Settings):
     """A window per patient between two percentiles of its intensities, for MR and rescaled sets."""
 
-    kind: Literal["percentile"]
-    low: float = Field(ge=0, lt=100)
-    high: float = Field(gt=0, le=100)
+    kind: Literal["percentile"] = Field(description="A window per patient, for MR and rescaled sets.")
+    low: float = Field(ge=0, lt=100, description="Lower end, as percentile of the patient's intensities.")
+    high: float = Field(gt=0, le=100, description="Upper end, as percentile of the patient's intensities.")
 
     @model_validator(mode="after")
     def _low_below_high(self) -> Self:
@@ -176,14 +187,14 @@ class PercentileSettings(Settings):
 class ResizeSettings(Settings):
     """Every slice is resized to one size; the spacing follows."""
 
-    kind: Literal["resize"]
+    kind: Literal["resize"] = Field(description="Every slice to one size; the spacing follows.")
     size: int = Field(ge=16, le=2048, description="Pixels per side.")
 
 
 class ResampleSettings(Settings):
     """Every slice is resampled to one spacing, then cropped or padded about its center."""
 
-    kind: Literal["resample"]
+    kind: Literal["resample"] = Field(description="Every slice to one spacing, then cropped or padded.")
     spacing: float = Field(gt=0, description="Millimetres per pixel.")
     size: int = Field(ge=16, le=2048, description="Pixels per side.")
 
@@ -191,9 +202,9 @@ class ResampleSettings(Settings):
 class SplitSettings(Settings):
     """Shares of the patients; each patient's place follows from a salted hash of its id."""
 
-    train: Fraction
-    validation: Fraction
-    test: Fraction
+    train: Fraction = Field(description="Share of the patients that segmenters and synthesizer learn from.")
+    validation: Fraction = Field(description="Share that chooses the epoch.")
+    test: Fraction = Field(description="Share that is scored once, by 'evaluate'.")
     salt: str = Field(description="Change it to draw another split.")
 
     @model_validator(mode="after")
@@ -252,8 +263,8 @@ class TrainGanSettings(Settings):
     generator: GeneratorSettings
     discriminator: DiscriminatorSettings
     epochs: Positive = Field(description="Passes over the training slices.")
-    batch_size: Positive
-    learning_rate: float = Field(gt=0)
+    batch_size: Positive = Field(description="Slices per step; 1 in the paper.")
+    learning_rate: float = Field(gt=0, description="Adam's, of both networks; 0.0002 in the paper.")
     beta1: float = Field(ge=0, lt=1, description="Adam's first momentum; 0.5 in the paper.")
     l1_weight: float = Field(ge=0, description="Weight of L1 beside the adversarial loss; 100 in the paper.")
     constant_share: Fraction = Field(description="Share of the epochs before the learning rate falls linearly to 0.")
@@ -266,23 +277,27 @@ class SynthesizeSettings(Settings):
 
     ratio: float = Field(gt=0, description="Synthetic slices per real training slice.")
     labelled_only: bool = Field(description="Paint only masks that hold a labelled class.")
-    batch_size: Positive
+    batch_size: Positive = Field(description="Slices painted at a time; no effect on what is painted.")
 
 
 class UNetSettings(Settings):
     """U-Net (Ronneberger et al. 2015)."""
 
-    kind: Literal["unet"]
+    kind: Literal["unet"] = Field(description="U-Net (Ronneberger et al. 2015).")
     base_width: Positive = Field(description="Channels of the first level.")
     depth: int = Field(ge=1, le=6, description="Poolings; 4 in the paper.")
     padding: Literal["valid", "same"] = Field(description="'valid' with cropped skips as in the paper, or 'same'.")
-    normalization: Literal["none", "batch"]
+    normalization: Literal["none", "batch"] = Field(description="'none' as in the paper, or batch normalization.")
+    halving: Literal["up_convolution", "last_convolution"] = Field(
+        default="up_convolution",
+        description="What halves the channels going up: the paper's, or the capstone's choice.",
+    )
 
 
 class FPNSettings(Settings):
     """Feature pyramid network of segmentation_models_pytorch."""
 
-    kind: Literal["fpn"]
+    kind: Literal["fpn"] = Field(description="Feature pyramid network of segmentation_models_pytorch.")
     encoder: str = Field(description="Encoder name of segmentation_models_pytorch.")
     weights: Literal["imagenet", "none"] = Field(description="Pretrained encoder weights.")
 
@@ -303,10 +318,10 @@ class TrainSegmenterSettings(Settings):
 
     epochs: Positive = Field(description="Checkpoints, validations and steps of the schedule; not passes over a set.")
     steps_per_epoch: Positive = Field(description="Optimiser steps; the same for small and large training sets.")
-    batch_size: Positive
-    learning_rate: float = Field(gt=0)
+    batch_size: Positive = Field(description="Slices per optimiser step.")
+    learning_rate: float = Field(gt=0, description="Adam's, at the start.")
     plateau_patience: int = Field(ge=0, description="Epochs without better validation loss before the rate falls.")
-    plateau_factor: float = Field(gt=0, lt=1)
+    plateau_factor: float = Field(gt=0, lt=1, description="What the learning rate is then multiplied with.")
     early_stopping: int | None = Field(ge=1, description="Epochs without better validation Dice; null = never stop.")
     geometric: GeometricSettings
     segmenters: dict[Name, SegmenterSettings]
@@ -315,7 +330,7 @@ class TrainSegmenterSettings(Settings):
 class RegionSettings(Settings):
     """A region that is scored: a union of label values."""
 
-    labels: tuple[int, ...] = Field(min_length=1)
+    labels: tuple[int, ...] = Field(min_length=1, description="Label values that make the region.")
     tolerance: float = Field(gt=0, description="Millimetres, for the surface Dice.")
 
 
@@ -324,14 +339,14 @@ class EvaluateSettings(Settings):
 
     regions: dict[Name, RegionSettings] = Field(min_length=1)
     threshold: Fraction = Field(description="Sigmoid outputs at or above it are foreground.")
-    batch_size: Positive
+    batch_size: Positive = Field(description="Slices per forward pass; no effect on the scores.")
 
 
 class ReportSettings(Settings):
     """Statistics and figures over all arms."""
 
     resamples: Positive = Field(description="Bootstrap resamples.")
-    confidence: float = Field(gt=0.5, lt=1)
+    confidence: float = Field(gt=0.5, lt=1, description="Coverage of the intervals.")
     examples: Positive = Field(description="Rows on the sheet of mask, fake and real.")
 
 
@@ -345,14 +360,14 @@ class PromoteSettings(Settings):
 class TrackingSettings(Settings):
     """MLflow; the server itself is named by MLFLOW_TRACKING_URI."""
 
-    experiment: str = Field(min_length=1)
+    experiment: str = Field(min_length=1, description="MLflow experiment that holds the runs.")
 
 
 class ComputeSettings(Settings):
     """Devices and precision, as Lightning names them; no effect on what is computed."""
 
     accelerator: str = Field(description="'auto', 'cpu' or 'gpu'.")
-    devices: Positive | Literal["auto"]
+    devices: Positive | Literal["auto"] = Field(description="How many, or 'auto' for all.")
     strategy: str = Field(description="'auto', or 'ddp' for several devices.")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
         description="'auto' takes bf16 where the processor has it."
@@ -431,7 +446,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise _explain(path, error) from None
+        raise _explain(path, content, overrides, error) from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -471,25 +486,51 @@ def _key(section: Mapping[Any, Any], name: str) -> Any:
     return int(name) if name.isdigit() and int(name) in section else name
 
 
-def _explain(path: Path, error: ValidationError) -> ConfigError:
+def _explain(path: Path, content: object, overrides: Sequence[str], error: ValidationError) -> ConfigError:
     first, *others = error.errors()
-    key = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+    key = ".".join(_keys(content, first["loc"], absent=first["type"] == "missing"))
+    given = [f" with '--set {text}'" for text in overrides if f"{key}.".startswith(f"{text.partition('=')[0]}.")]
+    place = f"{path}{given[-1] if given else ''}: {key or '(whole file)'}"
     more = f" (and {len(others)} more)" if others else ""
     if first["type"] == "extra_forbidden":
-        return ConfigError(f"{path}: {key}", f"unknown key{more}", _suggestion(first["loc"]))
+        return ConfigError(place, f"unknown key{more}", _suggestion(first["loc"]))
     if first["type"] == "missing":
-        return ConfigError(f"{path}: {key}", f"is missing{more}", "add it")
+        return ConfigError(place, f"is missing{more}", "add it")
     rule = first["msg"].removeprefix("Value error, ")
     shown = "" if first["type"] == "value_error" else f"value {first['input']!r}: "
-    return ConfigError(f"{path}: {key}", f"{shown}{rule}{more}", "change the value")
+    return ConfigError(place, f"{shown}{rule}{more}", "change the value")
 
 
-def _suggestion(location: tuple[str | int, ...]) -> str:
-    known = {name for model in _models(Settings) for name in model.model_fields}
-    close = difflib.get_close_matches(str(location[-1]), sorted(known), n=1)
-    return f"did you mean '{close[0]}'?" if close else "remove it"
+def _keys(content: object, location: Sequence[str | int], *, absent: bool) -> Iterator[str]:
+    """The keys of a location as they stand in the file: without the tags that pydantic puts among them."""
+    for number, part in enumerate(location, 1):
+        inner = dict(enumerate(content)) if isinstance(content, list) else content
+        if not isinstance(inner, dict):
+            return
+        if part in inner or (absent and number == len(location)):
+            yield str(part)
+            content = inner.get(part)
 
 
-def _models(model: type[Settings]) -> list[type[Settings]]:
-    below = model.__subclasses__()
-    return below + [deeper for child in below for deeper in _models(child)]
+def _suggestion(location: Sequence[str | int]) -> str:
+    """The nearest key that the section knows, else all of them."""
+    sections: list[type[Settings]] = [Config]
+    for part in location[:-1]:
+        fields = [model.model_fields[str(part)] for model in sections if part in model.model_fields]
+        below = [model for field in fields for model in sections_in(field.annotation)]
+        sections = below or sections  # a tag or a name of the user's own leads nowhere
+    known = sorted({name for model in sections if _kind(model) in (None, *location) for name in model.model_fields})
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"remove it; known here are {', '.join(known)}"
+
+
+def sections_in(kind: Any) -> list[type[Settings]]:
+    """The models of settings that a field of this type may hold."""
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        return [kind]
+    return [model for part in get_args(kind) for model in sections_in(part)]
+
+
+def _kind(model: type[Settings]) -> Any:
+    field = model.model_fields.get("kind")
+    return get_args(field.annotation)[0] if field else None

@@ -25,12 +25,13 @@ from nephrite.files import whole_file
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GRAY = "#6b6b6b"
+BAND = "#d6e4f0"
 Curve = Sequence[tuple[int, float]]
 Triplet = tuple[UInt8[np.ndarray, "height width"], Float[np.ndarray, "height width"], Float[np.ndarray, "height width"]]
 
 
 def forest_plot(trial: Mapping[str, Any], target: Path) -> None:
-    """Draw every difference with its interval, and what a change of the cell alone does, as a gray band.
+    """Draw every difference with its interval, and what a change of the cell alone does, as a shaded band.
 
     Args:
         trial: the content of trial.json.
@@ -39,15 +40,16 @@ def forest_plot(trial: Mapping[str, Any], target: Path) -> None:
     rows = forest_rows(trial)
     plan = trial["plan"]
     figure = Figure(figsize=(11, 2.1 + 0.36 * len(rows)), layout="constrained")
-    axes, words = figure.subplots(1, 2, sharey=True, width_ratios=[1.25, 1])
+    axes, words = figure.subplots(1, 2, sharey=True, width_ratios=[1.15, 1])
     for place, (_, row) in enumerate(rows):
-        _difference(axes, place, row)
-        _in_words(words, place, row)
+        headline = row is trial["answer"]
+        _difference(axes, place, row, headline)
+        _in_words(words, place, row, headline)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(range(len(rows)), [label for label, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(f"3-D Dice of {plan['region']} minus that of {plan['reference']} (right: better)")
-    figure.suptitle(textwrap.fill(trial["headline"], 115), x=0.01, ha="left", fontsize=11)
+    _title(figure, trial["headline"])
     confidence = f"{plan['confidence']:.0%}"
     _caption(figure, f"{_sample(trial)}. Mark and line: mean and {confidence} interval. {_null_legend(rows)}")
     _save(figure, target)
@@ -61,7 +63,9 @@ def forest_rows(trial: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
         against = "" if answer["against"] == reference else f"\nminus {answer['against']}"
         several = "all segmenters" if len(answer["segmenters"]) > 1 else answer["segmenters"][0]
         rows.append((f"{several}: {answer['training_set']}{against}", answer))
-    return rows + [(f"{row['segmenters'][0]}: {row['training_set']}", row) for row in trial["comparisons"]]
+    asked = (answer["segmenters"], answer["training_set"], answer["against"]) if answer else None
+    others = [r for r in trial["comparisons"] if (r["segmenters"], r["training_set"], r["against"]) != asked]
+    return rows + [(f"{row['segmenters'][0]}: {row['training_set']}", row) for row in others]
 
 
 def score_plot(trial: Mapping[str, Any], target: Path) -> None:
@@ -84,8 +88,10 @@ def score_plot(trial: Mapping[str, Any], target: Path) -> None:
         axes.set_title(segmenter)
     panels[0].set_ylabel(f"3-D Dice of {trial['plan']['region']}")
     panels[0].set_ylim(-0.03, 1.1)
-    figure.suptitle(f"Dice of {trial['plan']['region']} of each test patient, by arm", x=0.01, ha="left")
-    _caption(figure, f"{_sample(trial)}. Dot: one patient, mean over cells; gray lines join a patient. Bar and number: mean.")
+    _title(figure, f"Dice of {trial['plan']['region']} of each test patient, by arm")
+    _caption(
+        figure, f"{_sample(trial)}. Dot: one patient, mean over cells; gray lines join a patient. Bar and number: mean."
+    )
     _save(figure, target)
 
 
@@ -110,9 +116,9 @@ def learning_curves(losses: Mapping[Arm, Curve], validation: Mapping[Arm, Curve]
     panels[0][0].set_ylabel("training loss")
     panels[1][0].set_ylabel("validation Dice")
     handles = [Patch(color=_color(number), label=name) for number, name in enumerate(sets)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(sets)), frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(sets), 2 * len(segmenters)), frameon=False)
     cells = len({arm.cell for arm in arms})
-    figure.suptitle("How the arms learn", x=0.01, ha="left")
+    _title(figure, "How the arms learn")
     _caption(figure, f"{counted(len(arms), 'run')}; {counted(cells, 'cell')}, one line each.", above=True)
     _save(figure, target)
 
@@ -140,32 +146,32 @@ def example_sheet(triplets: Sequence[Triplet], classes: Mapping[int, str], targe
         panels[row][0].set_ylabel(name)
     handles = [Patch(color=_color(number + 1), label=name) for number, name in enumerate(classes.values())]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)), frameon=False)
-    figure.suptitle("Label map, the slice painted from it, and the real slice", x=0.01, ha="left")
+    _title(figure, "Label map, the slice painted from it, and the real slice")
     _save(figure, target)
 
 
-def _difference(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
+def _difference(axes: Axes, place: int, row: Mapping[str, Any], headline: bool) -> None:
     if row["null"]:
         reach = row["null"]["largest"]
-        axes.barh(place, 2 * reach, left=-reach, height=0.8, color="#dddddd", zorder=0)
-    color, width, marker = (COLORS[4], 3, "D") if place == 0 else (COLORS[0], 2, "o")
+        axes.barh(place, 2 * reach, left=-reach, height=0.8, color=BAND, zorder=0)
+    color, width, marker = (COLORS[4], 3, "D") if headline else (COLORS[0], 2, "o")
     if row["low"] is not None:
         axes.plot([row["low"], row["high"]], [place, place], color=color, linewidth=width)
     axes.plot(row["mean"], place, marker=marker, color=color, markersize=2 * width + 2)
 
 
-def _in_words(axes: Axes, place: int, row: Mapping[str, Any]) -> None:
+def _in_words(axes: Axes, place: int, row: Mapping[str, Any], headline: bool) -> None:
     interval = "no interval" if row["low"] is None else f"[{row['low']:+.3f}, {row['high']:+.3f}]"
     cells = (f"{row['mean']:+.3f} {interval}", f"p {row['p_holm']:.3f}", row["verdict"])
-    for left, text in zip((0.02, 0.48, 0.66), cells, strict=True):
-        axes.text(left, place, text, va="center", fontsize=9, weight="bold" if place == 0 else "normal")
+    for left, text in zip((0.0, 0.54, 0.72), cells, strict=True):
+        axes.text(left, place, text, va="center", fontsize=9, weight="bold" if headline else "normal")
     axes.set_xlim(0, 1)
     axes.axis("off")
 
 
 def _null_legend(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     if any(row["null"] for _, row in rows):
-        return "Gray: largest change of the reference when only the cell changes. p: Holm."
+        return "Shaded: largest change of the reference when only the cell changes. p: Holm."
     return "p: Holm. What another cell alone would change needs at least 2 cells."
 
 
@@ -197,11 +203,17 @@ def _color(number: int) -> str:
     return COLORS[number % len(COLORS)]
 
 
+def _title(figure: Figure, text: str) -> None:
+    wrapped = textwrap.fill(text, int(10.5 * figure.get_figwidth()))  # letters of 11 points in an inch
+    figure.suptitle(wrapped, x=0.01, ha="left", fontsize=11)
+
+
 def _caption(figure: Figure, text: str, *, above: bool = False) -> None:
     if above:
         figure.text(0.99, 0.99, text, ha="right", va="top", fontsize=9, color=GRAY)
     else:
-        figure.supxlabel(text, x=0.01, ha="left", fontsize=9, color=GRAY)
+        wrapped = textwrap.fill(text, int(14 * figure.get_figwidth()))  # letters of 9 points in an inch
+        figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=9, color=GRAY)
 
 
 def _save(figure: Figure, target: Path) -> None:

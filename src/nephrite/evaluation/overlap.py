@@ -72,4 +72,5 @@ def same_shape(predicted: np.ndarray, truth: np.ndarray) -> None:
 def _iou(predicted: np.ndarray, truth: np.ndarray, axes: tuple[int, ...]) -> Float[np.ndarray, "..."]:
     overlap = np.count_nonzero(predicted & truth, axis=axes).astype(np.float64)
     union = np.count_nonzero(predicted | truth, axis=axes).astype(np.float64)
-    return np.divide(overlap, union, out=np.full_like(overlap, np.nan), where=union > 0)
+    iou: Float[np.ndarray, "..."] = np.divide(overlap, union, out=np.full_like(overlap, np.nan), where=union > 0)
+    return iou

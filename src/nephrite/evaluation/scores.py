@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from nephrite.config import Arm
-from nephrite.errors import StoreError
+from nephrite.errors import StoreError, TrialError
 from nephrite.evaluation.overlap import capstone_iou, foreground_iou, predict_nothing_iou, volume_dice
 from nephrite.evaluation.surface import Spacing, surface_scores
 
@@ -68,6 +68,7 @@ class ArmScores:
         steps: optimizer steps of the model that was scored.
         seconds: duration of the training.
         training_patients: number of real patients that the segmenter was trained on.
+        history: the training's learning curve, one row per epoch (step, losses, validation Dice, learning rate).
     """
 
     arm: Arm
@@ -76,14 +77,15 @@ class ArmScores:
     steps: int
     seconds: float
     training_patients: int
+    history: tuple[Mapping[str, float], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The scores as plain JSON values; `from_json` is the inverse."""
         content = asdict(self) | {"arm": self.arm.model_dump()}
-        return {"version": VERSION} | content | {"patients": list(content["patients"])}
+        return {"version": VERSION} | content | {key: list(content[key]) for key in ("patients", "history")}
 
     @classmethod
-    def from_json(cls, content: Any, place: str | Path) -> Self:
+    def from_json(cls, content: Any, place: str | Path) -> ArmScores:
         """Read what `to_json` wrote.
 
         Args:
@@ -99,7 +101,8 @@ class ArmScores:
         try:
             fields = {key: value for key, value in content.items() if key != "version"}
             patients = tuple(_patient(item) for item in fields.pop("patients"))
-            return cls(arm=Arm.model_validate(fields.pop("arm")), patients=patients, **fields)
+            history = tuple(fields.pop("history"))
+            return cls(arm=Arm.model_validate(fields.pop("arm")), patients=patients, history=history, **fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StoreError(place, f"scores are broken ({error!r})", "run 'evaluate' again") from None
 
@@ -182,6 +185,20 @@ def mean_over_slices(scores: Sequence[SliceScores]) -> SliceScores:
         foreground_iou={channel: sums[channel] / counts[channel] if counts[channel] else None for channel in channels},
         foreground_slices=counts,
     )
+
+
+def dice_by_patient(scores: ArmScores, region: str) -> Float[np.ndarray, " patient"]:
+    """Dice of one region, patients in the order of their ids.
+
+    Raises:
+        TrialError: the region was not scored.
+    """
+    by_id = sorted(scores.patients, key=lambda score: score.patient)
+    if any(region not in score.regions for score in by_id):
+        known = sorted({name for score in by_id for name in score.regions})
+        finding = f"region '{region}' was not scored; the regions are {known}"
+        raise TrialError(str(scores.arm), finding, "add it to 'evaluate.regions' and run 'evaluate' again")
+    return np.array([score.regions[region].dice for score in by_id])
 
 
 def _patient(content: Mapping[str, Any]) -> PatientScore:

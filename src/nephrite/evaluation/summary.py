@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nephrite.evaluation.scores import ArmScores, mean_over_slices
+from nephrite.evaluation.scores import ArmScores, dice_by_patient, mean_over_slices
 from nephrite.evaluation.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, counted
-from nephrite.evaluation.trial import Comparison, Trial, dice_by_patient
+from nephrite.evaluation.trial import Comparison, Trial
 
 VERSION = 1
 NO_NULL = "what another cell alone would change is not known from one cell"
@@ -46,7 +46,7 @@ def trial_json(trial: Trial) -> dict[str, Any]:
             for training_set in trial.training_sets
             if trial.runs(training_set, segmenter)
         ],
-        "best_run": _best_run(trial.best_run()),
+        "best_run": _best_run(trial.best_run(), trial.plan.region),
         "notes": _notes(trial),
     }
 
@@ -65,7 +65,7 @@ def _headline(answer: Comparison | None, region: str) -> str:
     found, null = answer.interval, answer.null
     interval = "" if found.low is None else f" [{found.low:+.3f}, {found.high:+.3f}]"
     over = f"{counted(answer.patients, 'test patient')}, {counted(len(answer.cells), 'cell')} and "
-    moved = f"another cell alone moves the reference by up to {null.largest:.3f}" if null else NO_NULL
+    moved = f"another cell alone moves {answer.against} by up to {null.largest:.3f}" if null else NO_NULL
     return (
         f"{OPENINGS[answer.verdict.word]}: {answer.training_set} minus {answer.against} is {found.mean:+.3f} "
         f"Dice of {region}{interval} over {over}{counted(len(answer.segmenters), 'segmenter')}; {moved}."
@@ -123,8 +123,15 @@ def _region(runs: Sequence[ArmScores], region: str) -> dict[str, Any]:
     }
 
 
-def _best_run(run: ArmScores) -> dict[str, Any]:
-    return {**run.arm.model_dump(), "validation_score": run.validation_score}
+def _best_run(run: ArmScores, region: str) -> dict[str, Any]:
+    """With what `promote` needs to compare it with a run of another trial: scores, and which patients they are of."""
+    scores = {score.patient: score.regions[region] for score in sorted(run.patients, key=lambda score: score.patient)}
+    return {
+        **run.arm.model_dump(),
+        "validation_score": run.validation_score,
+        "dice_by_patient": {patient: score.dice for patient, score in scores.items()},
+        "truth_volume_by_patient": {patient: score.truth_volume for patient, score in scores.items()},
+    }
 
 
 def _notes(trial: Trial) -> list[str]:

@@ -62,7 +62,7 @@ def surface_scores(
     one, other = _Side.of(found, marked, spacing), _Side.of(marked, found, spacing)
     area = one.areas.sum() + other.areas.sum()
     dice = (one.area_within(tolerance) + other.area_within(tolerance)) / area
-    return SurfaceScores(dice=float(dice), hd95=max(one.percentile(95), other.percentile(95)))
+    return SurfaceScores(dice=float(dice), hd95=max(one.percentile(95.0), other.percentile(95.0)))
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,17 @@ class _Side:
         return float(self.distances[place])
 
 
-def _corner_codes(region: Bool[np.ndarray, "slice height width"]) -> UInt8[np.ndarray, "corner corner corner"]:
+def _corner_codes(
+    region: Bool[np.ndarray, "slice height width"],
+) -> UInt8[np.ndarray, "slice_corner row_corner column_corner"]:
     """Which of the eight voxels about each voxel corner belong to the region, one bit each."""
     padded = np.pad(region, [(0, 1)] * 3).astype(np.uint8)
-    codes: UInt8[np.ndarray, "corner corner corner"] = ndimage.correlate(
+    codes: UInt8[np.ndarray, "slice_corner row_corner column_corner"] = ndimage.correlate(
         padded, lookup_tables.ENCODE_NEIGHBOURHOOD_3D_KERNEL, mode="constant", cval=0
     )
     return codes
 
 
-def _on_surface(codes: np.ndarray) -> Bool[np.ndarray, "corner corner corner"]:
-    surface: Bool[np.ndarray, "corner corner corner"] = (codes != 0) & (codes != INSIDE)
+def _on_surface(codes: np.ndarray) -> Bool[np.ndarray, "slice_corner row_corner column_corner"]:
+    surface: Bool[np.ndarray, "slice_corner row_corner column_corner"] = (codes != 0) & (codes != INSIDE)
     return surface

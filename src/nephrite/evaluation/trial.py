@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nephrite.errors import TrialError
-from nephrite.evaluation.scores import ArmScores
+from nephrite.evaluation.scores import ArmScores, dice_by_patient
 from nephrite.evaluation.statistics import (
     Interval,
     NullDifference,
@@ -228,20 +228,6 @@ def synthetic_question(training_sets: Sequence[str], reference: str) -> tuple[st
     pairs = [(name, "+".join(part for part in name.split("+") if part != "synthetic")) for name in training_sets]
     pairs = [(name, without) for name, without in pairs if without != name and without in training_sets]
     return max(pairs, key=lambda pair: (pair[1] == reference, pair[0].count("+")), default=None)
-
-
-def dice_by_patient(scores: ArmScores, region: str) -> Float[np.ndarray, " patient"]:
-    """Dice of one region, patients in the order of their ids.
-
-    Raises:
-        TrialError: the region was not scored.
-    """
-    by_id = sorted(scores.patients, key=lambda score: score.patient)
-    if any(region not in score.regions for score in by_id):
-        known = sorted({name for score in by_id for name in score.regions})
-        finding = f"region '{region}' was not scored; the regions are {known}"
-        raise TrialError(str(scores.arm), finding, "add it to 'evaluate.regions' and run 'evaluate' again")
-    return np.array([score.regions[region].dice for score in by_id])
 
 
 def compare_runs(

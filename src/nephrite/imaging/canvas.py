@@ -14,10 +14,10 @@ from jaxtyping import Float32
 
 Point = tuple[float, float, float]
 Box = tuple[slice, slice, slice]
-Level = Float32[np.ndarray, "slice height width"]
+Level = Float32[np.ndarray, "_ _ _"]  # slice, height, width of a box, or what broadcasts to it
 
 FIELD_DEVIATION = 0.33  # of a cubic B-spline field with standard normal coefficients, in three dimensions
-MARGIN = 5.0  # mm around a shape that its soft edge and its bumps may reach
+MARGIN = 6.0  # mm around a shape that its soft edge may reach
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Canvas:
     def box(self, center: Point, reach: Point) -> Box:
         """The smallest box of voxels that holds all points within `reach` of `center` along each axis."""
         x, y, z = center
-        near = (np.abs(self.x - x) < reach[0]) & (np.abs(self.y - y) < reach[1])
-        return _span(np.abs(self.z - z) < reach[2]), _span(near.any(axis=1)), _span(near.any(axis=0))
+        near: np.ndarray = (np.abs(self.x - x) < reach[0]) & (np.abs(self.y - y) < reach[1])
+        return _span(np.abs(self.z - z) < reach[2]), _span(np.any(near, axis=1)), _span(np.any(near, axis=0))
 
     def offsets(self, box: Box, center: Point) -> tuple[Level, Level, Level]:
         """Offsets (x, y, z) from `center` in mm, shaped to broadcast over the box."""
@@ -51,7 +51,8 @@ class Canvas:
     def coverage(self, level: Level) -> Level:
         """Share of each voxel that lies inside, from the level at its center and the level's change across slices."""
         edge = self.softness + (np.abs(np.gradient(level, axis=0)) if len(level) > 1 else 0.0)
-        return np.clip(0.5 - level / edge, 0.0, 1.0, dtype=np.float32)
+        share: Level = np.clip(0.5 - level / edge, 0.0, 1.0, dtype=np.float32)
+        return share
 
     def paint(self, box: Box, share: Level, hounsfield: float | Level) -> None:
         """Mix `hounsfield` into the box by its share of each voxel."""
@@ -79,14 +80,13 @@ class Blob:
     @property
     def reach(self) -> Point:
         """Half size in mm of its bounding box along the patient's axes."""
-        radii = np.array(self.radii) + (abs(self.bend), 0.0, 0.0)
-        x, y, z = 1.15 * np.sqrt(((self.turn * radii[:, None]) ** 2).sum(axis=0)) + MARGIN
-        return float(x), float(y), float(z)
+        radii = np.add(self.radii, (abs(self.bend), 0.0, 0.0))
+        bumps = 0.0 if self.bumps is None else 2.5 * float(self.bumps.std())
+        return to_point(np.sqrt(((self.turn * radii[:, None]) ** 2).sum(axis=0)) + bumps + MARGIN)
 
     def point(self, own: Point) -> Point:
         """Patient position of a point given in its own axes, as parts of the half axes."""
-        x, y, z = np.array(self.center) + (np.array(own) * self.radii) @ self.turn
-        return float(x), float(y), float(z)
+        return to_point(np.array(self.center) + (np.array(own) * self.radii) @ self.turn)
 
     def own(self, canvas: Canvas, box: Box) -> list[Level]:
         """Offsets from the center along the blob's own axes, in mm."""
@@ -129,14 +129,12 @@ class Tube:
     def center(self) -> Point:
         """Middle of its bounding box."""
         low, high = np.min(self.points, axis=0), np.max(self.points, axis=0)
-        x, y, z = (low + high) / 2
-        return float(x), float(y), float(z)
+        return to_point((low + high) / 2)
 
     @property
     def reach(self) -> Point:
         """Half size in mm of its bounding box."""
-        x, y, z = np.ptp(self.points, axis=0) / 2 + self.radius + MARGIN
-        return float(x), float(y), float(z)
+        return to_point(np.ptp(self.points, axis=0) / 2 + self.radius + MARGIN)
 
     def level(self, canvas: Canvas, box: Box) -> Level:
         """Distance in mm to the surface of the nearest piece."""
@@ -170,7 +168,8 @@ def turned(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Float32[np.ndarray
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return (about_z @ about_y @ about_x).astype(np.float32)
+    turn: np.ndarray = about_z @ about_y @ about_x
+    return turn.astype(np.float32)
 
 
 def random_bumps(rng: np.random.Generator, size: float, knots: int = 6) -> Float32[np.ndarray, "knot knot knot"]:
@@ -178,12 +177,18 @@ def random_bumps(rng: np.random.Generator, size: float, knots: int = 6) -> Float
     return np.float32(size) * rng.standard_normal((knots, knots, knots), dtype=np.float32)
 
 
+def to_point(values: np.ndarray) -> Point:
+    """Three numbers of an array as a point."""
+    x, y, z = values
+    return float(x), float(y), float(z)
+
+
 def _spline(place: Float32[np.ndarray, " place"], knots: int) -> Float32[np.ndarray, "place knot"]:
     position = (np.clip(place, -1.0, 1.0) + 1.0) / 2.0 * (knots - 3) + 1.0
     distance = np.abs(position[:, None] - np.arange(knots))
-    near = 2 / 3 - distance**2 + distance**3 / 2
-    far = np.clip(2.0 - distance, 0.0, None) ** 3 / 6
-    return np.where(distance < 1.0, near, far).astype(np.float32)
+    near, far = 2 / 3 - distance**2 + distance**3 / 2, np.clip(2.0 - distance, 0.0, None) ** 3 / 6
+    basis: np.ndarray = np.where(distance < 1.0, near, far)
+    return basis.astype(np.float32)
 
 
 def _span(near: np.ndarray) -> slice:

@@ -15,14 +15,24 @@ import numpy as np
 from jaxtyping import Float32, Int16, UInt8
 
 from nephrite.files import whole_folder
-from nephrite.imaging.anatomy import Habitus, body_reach, draw_habitus, paint_bones, paint_organs, paint_trunk
+from nephrite.imaging.anatomy import Habitus, body_reach, draw_habitus, paint_organs, paint_trunk
 from nephrite.imaging.canvas import Canvas, smooth_field
-from nephrite.imaging.kidneys import Kidney, Lesion, draw_kidneys, draw_lesions, paint_kidneys
+from nephrite.imaging.kidneys import (
+    Kidney,
+    Lesion,
+    draw_kidneys,
+    draw_lesions,
+    paint_kidney,
+    paint_lesion,
+    paint_surrounding_fat,
+)
+from nephrite.imaging.skeleton import paint_bones
 
 AIR = -1000.0
-THICKNESSES = (3.0, 4.0, 5.0)  # mm
+THICKNESSES = (3.5, 4.0, 5.0)  # mm
 MATRIX = 512
 SLICES = (25, 70)
+LOWEST = -1024.0
 
 
 @dataclass(frozen=True)
@@ -68,14 +78,18 @@ def draw_patient(
     parts = [np.random.default_rng(part) for part in np.random.SeedSequence([seed, number]).spawn(6)]
     habitus = draw_habitus(parts[0])
     kidneys = draw_kidneys(habitus, parts[1])
-    lesions = draw_lesions(kidneys, habitus.contrast, parts[2])
+    lesions = draw_lesions(kidneys, habitus, parts[2])
     scan = _draw_scan(habitus, kidneys, lesions, parts[3])
     canvas = _blank_canvas(scan, habitus, matrix)
     label = np.zeros(canvas.image.shape, dtype=np.uint8)
     cavity = paint_trunk(canvas, habitus)
     paint_organs(cavity, habitus, parts[4])
+    paint_surrounding_fat(cavity, kidneys, lesions, parts[4])
     paint_bones(canvas, habitus, parts[4])
-    paint_kidneys(cavity, label, kidneys, lesions, habitus.contrast, parts[4])
+    for kidney in kidneys:
+        paint_kidney(cavity, label, kidney, contrast=habitus.contrast, rng=parts[4])
+    for lesion in lesions:
+        paint_lesion(cavity, label, lesion)
     _paint_table(canvas, scan, habitus)
     return _scanned(canvas.image, scan, parts[5]), label, (scan.thickness, scan.field / matrix, scan.field / matrix)
 
@@ -98,19 +112,19 @@ def write_patient(folder: Path, seed: int, number: int, *, matrix: int = MATRIX)
 
 
 def _draw_scan(habitus: Habitus, kidneys: list[Kidney], lesions: list[Lesion], rng: np.random.Generator) -> Scan:
-    thickness = float(rng.choice(THICKNESSES, p=[0.35, 0.15, 0.5]))
+    thickness = float(rng.choice(THICKNESSES, p=[0.3, 0.2, 0.5]))
     shapes = [kidney.hull for kidney in kidneys] + [lesion.body for lesion in lesions]
     top = min(shape.center[2] - shape.reach[2] for shape in shapes) - rng.uniform(5.0, 30.0)
     bottom = max(shape.center[2] + shape.reach[2] for shape in shapes) + rng.uniform(5.0, 30.0)
     width, front, back = body_reach(habitus)
-    field = np.clip(max(2 * width, back - front) * rng.uniform(1.04, 1.22), 0.6 * MATRIX, 0.977 * MATRIX)
+    field = np.clip(max(2 * width, back - front) * rng.uniform(1.04, 1.3), 0.6 * MATRIX, 0.977 * MATRIX)
     return Scan(
         thickness=thickness,
         field=float(field),
         top=float(top),
         slices=int(np.clip(np.ceil((bottom - top) / thickness), *SLICES)),
         softness=float(rng.uniform(0.8, 1.8)),
-        noise=float(np.exp(rng.uniform(np.log(9.0), np.log(24.0)))),
+        noise=float(np.exp(rng.uniform(np.log(8.0), np.log(20.0)))),
         grain=float(rng.uniform(0.2, 0.8)),
         table=float(rng.uniform(2.0, 12.0)),
     )
@@ -138,8 +152,7 @@ def _paint_table(canvas: Canvas, scan: Scan, habitus: Habitus) -> None:
     down = across[:, None] - (back - front) / 2 - scan.table + across[None, :] ** 2 / np.float32(900.0)
     shells = np.clip(1.5 - np.minimum(np.abs(down), np.abs(down - 32.0)) / pixel, 0.0, 1.0)
     shells = np.where(np.abs(across)[None, :] < 210.0, shells, 0.0).astype(np.float32)
-    for plane in canvas.image:
-        plane += np.where(plane < -700.0, shells * 850.0, 0.0)
+    canvas.image[...] += np.where(canvas.image < -700.0, shells * np.float32(1050.0), np.float32(0.0))
 
 
 def _scanned(
@@ -152,13 +165,15 @@ def _scanned(
     place = np.linspace(-1, 1, len(image), dtype=np.float32)
     center, weight = np.float32(1.0), np.float32(scan.grain)
     gain = np.float32(scan.noise) / (center + 2 * weight**2)
-    for index, plane in enumerate(image):
-        grain = rng.standard_normal(plane.shape, dtype=np.float32)
+    ring = np.hypot(side[:, None], side[None, :]) > 1.0  # corners that the scanner does not reconstruct
+    for index in range(len(image)):
+        grain = rng.standard_normal(image.shape[1:], dtype=np.float32)
         grain = _spread(_spread(grain, weight).T, weight).T * gain
-        grain += np.float32(0.25 * scan.noise) * rng.standard_normal((len(plane), 1), dtype=np.float32)
-        plane += 5.0 * smooth_field(knots, place[index : index + 1], side, side)[0]
-        body = np.clip((plane + 1000.0) / 700.0, 0.25, 1.0)
-        result[index] = np.clip(np.rint(plane + grain * body), -1024, 3071)
+        grain += np.float32(0.25 * scan.noise) * rng.standard_normal((len(side), 1), dtype=np.float32)
+        grain += np.float32(5.0) * smooth_field(knots, place[index : index + 1], side, side)[0]
+        plane = image[index] + grain * np.clip((image[index] + 1000.0) / 700.0, 0.05, 1.0)
+        plane[ring] = LOWEST
+        result[index] = np.clip(np.rint(plane), LOWEST, 3071)
     return result
 
 

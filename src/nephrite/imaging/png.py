@@ -50,10 +50,12 @@ def read_png(path: Path, classes: Mapping[int, str]) -> UInt8[np.ndarray, "heigh
         raise LabelValueError(path, f"is a color image (mode {mode})", "save class indices as a gray or palette PNG")
     if mode == "L" and len(classes) == 1 and 255 not in classes and set(np.unique(values)) <= {0, 255}:
         values = (values == 255) * np.uint8(next(iter(classes)))
-    return to_label_map(values, classes, path)
+    return to_label_map(values.astype(np.uint8) if mode == "1" else values, classes, path)
 
 
-def pair_labels(images: Sequence[Path], numbers: Sequence[int | None], labels: Sequence[Path]) -> tuple[Path, ...]:
+def pair_labels(
+    folder: Path, images: Sequence[Path], numbers: Sequence[int | None], labels: Sequence[Path]
+) -> tuple[Path, ...]:
     """Find each image's label file.
 
     Names that are the same but for the suffix decide. Else a number in the labels' names must be, for all of them, the
@@ -61,6 +63,7 @@ def pair_labels(images: Sequence[Path], numbers: Sequence[int | None], labels: S
     names (numbers in names count as numbers).
 
     Args:
+        folder: where the labels lie, for messages.
         images: DICOM files of one series.
         numbers: their InstanceNumbers.
         labels: PNG files.
@@ -68,10 +71,9 @@ def pair_labels(images: Sequence[Path], numbers: Sequence[int | None], labels: S
     Raises:
         SourceError: another number of labels than images, or numbers that allow two different pairings.
     """
-    folder = labels[0].parent if labels else images[0].parent
     if len(labels) != len(images):
         finding = f"{len(labels)} PNG labels for {len(images)} images of the series"
-        raise SourceError(folder, finding, "give one PNG per image, also where nothing is labelled")
+        raise SourceError(folder, finding, "give one PNG per image, also where nothing is labeled")
     by_stem = {path.stem: path for path in labels}
     if all(path.stem in by_stem for path in images):
         return tuple(by_stem[path.stem] for path in images)

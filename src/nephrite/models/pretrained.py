@@ -56,19 +56,21 @@ def load_by_position(module: nn.Module, weights: dict[str, Any], *, name: str) -
     """Load weights that have the module's order and shapes under other names; spare entries at the end are a head.
 
     Raises:
-        WeightsError: an entry differs in shape or in kind (weight, bias, running mean ...).
+        WeightsError: entries are missing, or one differs in shape or in kind (weight, bias, running mean ...).
     """
     own = module.state_dict()
+    if len(weights) < len(own):
+        raise _unfit(name, f"the weights hold {len(weights)} of {len(own)} entries")
     pairs = list(zip(own.items(), weights.items(), strict=False))
     for (ours, value), (theirs, weight) in pairs:
         if value.shape != weight.shape or ours.rsplit(".")[-1] != theirs.rsplit(".")[-1]:
-            raise WeightsError(
-                f"encoder '{name}'",
-                f"'{theirs}' {tuple(weight.shape)} of the weights does not fit '{ours}' {tuple(value.shape)}",
-                "install the versions of the lock file",
-            )
+            raise _unfit(name, f"'{theirs}' {tuple(weight.shape)} does not fit '{ours}' {tuple(value.shape)}")
     renamed = {ours: weight for (ours, _), (_, weight) in pairs}
     module.load_state_dict(renamed, strict=True)
+
+
+def _unfit(name: str, finding: str) -> WeightsError:
+    return WeightsError(f"encoder '{name}'", finding, "install the versions of the lock file")
 
 
 @contextmanager

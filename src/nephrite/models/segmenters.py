@@ -148,8 +148,6 @@ def mirror_center(image: Float[Tensor, "b c h w"], height: int, width: int) -> F
 
     Not `torch.nn.functional.pad`, whose reflection must be smaller than the image.
     """
-    if image.shape[-2:] == (height, width):
-        return image
     rows = _mirrored(image.shape[-2], height, image.device)
     columns = _mirrored(image.shape[-1], width, image.device)
     return image.index_select(-2, rows).index_select(-1, columns)

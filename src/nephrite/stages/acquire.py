@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,8 +26,8 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
     """
     settings = config.acquire
     bring = {"phantom": _bring_phantom, "kits19": _bring_kits19, "folder": _bring_folder}[settings.source]
-    with whole_folder(raw, keep_partial=settings.source == "kits19") as partial:
-        bring(settings, partial)
+    with whole_folder(raw, keep_partial=settings.source == "kits19") as folder:
+        bring(settings, folder)
     cases = find_cases(raw)
     run.tags({"source": settings.source})
     return {"cases": float(len(cases))}
@@ -36,9 +37,10 @@ def _bring_phantom(settings: AcquireSettings, target: Path) -> None:
     from nephrite.imaging.phantom import write_patient
 
     phantom = settings.phantom
+    patients = range(phantom.patients)
+    jobs = [partial(write_patient, target, phantom.seed, number, matrix=phantom.matrix) for number in patients]
     # Spawned, not forked: a fork of a process that has threads may hang.
     with ProcessPoolExecutor(settings.workers, mp_context=get_context("spawn")) as pool:
-        jobs = [(write_patient, target, phantom.seed, number, phantom.matrix) for number in range(phantom.patients)]
         _finish(pool, jobs, "phantom patients")
 
 
@@ -47,23 +49,30 @@ def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
 
     kits = settings.kits19
     checksums = read_checksums(kits.checksums) if kits.checksums else None
-
-    def fetch(number: int) -> None:
-        urls = {"images_url": kits.images_url, "labels_url": kits.labels_url, "revision": kits.revision}
-        download_case(number, target, **urls, checksums=checksums)
-
+    fetch = partial(
+        download_case,
+        target=target,
+        images_url=kits.images_url,
+        labels_url=kits.labels_url,
+        revision=kits.revision,
+        checksums=checksums,
+    )
     with ThreadPoolExecutor(settings.workers) as pool:
-        _finish(pool, [(fetch, number) for number in range(kits.first_case, kits.last_case + 1)], "KiTS19 cases")
+        jobs = [partial(fetch, number) for number in range(kits.first_case, kits.last_case + 1)]
+        _finish(pool, jobs, "KiTS19 cases")
 
 
 def _bring_folder(settings: AcquireSettings, target: Path) -> None:
     """Copy, so that what DVC keeps under version control cannot change behind its back."""
     source = settings.folder.path
     assert source is not None  # the settings refuse a folder without a path
-    cases = find_cases(source)
+    files = [path for case in find_cases(source) for part in (case.image, case.label) for path in _files(part)]
     with ThreadPoolExecutor(settings.workers) as pool:
-        files = [path for case in cases for path in case.files]
-        _finish(pool, [(_copy, path, target / path.relative_to(source)) for path in files], "files")
+        _finish(pool, [partial(_copy, path, target / path.relative_to(source)) for path in files], "files")
+
+
+def _files(part: Path) -> list[Path]:
+    return [part] if part.is_file() else sorted(path for path in part.rglob("*") if path.is_file())
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -71,8 +80,8 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _finish(pool: Executor, jobs: list[tuple[Callable[..., None], *tuple[object, ...]]], text: str) -> None:
-    futures = [pool.submit(*job) for job in jobs]
+def _finish(pool: Executor, jobs: Sequence[Callable[[], object]], text: str) -> None:
+    futures = [pool.submit(job) for job in jobs]
     try:
         for future in progress_bar(as_completed(futures), text, len(futures)):
             future.result()

@@ -12,6 +12,7 @@ from jaxtyping import Float32, Int16
 
 from nephrite import __version__
 from nephrite.config import Config, PrepareSettings
+from nephrite.errors import SourceError
 from nephrite.files import sha256, whole_folder
 from nephrite.imaging.intensity import OFFSET, resolve_range
 from nephrite.imaging.resize import Grid, plan_grid, resize_image, resize_label
@@ -38,8 +39,9 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     cases = find_cases(raw)
     splits = split_patients([case.patient for case in cases], settings.split)
     with whole_folder(pairs) as root:
-        for _ in progress_bar(_prepare_all(cases, settings, root), "prepare", len(cases)):
-            pass
+        owners: dict[str, str] = {}
+        for patient, scans in progress_bar(_prepare_all(cases, settings, root), "prepare", len(cases)):
+            _check_twins(raw, patient, scans, owners)
         manifest = finish_store(
             root,
             kind="real",
@@ -56,8 +58,11 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     return {"patients": float(len(cases)), **counts}
 
 
-def prepare_patient(case: Case, settings: PrepareSettings, root: Path) -> None:
+def prepare_patient(case: Case, settings: PrepareSettings, root: Path) -> tuple[str, list[str]]:
     """Write one patient's image, label map and meta.json into the store `root`.
+
+    Returns:
+        The patient's id and the SHA-256 of its scan's files.
 
     Raises:
         DataError: the case cannot be read, or its label values are not among the classes.
@@ -72,13 +77,23 @@ def prepare_patient(case: Case, settings: PrepareSettings, root: Path) -> None:
     if settings.intensity.kind == "window":
         low, high = ((end - intercept) / slope for end in (low, high))
     sources = {path.name: sha256(path) for paths in volume.sources.values() for path in paths}
+    scans = [sources[path.name] for path in volume.sources["image"]]
     patient = Patient(
         case.patient, grid.spacing, volume.orientation, (low, high), slope, intercept, sources, __version__
     )
     write_patient(root, patient)
+    return case.patient, scans
 
 
-def _prepare_all(cases: list[Case], settings: PrepareSettings, root: Path) -> Iterator[None]:
+def _check_twins(raw: Path, patient: str, scans: list[str], owners: dict[str, str]) -> None:
+    """Refuse one scan under two names: it could stand in training and in test."""
+    for scan in scans:
+        twin = owners.setdefault(scan, patient)
+        if twin != patient:
+            raise SourceError(raw / patient, f"holds the same scan as '{twin}'", "keep one of them")
+
+
+def _prepare_all(cases: list[Case], settings: PrepareSettings, root: Path) -> Iterator[tuple[str, list[str]]]:
     if settings.workers == 1 or len(cases) == 1:
         for case in cases:
             yield prepare_patient(case, settings, root)

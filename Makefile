@@ -1,0 +1,72 @@
+# One door: `make help` lists what there is. Everything runs in .venv, which is made from requirements.lock when needed.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help env demo test check ui bench docs lock clean
+
+BIN := $(CURDIR)/.venv/bin
+STAMP := .venv/.installed
+export PATH := $(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+PORT ?= 5000
+WORKERS ?= 2
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(STAMP) ## The environment, from the lock file (Python 3.11 or 3.12; name one with PYTHON=...)
+
+$(STAMP): requirements.lock pyproject.toml
+	@python=""
+	for candidate in $(PYTHON) python3.11 python3.12 python3; do
+	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
+	        python="$$candidate"; break
+	    fi
+	done
+	if [ -z "$$python" ]; then
+	    echo "Nephrite needs Python 3.11 or 3.12, and none was found; install one, or name it: make env PYTHON=/path/to/python3.11" >&2
+	    exit 1
+	fi
+	[ -x $(BIN)/python ] || { echo "Making .venv with $$($$python --version)"; "$$python" -m venv .venv; }
+	echo "Installing the locked packages: about 7 GB, 2 to 5 minutes"
+	export PIP_CONSTRAINT=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1  # the lock is the only list of versions
+	$(BIN)/python -m pip install -q -r requirements.lock
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+demo: env ## The whole trial on the embedded phantom: at most 10 minutes on two cores
+	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config -q --local core.no_scm true
+	$(BIN)/dvc repro
+	@echo; cat reports/summary.txt
+
+test: env ## The whole test suite, real servers included
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+check: env ## Style, types and import rules; pre-commit runs the same
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+ui: env ## MLflow's page on the recorded runs: http://127.0.0.1:5000 (another port: PORT=...)
+	@echo "http://127.0.0.1:$(PORT) - stop with Ctrl-C"
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
+	    --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+bench: env ## What is measured, against whom: the printed table
+	$(BIN)/python benchmarks/run.py
+
+docs: env ## docs/settings.md, from the descriptions in config.py
+	$(BIN)/python docs/write_settings.py
+
+lock: ## New exact versions from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "uv is missing; install it: pip install uv" >&2; exit 1; }
+	uv pip compile -q --all-extras --no-annotate --python-version 3.11 --custom-compile-command "make lock" \
+	    --upgrade pyproject.toml -o requirements.lock
+
+clean: ## Remove outputs and caches of tools; DVC's cache, the records of runs and .venv stay
+	rm -rf data/raw data/prepared data/synthetic models/synthesizer models/segmenters scores reports promotion
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find data models scores -name '*.partial' -prune -exec rm -rf {} + 2>/dev/null || true
+
+.ONESHELL:

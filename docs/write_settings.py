@@ -1,0 +1,98 @@
+"""Write docs/settings.md from the settings' own types, ranges and descriptions: `make docs`."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import annotated_types
+import yaml
+from pydantic.fields import FieldInfo
+
+from nephrite.config import Config, Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAD = """# Settings, field by field
+
+Written by `make docs` from `src/nephrite/config.py`; do not edit by hand. The last column is the value in
+`params.yaml`, the embedded default. An unknown key, a wrong type or an impossible combination stops every stage before
+it starts. `NAME` stands for a name of your own.
+"""
+
+
+def settings_page() -> str:
+    """The whole page as Markdown."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return HEAD + "".join(_section(name, field, values) for name, field in Config.model_fields.items() if name != "arm")
+
+
+def _section(name: str, field: FieldInfo, values: dict[str, Any]) -> str:
+    model = field.annotation
+    assert isinstance(model, type)
+    assert issubclass(model, Settings)
+    rows = "".join(f"| {' | '.join(row)} |\n" for row in _rows(model, name, values[name]))
+    return f"\n## {name}\n\n{model.__doc__}\n\n| key | value | meaning | default |\n|---|---|---|---|\n{rows}"
+
+
+def _rows(model: type[Settings], path: str, value: Any) -> Iterator[tuple[str, str, str, str]]:
+    for name, field in model.model_fields.items():
+        key = f"{path}.{name}"
+        inner = value.get(name, field.default) if isinstance(value, dict) else None
+        variants, own = _models(field.annotation)
+        if not variants:
+            shown = "-" if value is None else f"`{yaml.safe_dump(inner, default_flow_style=True).splitlines()[0]}`"
+            yield f"`{key}`", _type(field), field.description or "", shown
+        for variant in variants:
+            yield from _rows(variant, f"{key}.NAME" if own else key, _matching(variant, inner, own))
+
+
+def _models(kind: Any) -> tuple[list[type[Settings]], bool]:
+    """Sections that a field may hold, and whether they stand under names of the user's own."""
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        return [kind], False
+    own = typing.get_origin(kind) is dict
+    parts = typing.get_args(kind)[own:]
+    return [model for part in parts for model in _models(part)[0]], own
+
+
+def _matching(variant: type[Settings], value: Any, own: bool) -> Any:
+    """The default of this variant; None where the params file has another, or names of its own."""
+    if own or ("kind" in variant.model_fields and value["kind"] not in _type(variant.model_fields["kind"])):
+        return None
+    return value
+
+
+def _type(field: FieldInfo) -> str:
+    limits = [_limit(part) for part in field.metadata]
+    return ", ".join([_name(field.annotation), *filter(None, limits)]).replace("|", "or")
+
+
+def _name(kind: Any) -> str:
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        return ", ".join([_name(parts[0]), *filter(None, map(_limit, getattr(parts[1], "metadata", parts[1:])))])
+    if origin is Literal:
+        return " or ".join(f"`{part}`" for part in parts)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_name(part) for part in parts)
+    if origin is tuple:
+        return (
+            f"list of ({_name(parts[0])})" if typing.get_origin(parts[0]) is Annotated else f"list of {_name(parts[0])}"
+        )
+    if origin is dict:
+        return f"map of {_name(parts[0])} to {_name(parts[1])}"
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path", type(None): "null"}
+    return names[kind]
+
+
+def _limit(part: Any) -> str:
+    signs = {annotated_types.Ge: ">= ", annotated_types.Gt: "> ", annotated_types.Le: "<= ", annotated_types.Lt: "< "}
+    sign = signs.get(type(part))
+    return f"{sign}{getattr(part, type(part).__name__.lower())}" if sign else ""
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "settings.md").write_text(settings_page(), encoding="utf-8")

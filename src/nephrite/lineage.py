@@ -1,0 +1,119 @@
+"""Where a run comes from: the trial that it belongs to, the code, the data and the libraries. Knows no MLflow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nephrite import __version__
+from nephrite.config import Config
+from nephrite.files import digest
+
+TRIAL_VARIABLE = "NEPHRITE_TRIAL"
+LIBRARIES = (
+    "torch",
+    "lightning",
+    "segmentation-models-pytorch",
+    "timm",
+    "numpy",
+    "scipy",
+    "nibabel",
+    "pydicom",
+    "mlflow",
+)
+WITHOUT_EFFECT: dict[str, Any] = {
+    "arm": True,
+    "compute": True,
+    "tracking": True,
+    "acquire": {"workers"},
+    "prepare": {"workers", "block"},
+}
+
+
+@dataclass(frozen=True)
+class CodeState:
+    """The commit that is checked out, None outside git, and whether tracked files differ from it."""
+
+    commit: str | None
+    dirty: bool
+
+
+def trial_id(config: Config) -> str:
+    """Digest of everything that decides the trial's results: settings and source data.
+
+    Equal settings on equal data give the same id on any machine. The environment variable NEPHRITE_TRIAL overrides
+    it, for places where the source folder cannot be seen.
+    """
+    settings = config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+    return os.environ.get(TRIAL_VARIABLE) or digest({"settings": settings, "source": _source_listing(config)})[:16]
+
+
+def _source_listing(config: Config) -> str | None:
+    """Digest of paths and sizes of a folder of one's own; phantom and KiTS19 are fixed by their settings."""
+    root = config.acquire.folder.path
+    if config.acquire.source != "folder" or root is None or not root.is_dir():
+        return None
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return digest([(path.relative_to(root).as_posix(), path.stat().st_size) for path in files])
+
+
+def code_state() -> CodeState:
+    """Ask git about the working folder."""
+    commit = _git("rev-parse", "HEAD")
+    return CodeState(commit, bool(commit and _git("status", "--porcelain", "--untracked-files=no")))
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - fixed words only
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of this package and of the libraries that decide its results."""
+    return {"nephrite": __version__} | {name: found for name in LIBRARIES if (found := _version(name))}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def dvc_hash(path: Path, lock: Path = Path("dvc.lock")) -> str | None:
+    """Hash under which DVC keeps `path`, or the output that it lies in; None if dvc.lock does not know it."""
+    if not lock.is_file():
+        return None
+    root, place = lock.absolute().parent, path.absolute()
+    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+    hashes = {root / out["path"]: out.get("md5") for stage in stages.values() for out in stage.get("outs", ())}
+    return next((hashes[folder] for folder in (place, *place.parents) if folder in hashes), None)
+
+
+def stage_settings(config: Config, stage: str) -> dict[str, object]:
+    """The settings that a stage's run shows: its own section, that of the trial, and of its arm the one segmenter."""
+    content = config.model_dump(mode="json", include={"trial", stage})
+    if stage == "train_segmenter" and config.arm:
+        segmenters = content[stage].pop("segmenters")
+        content[stage]["segmenter"] = segmenters[config.arm.segmenter]
+    return content
+
+
+def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """Nested settings as text under dotted names."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: str(value)}
+    return flat

@@ -1,0 +1,200 @@
+"""Registered segmenters in MLflow: versions, the aliases 'champion' and 'challenger', and their record of decisions.
+
+A version is a graph made by torch.export, which loads without pickle and without this package. The record lies beside
+it, in the folder `promotions/` of the model's artifacts: one file per decision, so that nothing is overwritten.
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from nephrite.errors import ModelNotRegisteredError
+from nephrite.files import read_json, write_json
+from nephrite.tracking import connect, tracking_errors
+from nephrite.tracking_address import shown, tracking_uri
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+RECORD = "promotions"
+REQUIREMENTS = ("torch", "numpy", "mlflow")
+DESCRIPTION = (
+    "Segmenters trained by Nephrite: one-channel slices in [0, 1] to logits, one channel per structure; a sigmoid at "
+    "or above the threshold is foreground. `champion` is the version in use, `challenger` the newest candidate; each "
+    "version's decisions, with their evidence, are in its artifacts under `promotions/`."
+)
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version of a registered model: its number, where MLflow keeps it, and what is searched for."""
+
+    number: int
+    source: str
+    tags: Mapping[str, str]
+
+
+class Registry:
+    """All versions of one registered model, in the registry of the tracking store.
+
+    Args:
+        name: of the registered model; it need not exist yet.
+
+    Raises:
+        TrackingUnreachableError: the registry does not answer.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._client = connect()
+
+    def aliased(self, alias: str) -> ModelVersion | None:
+        """The version that an alias points to; None if nothing has that alias, or nothing was registered yet."""
+        registered = self._registered()
+        number = registered.aliases.get(alias) if registered else None
+        return self._version(str(number)) if number else None
+
+    def with_weights(self, weights: str) -> ModelVersion | None:
+        """The version made from weights of this SHA-256."""
+        with tracking_errors():
+            found = self._client.search_model_versions(f"name = '{self.name}' and tags.weights = '{weights}'")
+            return self._version(str(found[0].version)) if found else None
+
+    def register(
+        self, network: nn.Module, *, channels: int, size: int, run_id: str | None, tags: Mapping[str, str]
+    ) -> ModelVersion:
+        """Log a network as a model that loads without pickle, and make it a version.
+
+        Args:
+            network: takes [batch, 1, size, size] and returns [batch, channels, size, size].
+            channels: of the output.
+            size: pixels per side.
+            run_id: the run that the model belongs to.
+            tags: what is known of it, the SHA-256 of its weights as 'weights'; kept in the model's metadata, too.
+        """
+        with tracking_errors():
+            model = self._log(network, channels, size, run_id, tags)
+            if self._registered() is None:
+                self._client.create_registered_model(self.name, description=DESCRIPTION)
+            made = self._client.create_model_version(
+                self.name, f"models:/{model}", run_id=run_id, tags=dict(tags), model_id=model
+            )
+            return self._version(str(made.version))
+
+    def point(self, alias: str, version: ModelVersion) -> None:
+        """Let an alias point to a version, whatever it pointed to before."""
+        with tracking_errors():
+            self._client.set_registered_model_alias(self.name, alias, str(version.number))
+
+    def append(self, version: ModelVersion, record: Mapping[str, Any]) -> None:
+        """Add a decision to a version's record; 'decision' and 'reason' become a tag, too."""
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        with tempfile.TemporaryDirectory() as folder, tracking_errors():
+            write_json(Path(folder) / RECORD / f"{moment}.json", record)
+            self._client.log_model_artifacts(version.source.removeprefix("models:/"), folder)
+            line = f"{record['decision']}: {record['reason']}"
+            self._client.set_model_version_tag(self.name, str(version.number), f"decision.{moment}", line)
+
+    def record(self, version: ModelVersion) -> list[Any]:
+        """Every decision about a version, the oldest first; empty for one that was registered by other means."""
+        model = version.source.removeprefix("models:/")
+        if model == version.source:
+            return []
+        with tempfile.TemporaryDirectory() as folder, tracking_errors():
+            if not self._client.list_logged_model_artifacts(model, RECORD):
+                return []
+            location = self._client.get_logged_model(model).artifact_location
+            return [read_json(path) for path in sorted(_download(f"{location}/{RECORD}", folder).rglob("*.json"))]
+
+    def _registered(self) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client.get_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+
+    def _version(self, number: str) -> ModelVersion:
+        found = self._client.get_model_version(self.name, number)
+        return ModelVersion(int(found.version), str(found.source), dict(found.tags))
+
+    def _log(self, network: nn.Module, channels: int, size: int, run_id: str | None, tags: Mapping[str, str]) -> str:
+        """Keep a model in the artifact store; the id that MLflow gives it."""
+        from mlflow.entities import LoggedModelOutput
+
+        run = self._client.get_run(run_id) if run_id else None
+        experiment = run.info.experiment_id if run else "0"
+        model: str = self._client.create_logged_model(experiment, "segmenter", run_id, dict(tags)).model_id
+        with tempfile.TemporaryDirectory() as folder:
+            _save(network, Path(folder) / "model", channels, size, tags)
+            self._client.log_model_artifacts(model, str(Path(folder) / "model"))
+        self._client.finalize_logged_model(model, "READY")
+        if run_id:
+            self._client.log_outputs(run_id, [LoggedModelOutput(model, step=0)])
+        return model
+
+
+def load_champion(name: str) -> nn.Module:
+    """Load the champion of a registered model: [batch, 1, size, size] in [0, 1] to logits per channel.
+
+    Raises:
+        ModelNotRegisteredError: the registry does not know the name, or it has no champion yet.
+    """
+    registry = Registry(name)
+    champion = registry.aliased(CHAMPION)
+    if champion is None:
+        known = registry._registered() is not None
+        finding = "has no champion" if known else f"is not in the registry at {shown(tracking_uri())}"
+        raise ModelNotRegisteredError(f"model '{name}'", finding, "run 'promote', or name another 'promote.model'")
+    return load_version(champion)
+
+
+def load_version(version: ModelVersion) -> nn.Module:
+    """Load one version, on the processor."""
+    with tempfile.TemporaryDirectory() as folder, tracking_errors():
+        model: nn.Module = _mlflow_pytorch().load_model(str(_download(version.source, folder)))
+    return model
+
+
+def _save(network: nn.Module, folder: Path, channels: int, size: int, tags: Mapping[str, str]) -> None:
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    kind = np.dtype(np.float32)
+    _mlflow_pytorch().save_model(
+        network.eval(),
+        folder,
+        serialization_format="pt2",
+        signature=ModelSignature(
+            inputs=Schema([TensorSpec(kind, (-1, 1, size, size))]),
+            outputs=Schema([TensorSpec(kind, (-1, channels, size, size))]),
+        ),
+        input_example=np.zeros((2, 1, size, size), np.float32),  # from a batch of 1 the graph would take no other
+        pip_requirements=[f"{name}=={metadata.version(name)}" for name in REQUIREMENTS],  # else MLflow searches for 5 s
+        metadata=dict(tags),
+    )
+
+
+def _mlflow_pytorch() -> ModuleType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns about type hints of its own
+        importlib.import_module("mlflow.pyfunc")
+        return importlib.import_module("mlflow.pytorch")
+
+
+def _download(uri: str, folder: str) -> Path:
+    from mlflow.artifacts import download_artifacts
+
+    return Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking_uri()))

@@ -1,0 +1,130 @@
+"""A trained segmenter and the test patients to the scores of one arm."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nephrite.config import Config
+from nephrite.errors import StoreError
+from nephrite.recording import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Bool
+
+    from nephrite.evaluation.scores import ArmScores, PatientScore
+    from nephrite.imaging.slices import PairStore
+    from nephrite.training.artifacts import SegmenterCard, TrainedSegmenter
+
+
+def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: Path) -> dict[str, float]:
+    """Score the segmenter of one arm on each test patient: 3-D Dice, surface Dice, HD95, and per-slice scores.
+
+    Raises:
+        StoreError: store or segmenter is missing or broken, or they do not belong together.
+        LeakageError: the segmenter was trained on a test patient.
+    """
+    from nephrite.files import write_json
+    from nephrite.imaging.slices import PairStore
+    from nephrite.training.artifacts import load_segmenter
+    from nephrite.training.leakage import check_unseen
+
+    started = time.monotonic()
+    store, trained = PairStore(pairs), load_segmenter(segmenter)
+    _check_together(trained.card, store, segmenter, arm=str(config.this_arm))
+    check_unseen(store.patients("test"), trained.card.training_patients, segmenter)
+    run.dataset(pairs, name="pairs", digest=store.manifest.digest)
+    arm_scores = _score(config, store, trained)
+    write_json(scores, arm_scores.to_json())
+    run.artifact(scores)
+    return _summary(arm_scores) | {"seconds": time.monotonic() - started}
+
+
+def _check_together(card: SegmenterCard, store: PairStore, segmenter: Path, *, arm: str) -> None:
+    """Refuse a segmenter of another arm, of other data, or with other outputs."""
+    manifest = store.manifest
+    for name, found, expected in (
+        ("arm", card.arm, arm),
+        ("pairs digest", card.pairs, manifest.digest),
+        ("classes", card.classes, manifest.classes),
+        ("channels", list(card.channels.items()), list(manifest.channels.items())),  # their order is the outputs' order
+    ):
+        if found != expected:
+            finding = f"has {name} {found}, but {expected} is to be scored (store {store.root})"
+            raise StoreError(segmenter, finding, "run 'train_segmenter' again on this store")
+    if not store.patients("test"):
+        raise StoreError(store.root, "has no patients in the split 'test'", "raise 'prepare.split.test'")
+
+
+def _score(config: Config, store: PairStore, trained: TrainedSegmenter) -> ArmScores:
+    from nephrite.evaluation.scores import ArmScores
+    from nephrite.stages.progress import progress_bar
+    from nephrite.training.devices import pick_device
+
+    trained.network.to(pick_device(config.compute))
+    patients = store.patients("test")
+    found = (_score_patient(config, store, trained, patient) for patient in patients)
+    card = trained.card
+    return ArmScores(
+        arm=config.this_arm,
+        patients=tuple(progress_bar(found, f"evaluate {card.arm}", len(patients))),
+        validation_score=card.validation_score,
+        steps=card.steps,
+        seconds=card.seconds,
+        training_patients=len(card.training_patients),
+        history=tuple(trained.history),
+    )
+
+
+def _score_patient(config: Config, store: PairStore, trained: TrainedSegmenter, patient: str) -> PatientScore:
+    import numpy as np
+
+    from nephrite.evaluation.scores import PatientScore, score_regions, score_slices
+    from nephrite.training.inference import predict_patient
+
+    settings, channels = config.evaluate, trained.card.channels
+    predicted = predict_patient(
+        trained.network, store, patient, threshold=settings.threshold, batch_size=settings.batch_size
+    )
+    label = np.asarray(store.label(patient))
+    truth = np.stack([np.isin(label, values) for values in channels.values()], axis=1)
+    regions = {name: region.labels for name, region in settings.regions.items()}
+    scores = score_regions(
+        {name: region_mask(predicted, channels, labels) for name, labels in regions.items()},
+        {name: np.isin(label, labels) for name, labels in regions.items()},
+        spacing=store.patient(patient).spacing,
+        tolerances={name: region.tolerance for name, region in settings.regions.items()},
+    )
+    return PatientScore(patient, scores, score_slices(predicted, truth, channels=list(channels)))
+
+
+def region_mask(
+    masks: Bool[np.ndarray, "slice channel height width"],
+    channels: Mapping[str, tuple[int, ...]],
+    labels: tuple[int, ...],
+) -> Bool[np.ndarray, "slice height width"]:
+    """The region found: union of the channels whose label values all belong to it."""
+    import numpy as np
+
+    inside = [set(values) <= set(labels) for values in channels.values()]
+    union: Bool[np.ndarray, "slice height width"] = np.logical_or.reduce(masks[:, inside], axis=1)
+    return union
+
+
+def _summary(scores: ArmScores) -> dict[str, float]:
+    """Means over the test patients; a region's HD95 is left out where any patient has none."""
+    from nephrite.evaluation.scores import mean_over_slices
+
+    pooled = mean_over_slices([score.slices for score in scores.patients])
+    summary = {"capstone_iou": pooled.capstone_iou, "predict_nothing": pooled.predict_nothing}
+    for region in scores.patients[0].regions:
+        results = [score.regions[region] for score in scores.patients]
+        summary[f"{region}_dice"] = sum(result.dice for result in results) / len(results)
+        summary[f"{region}_surface_dice"] = sum(result.surface_dice for result in results) / len(results)
+        distances = [result.hd95 for result in results if result.hd95 is not None]
+        if len(distances) == len(results):
+            summary[f"{region}_hd95"] = sum(distances) / len(distances)
+    return summary

@@ -1,0 +1,174 @@
+"""The best run of a report into the registry: always as challenger, as champion only on evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from nephrite import __version__
+from nephrite.config import Arm, Config
+from nephrite.errors import StoreError
+from nephrite.files import read_json, sha256, write_json
+from nephrite.recording import Run
+
+if TYPE_CHECKING:
+    from nephrite.evaluation.promotion import Candidate, Decision
+    from nephrite.registry import ModelVersion, Registry
+    from nephrite.training.artifacts import TrainedSegmenter
+
+
+def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promotion: Path) -> dict[str, float]:
+    """Register the best run as challenger, and as champion if it beats the present one on the same test patients.
+
+    The decision is written to `promotion` and appended, with its evidence, to the record of the versions concerned.
+    Weights that are registered already get no second version.
+
+    Raises:
+        StoreError: report or segmenter are missing, broken, or do not belong together.
+        TrackingError: the registry refused something.
+    """
+    from nephrite.evaluation.promotion import Candidate, Rules, decide
+    from nephrite.registry import CHAMPION, Registry
+
+    trained, candidate = read_candidate(report / "trial.json", segmenters)
+    registry = Registry(config.promote.model)
+    champion = registry.aliased(CHAMPION)
+    rival: Candidate | Literal["unknown"] | None = None
+    if champion:
+        rival = known_candidate(registry, champion) or "unknown"
+    rules = Rules(config.promote.floor, config.report.confidence, config.report.resamples, config.trial.seed)
+    decision = decide(candidate, rival, rules)
+    version = registry.with_weights(candidate.weights) or _register(config, run, registry, trained, candidate)
+    record = {
+        "format": 1,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": registry.name,
+        "version": version.number,
+        "decision": decision.outcome,
+        "reason": decision.reason,
+        "interval": asdict(decision.interval) if decision.interval else None,
+        "candidate": asdict(candidate),
+        "champion_version": champion.number if champion else None,
+        "champion": asdict(rival) if isinstance(rival, Candidate) else None,
+        "rules": asdict(rules),
+        "software": __version__,
+    }
+    _apply(registry, decision, record, version, champion)
+    write_json(promotion, record)
+    run.artifact(promotion)
+    run.tags({"model": registry.name, "model_version": str(version.number), "decision": decision.outcome})
+    return _metrics(candidate, version, decision)
+
+
+def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Candidate]:
+    """The best run of trial.json, with its segmenter.
+
+    Raises:
+        StoreError: one of them is missing or broken, or the segmenter was trained again after it was scored.
+    """
+    from nephrite.evaluation.promotion import Candidate
+    from nephrite.training.artifacts import WEIGHTS, load_segmenter
+
+    content = _best_run(path)
+    arm = str(Arm(**{name: content[name] for name in ("training_set", "segmenter", "cell")}))
+    trained = load_segmenter(segmenters / arm)
+    card, validation = trained.card, float(content["validation_score"])
+    if card.arm != arm or not math.isclose(card.validation_score, validation, abs_tol=1e-6):
+        finding = f"is of {arm} with validation score {validation:.6f}, the segmenter of {card.arm} with "
+        raise StoreError(path, f"{finding}{card.validation_score:.6f}", "run 'evaluate' and 'report' again")
+    candidate = Candidate(
+        arm=arm,
+        weights=sha256(segmenters / arm / WEIGHTS),
+        region=content["region"],
+        dice=content["dice_by_patient"],
+        truth_volumes=content["truth_volume_by_patient"],
+        validation_score=validation,
+        run_id=card.run_id,
+    )
+    return trained, candidate
+
+
+def known_candidate(registry: Registry, version: ModelVersion) -> Candidate | None:
+    """What a version's record says of its scores, the latest entry; None for one that was registered by other means."""
+    from nephrite.evaluation.promotion import Candidate
+
+    found = [entry["candidate"] for entry in registry.record(version) if entry["version"] == version.number]
+    if not found:
+        return None
+    try:
+        return TypeAdapter(Candidate).validate_python(found[-1])
+    except ValidationError:
+        return None
+
+
+def _register(
+    config: Config, run: Run, registry: Registry, trained: TrainedSegmenter, candidate: Candidate
+) -> ModelVersion:
+    from nephrite.lineage import code_state, trial_id
+
+    card = trained.card
+    tags = {
+        "weights": candidate.weights,
+        "arm": candidate.arm,
+        "trial_id": trial_id(config),
+        "training_run": candidate.run_id or "",
+        "classes": ", ".join(f"{value} {name}" for value, name in card.classes.items()),
+        "channels": ", ".join(card.channels),
+        "intensity": ", ".join(f"{key} {value}" for key, value in card.intensity.model_dump().items()),
+        "in_plane": ", ".join(f"{key} {value}" for key, value in card.in_plane.model_dump().items()),
+        "threshold": str(card.threshold),
+        "commit": code_state().commit or "",
+        "nephrite": card.version,
+    }
+    return registry.register(
+        trained.network, channels=len(card.channels), size=card.in_plane.size, run_id=run.id, tags=tags
+    )
+
+
+def _apply(
+    registry: Registry,
+    decision: Decision,
+    record: Mapping[str, Any],
+    version: ModelVersion,
+    champion: ModelVersion | None,
+) -> None:
+    """The evidence first, then the aliases: what is in use always has its record."""
+    from nephrite.registry import CHALLENGER, CHAMPION
+
+    registry.append(version, record)
+    registry.point(CHALLENGER, version)
+    if decision.outcome == "champion":
+        if champion:
+            registry.append(champion, {**record, "decision": f"replaced by version {version.number}"})
+        registry.point(CHAMPION, version)
+
+
+def _metrics(candidate: Candidate, version: ModelVersion, decision: Decision) -> dict[str, float]:
+    metrics = {
+        "model_version": float(version.number),
+        "champion": float(decision.outcome != "challenger"),
+        f"{candidate.region}_dice": candidate.score,
+    }
+    if decision.interval:
+        bounds = asdict(decision.interval).items()
+        metrics |= {f"difference_{name}": value for name, value in bounds if value is not None}
+    return metrics
+
+
+def _best_run(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    try:
+        if content["version"] != 1:
+            raise StoreError(path, f"has version {content['version']}, not 1", "run 'report' again")
+        best = {**content["best_run"], "region": content["plan"]["region"]}
+        if not best["dice_by_patient"].keys() == best["truth_volume_by_patient"].keys():
+            raise KeyError("truth_volume_by_patient")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise StoreError(path, f"names no best run with its scores ({error!r})", "run 'report' again") from None
+    return best

@@ -1,0 +1,161 @@
+"""All arms side by side: the table, the figures, and the verdict in words."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nephrite.config import Config
+from nephrite.errors import StoreError
+from nephrite.files import digest, read_json, whole_folder, write_json
+from nephrite.recording import Run
+
+if TYPE_CHECKING:
+    from nephrite.evaluation.figures import Triplet
+    from nephrite.evaluation.scores import ArmScores
+    from nephrite.imaging.slices import PairStore, SliceRef
+
+logger = logging.getLogger(__name__)
+EXPERIMENT = ("trial", "acquire", "prepare", "train_gan", "synthesize", "train_segmenter", "evaluate")
+
+
+def report(
+    config: Config, run: Run, *, pairs: Path, synthetic: Path | None = None, scores: Path, report: Path
+) -> dict[str, float]:
+    """Judge all arms of the trial and write trial.json, report.md, summary.txt and figures/.
+
+    Raises:
+        StoreError: the scores of an arm are missing or broken.
+        TrialError: the scores do not make a trial, e.g. arms with different test patients.
+    """
+    from nephrite.evaluation.markdown import report_markdown
+    from nephrite.evaluation.summary import trial_json
+    from nephrite.evaluation.trial import Trial
+
+    arms = read_arms(config, scores)
+    content = trial_json(Trial(trial_plan(config), tuple(arms)))
+    with whole_folder(report) as folder:
+        pictures = _draw(config, content, arms, folder)
+        if synthetic is not None:
+            pictures |= _draw_examples(config, pairs, synthetic, folder)
+        (folder / "report.md").write_text(report_markdown(content, pictures), encoding="utf-8")
+        (folder / "summary.txt").write_text(_summary(content, report), encoding="utf-8")
+        write_json(folder / "trial.json", content)
+    run.artifact(report)
+    return _metrics(content)
+
+
+def read_arms(config: Config, scores: Path) -> list[ArmScores]:
+    """The scores of every arm that the settings name; files of other arms are left aside, with a word about them.
+
+    Raises:
+        StoreError: an arm's file is missing or broken.
+    """
+    from nephrite.evaluation.scores import ArmScores
+
+    wanted = {scores / f"{arm}.json": arm for arm in config.trial.arms}
+    missing = [path for path in wanted if not path.is_file()]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if missing[1:] else ""
+        raise StoreError(missing[0], f"is missing{more}", "run 'evaluate' for every arm, or 'dvc repro'")
+    others = sorted(set(scores.rglob("*.json")) - set(wanted))
+    if others:
+        logger.warning("%s: %d score files of arms that the settings do not name are left aside", scores, len(others))
+    return [ArmScores.from_json(read_json(path), path) for path in wanted]
+
+
+def trial_plan(config: Config) -> Any:
+    """What was declared before any run, from the settings."""
+    from nephrite.evaluation.trial import TrialPlan, synthetic_question
+
+    trial, settings = config.trial, config.report
+    return TrialPlan(
+        region=trial.primary,
+        reference=trial.reference,
+        question=synthetic_question(trial.training_sets.all, trial.reference),
+        confidence=settings.confidence,
+        resamples=settings.resamples,
+        seed=trial.seed,
+        digest=digest(config.model_dump(mode="json", include=set(EXPERIMENT))),
+    )
+
+
+def _draw(config: Config, content: dict[str, Any], arms: list[ArmScores], folder: Path) -> dict[str, str]:
+    from nephrite.evaluation.figures import forest_plot, learning_curves, score_plot
+
+    forest_plot(content, folder / "figures" / "differences.png")
+    score_plot(content, folder / "figures" / "patients.png")
+    losses = {scores.arm: [(row["step"], row["train_loss"]) for row in scores.history] for scores in arms}
+    dice = {scores.arm: [(row["step"], row["validation_dice"]) for row in scores.history] for scores in arms}
+    learning_curves(losses, dice, folder / "figures" / "learning.png")
+    return {
+        "Differences to the reference, with intervals": "figures/differences.png",
+        "Each test patient's score, by arm": "figures/patients.png",
+        "How the arms learn": "figures/learning.png",
+    }
+
+
+def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -> dict[str, str]:
+    from nephrite.evaluation.figures import example_sheet
+    from nephrite.imaging.slices import PairStore
+
+    real, painted = PairStore(pairs), PairStore(synthetic)
+    labels = config.evaluate.regions[config.trial.primary].labels
+    names = [name for value, name in painted.manifest.classes.items() if value in labels]
+    triplets = [_triplet(real, painted, ref) for ref in _examples(painted, names, config.report.examples)]
+    example_sheet(triplets, painted.manifest.classes, folder / "figures" / "examples.png")
+    return {"Label map, the slice painted from it, and the real slice": "figures/examples.png"}
+
+
+def _examples(store: PairStore, names: list[str], count: int) -> list[SliceRef]:
+    """The slice with most of the primary region of each patient, then evenly over the patients by that area."""
+    from nephrite.imaging.slices import SliceRef
+
+    largest: dict[str, tuple[int, SliceRef]] = {}
+    for row in store.index:
+        area = sum(row[name] for name in names)
+        if area > largest.get(row["patient"], (-1,))[0]:
+            largest[row["patient"]] = (area, SliceRef(row["patient"], row["slice"]))
+    ranked = [ref for _, ref in sorted(largest.values(), reverse=True)]
+    step = max(1, len(ranked) // count)
+    return ranked[::step][:count]
+
+
+def _triplet(real: PairStore, painted: PairStore, ref: SliceRef) -> Triplet:
+    from nephrite.imaging.slices import SliceRef
+
+    provenance = painted.patient(ref.patient).provenance
+    if provenance is None:
+        raise StoreError(painted.root, f"'{ref.patient}' has no provenance", "run 'synthesize' again")
+    source = SliceRef(provenance.source_patient, provenance.source_slices[ref.position])
+    return painted.label(ref.patient)[ref.position], painted.windowed(ref), real.windowed(source)
+
+
+def _summary(content: dict[str, Any], report: Path) -> str:
+    """The table, the verdict and what to open next, as plain text of 110 columns."""
+    import io
+
+    from rich.console import Console
+
+    from nephrite.evaluation.markdown import summary_lines, summary_table
+
+    console = Console(file=io.StringIO(), width=110, record=True)
+    console.print(summary_table(content))
+    for line in summary_lines(content):
+        console.print(line, markup=False, highlight=False)
+    console.print(f"Open next: {report / 'report.md'}, {report / 'trial.json'}, {report / 'figures'}; runs: make ui")
+    return console.export_text()
+
+
+def _metrics(content: dict[str, Any]) -> dict[str, float]:
+    region = content["plan"]["region"]
+    metrics = {
+        f"dice_{region}_{arm['segmenter']}_{arm['training_set'].replace('+', '_')}": arm["regions"][region]["dice"]
+        for arm in content["arms"]
+    }
+    answer = content["answer"]
+    if answer:
+        metrics["difference"] = answer["mean"]
+        metrics |= {f"difference_{end}": answer[end] for end in ("low", "high") if answer[end] is not None}
+    return metrics

@@ -1,0 +1,301 @@
+"""The record of runs in MLflow: one parent run per trial, a child per stage and arm.
+
+The only module, beside registry.py, that knows MLflow. Without MLFLOW_TRACKING_URI the record is kept in `mlflow.db`
+and `mlruns/` of the working folder. A run that the caller made (MLFLOW_RUN_ID: `mlflow run`, a cluster's plugin) is
+adopted; in further processes of one training (RANK, LOCAL_RANK above 0) nothing is recorded twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nephrite.config import Config
+from nephrite.errors import TrackingError, TrackingUnreachableError
+from nephrite.lineage import code_state, dvc_hash, flatten, library_versions, stage_settings, trial_id
+from nephrite.recording import Run, SilentRun
+from nephrite.tracking_address import (
+    REMEDY,
+    check_address,
+    one_at_a_time,
+    short_patience,
+    shown,
+    tracking_uri,
+    unreachable,
+)
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as RunEntity
+    from mlflow.tracking import MlflowClient
+
+BATCH = 100  # MLflow's limit on parameters and tags per call
+LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6000, 5000, 36
+CLOSING_STAGES = ("report", "promote")
+PARENT, NAME, NOTE, COMMIT, SOURCE = (
+    f"mlflow.{name}" for name in ("parentRunId", "runName", "note.content", "source.git.commit", "source.name")
+)
+
+
+def prepare_mlflow() -> None:
+    """Set what MLflow reads when it is imported: no telemetry, no pickled models, no chatter."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+
+
+def connect() -> MlflowClient:
+    """A client of a store that has just answered.
+
+    Raises:
+        TrackingUnreachableError: it did not, within seconds.
+    """
+    prepare_mlflow()
+    uri = tracking_uri()
+    check_address(uri)
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    with short_patience():
+        try:
+            client = MlflowClient(uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+            client.search_experiments(max_results=1)
+        except MlflowException as error:
+            raise unreachable(uri, _reason(str(error))) from None
+    return client
+
+
+@contextmanager
+def tracking_errors() -> Iterator[None]:
+    """Turn what MLflow raises into one line."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise TrackingError(shown(tracking_uri()), f"MLflow refused ({shown(str(error))})", REMEDY) from error
+
+
+@contextmanager
+def open_run(config: Config, stage: str) -> Iterator[Run]:
+    """Record a stage, and the arm that it works on, as a child of the trial's run; it ends as the block ends.
+
+    Raises:
+        TrackingUnreachableError: the store does not answer; raised before the block starts.
+        TrackingError: MLflow refused something.
+    """
+    if any(os.environ.get(rank, "0") != "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+        yield SilentRun()
+        return
+    run = _start(config, stage)
+    try:
+        run.settings(stage_settings(config, stage))
+        run.keep_settings(config)
+        yield run
+    except BaseException as error:
+        killed = isinstance(error, KeyboardInterrupt | SystemExit)
+        with suppress(Exception), short_patience():  # the error itself matters more than its record
+            run.end("KILLED" if killed else "FAILED", reason=f"{type(error).__name__}: {error}")
+        raise
+    run.end("FINISHED")
+
+
+class MlflowRun:
+    """A run in MLflow; made by `open_run`.
+
+    Args:
+        client: of a store that answers.
+        child: the run of this stage and arm.
+        parent: id of the trial's run.
+        stage: name of the stage.
+    """
+
+    def __init__(self, client: MlflowClient, child: RunEntity, parent: str, stage: str) -> None:
+        self._client, self._child, self._parent, self._stage = client, child, parent, stage
+        self._id: str = child.info.run_id
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self._id
+
+    def settings(self, values: Mapping[str, object]) -> None:
+        """Record settings as parameters, flattened to dotted names; long values are cut."""
+        from mlflow.entities import Param
+
+        params = [Param(_name(key), value[:LONGEST_PARAMETER]) for key, value in flatten(values).items()]
+        with tracking_errors():
+            for start in range(0, len(params), BATCH):
+                self._client.log_batch(self._id, params=params[start : start + BATCH])
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        """Record a batch of metrics in one call; those of the report are shown at the trial's run, too."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(_name(key), float(value), now, step) for key, value in values.items()]
+        with tracking_errors():
+            for run_id in (self._id, self._parent) if self._stage == "report" else (self._id,):
+                self._client.log_batch(run_id, metrics=metrics)
+
+    def artifact(self, path: Path, *, folder: str = "") -> None:
+        """Keep a file in `folder`; of a folder the content goes into `folder`, or under its own name without one."""
+        with tracking_errors():
+            if path.is_dir():
+                self._client.log_artifacts(self._id, str(path), folder or path.name)
+            else:
+                self._client.log_artifact(self._id, str(path), folder or None)
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Record short facts that one searches for, under 'nephrite.'."""
+        self._tag({f"nephrite.{key}": value for key, value in values.items()})
+
+    def dataset(self, path: Path, *, name: str, digest: str) -> None:
+        """Record an input data set with its digest, its DVC hash and the commit that was checked out."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        commit = code_state().commit
+        source = {"uri": str(path), "digest": digest, "dvc_md5": dvc_hash(path), "git_commit": commit}
+        entity = Dataset(name, digest[:LONGEST_DIGEST], source_type="local", source=json.dumps(source))
+        context = InputTag("mlflow.data.context", self._stage)
+        with tracking_errors():
+            self._client.log_inputs(self._id, [DatasetInput(entity, tags=[context])])
+
+    def keep_settings(self, config: Config) -> None:
+        """Keep all settings as the first artifact: a broken artifact store shows before a training, not after it.
+
+        Raises:
+            TrackingUnreachableError: the store takes no files.
+        """
+        try:
+            with short_patience():
+                self._client.log_dict(self._id, config.model_dump(mode="json"), "settings.yaml")
+        except Exception as error:  # each kind of store raises its own
+            place = f"artifact store of {shown(tracking_uri())}"
+            finding = f"takes no files ({type(error).__name__}: {shown(str(error))})"
+            raise TrackingUnreachableError(place, finding, "mend the store or its credentials") from error
+
+    def end(self, status: str, *, reason: str = "") -> None:
+        """Close the run; a finished one supersedes earlier runs of the same stage and arm."""
+        with tracking_errors():
+            if reason:
+                self._tag({"nephrite.error": reason})
+            self._client.set_terminated(self._id, status)
+            if status == "FINISHED":
+                self._supersede()
+            if status != "FINISHED" or self._stage in CLOSING_STAGES:
+                self._client.set_terminated(self._parent, status)
+
+    def _supersede(self) -> None:
+        same = ("nephrite.trial_id", "nephrite.stage", "nephrite.arm")
+        for run in _find(
+            self._client, self._child.info.experiment_id, {key: self._child.data.tags[key] for key in same}
+        ):
+            if run.info.run_id != self._id and "nephrite.superseded_by" not in run.data.tags:
+                self._client.set_tag(run.info.run_id, "nephrite.superseded_by", self._id)
+
+    def _tag(self, values: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        tags = [RunTag(_name(key), value[:LONGEST_TAG]) for key, value in values.items()]
+        with tracking_errors():
+            self._client.log_batch(self._id, tags=tags)
+
+
+def _start(config: Config, stage: str) -> MlflowRun:
+    client, trial = connect(), trial_id(config)
+    tags = _child_tags(config, stage, trial)
+    with tracking_errors():
+        adopted = _adoptable(client, tags)
+        experiment = adopted.info.experiment_id if adopted else _experiment(client, config.tracking.experiment)
+        with one_at_a_time(tracking_uri()):
+            parent = (adopted and adopted.data.tags.get(PARENT)) or _parent(client, experiment, config, trial)
+        tags[PARENT] = parent
+        child = _adopt(client, adopted, tags) if adopted else client.create_run(experiment, tags=tags)
+    return MlflowRun(client, child, parent, stage)
+
+
+def _child_tags(config: Config, stage: str, trial: str) -> dict[str, str]:
+    """What one searches runs by. An empty arm stands for a stage that works on none."""
+    code, arm = code_state(), config.arm
+    parts = arm.model_dump() if arm else {}
+    return {
+        NAME: f"{stage} {arm}" if arm else stage,
+        SOURCE: f"nephrite {stage.replace('_', '-')}",
+        **({COMMIT: code.commit, "nephrite.git_dirty": str(code.dirty).lower()} if code.commit else {}),
+        **{"nephrite.trial_id": trial, "nephrite.stage": stage, "nephrite.arm": str(arm or "")},
+        **{f"nephrite.{part}": str(value) for part, value in parts.items()},
+        **{f"version.{library}": version for library, version in library_versions().items()},
+    }
+
+
+def _adoptable(client: MlflowClient, tags: Mapping[str, str]) -> RunEntity | None:
+    """The run that the caller made for this stage; not one that another stage has taken already."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if not run_id:
+        return None
+    run = client.get_run(run_id)
+    taken = any(run.data.tags.get(key, tags[key]) != tags[key] for key in ("nephrite.stage", "nephrite.arm"))
+    return None if taken else run
+
+
+def _adopt(client: MlflowClient, run: RunEntity, tags: Mapping[str, str]) -> RunEntity:
+    from mlflow.entities import RunTag
+
+    client.log_batch(run.info.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    return client.get_run(run.info.run_id)
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        with suppress(MlflowException):  # another process made it meanwhile
+            return str(client.create_experiment(name))
+        found = client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage == "deleted":
+        raise TrackingError(f"experiment '{name}'", "is deleted", "restore it, or name another 'tracking.experiment'")
+    return str(found.experiment_id)
+
+
+def _parent(client: MlflowClient, experiment: str, config: Config, trial: str) -> str:
+    """The trial's run: found, or made. Of several that were made at once every process takes the oldest."""
+    wanted = {"nephrite.trial_id": trial, "nephrite.stage": "trial"}
+    found = _find(client, experiment, wanted)
+    if not found:
+        client.create_run(experiment, tags={**wanted, NAME: config.trial.name, NOTE: _note(config, trial)})
+        found = _find(client, experiment, wanted)
+    return str(found[0].info.run_id)
+
+
+def _find(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[RunEntity]:
+    """Runs that carry all of these tags, the oldest first."""
+    query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    return list(
+        client.search_runs([experiment], query, order_by=["attributes.start_time ASC", "attributes.run_id ASC"])
+    )
+
+
+def _note(config: Config, trial: str) -> str:
+    plan = config.trial
+    return (
+        f"**{plan.name}**: does synthetic data make the segmenter better? {len(plan.arms)} arms, judged by the "
+        f"per-patient Dice of *{plan.primary}* against `{plan.reference}`.\n\nBelow it are its stages, one run per "
+        f"arm where a stage works on one. Metrics here are those of `report`. Trial id `{trial}`."
+    )
+
+
+def _reason(text: str) -> str:
+    """Of a failed request the innermost of the errors that MLflow strings together, e.g. 'Connection refused'."""
+    return text.rsplit(": ", 1)[-1].partition(" (")[0].rstrip('.)"') if "failed with exception" in text else text
+
+
+def _name(key: str) -> str:
+    """MLflow refuses '+' and other signs in names."""
+    return re.sub(r"[^\w./ :-]", "-", key)

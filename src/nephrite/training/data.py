@@ -1,0 +1,167 @@
+"""Batches of slices: which slice comes when is a function of a seed and a step, so any step can be repeated.
+
+Read whole batches, straight from the memory-mapped stores; the intensity window is applied while reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Integer, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from nephrite.errors import ConfigError
+from nephrite.imaging.slices import PairStore, SliceRef
+
+
+class Batch(NamedTuple):
+    """Some slices.
+
+    Attributes:
+        image: windowed to [0, 1].
+        label: label values.
+        patient: for each slice, the place of its patient in `Pairs.patients`.
+    """
+
+    image: Float[Tensor, "batch 1 height width"]
+    label: UInt8[Tensor, "batch height width"]
+    patient: Integer[Tensor, " batch"]
+
+
+class Pairs(Dataset[Batch]):
+    """Slices of one or several stores, one after the other; an item is a whole batch.
+
+    Args:
+        parts: stores and the slices that are taken from each.
+    """
+
+    def __init__(self, *parts: tuple[PairStore, Sequence[SliceRef]]) -> None:
+        self._slices = [(store, ref) for store, refs in parts for ref in refs]
+        self.patients = list(dict.fromkeys(ref.patient for _, ref in self._slices))
+        self._places = {patient: place for place, patient in enumerate(self.patients)}
+
+    def __len__(self) -> int:
+        """Number of slices."""
+        return len(self._slices)
+
+    def __getitem__(self, indices: Sequence[int]) -> Batch:
+        """Read the slices at `indices` as one batch."""
+        chosen = [self._slices[index] for index in indices]
+        images = np.stack([store.windowed(ref) for store, ref in chosen])
+        labels = np.stack([store.label(ref.patient)[ref.position] for store, ref in chosen])
+        places = [self._places[ref.patient] for _, ref in chosen]
+        return Batch(torch.from_numpy(images)[:, None], torch.from_numpy(labels), torch.tensor(places))
+
+
+class ShuffledBatches(Sampler[list[int]]):
+    """Batches of an endless shuffle: passes without replacement, each in a new order.
+
+    An epoch is `steps` batches whatever the number of slices; a batch may span two passes.
+
+    Args:
+        slices: how many there are to choose from.
+        batch_size: of all ranks together.
+        steps: batches per epoch.
+        seed: of the order.
+        rank, ranks: this process takes every `ranks`-th slice of each batch, from `rank` on.
+
+    Raises:
+        ConfigError: the batch cannot be shared evenly, which would weigh slices unequally.
+    """
+
+    def __init__(self, slices: int, *, batch_size: int, steps: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+        if batch_size % ranks:
+            finding = f"{batch_size} slices cannot be shared evenly by {ranks} devices"
+            raise ConfigError("batch_size", finding, f"take a multiple of {ranks}")
+        self.slices, self.batch_size, self.steps, self.seed = slices, batch_size, steps, seed
+        self.rank, self.ranks, self.epoch = rank, ranks, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the start of an epoch; Lightning calls it."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """This rank's share of each batch of the epoch."""
+        first = self.epoch * self.steps
+        for step in range(first, first + self.steps):
+            yield self.batch(step)[self.rank :: self.ranks]
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return self.steps
+
+    def batch(self, step: int) -> list[int]:
+        """The whole batch of one step, counted from the start of the training."""
+        places = range(step * self.batch_size, (step + 1) * self.batch_size)
+        orders = {number: self._order(number) for number in {place // self.slices for place in places}}
+        return [int(orders[place // self.slices][place % self.slices]) for place in places]
+
+    def _order(self, number: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, number]).permutation(self.slices)
+
+
+class OrderedBatches(Sampler[list[int]]):
+    """All slices once, in their order, in batches of equal size: `batch_size` slices or somewhat more.
+
+    Every rank sees the same number of batches, since with batch normalization each batch is a meeting of all ranks.
+
+    Args:
+        slices: how many there are.
+        batch_size: of all ranks together.
+        rank, ranks: this process takes every `ranks`-th slice of each batch, from `rank` on.
+    """
+
+    def __init__(self, slices: int, *, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
+        whole = np.array_split(np.arange(slices), max(slices // batch_size, 1))
+        self.batches: list[list[int]] = [batch[rank::ranks].tolist() for batch in whole]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """This rank's share of each batch."""
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self.batches)
+
+
+def batch_loader(pairs: Pairs, batches: ShuffledBatches | OrderedBatches, *, workers: int = 0) -> DataLoader[Batch]:
+    """A loader that reads each batch by one call.
+
+    With `batch_size=None` torch hands what the sampler yields to the data set as it is: here a whole batch.
+    """
+    return DataLoader(
+        pairs,
+        batch_size=None,
+        sampler=batches,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        collate_fn=_as_it_is,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def channel_masks(
+    label: UInt8[Tensor, "batch height width"], channels: Mapping[str, Sequence[int]]
+) -> Bool[Tensor, "batch channel height width"]:
+    """What a segmenter should find: one mask per output channel, where the label is one of the channel's values."""
+    return torch.stack([value_mask(label, values) for values in channels.values()], dim=1)
+
+
+def value_mask(label: UInt8[Tensor, "..."], values: Sequence[int]) -> Bool[Tensor, "..."]:
+    """Where the label is one of `values`."""
+    return torch.stack([label == value for value in values]).any(dim=0)
+
+
+def derive_seed(*parts: object) -> int:
+    """A seed of 63 bits that follows from `parts` and is unlike that of any other parts."""
+    text = "/".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

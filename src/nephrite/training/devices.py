@@ -1,0 +1,41 @@
+"""What the processor can do and which of several processes this one is."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from nephrite.config import ComputeSettings
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+BF16_FLAGS = ("avx512_bf16", "amx_bf16")
+
+
+def process_rank() -> int:
+    """0 in the process that was started; above 0 in those that Lightning or torchrun started for further devices."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
+
+
+def resolve_precision(compute: ComputeSettings) -> Precision:
+    """The precision of the settings; 'auto' is bf16 where the GPU or the processor has instructions for it.
+
+    Elsewhere bf16 would be emulated, which is slower than float32.
+    """
+    import torch
+
+    if compute.precision != "auto":
+        return compute.precision
+    if compute.accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    if compute.accelerator in ("auto", "cpu") and not torch.backends.mps.is_available():
+        flags = torch.cpu.get_capabilities()
+        return "bf16-mixed" if any(flags.get(flag) for flag in BF16_FLAGS) else "32-true"
+    return "32-true"
+
+
+def pick_device(compute: ComputeSettings) -> str:
+    """Where a trained network is used: the GPU where the settings allow it and there is one, else the processor."""
+    import torch
+
+    return "cuda" if compute.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"

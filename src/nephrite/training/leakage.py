@@ -1,0 +1,71 @@
+"""The guard: no segmenter learns from patients that it must not know, not even through a synthesizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nephrite.errors import LeakageError, StoreError
+from nephrite.imaging.slices import PairStore
+
+SHOWN = 5
+
+
+def check_synthetic(synthetic: PairStore, real: PairStore) -> str:
+    """Refuse synthetic slices that do not fit the real ones or know other patients than the real training patients.
+
+    Returns:
+        The id of the synthesizer.
+
+    Raises:
+        LeakageError: a slice was painted from, or its synthesizer was trained on, a patient outside the training split.
+        StoreError: not a synthetic store, without provenance, of several synthesizers, or of other classes or size.
+    """
+    check_fit(synthetic, real)
+    allowed, synthesizers = set(real.patients("train")), set()
+    for patient in synthetic.patients():
+        provenance = synthetic.patient(patient).provenance
+        if provenance is None:
+            raise StoreError(synthetic.root, f"patient '{patient}' has no provenance", "run 'synthesize' again")
+        unknown = provenance.patients - allowed
+        if unknown:
+            finding = f"synthetic slices know {_some(unknown)} outside the training patients of {real.root}"
+            raise LeakageError(synthetic.root, finding, "train the synthesizer on this split and synthesize again")
+        synthesizers.add(provenance.synthesizer)
+    if len(synthesizers) != 1:
+        finding = f"holds slices of {len(synthesizers)} synthesizers, not of one"
+        raise StoreError(synthetic.root, finding, "run 'synthesize' again")
+    return synthesizers.pop()
+
+
+def check_fit(synthetic: PairStore, real: PairStore) -> None:
+    """Refuse a store that is not synthetic, or has other classes or another size than the real one.
+
+    Raises:
+        StoreError: names both values.
+    """
+    if synthetic.manifest.kind != "synthetic":
+        finding = f"is a '{synthetic.manifest.kind}' store, not a 'synthetic' one"
+        raise StoreError(synthetic.root, finding, "name the folder that 'synthesize' wrote")
+    for name in ("classes", "size"):
+        found, expected = getattr(synthetic.manifest, name), getattr(real.manifest, name)
+        if found != expected:
+            finding = f"has {name} {found}, but {real.root} has {expected}"
+            raise StoreError(synthetic.root, finding, "run 'train_gan' and 'synthesize' again")
+
+
+def check_unseen(patients: Iterable[str], training_patients: Iterable[str], place: object) -> None:
+    """Refuse to score a segmenter on patients that it was trained on.
+
+    Raises:
+        LeakageError: names the patients.
+    """
+    seen = set(patients) & set(training_patients)
+    if seen:
+        finding = f"was trained on {_some(seen)}, which it would be scored on"
+        raise LeakageError(str(place), finding, "run 'train_segmenter' again on this split")
+
+
+def _some(patients: set[str]) -> str:
+    shown = ", ".join(sorted(patients)[:SHOWN])
+    more = f" and {len(patients) - SHOWN} more" if len(patients) > SHOWN else ""
+    return f"{'patient' if len(patients) == 1 else 'patients'} {shown}{more}"

@@ -1,0 +1,212 @@
+"""How a segmenter is fitted: Dice loss, Adam, a learning rate that falls on a plateau, weights chosen on validation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Integer, Shaped, UInt8
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.utils.data import DataLoader
+
+from nephrite.augment import geometric
+from nephrite.config import TrainSegmenterSettings
+from nephrite.models.losses import dice_loss
+from nephrite.models.segmenters import Segmenter
+from nephrite.training.artifacts import WEIGHTS, save_weights
+from nephrite.training.data import (
+    Batch,
+    OrderedBatches,
+    Pairs,
+    ShuffledBatches,
+    batch_loader,
+    channel_masks,
+    value_mask,
+)
+from nephrite.training.trainer import RecordedModule, Row, check_finite
+
+
+@dataclass(frozen=True)
+class SegmentationTask:
+    """What is learned, and what chooses the weights.
+
+    Attributes:
+        training: slices to learn from, real and synthetic.
+        validation: real slices; whole patients.
+        channels: output channel to label values.
+        region: label values of the region whose Dice chooses the weights.
+        threshold: sigmoid outputs at or above it are foreground.
+        geometric: whether training batches are augmented.
+        workers: processes that read slices.
+    """
+
+    training: Pairs
+    validation: Pairs
+    channels: Mapping[str, tuple[int, ...]]
+    region: tuple[int, ...]
+    threshold: float
+    geometric: bool
+    workers: int = 0
+
+
+class SegmentationModule(RecordedModule):
+    """One training of one segmenter.
+
+    Args:
+        network: initialized.
+        task: what is learned.
+        settings: the same in all arms.
+        seed: of the order of slices and of augmentation.
+        folder: gets the best weights whenever there are better ones.
+    """
+
+    def __init__(
+        self, network: Segmenter, task: SegmentationTask, settings: TrainSegmenterSettings, *, seed: int, folder: Path
+    ) -> None:
+        super().__init__(seed)
+        self.network = network.to(memory_format=torch.channels_last)
+        self.task, self.settings, self.folder = task, settings, folder
+        self.train_losses: list[Tensor] = []
+        self.validation_losses: list[Tensor] = []
+        self.started = time.monotonic()
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The same number of batches per epoch for any training set."""
+        batches = ShuffledBatches(
+            len(self.task.training),
+            batch_size=self.settings.batch_size,
+            steps=self.settings.steps_per_epoch,
+            seed=self.seed,
+            rank=self.global_rank,
+            ranks=self.trainer.world_size,
+        )
+        return batch_loader(self.task.training, batches, workers=self.task.workers)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """All validation slices, in their order."""
+        batches = OrderedBatches(
+            len(self.task.validation),
+            batch_size=self.settings.batch_size,
+            rank=self.global_rank,
+            ranks=self.trainer.world_size,
+        )
+        return batch_loader(self.task.validation, batches, workers=self.task.workers)
+
+    def configure_optimizers(self) -> Optimizer:
+        """Adam; the plateau schedule of a resumed training follows from its history."""
+        optimizer = Adam(self.network.parameters(), lr=self.settings.learning_rate)
+        self.plateau = ReduceLROnPlateau(
+            optimizer, patience=self.settings.plateau_patience, factor=self.settings.plateau_factor
+        )
+        for row in self.history:
+            self.plateau.step(row["validation_loss"])
+        return optimizer
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
+        """Augment, predict, compare."""
+        image, label = batch.image, batch.label
+        if self.task.geometric:
+            image, label = self.augmented(image, label, batch_idx)
+        loss = dice_loss(self.network(image), channel_masks(label, self.task.channels))
+        check_finite("training loss (Dice)", loss, self.step_of(batch_idx))
+        self.train_losses.append(loss.detach())
+        return loss
+
+    def augmented(
+        self, image: Float[Tensor, "batch 1 height width"], label: UInt8[Tensor, "batch height width"], batch_index: int
+    ) -> tuple[Tensor, Tensor]:
+        """Geometric augmentation; drawn for the whole batch, so that the number of devices changes nothing."""
+        generator = torch.Generator().manual_seed(self.step_seed(batch_index))
+        ranges = self.settings.geometric.model_dump()
+        whole = geometric.draw(self.settings.batch_size, **ranges, generator=generator)
+        share = slice(self.global_rank, None, self.trainer.world_size)
+        own = geometric.GeometricParameters(whole.angle[share], whole.scale[share], whole.shift[share])
+        return geometric.apply(own, image, label)
+
+    def on_validation_epoch_start(self) -> None:
+        """Overlap, and size of prediction plus truth, per patient, are summed over batches and ranks."""
+        self.counts = torch.zeros(len(self.task.validation.patients), 2, dtype=torch.int64, device=self.device)
+        self.validation_losses = []
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Loss, and the region's voxels per patient."""
+        logits = self.network(batch.image)
+        self.validation_losses.append(dice_loss(logits, channel_masks(batch.label, self.task.channels)))
+        found = self.region_of(logits)
+        truth = value_mask(batch.label, self.task.region)
+        self.counts.index_add_(0, batch.patient, region_counts(found, truth))
+
+    def region_of(self, logits: Float[Tensor, "batch channel height width"]) -> Bool[Tensor, "batch height width"]:
+        """The region found: union of the channels that lie in it."""
+        inside = [set(values) <= set(self.task.region) for values in self.task.channels.values()]
+        return (logits[:, inside].sigmoid() >= self.task.threshold).any(dim=1)
+
+    def on_train_epoch_end(self) -> None:
+        """One row of the history; then better weights are kept, the rate may fall, the training may stop."""
+        row = self.finished_row()
+        best = max((earlier["validation_dice"] for earlier in self.history), default=-1.0)
+        self.history.append(row)
+        if row["validation_dice"] > best and self.trainer.is_global_zero:
+            save_weights(self.folder / WEIGHTS, self.network.state_dict())
+        self.plateau.step(row["validation_loss"])
+        self.stop_if_stale()
+
+    def finished_row(self) -> Row:
+        """Figures of the epoch that ends now; losses are means over batches.
+
+        Raises:
+            NonFiniteLossError: the validation loss is not a number.
+        """
+        step = self.step_of(int(self.trainer.num_training_batches))
+        validation_loss = self.over_ranks(torch.stack(self.validation_losses).mean(), "mean")
+        check_finite("validation loss (Dice)", validation_loss, step - 1)
+        row = {
+            "step": float(step),
+            "train_loss": float(self.over_ranks(torch.stack(self.train_losses).mean(), "mean")),
+            "validation_loss": float(validation_loss),
+            "validation_dice": mean_dice(self.over_ranks(self.counts, "sum")),
+            "learning_rate": float(self.plateau.optimizer.param_groups[0]["lr"]),
+            "seconds": time.monotonic() - self.started,
+        }
+        self.train_losses, self.started = [], time.monotonic()
+        return row
+
+    def over_ranks(self, value: Shaped[Tensor, "..."], operation: str) -> Shaped[Tensor, "..."]:
+        """Sum or mean over all processes."""
+        reduced: Tensor = self.trainer.strategy.reduce(value, reduce_op=operation)
+        return reduced
+
+    def on_train_start(self) -> None:
+        """A training that had stopped early, and was killed before it was written, stops again."""
+        self.started = time.monotonic()
+        self.stop_if_stale()
+
+    def stop_if_stale(self) -> None:
+        """Stop when `early_stopping` epochs have passed without a better validation Dice."""
+        patience = self.settings.early_stopping
+        if patience and self.history and len(self.history) - 1 - best_epoch(self.history) >= patience:
+            self.trainer.should_stop = True
+
+
+def best_epoch(history: list[Row]) -> int:
+    """The first epoch with the best validation Dice; its weights were kept."""
+    return max(range(len(history)), key=lambda epoch: history[epoch]["validation_dice"])
+
+
+def region_counts(
+    found: Bool[Tensor, "batch height width"], truth: Bool[Tensor, "batch height width"]
+) -> Integer[Tensor, "batch 2"]:
+    """Per slice: pixels in both, and pixels of one plus pixels of the other."""
+    overlap = (found & truth).sum(dim=(1, 2))
+    return torch.stack([overlap, found.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))], dim=1)
+
+
+def mean_dice(counts: Integer[Tensor, "patient 2"]) -> float:
+    """Mean over patients of the 3-D Dice; a patient without the region, in whom none was found, scores 1."""
+    overlap, size = counts.cpu().double().unbind(dim=1)
+    return float(torch.where(size > 0, 2 * overlap / size.clamp(min=1), 1.0).mean())

@@ -1,0 +1,209 @@
+"""What all trainings share: Lightning's Trainer from the settings, checkpoints and resume, progress, a history."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+
+from nephrite.config import ComputeSettings
+from nephrite.errors import NonFiniteLossError, TrainingError
+from nephrite.files import PARTIAL, digest, read_json, whole_folder, write_json
+from nephrite.recording import Run
+from nephrite.training.data import derive_seed
+from nephrite.training.devices import process_rank, resolve_precision
+
+CHECKPOINT, FINGERPRINT = "last.ckpt", "fingerprint.json"
+Row = dict[str, float]
+
+
+class RecordedModule(LightningModule):
+    """A training with a history of one row per epoch that survives a kill.
+
+    A subclass has `train_dataloader` (which may ask `self.trainer` for its rank), `training_step`,
+    `configure_optimizers`, and adds a row to `history` in `on_train_epoch_end`; the checkpoint is written after it.
+
+    Args:
+        seed: of everything random within a step (dropout, augmentation): see `step_seed`.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+        self.history: list[Row] = []
+
+    def step_of(self, batch_index: int) -> int:
+        """Number of a batch since the start of the training, whatever was resumed."""
+        return self.current_epoch * int(self.trainer.num_training_batches) + batch_index
+
+    def step_seed(self, batch_index: int) -> int:
+        """Seed of one step, the same for all ranks."""
+        return derive_seed(self.seed, "step", self.step_of(batch_index))
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed torch anew, so that a resumed run draws the same dropout as an undisturbed one."""
+        torch.manual_seed(self.step_seed(batch_idx) + self.global_rank)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the history."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the history."""
+        self.history = checkpoint["history"]
+
+
+class EpochRecord(Checkpoint):
+    """After each epoch: write a checkpoint, then tell the run the newest row of the history."""
+
+    def __init__(self, folder: Path, run: Run) -> None:
+        self.folder, self.run = folder, run
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lightning calls the hooks of a Checkpoint last, when the module has written its row."""
+        assert isinstance(pl_module, RecordedModule)
+        trainer.save_checkpoint(self.folder / CHECKPOINT)
+        row = pl_module.history[-1]
+        if trainer.is_global_zero:
+            self.run.metrics({key: value for key, value in row.items() if key != "step"}, step=int(row["step"]))
+
+
+class ProgressLine(Callback):
+    """One bar over all epochs, training and validation, with the time left; nothing where there is no terminal."""
+
+    def __init__(self, text: str) -> None:
+        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+        console = Console(stderr=True)
+        self.bar = Progress(
+            *columns,
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            refresh_per_second=2,
+            disable=not console.is_terminal or process_rank() > 0,
+        )
+        self.task = self.bar.add_task(text, total=None)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the bar, at the place where a resumed run goes on."""
+        batches = int(trainer.num_training_batches + sum(trainer.num_val_batches))
+        total, done = batches * (trainer.max_epochs or 0), batches * trainer.current_epoch
+        self.bar.update(self.task, total=total, completed=done)
+        self.bar.start()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """One more."""
+        self.bar.advance(self.task)
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """One more."""
+        self.bar.advance(self.task)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the bar as it is, also after an error."""
+        self.bar.stop()
+
+
+def fit(module: RecordedModule, compute: ComputeSettings, *, folder: Path, epochs: int, run: Run, text: str) -> None:
+    """Train to the last epoch, from the last checkpoint in `folder` if there is one.
+
+    Args:
+        module: what is trained.
+        compute: devices and precision.
+        folder: where checkpoints are kept.
+        epochs: of the whole training.
+        run: is told the newest row of the history after each epoch.
+        text: stands before the progress bar.
+    """
+    checkpoint = folder / CHECKPOINT
+    with quiet_lightning():
+        trainer = Trainer(
+            accelerator=compute.accelerator,
+            devices=compute.devices,
+            strategy=compute.strategy,
+            precision=resolve_precision(compute),
+            max_epochs=epochs,
+            callbacks=[EpochRecord(folder, run), ProgressLine(text)],
+            logger=False,
+            enable_progress_bar=False,  # ProgressLine shows the whole training, Lightning's bar one epoch
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # our samplers know their rank
+            default_root_dir=folder,
+        )
+        trainer.fit(module, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+
+
+@contextmanager
+def resumable_folder(target: Path, fingerprint: Mapping[str, object]) -> Iterator[Path]:
+    """Yield the folder in which `target` grows; a killed training finds its checkpoint there when it starts again.
+
+    Args:
+        target: the folder to be written.
+        fingerprint: everything that the result depends on; what an attempt with another one left is discarded. What a
+            training that failed for good (TrainingError) left is discarded too.
+    """
+    partial = target.with_name(target.name + PARTIAL)
+    if process_rank() > 0:  # the first process owns the folder; the others only work in it
+        yield partial
+        return
+    mark = {"digest": digest(fingerprint)}
+    if partial.exists() and not _has_mark(partial, mark):
+        shutil.rmtree(partial)
+    with whole_folder(target, keep_partial=True) as folder:
+        write_json(folder / FINGERPRINT, mark)
+        try:
+            yield folder
+        except TrainingError:
+            shutil.rmtree(folder)
+            raise
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        (folder / FINGERPRINT).unlink()
+
+
+def check_finite(name: str, loss: Tensor, step: int) -> None:
+    """Stop the run at a loss that is not a number.
+
+    Raises:
+        NonFiniteLossError: names loss, value and step.
+    """
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        finding = f"is {value} at optimizer step {step + 1}"
+        raise NonFiniteLossError(name, finding, "lower the learning rate, or set 'compute.precision' to '32-true'")
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep from the user what Lightning says of things that we decided on purpose; errors and warnings stay."""
+    chatter = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in chatter]
+    for logger in chatter:
+        logger.setLevel(logging.WARNING)  # which devices there are, and advertisements
+    try:
+        with warnings.catch_warnings():
+            # 'compute.loader_workers' is a setting; with memory-mapped slices none is often quickest
+            warnings.filterwarnings("ignore", message=".*does not have many workers")
+            # Lightning 2.6 asks torch's pytree in a way that torch 2.14 deprecates; nothing that a user could change
+            warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(chatter, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _has_mark(partial: Path, mark: Mapping[str, str]) -> bool:
+    path = partial / FINGERPRINT
+    return path.exists() and read_json(path) == mark

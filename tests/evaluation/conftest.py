@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+
+from nephrite.config import Arm
+from nephrite.evaluation.scores import ArmScores, PatientScore, RegionScore, SliceScores
+from nephrite.evaluation.trial import Trial, TrialPlan, synthetic_question
+
+REFERENCE = "real+geometric"
+GAINS = {"real": -0.1, REFERENCE: 0.0, "real+synthetic+geometric": 0.05}
+
+
+@pytest.fixture
+def make_arm() -> Callable[..., ArmScores]:
+    """One arm whose tumor Dice is given for each patient."""
+
+    def make(training_set: str, segmenter: str, cell: int, dice: Mapping[str, float]) -> ArmScores:
+        slices = SliceScores(10, 80.0, 60.0, {"kidney": 0.8, "tumor": None}, {"kidney": 5, "tumor": 0})
+        patients = tuple(
+            PatientScore(
+                patient,
+                {
+                    "kidney_and_tumor": RegionScore(0.9, 0.85, 4.0, 180.0, 175.0),
+                    "tumor": RegionScore(value, value, None if value == 0 else 8.0, 20.0, 18.0),
+                },
+                slices,
+            )
+            for patient, value in dice.items()
+        )
+        arm = Arm(training_set=training_set, segmenter=segmenter, cell=cell)
+        return ArmScores(arm, patients, float(np.mean([*dice.values()])), 300, 12.5, 40)
+
+    return make
+
+
+@pytest.fixture
+def make_arms(make_arm: Callable[..., ArmScores]) -> Callable[..., list[ArmScores]]:
+    """All arms of a trial in which `gain` is what synthetic data really adds."""
+
+    def make(
+        cells: int = 3, patients: int = 10, segmenters: tuple[str, ...] = ("light", "fpn"), gain: float = 0.05
+    ) -> list[ArmScores]:
+        generator = np.random.default_rng(7)
+        base = generator.uniform(0.3, 0.8, patients)
+        gains = GAINS | {"real+synthetic+geometric": gain}
+        return [
+            make_arm(name, segmenter, cell, _dice(base + effect + generator.normal(0, 0.01, patients)))
+            for segmenter in segmenters
+            for name, effect in gains.items()
+            for cell in range(cells)
+        ]
+
+    return make
+
+
+@pytest.fixture
+def make_trial(make_arms: Callable[..., list[ArmScores]]) -> Callable[..., Trial]:
+    """A whole trial; arguments as for `make_arms`."""
+
+    def make(**arguments: object) -> Trial:
+        question = synthetic_question(list(GAINS), REFERENCE)
+        plan = TrialPlan("tumor", REFERENCE, question, resamples=2000, digest="0" * 64)
+        return Trial(plan, tuple(make_arms(**arguments)))
+
+    return make
+
+
+def _dice(values: np.ndarray) -> dict[str, float]:
+    return {f"case_{number:05d}": float(value) for number, value in enumerate(values)}

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nephrite.evaluation.statistics import Interval, holm, judge, null_difference, paired_interval, wilcoxon_p
+
+
+def _trial(generator: np.random.Generator, cells: int, patients: int, truth: float = 0.0) -> np.ndarray:
+    """Differences in which cells, patients and their pairs vary, as in the pilot: 0.02, 0.03 and 0.04."""
+    by_cell = 0.02 * generator.standard_normal((cells, 1)) if cells > 1 else np.zeros((1, 1))
+    by_patient = 0.03 * generator.standard_normal((1, patients))
+    pairs: np.ndarray = truth + by_cell + by_patient + 0.04 * generator.standard_normal((cells, patients))
+    return pairs
+
+
+@pytest.mark.parametrize(("cells", "patients"), [(1, 10), (3, 10), (6, 20)])
+def test_the_interval_holds_the_truth_about_as_often_as_it_says(cells: int, patients: int) -> None:
+    generator, held = np.random.default_rng(cells), []
+    for seed in range(250):
+        found = paired_interval(_trial(generator, cells, patients, truth=0.01), resamples=600, seed=seed)
+        assert found.low is not None
+        assert found.high is not None
+        held.append(found.low <= 0.01 <= found.high)
+    assert 0.90 <= np.mean(held) <= 0.998
+
+
+def test_three_cells_that_disagree_make_a_longer_interval_than_their_patients_alone() -> None:
+    differences = np.array([[0.08], [0.02], [-0.04]]) + 0.005 * np.random.default_rng(0).standard_normal((3, 12))
+    both, patients_only = paired_interval(differences), paired_interval(differences.mean(axis=0, keepdims=True))
+    assert both.low is not None
+    assert patients_only.low is not None
+    assert both.low < 0 < patients_only.low
+
+
+def test_with_one_cell_the_interval_is_about_as_long_as_students() -> None:
+    differences = np.random.default_rng(3).standard_normal((1, 8))
+    found = paired_interval(differences)
+    expected = stats.t.interval(0.95, 7, loc=differences.mean(), scale=stats.sem(differences[0]))
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.1 * stats.sem(differences[0]))
+
+
+def test_an_interval_can_be_replayed_and_depends_on_its_seed() -> None:
+    differences = _trial(np.random.default_rng(1), 3, 12)
+    assert paired_interval(differences, seed=4) == paired_interval(differences, seed=4)
+    assert paired_interval(differences, seed=4) != paired_interval(differences, seed=5)
+
+
+def test_more_confidence_makes_a_longer_interval_around_the_same_mean() -> None:
+    differences = _trial(np.random.default_rng(2), 3, 12)
+    wide, narrow = paired_interval(differences, confidence=0.95), paired_interval(differences, confidence=0.8)
+    assert wide.mean == narrow.mean == pytest.approx(differences.mean())
+    assert wide.low is not None
+    assert narrow.low is not None
+    assert wide.low < narrow.low < narrow.mean
+
+
+def test_one_patient_has_no_interval() -> None:
+    assert paired_interval(np.array([[0.1], [0.3]])) == Interval(0.2, None, None)
+
+
+def test_wilcoxon_of_eight_gains_is_the_smallest_possible_p() -> None:
+    gains = np.linspace(0.01, 0.08, 8)
+    assert wilcoxon_p(np.stack([gains - 0.005, gains + 0.005])) == pytest.approx(2 / 2**8)
+
+
+def test_wilcoxon_of_no_difference_is_one() -> None:
+    assert wilcoxon_p(np.array([[0.1, -0.2, 0.0], [-0.1, 0.2, 0.0]])) == 1
+
+
+def test_wilcoxon_ignores_patients_without_a_difference_and_takes_ties() -> None:
+    assert wilcoxon_p(np.array([[0.1, 0.1, 0.1, 0.0, 0.0]])) == pytest.approx(0.25)
+
+
+def test_holm_multiplies_by_the_tests_that_are_left_and_never_falls() -> None:
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.9, 0.8]) == [1, 1]
+    assert holm([]) == []
+
+
+def test_the_null_is_the_difference_between_cells_of_one_arm() -> None:
+    null = null_difference(np.array([[0.5, 0.7], [0.5, 0.5], [0.6, 0.6]]))
+    assert null is not None
+    assert null.pairs == 3
+    assert null.largest == pytest.approx(0.1)
+    assert null.typical == pytest.approx(np.sqrt((0.1**2 + 0.1**2) / 3))
+
+
+def test_one_cell_has_no_null() -> None:
+    assert null_difference(np.array([[0.5, 0.7]])) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"), [(0.01, 0.03, "helps"), (-0.03, -0.01, "hurts"), (-0.01, 0.01, "no evidence")]
+)
+def test_the_interval_decides_the_word(low: float, high: float, word: str) -> None:
+    verdict = judge(Interval((low + high) / 2, low, high), cells=3, patients=8)
+    assert verdict.word == word
+    assert "8 test patients, 3 cells" in verdict.reason
+
+
+@pytest.mark.parametrize("cells", [1, 2])
+def test_fewer_than_three_cells_are_not_enough_whatever_the_numbers(cells: int) -> None:
+    assert judge(Interval(0.3, 0.2, 0.4), cells=cells, patients=100).word == "not enough runs"
+
+
+def test_fewer_than_eight_patients_are_no_evidence_whatever_the_numbers() -> None:
+    verdict = judge(Interval(0.3, 0.2, 0.4), cells=5, patients=7)
+    assert verdict.word == "no evidence"
+    assert "at least 8 test patients" in verdict.reason

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from nephrite.errors import SourceError
+from nephrite.imaging.dicom import DicomVolume
+from nephrite.imaging.nifti import NiftiVolume
+from nephrite.imaging.sources import find_cases, open_volume
+
+
+def kits(folder: Path, name: str, *files: str) -> None:
+    (folder / name).mkdir(parents=True)
+    for file in files or ("imaging.nii.gz", "segmentation.nii.gz"):
+        image = nib.Nifti1Image(np.zeros((2, 3, 4), np.uint8), np.eye(4))
+        image.to_filename(folder / name / file)
+
+
+def moai(folder: Path, name: str, *kinds: str) -> None:
+    for kind in kinds or ("DICOM", "Label"):
+        (folder / kind / name).mkdir(parents=True)
+
+
+def test_kits_cases_of_any_name_are_sorted(tmp_path: Path) -> None:
+    kits(tmp_path, "case_00002")
+    kits(tmp_path, "LIDC-IDRI-0001", "imaging.nii", "segmentation.nii.gz")
+    kits(tmp_path, "10.b", "imaging.nii", "segmentation.nii")
+    assert [(case.patient, case.layout) for case in find_cases(tmp_path)] == [
+        ("10.b", "kits"),
+        ("LIDC-IDRI-0001", "kits"),
+        ("case_00002", "kits"),
+    ]
+
+
+@pytest.mark.parametrize("root", ["", "train"])
+def test_moai_cases_are_found_with_or_without_train(tmp_path: Path, root: str) -> None:
+    moai(tmp_path / root, "b")
+    moai(tmp_path / root, "a")
+    cases = find_cases(tmp_path)
+    assert [case.patient for case in cases] == ["a", "b"]
+    assert cases[0].label == tmp_path / root / "Label" / "a"
+
+
+def test_both_layouts_may_lie_side_by_side(tmp_path: Path) -> None:
+    kits(tmp_path, "k")
+    moai(tmp_path / "train", "m")
+    assert [case.layout for case in find_cases(tmp_path)] == ["kits", "moai"]
+
+
+def test_other_folders_are_not_cases(tmp_path: Path) -> None:
+    kits(tmp_path, "a")
+    for name in (".cache", "b.partial"):
+        kits(tmp_path, name)
+    (tmp_path / "docs of the set").mkdir()
+    assert [case.patient for case in find_cases(tmp_path)] == ["a"]
+
+
+def test_cases_open_with_the_reader_of_their_layout(tmp_path: Path, write_slice: Callable[..., Path]) -> None:
+    kits(tmp_path / "set", "k")
+    moai(tmp_path / "set", "m")
+    write_slice("0.dcm", 0.0).rename(tmp_path / "set" / "DICOM" / "m" / "0.dcm")
+    Image.new("L", (8, 6)).save(tmp_path / "set" / "Label" / "m" / "0.png")
+    first, second = (open_volume(case) for case in find_cases(tmp_path / "set"))
+    assert isinstance(first, NiftiVolume)
+    assert isinstance(second, DicomVolume)
+
+
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="nowhere: is not a folder"):
+        find_cases(tmp_path / "nowhere")
+
+
+def test_folder_without_cases_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "case_00000").mkdir()
+    with pytest.raises(SourceError, match="holds no case"):
+        find_cases(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("present", "missing"), [("imaging.nii.gz", "segmentation.nii.gz"), ("segmentation.nii", "imaging.nii.gz")]
+)
+def test_missing_half_of_a_kits_case_is_named(tmp_path: Path, present: str, missing: str) -> None:
+    kits(tmp_path, "case_00012", present)
+    with pytest.raises(SourceError, match=rf"case_00012/{missing}: is missing"):
+        find_cases(tmp_path)
+
+
+@pytest.mark.parametrize(("present", "missing"), [("DICOM", "Label"), ("Label", "DICOM")])
+def test_missing_half_of_a_moai_case_is_named(tmp_path: Path, present: str, missing: str) -> None:
+    moai(tmp_path / "train", "a")
+    moai(tmp_path / "train", "b", present)
+    with pytest.raises(SourceError, match=f"train/{missing}/b: is missing"):
+        find_cases(tmp_path)
+
+
+def test_one_patient_in_two_layouts_is_refused(tmp_path: Path) -> None:
+    kits(tmp_path, "a")
+    moai(tmp_path / "train", "a")
+    with pytest.raises(SourceError, match="patient a is there twice"):
+        find_cases(tmp_path)
+
+
+def test_ids_that_differ_in_case_only_are_one_patient(tmp_path: Path) -> None:
+    kits(tmp_path, "Case_1")
+    kits(tmp_path, "case_1")
+    with pytest.raises(SourceError, match="patient case_1 is there twice"):
+        find_cases(tmp_path)
+
+
+def test_two_scans_in_one_case_are_refused(tmp_path: Path) -> None:
+    kits(tmp_path, "a", "imaging.nii", "imaging.nii.gz", "segmentation.nii")
+    with pytest.raises(SourceError, match=r"holds both imaging\.nii\.gz and imaging\.nii"):
+        find_cases(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Jane Doe", "fälle", "a,b"])
+def test_name_that_cannot_be_an_id_is_refused(tmp_path: Path, name: str) -> None:
+    kits(tmp_path, name)
+    with pytest.raises(SourceError, match=r"cannot be a patient id.*rename the case's folder"):
+        find_cases(tmp_path)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nephrite.config import Config
+from nephrite.errors import SourceError
+from nephrite.files import sha256
+from nephrite.imaging.sources import find_cases
+from nephrite.recording import SilentRun
+from nephrite.stages.acquire import acquire
+
+Load = Callable[..., Config]
+
+
+def from_folder(load: Load, folder: Path) -> Config:
+    return load("acquire.source=folder", f"acquire.folder.path={folder}")
+
+
+def test_phantom_patients_are_written_as_kits_cases(load: Load, tmp_path: Path) -> None:
+    metrics = acquire(load("acquire.phantom.patients=2"), SilentRun(), raw=tmp_path / "raw")
+    assert metrics == {"cases": 2}
+    assert [case.patient for case in find_cases(tmp_path / "raw")] == ["case_00000", "case_00001"]
+
+
+def test_a_folder_is_copied_byte_by_byte(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    acquire(from_folder(load, kits_folder), SilentRun(), raw=tmp_path / "raw")
+    name = "case_00007/segmentation.nii.gz"
+    assert sha256(tmp_path / "raw" / name) == sha256(kits_folder / name)
+
+
+def test_files_that_belong_to_no_case_stay_behind(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    (kits_folder / "case_00001" / "notes.txt").write_text("not ours")
+    acquire(from_folder(load, kits_folder), SilentRun(), raw=tmp_path / "raw")
+    assert {path.name for path in (tmp_path / "raw" / "case_00001").iterdir()} == {
+        "imaging.nii.gz",
+        "segmentation.nii.gz",
+    }
+
+
+def test_a_missing_segmentation_leaves_nothing_behind(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    (kits_folder / "case_00002" / "segmentation.nii.gz").unlink()
+    with pytest.raises(SourceError, match=r"case_00002/segmentation.nii.gz: is missing"):
+        acquire(from_folder(load, kits_folder), SilentRun(), raw=tmp_path / "raw")
+    assert not list(tmp_path.glob("raw*"))
+
+
+def test_an_older_set_is_replaced_whole(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "raw" / "old_case").mkdir(parents=True)
+    acquire(from_folder(load, kits_folder), SilentRun(), raw=tmp_path / "raw")
+    assert not (tmp_path / "raw" / "old_case").exists()

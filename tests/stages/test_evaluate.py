@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nephrite.config import Config
+from nephrite.errors import LeakageError, StoreError
+from nephrite.evaluation.scores import ArmScores
+from nephrite.files import read_json
+from nephrite.imaging.slices import PairStore
+from nephrite.recording import SilentRun
+from nephrite.stages.evaluate import evaluate, region_mask
+from nephrite.stages.train_segmenter import train_segmenter
+from nephrite.training.artifacts import load_segmenter
+from nephrite.training.inference import predict_patient
+
+Load = Callable[..., Config]
+ARM = "arm=real/light/0"
+
+
+@pytest.fixture
+def segmenter(load: Load, pairs: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "segmenter"
+    train_segmenter(load(ARM, "train_segmenter.learning_rate=0.02"), SilentRun(), pairs=pairs, segmenter=folder)
+    return folder
+
+
+def edit_card(segmenter: Path, **changes: Any) -> None:
+    path = segmenter / "segmenter.json"
+    path.write_text(json.dumps(read_json(path) | changes))
+
+
+def score(load: Load, pairs: Path, segmenter: Path, *overrides: str) -> dict[str, float]:
+    target = segmenter.parent / "scores.json"
+    return evaluate(load(ARM, *overrides), SilentRun(), pairs=pairs, segmenter=segmenter, scores=target)
+
+
+def test_scores_hold_each_test_patient_and_the_learning_curve(load: Load, pairs: Path, segmenter: Path) -> None:
+    metrics = score(load, pairs, segmenter)
+    path = segmenter.parent / "scores.json"
+    scores = ArmScores.from_json(read_json(path), path)
+    assert [patient.patient for patient in scores.patients] == ["c1", "c2"]
+    assert list(scores.history) == read_json(segmenter / "history.json")
+    assert metrics["tumor_dice"] == pytest.approx(np.mean([p.regions["tumor"].dice for p in scores.patients]))
+    assert set(scores.patients[0].regions) == {"kidney_and_tumor", "tumor"}
+
+
+def test_dice_is_that_of_the_predicted_volume(load: Load, pairs: Path, segmenter: Path) -> None:
+    metrics = score(load, pairs, segmenter, "evaluate.threshold=0")
+    store = PairStore(pairs)
+    tumor = [np.asarray(store.label(patient)) == 2 for patient in ("c1", "c2")]
+    everywhere = [2 * mask.sum() / (mask.sum() + mask.size) for mask in tumor]
+    assert metrics["tumor_dice"] == pytest.approx(np.mean(everywhere))
+
+
+def test_prediction_does_not_depend_on_the_batch_size(pairs: Path, segmenter: Path) -> None:
+    network, store = load_segmenter(segmenter).network, PairStore(pairs)
+    one, six = (predict_patient(network, store, "c1", threshold=0.3, batch_size=size) for size in (1, 6))
+    assert one.shape == (6, 2, 32, 32)
+    assert np.array_equal(one, six)
+
+
+def test_region_is_the_union_of_its_channels() -> None:
+    masks = np.array([[[[True, False, False]], [[False, True, False]]]])
+    channels = {"kidney": (1,), "tumor": (2,)}
+    assert region_mask(masks, channels, (1, 2)).tolist() == [[[True, True, False]]]
+    assert region_mask(masks, channels, (2,)).tolist() == [[[False, True, False]]]
+
+
+def test_segmenter_that_saw_a_test_patient_is_refused(load: Load, pairs: Path, segmenter: Path) -> None:
+    edit_card(segmenter, training_patients=["a1", "c2"])
+    with pytest.raises(LeakageError, match="was trained on patient c2"):
+        score(load, pairs, segmenter)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pairs": "other"},
+        {"classes": {"1": "liver"}},
+        {"channels": {"tumor": [2], "kidney": [1]}},
+        {"arm": "real/heavy/0"},
+    ],
+)
+def test_segmenter_of_other_data_or_arm_is_refused(
+    load: Load, pairs: Path, segmenter: Path, changes: dict[str, Any]
+) -> None:
+    edit_card(segmenter, **changes)
+    with pytest.raises(StoreError, match=f"has {next(iter(changes))}"):
+        score(load, pairs, segmenter)
+    assert not (segmenter.parent / "scores.json").exists()
+
+
+def test_evaluation_imports_no_lightning() -> None:
+    modules = "nephrite.stages.evaluate, nephrite.training.inference, nephrite.training.artifacts"
+    check = f"import sys, {modules}; sys.exit('lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

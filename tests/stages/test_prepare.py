@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nephrite.config import Config
+from nephrite.errors import LabelValueError, SourceError, SplitError
+from nephrite.imaging.slices import PairStore
+from nephrite.recording import SilentRun
+from nephrite.stages.prepare import prepare
+
+Load = Callable[..., Config]
+
+
+def prepared(config: Config, raw: Path, target: Path) -> PairStore:
+    prepare(config, SilentRun(), raw=raw, pairs=target)
+    return PairStore(target)
+
+
+def test_every_case_becomes_one_patient_with_all_its_slices(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    store = prepared(load(), kits_folder, tmp_path / "pairs")
+    assert len(store.patients()) == 12
+    assert store.image("case_00003").shape == store.label("case_00003").shape == (5, 32, 32)
+
+
+def test_hounsfield_and_classes_survive(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    store = prepared(load(), kits_folder, tmp_path / "pairs")
+    image, label = store.image("case_00000"), store.label("case_00000")
+    assert [image[label == value].mean() for value in (0, 1, 2)] == pytest.approx([-50, 10, 70], abs=8)
+
+
+def test_spacing_follows_the_new_size(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    patient = prepared(load(), kits_folder, tmp_path / "pairs").patient("case_00000")
+    assert patient.spacing == pytest.approx((5.0, 0.8 * 40 / 32, 0.8 * 48 / 32))
+    assert set(patient.sources) == {"imaging.nii.gz", "segmentation.nii.gz"}
+
+
+def test_workers_do_not_change_the_store(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    alone = prepared(load(), kits_folder, tmp_path / "alone")
+    together = prepared(load("prepare.workers=2"), kits_folder, tmp_path / "together")
+    assert alone.manifest.digest == together.manifest.digest
+    assert np.array_equal(alone.image("case_00004"), together.image("case_00004"))
+
+
+def test_blocks_do_not_change_the_store(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    whole = prepared(load("prepare.block=64"), kits_folder, tmp_path / "whole")
+    pieces = prepared(load("prepare.block=2"), kits_folder, tmp_path / "pieces")
+    assert np.array_equal(whole.image("case_00004"), pieces.image("case_00004"))
+
+
+def test_percentile_window_is_the_patients_own(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    store = prepared(load("prepare.intensity={kind: percentile, low: 5, high: 95}"), kits_folder, tmp_path / "pairs")
+    low, high = np.percentile(store.image("case_00001"), [5, 95])
+    assert store.patient("case_00001").window == pytest.approx((low, high), abs=1)
+
+
+def test_fractions_keep_their_precision(
+    load: Load, kits_folder: Path, write_kits_case: Callable[..., None], tmp_path: Path
+) -> None:
+    ramp = np.linspace(0, 1, 5 * 40 * 48, dtype=np.float32).reshape(5, 40, 48)
+    write_kits_case(kits_folder / "mr", 99, image=ramp)
+    store = prepared(load("prepare.intensity={kind: percentile, low: 1, high: 99}"), kits_folder, tmp_path / "pairs")
+    patient = store.patient("mr")
+    values = store.image("mr") * patient.slope + patient.intercept
+    assert (values.min(), values.max()) == pytest.approx((0, 1), abs=0.02)
+
+
+def test_unknown_label_value_leaves_nothing_behind(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(LabelValueError, match=r"segmentation.nii.gz: values \{2\} are not among the classes"):
+        prepared(
+            load("prepare.classes={1: kidney}", "prepare.channels={kidney: [1]}", *KIDNEY_ONLY),
+            kits_folder,
+            tmp_path / "pairs",
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_one_scan_under_two_names_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(kits_folder / "case_00001", kits_folder / "copy_of_1")
+    with pytest.raises(SourceError, match="copy_of_1: holds the same scan as 'case_00001'"):
+        prepared(load(), kits_folder, tmp_path / "pairs")
+
+
+def test_too_few_patients_are_refused_before_any_is_prepared(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SplitError, match="12 patients leave none for"):
+        prepared(
+            load("prepare.split={train: 0.99, validation: 0.005, test: 0.005, salt: x}"), kits_folder, tmp_path / "p"
+        )
+
+
+KIDNEY_ONLY = ("evaluate.regions={kidney: {labels: [1], tolerance: 2}}", "trial.primary=kidney")

@@ -1,0 +1,176 @@
+"""Promotion through a real registry, with small segmenters and made-up scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from nephrite.config import Arm, Config, ResizeSettings, UNetSettings, WindowSettings
+from nephrite.errors import StoreError
+from nephrite.files import read_json, write_json
+from nephrite.models.segmenters import build_segmenter
+from nephrite.recording import SilentRun
+from nephrite.registry import CHALLENGER, CHAMPION, Registry, load_champion
+from nephrite.stages.promote import promote
+from nephrite.tracking import open_run
+from nephrite.training.artifacts import WEIGHTS, SegmenterCard, load_segmenter, save_weights, write_card
+
+Load = Callable[..., Config]
+MODEL = "nephrite-segmenter"
+ARM = Arm(training_set="real+geometric", segmenter="light", cell=0)
+SETTINGS = UNetSettings(kind="unet", base_width=4, depth=2, padding="same", normalization="batch")
+
+
+class Trial:
+    """The paths that promote reads and writes, filled by `train`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = {
+            "report": folder / "reports",
+            "segmenters": folder / "segmenters",
+            "promotion": folder / "decision.json",
+        }
+
+    def train(self, seed: int, dice: float, *, patients: int = 8, validation: float = 0.6) -> None:
+        """Write a segmenter, and a report in which it is the best run."""
+        folder = self.paths["segmenters"] / str(ARM)
+        torch.manual_seed(seed)
+        save_weights(folder / WEIGHTS, build_segmenter(SETTINGS, channels=2).state_dict())
+        write_card(folder, card(validation), [])
+        scores = {f"p{number}": dice + number / 100 for number in range(patients)}
+        best = {**ARM.model_dump(), "validation_score": 0.6, "dice_by_patient": scores}
+        best["truth_volume_by_patient"] = dict.fromkeys(scores, 20.0)
+        write_json(self.paths["report"] / "trial.json", {"version": 1, "plan": {"region": "tumor"}, "best_run": best})
+
+    def promote(self, config: Config) -> dict[str, Any]:
+        """Run the stage; what it wrote."""
+        promote(config, SilentRun(), **self.paths)
+        written: dict[str, Any] = read_json(self.paths["promotion"])
+        return written
+
+
+def card(validation: float) -> SegmenterCard:
+    return SegmenterCard(
+        arm=str(ARM),
+        settings=SETTINGS,
+        classes={1: "kidney", 2: "tumor"},
+        channels={"kidney": (1,), "tumor": (2,)},
+        intensity=WindowSettings(kind="window", center=0, width=400),
+        in_plane=ResizeSettings(kind="resize", size=32),
+        training_patients=("a1",),
+        synthesizer=None,
+        pairs="digest",
+        validation_score=validation,
+        region="tumor",
+        threshold=0.5,
+        steps=6,
+        seconds=1.0,
+        run_id="run-of-training",
+        version="test",
+    )
+
+
+@pytest.fixture
+def trial(record: str, tmp_path: Path) -> Trial:
+    return Trial(tmp_path)
+
+
+def versions() -> dict[str, int | None]:
+    registry = Registry(MODEL)
+    found = {alias: registry.aliased(alias) for alias in (CHAMPION, CHALLENGER)}
+    return {alias: version.number if version else None for alias, version in found.items()}
+
+
+def test_first_run_becomes_champion_and_predicts_as_its_segmenter(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.5)
+    assert trial.promote(load())["decision"] == "champion"
+    image = torch.rand(3, 1, 32, 32)
+    network = load_segmenter(trial.paths["segmenters"] / str(ARM)).network
+    torch.testing.assert_close(load_champion(MODEL)(image), network(image), atol=1e-5, rtol=0)
+
+
+def test_run_below_the_floor_is_only_challenger(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.5)
+    trial.promote(load("promote.floor=0.9"))
+    assert versions() == {CHAMPION: None, CHALLENGER: 1}
+
+
+def test_better_run_replaces_the_champion(trial: Trial, load: Load) -> None:
+    for seed, dice in ((1, 0.5), (2, 0.6)):
+        trial.train(seed=seed, dice=dice)
+        decision = trial.promote(load())
+    assert versions() == {CHAMPION: 2, CHALLENGER: 2}
+    assert decision["interval"]["low"] == pytest.approx(0.1)
+
+
+def test_worse_run_leaves_the_champion(trial: Trial, load: Load) -> None:
+    for seed, dice in ((1, 0.5), (2, 0.4)):
+        trial.train(seed=seed, dice=dice)
+        decision = trial.promote(load())
+    assert versions() == {CHAMPION: 1, CHALLENGER: 2}
+    assert decision["reason"].startswith("the difference to the champion, -0.100")
+
+
+def test_run_on_other_patients_is_not_promoted(trial: Trial, load: Load) -> None:
+    for seed, dice, patients in ((1, 0.5, 8), (2, 0.8, 9)):
+        trial.train(seed=seed, dice=dice, patients=patients)
+        decision = trial.promote(load())
+    assert versions()[CHAMPION] == 1
+    assert "other test patients" in decision["reason"]
+
+
+def test_same_weights_get_no_second_version(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.5)
+    decisions = [trial.promote(load()) for _ in range(2)]
+    assert [(entry["decision"], entry["version"]) for entry in decisions] == [("champion", 1), ("unchanged", 1)]
+
+
+def test_record_keeps_every_decision_about_a_version(trial: Trial, load: Load) -> None:
+    for seed, dice in ((1, 0.5), (1, 0.5), (2, 0.6)):
+        trial.train(seed=seed, dice=dice)
+        decision = trial.promote(load())
+    registry = Registry(MODEL)
+    first = registry.with_weights(decision["champion"]["weights"])
+    assert first
+    assert [entry["decision"] for entry in registry.record(first)] == ["champion", "unchanged", "replaced by version 2"]
+    assert len([key for key in first.tags if key.startswith("decision.")]) == 3
+
+
+def test_champion_that_was_set_by_hand_is_left_alone(trial: Trial, load: Load, record: str) -> None:
+    client = MlflowClient(record)
+    client.create_registered_model(MODEL)
+    client.create_model_version(MODEL, str(trial.paths["report"].parent))
+    client.set_registered_model_alias(MODEL, CHAMPION, "1")
+    trial.train(seed=1, dice=0.9)
+    assert "no record of its scores" in trial.promote(load())["reason"]
+    assert versions() == {CHAMPION: 1, CHALLENGER: 2}
+
+
+def test_segmenter_that_was_trained_again_after_the_report_is_refused(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.5, validation=0.7)
+    with pytest.raises(StoreError, match=r"trial\.json: is of real\+geometric/light/0 with validation score 0\.600000"):
+        trial.promote(load())
+    assert versions() == {CHAMPION: None, CHALLENGER: None}
+
+
+def test_report_without_scores_of_the_best_run_is_refused(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.5)
+    path = trial.paths["report"] / "trial.json"
+    path.write_text(json.dumps({"version": 1, "plan": {"region": "tumor"}, "best_run": {}}), encoding="utf-8")
+    with pytest.raises(StoreError, match="names no best run with its scores"):
+        trial.promote(load())
+
+
+def test_run_of_promote_shows_decision_and_metrics(trial: Trial, load: Load, record: str) -> None:
+    trial.train(seed=1, dice=0.5)
+    with open_run(load(), "promote") as run:
+        metrics = promote(load(), run, **trial.paths)
+    tags = MlflowClient(record).get_run(str(run.id)).data.tags
+    assert (tags["nephrite.decision"], tags["nephrite.model_version"]) == ("champion", "1")
+    assert metrics == {"model_version": 1.0, "champion": 1.0, "tumor_dice": pytest.approx(0.535)}

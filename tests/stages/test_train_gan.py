@@ -1,0 +1,169 @@
+"""The stage writes a whole synthesizer that knows training patients alone, resumes, and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nephrite.config import Config
+from nephrite.errors import NonFiniteLossError, StoreError
+from nephrite.files import PARTIAL, read_json, write_json
+from nephrite.recording import SilentRun
+from nephrite.stages.train_gan import train_gan
+from nephrite.training.synthesizers import SynthesizerCard, read_synthesizer
+
+Load = Callable[..., Config]
+SCRIPT = """
+import sys
+from pathlib import Path
+from nephrite.config import load_config
+from nephrite.recording import SilentRun
+from nephrite.stages.train_gan import train_gan
+
+if __name__ == "__main__":
+    params, pairs, target, *overrides = sys.argv[1:]
+    config = load_config(Path(params), overrides)
+    print(train_gan(config, SilentRun(), pairs=Path(pairs), synthesizer=Path(target)))
+"""
+
+
+class Recorder(SilentRun):
+    """Remembers what it is told; fails at a step, as if the process had been killed there."""
+
+    def __init__(self, killed_at: int = 0) -> None:
+        self.killed_at, self.steps, self.artifacts = killed_at, list[int](), list[str]()
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        self.steps.append(step)
+        if step == self.killed_at:
+            raise ConnectionAbortedError
+
+    def artifact(self, path: Path, *, folder: str = "") -> None:
+        assert path.exists()
+        self.artifacts.append(f"{folder}/{path.name}")
+
+
+def trained(config: Config, pairs: Path, target: Path) -> SynthesizerCard:
+    train_gan(config, SilentRun(), pairs=pairs, synthesizer=target)
+    return read_synthesizer(target)[0]
+
+
+def poison(pairs: Path, *patients: str) -> None:
+    for patient in patients:
+        image = np.load(pairs / "patients" / patient / "image.npy", mmap_mode="r+")
+        image[:] = 1000
+
+
+def test_folder_holds_card_weights_history_and_samples_only(load: Load, pairs: Path, tmp_path: Path) -> None:
+    trained(load(), pairs, tmp_path / "s")
+    found = sorted(str(path.relative_to(tmp_path / "s")) for path in (tmp_path / "s").rglob("*.*"))
+    assert found == [
+        "generator.safetensors",
+        "history.json",
+        "samples/epoch_0001.png",
+        "samples/epoch_0002.png",
+        "synthesizer.json",
+    ]
+    assert not (tmp_path / f"s{PARTIAL}").exists()
+
+
+def test_card_names_data_classes_and_training_patients(load: Load, pairs: Path, tmp_path: Path) -> None:
+    card = trained(load(), pairs, tmp_path / "s")
+    assert card.training_patients == ("a1", "a2", "a3")
+    assert card.pairs == read_json(pairs / "store.json")["digest"]
+    assert (card.kind, card.classes, card.size, card.run_id) == ("pix2pix", {1: "kidney", 2: "tumor"}, 32, None)
+
+
+def test_images_of_other_patients_have_no_influence(load: Load, pairs: Path, tmp_path: Path) -> None:
+    clean = trained(load(), pairs, tmp_path / "clean")
+    poison(pairs, "b1", "b2", "c1", "c2")
+    assert trained(load(), pairs, tmp_path / "poisoned").id == clean.id
+    poison(pairs, "a1")
+    assert trained(load(), pairs, tmp_path / "training").id != clean.id
+
+
+def test_seed_decides_the_synthesizer(load: Load, pairs: Path, tmp_path: Path) -> None:
+    ids = [trained(load(f"trial.seed={seed}"), pairs, tmp_path / f"{n}").id for n, seed in enumerate((1, 1, 2))]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_kept_weights_are_those_of_the_moving_average(load: Load, pairs: Path, tmp_path: Path) -> None:
+    raw = trained(load(), pairs, tmp_path / "raw")
+    assert trained(load("train_gan.ema_decay=0.9"), pairs, tmp_path / "average").id != raw.id
+
+
+def test_record_gets_each_epoch_each_sheet_and_the_synthesizer(load: Load, pairs: Path, tmp_path: Path) -> None:
+    run = Recorder()
+    config = load("train_gan.epochs=3", "train_gan.sample_every=2")
+    metrics = train_gan(config, run, pairs=pairs, synthesizer=tmp_path / "s")
+    assert run.steps == [3, 6, 9]
+    assert run.artifacts[:2] == ["samples/epoch_0002.png", "samples/epoch_0003.png"]
+    assert run.artifacts[2:] == ["/synthesizer.json", "/generator.safetensors"]
+    assert metrics["training_slices"] == 18
+
+
+def test_sheet_shows_eight_samples_in_two_columns(load: Load, pairs: Path, tmp_path: Path) -> None:
+    trained(load("train_gan.epochs=1"), pairs, tmp_path / "s")
+    with Image.open(tmp_path / "s" / "samples" / "epoch_0001.png") as sheet:
+        assert sheet.size == (6 * 128 + 5 * 2, 4 * 128 + 3 * 2)
+
+
+def test_killed_stage_resumes_to_the_synthesizer_of_an_undisturbed_one(load: Load, pairs: Path, tmp_path: Path) -> None:
+    whole, again = trained(load(), pairs, tmp_path / "whole"), Recorder()
+    with pytest.raises(ConnectionAbortedError):
+        train_gan(load(), Recorder(killed_at=3), pairs=pairs, synthesizer=tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+    train_gan(load(), again, pairs=pairs, synthesizer=tmp_path / "s")
+    assert read_synthesizer(tmp_path / "s")[0].id == whole.id
+    assert again.steps == [6]  # the first epoch was not trained again
+
+
+def test_what_other_settings_left_is_discarded(load: Load, pairs: Path, tmp_path: Path) -> None:
+    other = load("train_gan.learning_rate=0.1")
+    with pytest.raises(ConnectionAbortedError):
+        train_gan(other, Recorder(killed_at=3), pairs=pairs, synthesizer=tmp_path / "s")
+    assert trained(load(), pairs, tmp_path / "s").id == trained(load(), pairs, tmp_path / "whole").id
+
+
+def test_non_finite_loss_leaves_nothing(load: Load, pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLossError, match=r"generator_loss: is inf at optimizer step 1;"):
+        trained(load("train_gan.l1_weight=1.0e+39"), pairs, tmp_path / "s")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs"]
+
+
+def test_store_without_training_slices_is_refused(load: Load, pairs: Path, tmp_path: Path) -> None:
+    index = pairs / "index.csv"
+    index.write_text(index.read_text().replace(",train,", ",test,"))
+    with pytest.raises(StoreError, match="has no slices in the split 'train'"):
+        trained(load(), pairs, tmp_path / "s")
+
+
+def test_missing_store_is_refused_before_anything_is_written(load: Load, tmp_path: Path) -> None:
+    write_json(tmp_path / "pairs" / "split.json", {"patients": {}})
+    with pytest.raises(StoreError, match=r"store.json: is missing"):
+        trained(load(), tmp_path / "pairs", tmp_path / "s")
+    assert not (tmp_path / f"s{PARTIAL}").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_synthesizer(pairs: Path, root: Path, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    overrides = [
+        *("compute.accelerator=cpu", "compute.precision=32-true", "compute.devices=2", "compute.strategy=auto"),
+        *("train_gan.epochs=2", "train_gan.sample_every=2", "train_gan.batch_size=6", "train_gan.ema_decay=0.9"),
+        "train_gan.generator={base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
+    ]
+    command = [sys.executable, str(script), str(root / "params.yaml"), str(pairs), str(tmp_path / "s"), *overrides]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
+    assert done.stdout.count("'l1_loss'") == 2  # both processes came to the end
+    assert read_synthesizer(tmp_path / "s")[0].training_patients == ("a1", "a2", "a3")
+    assert [row["step"] for row in read_json(tmp_path / "s" / "history.json")] == [3, 6]

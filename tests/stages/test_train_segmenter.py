@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nephrite.config import Config
+from nephrite.errors import ConfigError, LeakageError, NonFiniteLossError, StoreError
+from nephrite.files import PARTIAL, read_json
+from nephrite.recording import SilentRun
+from nephrite.stages.train_segmenter import train_segmenter
+from nephrite.training.artifacts import load_segmenter, read_card
+
+Load = Callable[..., Config]
+REAL, BOTH = "arm=real/light/0", "arm=real+synthetic/light/0"
+
+
+class Kill(SilentRun):
+    """A kill that comes after the checkpoint of an epoch was written."""
+
+    def __init__(self, at_step: int) -> None:
+        self.at_step = at_step
+
+    def metrics(self, values: object, *, step: int) -> None:
+        if step == self.at_step:
+            raise KeyError("killed")
+
+
+def weights(segmenter: Path) -> dict[str, torch.Tensor]:
+    return load_file(segmenter / "weights.safetensors")
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = weights(one), weights(other)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_folder_says_what_the_segmenter_is(load: Load, pairs: Path, tmp_path: Path) -> None:
+    metrics = train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
+    card = read_card(tmp_path / "s")
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == [
+        "history.json",
+        "segmenter.json",
+        "weights.safetensors",
+    ]
+    assert (card.arm, card.training_patients, card.synthesizer) == ("real/light/0", ("a1", "a2", "a3"), None)
+    assert metrics["validation_score"] == card.validation_score
+    assert metrics["training_slices"] == 18
+
+
+def test_kept_weights_are_those_of_the_best_epoch(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load(REAL, "train_segmenter.epochs=4", "train_segmenter.learning_rate=0.02")
+    train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "long")
+    card = read_card(tmp_path / "long")
+    history = read_json(tmp_path / "long" / "history.json")
+    assert card.validation_score == max(row["validation_dice"] for row in history)
+    shorter = load(REAL, f"train_segmenter.epochs={card.steps // 3}", "train_segmenter.learning_rate=0.02")
+    train_segmenter(shorter, SilentRun(), pairs=pairs, segmenter=tmp_path / "short")
+    assert same_weights(tmp_path / "long", tmp_path / "short")
+
+
+@pytest.mark.parametrize("arm", ["real+geometric/light/0", "real+geometric/fpn/0"])
+def test_killed_training_ends_like_an_undisturbed_one(load: Load, pairs: Path, tmp_path: Path, arm: str) -> None:
+    fpn = "train_segmenter.segmenters.fpn.weights=none"
+    config = load(f"arm={arm}", fpn, "train_segmenter.plateau_patience=0", "train_segmenter.learning_rate=0.02")
+    train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "a")
+    with pytest.raises(KeyError, match="killed"):
+        train_segmenter(config, Kill(at_step=3), pairs=pairs, segmenter=tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+    train_segmenter(config, Kill(at_step=3), pairs=pairs, segmenter=tmp_path / "b")
+    rows = [read_json(tmp_path / name / "history.json") for name in "ab"]
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+    assert [{**row, "seconds": 0} for row in rows[0]] == [{**row, "seconds": 0} for row in rows[1]]
+
+
+def test_same_settings_give_the_same_weights_and_another_cell_others(load: Load, pairs: Path, tmp_path: Path) -> None:
+    for name, arm in (("a", "real/light/0"), ("b", "real/light/0"), ("c", "real/light/1")):
+        train_segmenter(load("trial.cells=[0, 1]", f"arm={arm}"), SilentRun(), pairs=pairs, segmenter=tmp_path / name)
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+    assert not same_weights(tmp_path / "a", tmp_path / "c")
+
+
+def test_synthetic_slices_join_the_training(load: Load, pairs: Path, synthetic: Path, tmp_path: Path) -> None:
+    run, target = SilentRun(), tmp_path / "s"
+    metrics = train_segmenter(load(BOTH), run, pairs=pairs, synthetic=synthetic, segmenter=target)
+    assert metrics["training_slices"] == 24
+    assert read_card(target).synthesizer == "synthesizer-1"
+    assert read_card(target).steps <= 6  # as many steps as without them
+
+
+def test_leak_stops_before_anything_is_written(load: Load, pairs: Path, synthetic: Path, tmp_path: Path) -> None:
+    meta = synthetic / "patients" / "synthetic-a1" / "meta.json"
+    meta.write_text(meta.read_text().replace('"a2"', '"c1"'))
+    with pytest.raises(LeakageError, match="patient c1"):
+        train_segmenter(load(BOTH), SilentRun(), pairs=pairs, synthetic=synthetic, segmenter=tmp_path / "s")
+    assert not list(tmp_path.glob("s*.partial"))
+
+
+def test_arm_and_synthetic_slices_must_agree(load: Load, pairs: Path, synthetic: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="needs synthetic slices"):
+        train_segmenter(load(BOTH), SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
+    with pytest.raises(ConfigError, match="takes no synthetic slices"):
+        train_segmenter(load(REAL), SilentRun(), pairs=pairs, synthetic=synthetic, segmenter=tmp_path / "s")
+
+
+def test_store_without_validation_patients_is_refused(load: Load, pairs: Path, tmp_path: Path) -> None:
+    index = pairs / "index.csv"
+    index.write_text(index.read_text().replace("validation", "test"))
+    with pytest.raises(StoreError, match="has no slices in the split 'validation'"):
+        train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
+
+
+def test_loss_that_is_not_finite_leaves_nothing(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load(REAL, "train_segmenter.learning_rate=1e20")
+    with pytest.raises(NonFiniteLossError, match=r"loss \(Dice\): is nan at optimizer step"):
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
+    assert not list(tmp_path.glob("s*"))
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from nephrite.config import load_config
+from nephrite.recording import SilentRun
+from nephrite.stages.train_segmenter import train_segmenter
+
+params, pairs, segmenter = map(Path, sys.argv[1:4])
+print(train_segmenter(load_config(params, sys.argv[4:]), SilentRun(), pairs=pairs, segmenter=segmenter))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_segmenter(load: Load, pairs: Path, root: Path, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    overrides = [
+        *(REAL, "compute.accelerator=cpu", "compute.precision=32-true", "compute.devices=2", "compute.strategy=ddp"),
+        *("train_segmenter.epochs=1", "train_segmenter.steps_per_epoch=2", "train_segmenter.batch_size=4"),
+        "train_segmenter.segmenters.light={kind: unet, base_width: 4, depth: 2, padding: same, normalization: none}",
+    ]
+    command = [sys.executable, str(script), str(root / "params.yaml"), str(pairs), str(tmp_path / "s"), *overrides]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
+    assert done.stdout.count("validation_score") == 2  # both processes came to the end
+    assert done.stderr == ""
+    assert not (tmp_path / f"s{PARTIAL}").exists()
+    assert len(load_segmenter(tmp_path / "s").history) == 1

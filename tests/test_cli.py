@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from nephrite import __version__, cli
+from nephrite.cli import STAGES, group, main
+from nephrite.config import load_config
+from nephrite.errors import SourceError
+
+NEPHRITE = Path(sys.executable).with_name("nephrite")
+
+
+def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command."""
+    return subprocess.run([NEPHRITE, *arguments], capture_output=True, text=True, check=False)
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    """Run the command line in this process."""
+    result = CliRunner().invoke(group, list(arguments))
+    return result.exit_code, result.output
+
+
+def test_help_lists_every_stage_in_order() -> None:
+    code, shown = invoke("--help")
+    places = [shown.index(f"\n  {stage.replace('_', '-')} ") for stage in STAGES]
+    assert code == 0
+    assert places == sorted(places)
+
+
+def test_version_is_the_package_version() -> None:
+    assert invoke("--version") == (0, f"nephrite, version {__version__}\n")
+
+
+def test_underscores_are_accepted_in_a_stage_name() -> None:
+    assert invoke("train_segmenter", "--help")[0] == 0
+
+
+def test_unknown_stage_is_a_usage_error() -> None:
+    code, shown = invoke("paint")
+    assert code == 2
+    assert "No such command 'paint'" in shown
+
+
+def test_missing_path_is_a_usage_error() -> None:
+    code, shown = invoke("prepare", "--raw", "x")
+    assert code == 2
+    assert "--pairs" in shown
+
+
+def test_dry_run_prints_settings_that_load_again(root: Path, tmp_path: Path) -> None:
+    arguments = ["--params", str(root / "params.yaml"), "--set", "train_gan.epochs=3", "--set", "arm=real/light/0"]
+    code, shown = invoke("prepare", "--raw", "x", "--pairs", "y", *arguments, "--dry-run")
+    (tmp_path / "again.yaml").write_text(shown)
+    assert code == 0
+    assert load_config(tmp_path / "again.yaml") == load_config(root / "params.yaml", arguments[3::2])
+    assert yaml.safe_load(shown)["train_gan"]["epochs"] == 3
+
+
+def test_error_on_purpose_is_one_line_and_exit_code_2(root: Path) -> None:
+    done = run_cli(
+        "prepare", "--raw", "x", "--pairs", "y", "--params", str(root / "params.yaml"), "--set", "trial.sed=1"
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        f"ConfigError: {root / 'params.yaml'} with '--set trial.sed=1': trial.sed: unknown key; did you mean 'seed'?"
+    ]
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Put the handler back that `main` replaces."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_error_of_a_stage_ends_the_process_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> None:
+        raise SourceError("raw", "holds no cases", "name another folder")
+
+    monkeypatch.setattr(cli, "group", fail)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "SourceError: raw: holds no cases; name another folder\n"
+
+
+@pytest.mark.usefixtures("handlers")
+def test_defect_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "group", lambda **_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+def test_terminated_stage_leaves_nothing_half_written(root: Path, tmp_path: Path) -> None:
+    arguments = ["acquire", "--raw", "raw", "--params", str(root / "params.yaml"), "--set", "acquire.workers=1"]
+    with subprocess.Popen([NEPHRITE, *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        while not list(tmp_path.glob("raw.partial/*")) and process.poll() is None:
+            time.sleep(0.05)
+        process.terminate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not list(tmp_path.glob("raw*"))

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import itertools
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nephrite.config import Arm, Config, Settings, load_config, sections_in
+from nephrite.errors import ConfigError
+
+Load = Callable[..., Config]
+
+REFUSED = {
+    "train_gan.epohs=3": r"train_gan\.epohs: unknown key; did you mean 'epochs'\?",
+    "prepare.intensity.widht=3": r"prepare\.intensity\.widht: unknown key; did you mean 'width'\?",
+    "train_segmenter.segmenters.light.encoder=x": r"light\.encoder: unknown key.*known here are base_width, depth",
+    "nosuch.a=1": r"nosuch: unknown key; remove it; known here are acquire",
+    "train_gan.epochs=many": r"train_gan\.epochs: value 'many': .*integer",
+    "train_gan.epochs=0": r"train_gan\.epochs: value 0: .*greater than or equal to 1",
+    "train_gan.epochs=yes": r"train_gan: 'epochs' is true",
+    "train_gan.learning_rate=.nan": r"learning_rate: value nan: .*finite",
+    "train_gan=3": r"train_gan: value 3: ",
+    "compute.precision=64": r"compute\.precision: value 64: ",
+    "compute.devices=0": r"compute\.devices: value 0: ",
+    "prepare.in_plane={kind: resize}": r"prepare\.in_plane\.size: is missing; add it",
+    "prepare.intensity={kind: percentile, low: 9, high: 2}": r"prepare\.intensity: 'low' 9.0 is not below 'high' 2.0",
+    "prepare.split.test=0.5": r"prepare\.split: train \+ validation \+ test is 1\.2, not 1",
+    "prepare.classes={0: body}": r"prepare\.classes\.0: ",
+    "acquire.source=folder": r"acquire: source 'folder' needs 'acquire\.folder\.path'",
+    "acquire.kits19={first_case: 9, last_case: 3, revision: a, images_url: a, labels_url: a}": r"'kits19\.last_case'",
+    "trial.reference=real+magic": r"trial: reference 'real\+magic' is not among",
+    "trial.cells=[1, 1]": r"trial: a cell or a segmenter is named twice",
+    "trial.cells=[-1]": r"trial\.cells\.0: value -1",
+    "trial.segmenters=[light, giant]": r"'trial\.segmenters' names \['giant'\]",
+    "trial.primary=liver": r"'trial\.primary' is 'liver'; not among 'evaluate\.regions'",
+    "trial.training_sets.real=[geometric]": r"trial\.training_sets: 'geometric' is not made of",
+    "trial.training_sets.real=[geometric+real]": r"'geometric\+real' is not made of",
+    "trial.training_sets.real=[real+synthetic]": r"stands in the wrong one of the lists",
+    "trial.training_sets.real=[real, real, real+geometric]": r"a training set is named twice",
+    "evaluate.regions.tumor.labels=[3]": r"region 'tumor' with labels \[3\] is not a union of 'prepare\.channels'",
+    "arm=real": r"arm: an arm is written 'TRAINING_SET/SEGMENTER/CELL'",
+    "arm=real/light/x": r"arm: an arm is written",
+    "arm=real/light/99": r"arm 'real/light/99' is not among the trial's",
+}
+
+
+def fields(model: type[Settings] = Config, path: str = "") -> dict[str, Any]:
+    """Every field of the settings that is no section itself, by dotted name."""
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        below = sections_in(field.annotation)
+        inner = [fields(section, f"{path}{name}.{section.__name__}.") for section in below]
+        found |= dict(itertools.chain.from_iterable(part.items() for part in inner)) or {f"{path}{name}": field}
+    return found
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "configs/kits19.yaml", "configs/moai.yaml"])
+def test_shipped_settings_are_valid(name: str, root: Path) -> None:
+    config = load_config(root / name)
+    assert len(config.trial.arms) == 4 * 3 * len(config.trial.cells)
+
+
+def test_capstone_settings_are_the_capstones(root: Path) -> None:
+    config = load_config(root / "configs" / "moai.yaml")
+    training, split = config.train_segmenter, config.prepare.split
+    assert (training.epochs, training.learning_rate, training.plateau_patience) == (100, 0.001, 6)
+    assert (split.train, split.validation, split.test) == (0.7, 0.2, 0.1)
+    assert config.prepare.intensity.model_dump() == {"kind": "window", "center": 0, "width": 400}
+    assert training.geometric.model_dump() == {"rotation": 45, "scale": 0.15, "shift": 0.10}
+    assert training.steps_per_epoch * training.batch_size == 70 * 64
+
+
+@pytest.mark.parametrize(("override", "message"), REFUSED.items())
+def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, message: str, load: Load) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(override)
+    assert "\n" not in str(caught.value)
+    assert "params.yaml" in str(caught.value)
+
+
+def test_error_in_an_override_names_the_override(load: Load) -> None:
+    with pytest.raises(ConfigError, match=r"params\.yaml with '--set train_gan\.epochs=0': train_gan\.epochs"):
+        load("train_gan.epochs=0")
+
+
+def test_further_errors_are_counted(load: Load) -> None:
+    with pytest.raises(ConfigError, match=r"\(and 1 more\)"):
+        load("train_gan.epochs=0", "synthesize.ratio=-1")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train_gan.epochs", "is not of the form section.key=value"),
+        ("=3", "is not of the form section.key=value"),
+        ("trial.name.x=3", "'name' is a value, not a section"),
+        ("train_gan.epochs=[", "is not a YAML value"),
+    ],
+)
+def test_override_that_cannot_be_read_is_refused(override: str, message: str, load: Load) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(override)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "is missing"), ("a: [", "is not readable YAML"), ("- 1", "holds no sections"), ("", "no s")],
+)
+def test_file_that_is_no_settings_is_refused(text: str | None, message: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "p.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(tmp_path / "p.yaml")
+
+
+def test_missing_section_is_named(root: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load((root / "params.yaml").read_text())
+    del content["report"]
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=r"p\.yaml: report: is missing; add it"):
+        load_config(tmp_path / "p.yaml")
+
+
+def test_later_override_wins_and_label_values_may_be_keys(load: Load) -> None:
+    config = load("train_gan.epochs=3", "train_gan.epochs=4", "prepare.classes.2=mass")
+    assert config.train_gan.epochs == 4
+    assert config.prepare.classes == {1: "kidney", 2: "mass"}
+
+
+def test_number_that_yaml_reads_as_text_is_still_a_number(load: Load) -> None:
+    assert load("train_gan.learning_rate=1e-3").train_gan.learning_rate == 0.001
+
+
+def test_settings_cannot_be_changed_after_validation(load: Load) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().train_gan.epochs = 3
+
+
+def test_arm_reads_and_writes_its_name() -> None:
+    arm = Arm.parse("real+synthetic+geometric/fpn/2")
+    assert (str(arm), arm.segmenter, arm.cell) == ("real+synthetic+geometric/fpn/2", "fpn", 2)
+    assert (arm.synthetic, arm.geometric) == (True, True)
+    assert (Arm.parse("real/fpn/2").synthetic, Arm.parse("real/fpn/2").geometric) == (False, False)
+
+
+def test_arms_are_the_whole_product(load: Load) -> None:
+    arms = load("trial.cells=[0, 1]").trial.arms
+    assert len({str(arm) for arm in arms}) == 4 * 3 * 2
+
+
+def test_stage_without_its_arm_says_how_to_name_one(load: Load) -> None:
+    with pytest.raises(ConfigError, match=r"add '--set arm=real/light/0'"):
+        _ = load().this_arm
+    assert load("arm=real/light/0").this_arm.training_set == "real"
+
+
+@pytest.mark.parametrize("name", [name for name in fields() if not name.startswith("arm.")])
+def test_every_setting_has_its_sentence(name: str) -> None:
+    assert (fields()[name].description or "").endswith(".")
+
+
+def test_settings_page_is_current(root: Path) -> None:
+    page = runpy.run_path(str(root / "docs" / "write_settings.py"))["settings_page"]()
+    assert (root / "docs" / "settings.md").read_text(encoding="utf-8") == page, "run 'make docs'"

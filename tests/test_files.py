@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from nephrite.errors import DiskFullError, StoreError
+from nephrite.files import digest, disk_errors, read_json, sha256, whole_file, whole_folder, write_json
+
+
+def write_then_fail(folder: Path) -> None:
+    fail_after((folder / "half").write_text("half"))
+
+
+def fail_after(_: int) -> None:
+    raise RuntimeError("killed")
+
+
+def test_folder_appears_whole(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "a" / "out") as folder:
+        (folder / "file").write_text("1")
+        assert not (tmp_path / "a" / "out").exists()
+    assert [path.name for path in (tmp_path / "a").rglob("*")] == ["out", "file"]
+
+
+def test_folder_replaces_an_older_one(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        with whole_folder(tmp_path / "out") as folder:
+            (folder / name).touch()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
+
+
+def test_failing_folder_leaves_the_older_one(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "old").touch()
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "out") as folder:
+        write_then_fail(folder)
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "old"]
+
+
+def test_kept_partial_is_there_for_the_next_attempt(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "out", keep_partial=True) as folder:
+        write_then_fail(folder)
+    with whole_folder(tmp_path / "out", keep_partial=True) as folder:
+        assert (folder / "half").read_text() == "half"
+
+
+def test_partial_of_a_killed_run_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "stale").touch()
+    with whole_folder(tmp_path / "out"):
+        pass
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_failing_file_leaves_the_older_one(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("old")
+    with pytest.raises(RuntimeError), whole_file(tmp_path / "out") as partial:
+        fail_after(partial.write_text("half"))
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"out": "old"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_one_error_that_names_the_output(number: int, tmp_path: Path) -> None:
+    with pytest.raises(DiskFullError, match="out: no space left"), whole_folder(tmp_path / "out"):
+        raise OSError(number, "full")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_disk_errors_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), disk_errors(tmp_path):
+        raise PermissionError(errno.EACCES, "no")
+
+
+def test_device_without_space_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(DiskFullError, match="free some space"), disk_errors(tmp_path / "out"):
+        Path("/dev/full").write_text("x" * 100_000)
+
+
+def test_json_comes_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": [1, 2.5, None]})
+    assert read_json(tmp_path / "a.json") == {"b": [1, 2.5, None]}
+
+
+def test_json_refuses_nan_and_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"b": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("text", "finding"), [(None, "is missing"), ("{", "is not JSON")])
+def test_unreadable_json_is_named(text: str | None, finding: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "a.json").write_text(text)
+    with pytest.raises(StoreError, match=rf"a\.json: {finding}"):
+        read_json(tmp_path / "a.json")
+
+
+def test_sha256_is_the_known_one(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_digest_depends_on_content_alone() -> None:
+    assert digest({"a": 1, "b": [2]}) == digest(json.loads('{"b": [2], "a": 1}'))
+    assert digest({"a": 1}) != digest({"a": 2})

@@ -1,0 +1,108 @@
+"""The rules of the house, read off the source: names, sizes, imports, tests that mirror the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src" / "nephrite"
+FILES = sorted(PACKAGE.rglob("*.py"))
+VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "core", "misc"}
+LONGEST_FUNCTION, LONGEST_FILE = 60, 300
+LONG_FILES = {"config.py"}  # a sentence, a type and a range for every setting; cut in two it would be harder to read
+WITHOUT_TEST = {
+    "stages/progress.py",  # how a bar looks on a terminal
+}
+HEAVY = {"torch", "lightning", "mlflow", "numpy", "scipy", "matplotlib", "nibabel", "pydicom", "pandas", "timm", "kfp"}
+every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+
+
+def tree(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def body_length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's body, its docstring left out."""
+    body = function.body[1:] if ast.get_docstring(function) and function.body[1:] else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of all modules that a file imports anywhere."""
+    nodes = list(ast.walk(tree(path)))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.split(".")[0] for name in names}
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Calls in a file, each with the name as it is written, e.g. 'torch.load'."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+@every_file
+def test_module_name_says_what_it_holds(path: Path) -> None:
+    assert not {path.stem, path.parent.name} & VAGUE
+
+
+@every_file
+def test_file_is_short(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGEST_FILE or path.name in LONG_FILES, f"{lines} lines"
+
+
+@every_file
+def test_functions_are_short(path: Path) -> None:
+    functions = [n for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert not {f.name: body_length(f) for f in functions if body_length(f) > LONGEST_FUNCTION}
+
+
+@every_file
+def test_package_neither_prints_nor_pickles_nor_knows_kubeflow(path: Path) -> None:
+    assert not {name for name, _ in calls(path)} & {"print", "eval", "exec"}
+    assert not imported(path) & {"kfp", "pickle", "cloudpickle", "joblib", "dill"}
+
+
+@every_file
+def test_weights_are_never_unpickled(path: Path) -> None:
+    loads = [node for name, node in calls(path) if name == "torch.load"]
+    safe = [any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords) for node in loads]
+    assert all(safe)
+
+
+@every_file
+def test_file_has_a_mirror_among_the_tests(path: Path) -> None:
+    place = path.relative_to(PACKAGE)
+    mirror = ROOT / "tests" / place.with_name(f"test_{place.name}")
+    assert path.name == "__init__.py" or str(place) in WITHOUT_TEST or mirror.is_file(), (
+        f"no {mirror.relative_to(ROOT)}"
+    )
+
+
+@every_file
+def test_package_files_hold_no_work_at_import(path: Path) -> None:
+    nodes = tree(path).body
+    assert not [ast.unparse(n) for n in nodes if isinstance(n, ast.For | ast.While | ast.With)], "work at import"
+    if path.name == "__init__.py" and path.parent != PACKAGE:
+        assert len(nodes) == 1, "a package's __init__ holds its docstring only"
+
+
+def test_command_line_imports_nothing_heavy() -> None:
+    script = "import sys, nephrite.cli; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & HEAVY
+
+
+def test_configs_and_faces_name_no_place_of_this_machine() -> None:
+    named = ["params.yaml", "dvc.yaml", "MLproject", "Makefile", "pyproject.toml", "configs/kits19.yaml"]
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in named]
+    assert not [name for name, text in zip(named, texts, strict=True) if str(ROOT) in text or "/home/" in text]

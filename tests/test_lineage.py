@@ -1,0 +1,103 @@
+"""Where a run comes from."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nephrite.config import Config
+from nephrite.lineage import code_state, dvc_hash, flatten, library_versions, stage_settings, trial_id
+
+Load = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True)
+def _no_trial_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NEPHRITE_TRIAL", raising=False)
+
+
+@pytest.mark.parametrize(
+    "override", ["arm=real/light/0", "compute.precision=bf16-mixed", "tracking.experiment=x", "prepare.workers=7"]
+)
+def test_what_has_no_effect_on_results_keeps_the_trial(load: Load, override: str) -> None:
+    assert trial_id(load(override)) == trial_id(load())
+
+
+@pytest.mark.parametrize("override", ["trial.seed=8", "acquire.phantom.seed=3", "train_segmenter.epochs=9"])
+def test_what_changes_results_is_another_trial(load: Load, override: str) -> None:
+    assert trial_id(load(override)) != trial_id(load())
+
+
+def test_new_files_in_the_source_folder_are_another_trial(load: Load, tmp_path: Path) -> None:
+    config = load("acquire.source=folder", f"acquire.folder.path={tmp_path}")
+    before = trial_id(config)
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "imaging.nii.gz").write_bytes(b"scan")
+    assert trial_id(config) != before
+
+
+def test_trial_can_be_given_from_outside(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEPHRITE_TRIAL", "abc")
+    assert trial_id(load()) == "abc"
+
+
+def test_commit_and_changes_are_read_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("one")
+    identity = ("-c", "user.name=t", "-c", "user.email=t@t")
+    for command in (("init", "-q"), ("add", "file"), (*identity, "commit", "-qm", "first")):
+        subprocess.run(["git", *command], check=True)
+    assert (len(code_state().commit or ""), code_state().dirty) == (40, False)
+    (tmp_path / "file").write_text("two")
+    assert code_state().dirty
+
+
+def test_folder_outside_git_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert code_state().commit is None
+
+
+def test_machine_without_git_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert code_state().commit is None
+
+
+LOCK = """
+schema: '2.0'
+stages:
+  prepare:
+    cmd: nephrite prepare
+    outs:
+    - {path: data/prepared, hash: md5, md5: abc.dir, size: 9, nfiles: 3}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("data/prepared", "abc.dir"), ("data/prepared/patients/a", "abc.dir"), ("data/raw", None)]
+)
+def test_hash_is_that_of_the_output_that_holds_the_path(tmp_path: Path, path: str, expected: str | None) -> None:
+    (tmp_path / "dvc.lock").write_text(LOCK, encoding="utf-8")
+    assert dvc_hash(tmp_path / path, tmp_path / "dvc.lock") == expected
+
+
+def test_without_dvc_there_is_no_hash(tmp_path: Path) -> None:
+    assert dvc_hash(tmp_path, tmp_path / "dvc.lock") is None
+
+
+def test_versions_name_this_package_and_torch() -> None:
+    assert {"nephrite", "torch", "numpy", "mlflow"} <= library_versions().keys()
+
+
+def test_settings_of_an_arm_name_its_segmenter_only(load: Load) -> None:
+    shown = stage_settings(load("arm=real/light/0"), "train_segmenter")
+    assert shown.keys() == {"trial", "train_segmenter"}
+    names = flatten(shown)
+    assert names["train_segmenter.segmenter.kind"] == "unet"
+    assert not any(name.startswith("train_segmenter.segmenters") for name in names)
+
+
+def test_nested_settings_get_dotted_names() -> None:
+    assert flatten({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}) == {"a.b.c": "1", "a.d": "[1, 2]", "e": "None"}

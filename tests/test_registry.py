@@ -1,0 +1,160 @@
+"""Models that were registered, loaded back with pickle refused."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+import torch
+from torch import nn
+
+from nephrite.config import Config
+from nephrite.errors import ModelNotRegisteredError, TrackingError
+from nephrite.models.segmenters import build_segmenter
+from nephrite.registry import CHALLENGER, CHAMPION, ModelVersion, Registry, load_champion, load_version
+from nephrite.tracking import open_run
+
+Load = Callable[..., Config]
+SIZE = 32
+TAGS = {"weights": "abc", "arm": "real/light/0"}
+
+
+def tiny(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2))
+
+
+def register(registry: Registry, network: nn.Module | None = None, weights: str = "abc") -> ModelVersion:
+    """Make a version that belongs to no run."""
+    return registry.register(network or tiny(), channels=2, size=SIZE, run_id=None, tags=TAGS | {"weights": weights})
+
+
+@pytest.mark.parametrize("name", ["tiny", "light", pytest.param("fpn", marks=pytest.mark.slow)])
+def test_loaded_champion_predicts_the_same_on_any_batch(record: str, load: Load, name: str) -> None:
+    settings = load().train_segmenter.segmenters
+    network = (tiny() if name == "tiny" else build_segmenter(settings[name], channels=2)).eval()
+    registry = Registry("model")
+    registry.point(CHAMPION, register(registry, network))
+    loaded = load_champion("model")
+    for batch in (1, 5):
+        image = torch.rand(batch, 1, SIZE, SIZE)
+        torch.testing.assert_close(loaded(image), network(image), atol=1e-5, rtol=0)
+
+
+def test_signature_names_shapes_and_types(record: str) -> None:
+    from mlflow.models import get_model_info
+
+    signature = get_model_info(register(Registry("model")).source).signature
+    assert [(spec.type.name, spec.shape) for spec in signature.inputs] == [("float32", (-1, 1, SIZE, SIZE))]
+    assert [(spec.type.name, spec.shape) for spec in signature.outputs] == [("float32", (-1, 2, SIZE, SIZE))]
+
+
+def test_model_that_was_pickled_is_refused(record: str, tmp_path: Path) -> None:
+    register(Registry("model"))  # imports MLflow's part for torch, whose own warnings are kept away there
+    import mlflow.pytorch
+
+    mlflow.pytorch.save_model(tiny(), tmp_path / "pickled", serialization_format="pickle", pip_requirements=["torch"])
+    with pytest.raises(TrackingError, match="pickle"):
+        load_version(ModelVersion(1, str(tmp_path / "pickled"), {}))
+
+
+def test_model_belongs_to_the_run_that_made_it(record: str, load: Load) -> None:
+    with open_run(load(), "promote") as run:
+        version = Registry("model").register(tiny(), channels=2, size=SIZE, run_id=run.id, tags=TAGS)
+    from mlflow.tracking import MlflowClient
+
+    outputs = MlflowClient(record).get_run(str(run.id)).outputs
+    assert outputs
+    assert [f"models:/{output.model_id}" for output in outputs.model_outputs] == [version.source]
+
+
+def test_version_is_found_by_its_weights(record: str) -> None:
+    registry = Registry("model")
+    first, second = register(registry, weights="one"), register(registry, weights="two")
+    assert registry.with_weights("one") == first
+    assert registry.with_weights("two") == second
+    assert registry.with_weights("three") is None
+
+
+def test_alias_moves_to_another_version(record: str) -> None:
+    registry = Registry("model")
+    first, second = register(registry), register(registry)
+    registry.point(CHALLENGER, first)
+    registry.point(CHALLENGER, second)
+    assert registry.aliased(CHALLENGER) == second
+
+
+def test_record_grows_and_keeps_what_it_held(record: str) -> None:
+    registry = Registry("model")
+    version = register(registry)
+    for reason in ("first", "second"):
+        registry.append(version, {"decision": "challenger", "reason": reason})
+    assert [entry["reason"] for entry in registry.record(version)] == ["first", "second"]
+
+
+def test_new_version_has_an_empty_record(record: str) -> None:
+    registry = Registry("model")
+    assert registry.record(register(registry)) == []
+
+
+def test_unknown_name_is_not_registered(record: str) -> None:
+    with pytest.raises(
+        ModelNotRegisteredError, match=r"model 'nobody': is not in the registry at sqlite:.*run 'promote'"
+    ):
+        load_champion("nobody")
+
+
+def test_name_without_champion_is_said_to_have_none(record: str) -> None:
+    register(Registry("model"))
+    with pytest.raises(ModelNotRegisteredError, match="model 'model': has no champion"):
+        load_champion("model")
+
+
+@pytest.fixture
+def server(record: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real MLflow server over HTTP that keeps the artifacts itself."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backend-store-uri", record]
+    command = [sys.executable, "-m", "mlflow", "server", *options, "--artifacts-destination", str(tmp_path / "kept")]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    process = subprocess.Popen(command, env=os.environ | quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    try:
+        wait_until_it_answers(f"http://127.0.0.1:{port}/health")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_until_it_answers(url: str) -> None:
+    for _ in range(120):
+        with suppress(requests.ConnectionError):
+            if requests.get(url, timeout=5).ok:
+                return
+        time.sleep(0.5)
+    raise AssertionError(f"{url} does not answer")
+
+
+@pytest.mark.servers
+def test_server_keeps_run_model_and_record(server: str, load: Load, tmp_path: Path) -> None:
+    registry, network = Registry("model"), tiny().eval()
+    with open_run(load(), "promote") as run:
+        run.metrics({"score": 0.5}, step=1)
+        version = registry.register(network, channels=2, size=SIZE, run_id=run.id, tags=TAGS)
+    registry.append(version, {"decision": "champion", "reason": "the first"})
+    registry.point(CHAMPION, version)
+    assert [entry["reason"] for entry in registry.record(version)] == ["the first"]
+    assert list((tmp_path / "kept").rglob("settings.yaml"))
+    image = torch.rand(3, 1, SIZE, SIZE)
+    torch.testing.assert_close(load_champion("model")(image), network(image), atol=1e-5, rtol=0)

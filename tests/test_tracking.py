@@ -1,0 +1,240 @@
+"""Runs as MLflow shows them, in a database of the test's own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Run as RunEntity
+from mlflow.tracking import MlflowClient
+
+from nephrite.config import Config
+from nephrite.errors import StoreError, TrackingError, TrackingUnreachableError
+from nephrite.recording import SilentRun
+from nephrite.tracking import connect, open_run
+
+Load = Callable[..., Config]
+ARM = "arm=real+geometric/light/0"
+
+
+def runs(uri: str, **tags: str) -> list[RunEntity]:
+    """All runs whose 'nephrite.' tags have these values, the oldest first."""
+    client = MlflowClient(uri)
+    found = client.search_runs(
+        [e.experiment_id for e in client.search_experiments()], order_by=["attributes.start_time ASC"]
+    )
+    return [run for run in found if all(run.data.tags.get(f"nephrite.{key}") == value for key, value in tags.items())]
+
+
+def record_stage(config: Config, stage: str) -> str:
+    """Record a stage that does nothing; the id of its run."""
+    with open_run(config, stage) as run:
+        assert run.id
+        return run.id
+
+
+def test_stages_of_one_trial_share_a_parent(record: str, load: Load) -> None:
+    record_stage(load(), "prepare")
+    record_stage(load(ARM), "train_segmenter")
+    (parent,) = runs(record, stage="trial")
+    children = [*runs(record, stage="prepare"), *runs(record, stage="train_segmenter")]
+    assert [child.data.tags["mlflow.parentRunId"] for child in children] == [parent.info.run_id] * 2
+
+
+def test_other_settings_are_another_trial(record: str, load: Load) -> None:
+    record_stage(load(), "prepare")
+    record_stage(load("train_gan.epochs=9"), "prepare")
+    assert len(runs(record, stage="trial")) == 2
+
+
+def test_run_is_named_after_stage_and_arm(record: str, load: Load) -> None:
+    record_stage(load(ARM), "train_segmenter")
+    (child,) = runs(record, segmenter="light", training_set="real+geometric", cell="0")
+    assert child.info.run_name == "train_segmenter real+geometric/light/0"
+
+
+def test_settings_of_the_stage_are_parameters(record: str, load: Load) -> None:
+    record_stage(load(ARM, "train_segmenter.batch_size=3"), "train_segmenter")
+    (child,) = runs(record, stage="train_segmenter")
+    assert child.data.params["train_segmenter.batch_size"] == "3"
+    assert child.data.params["train_segmenter.segmenter.base_width"] == "4"
+    assert not any(key.startswith("train_gan") for key in child.data.params)
+
+
+def test_versions_of_libraries_are_tags(record: str, load: Load) -> None:
+    record_stage(load(), "prepare")
+    (child,) = runs(record, stage="prepare")
+    assert child.data.tags["version.torch"].startswith("2.")
+
+
+def test_metrics_keep_their_step(record: str, load: Load) -> None:
+    with open_run(load(), "train_gan") as run:
+        run.metrics({"loss": 2.0}, step=10)
+        run.metrics({"loss": 1.0}, step=20)
+    history = MlflowClient(record).get_metric_history(str(run.id), "loss")
+    assert [(metric.step, metric.value) for metric in history] == [(10, 2.0), (20, 1.0)]
+
+
+def test_plus_in_a_metric_name_becomes_a_dash(record: str, load: Load) -> None:
+    with open_run(load(), "evaluate") as run:
+        run.metrics({"real+synthetic/dice": 0.5}, step=0)
+    assert MlflowClient(record).get_run(str(run.id)).data.metrics == {"real-synthetic/dice": 0.5}
+
+
+def test_metrics_of_the_report_reach_the_parent(record: str, load: Load) -> None:
+    with open_run(load(), "evaluate") as run:
+        run.metrics({"dice": 0.4}, step=0)
+    with open_run(load(), "report") as run:
+        run.metrics({"difference": 0.1}, step=0)
+    (parent,) = runs(record, stage="trial")
+    assert (parent.data.metrics, parent.info.status) == ({"difference": 0.1}, "FINISHED")
+
+
+def test_long_setting_is_cut(record: str, load: Load) -> None:
+    with open_run(load(), "prepare") as run:
+        run.settings({"patients": {"train": "x" * 7000}})
+    assert len(MlflowClient(record).get_run(str(run.id)).data.params["patients.train"]) == 6000
+
+
+def test_folder_is_kept_with_its_content(record: str, load: Load, tmp_path: Path) -> None:
+    (tmp_path / "samples.partial").mkdir()
+    (tmp_path / "samples.partial" / "sheet.png").write_bytes(b"png")
+    with open_run(load(), "train_gan") as run:
+        run.artifact(tmp_path / "samples.partial", folder="samples")
+    kept = MlflowClient(record).list_artifacts(str(run.id), "samples")
+    assert [item.path for item in kept] == ["samples/sheet.png"]
+
+
+def test_dataset_carries_digest_and_dvc_hash(record: str, load: Load) -> None:
+    Path("dvc.lock").write_text("stages: {prepare: {outs: [{path: data/prepared, md5: abc.dir}]}}", encoding="utf-8")
+    with open_run(load(), "train_gan") as run:
+        run.dataset(Path("data/prepared"), name="pairs", digest="d" * 64)
+    inputs = MlflowClient(record).get_run(str(run.id)).inputs
+    assert inputs
+    (entry,) = inputs.dataset_inputs
+    assert (entry.dataset.name, entry.dataset.digest) == ("pairs", "d" * 36)
+    assert '"dvc_md5": "abc.dir"' in entry.dataset.source
+
+
+def test_error_ends_the_run_as_failed_and_says_why(record: str, load: Load) -> None:
+    with pytest.raises(StoreError), open_run(load(), "prepare"):
+        raise StoreError("store.json", "is missing", "run 'prepare'")
+    (child,) = runs(record, stage="prepare")
+    assert child.info.status == "FAILED"
+    assert child.data.tags["nephrite.error"] == "StoreError: store.json: is missing; run 'prepare'"
+
+
+@pytest.mark.parametrize("signal", [KeyboardInterrupt(), SystemExit(143)])
+def test_interruption_ends_the_run_as_killed(record: str, load: Load, signal: BaseException) -> None:
+    with pytest.raises(type(signal)), open_run(load(), "prepare"):
+        raise signal
+    assert [run.info.status for run in runs(record)] == ["KILLED", "KILLED"]
+
+
+def test_second_execution_supersedes_the_first_of_the_same_arm(record: str, load: Load) -> None:
+    other = record_stage(load("arm=real/light/0"), "evaluate")
+    first, second = record_stage(load(ARM), "evaluate"), record_stage(load(ARM), "evaluate")
+    superseded = {
+        run.info.run_id: run.data.tags.get("nephrite.superseded_by") for run in runs(record, stage="evaluate")
+    }
+    assert superseded == {other: None, first: second, second: None}
+
+
+def test_run_made_by_the_caller_is_adopted(record: str, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = MlflowClient(record).create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", made)
+    assert record_stage(load(), "prepare") == made
+    (parent,) = runs(record, stage="trial")
+    assert MlflowClient(record).get_run(made).data.tags["mlflow.parentRunId"] == parent.info.run_id
+
+
+def test_run_that_another_stage_took_is_not_adopted(record: str, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", MlflowClient(record).create_run("0").info.run_id)
+    assert record_stage(load(), "prepare") != record_stage(load(), "train_gan")
+
+
+def test_further_processes_of_a_training_record_nothing(
+    record: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with open_run(load(), "train_gan") as run:
+        assert isinstance(run, SilentRun)
+    assert not runs(record)
+
+
+PROCESS = """
+import sys
+from pathlib import Path
+from nephrite.config import load_config
+from nephrite.tracking import open_run
+with open_run(load_config(Path(sys.argv[1])), sys.argv[2]):
+    pass
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_start_together_make_one_parent(record: str, root: Path) -> None:
+    stages = ("acquire", "prepare")
+    started = [subprocess.Popen([sys.executable, "-c", PROCESS, root / "params.yaml", stage]) for stage in stages]
+    assert [process.wait() for process in started] == [0, 0]
+    assert len(runs(record, stage="trial")) == 1
+    assert len(runs(record)) == 3
+
+
+def test_experiment_that_was_deleted_is_named(record: str, load: Load) -> None:
+    client = MlflowClient(record)
+    client.delete_experiment(client.create_experiment("gone"))
+    with pytest.raises(TrackingError, match="experiment 'gone': is deleted; restore it"):
+        record_stage(load("tracking.experiment=gone"), "prepare")
+
+
+def test_broken_artifact_store_shows_before_the_stage(record: str, load: Load, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    MlflowClient(record).create_experiment("broken", artifact_location=str(tmp_path / "file" / "below"))
+    with pytest.raises(TrackingUnreachableError, match="takes no files"):
+        record_stage(load("tracking.experiment=broken"), "prepare")
+    assert [run.info.status for run in runs(record, stage="prepare")] == ["FAILED"]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture
+def mute_port() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+def test_closed_port_is_unreachable_at_once(closed_port: int, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:secret@127.0.0.1:{closed_port}")
+    start = time.monotonic()
+    with pytest.raises(TrackingUnreachableError) as caught:
+        record_stage(load(), "prepare")
+    line = str(caught.value)
+    assert line.startswith(f"http://127.0.0.1:{closed_port}: the record of runs does not answer (")
+    assert "Connection refused); start the server, mend MLFLOW_TRACKING_URI, or unset it" in line
+    assert "secret" not in line
+    assert time.monotonic() - start < 5  # MLflow alone would retry for minutes
+
+
+def test_mute_server_is_unreachable(mute_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nephrite.tracking_address.PATIENCE", 1)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{mute_port}")
+    with pytest.raises(TrackingUnreachableError, match=r"does not answer \(Read timed out\)"):
+        connect()
+
+
+def test_folder_of_files_is_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path))
+    with pytest.raises(TrackingUnreachableError, match="does not answer"):
+        connect()

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from nephrite.config import ComputeSettings
+from nephrite.training.devices import pick_device, process_rank, resolve_precision
+
+
+def compute(**changes: Any) -> ComputeSettings:
+    settings = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": "auto", "loader_workers": 0}
+    return ComputeSettings.model_validate(settings | changes)
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [({"avx512_bf16": True}, "bf16-mixed"), ({"amx_bf16": True}, "bf16-mixed"), ({"avx2": True}, "32-true")],
+)
+def test_processor_decides_on_bf16(monkeypatch: pytest.MonkeyPatch, flags: dict[str, bool], precision: str) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert resolve_precision(compute()) == precision
+
+
+@pytest.mark.parametrize(("supported", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_gpu_decides_on_bf16(monkeypatch: pytest.MonkeyPatch, supported: bool, precision: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    assert resolve_precision(compute(accelerator="gpu")) == precision
+    assert pick_device(compute(accelerator="gpu")) == "cuda"
+
+
+def test_setting_overrules_the_processor() -> None:
+    assert resolve_precision(compute(precision="16-mixed")) == "16-mixed"
+    assert pick_device(compute()) == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("variables", "rank"), [({}, 0), ({"LOCAL_RANK": "1"}, 1), ({"LOCAL_RANK": "1", "RANK": "5"}, 5)]
+)
+def test_rank_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], rank: int) -> None:
+    for name in ("RANK", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert process_rank() == rank

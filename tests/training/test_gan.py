@@ -1,0 +1,162 @@
+"""The GAN learns, repeats itself from its seed, resumes exactly, and stops at a loss that is not a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from nephrite.config import Config
+from nephrite.errors import NonFiniteLossError
+from nephrite.imaging.slices import PairStore
+from nephrite.recording import Run, SilentRun
+from nephrite.training.data import Pairs
+from nephrite.training.gan import Pix2Pix, accuracy, average_weights, fit_pix2pix, rate_factor
+
+NOISY = (
+    "train_gan.generator={base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
+    "train_gan.ema_decay=0.9",
+    "train_gan.epochs=3",
+)
+Load = Callable[..., Config]
+
+
+class KilledRun(SilentRun):
+    """A record that fails after an epoch's checkpoint, as if the process had been killed there."""
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        raise ConnectionAbortedError(step)
+
+
+def build(config: Config, pairs: Path, *, seed: int = 3) -> Pix2Pix:
+    store = PairStore(pairs)
+    slices = Pairs((store, store.slices("train")))
+    return Pix2Pix(config.train_gan, slices, classes=list(store.manifest.classes), size=store.manifest.size, seed=seed)
+
+
+def train(config: Config, pairs: Path, folder: Path, *, run: Run | None = None, seed: int = 3) -> Pix2Pix:
+    folder.mkdir(exist_ok=True)
+    module = build(config, pairs, seed=seed)
+    fit_pix2pix(module, config.compute, folder=folder, run=run or SilentRun())
+    return module
+
+
+def weights(module: torch.nn.Module) -> Tensor:
+    return torch.cat([value.flatten().double() for value in module.state_dict().values()])
+
+
+def rows(module: Pix2Pix) -> list[dict[str, float]]:
+    return [{name: value for name, value in row.items() if name != "images_per_second"} for row in module.history]
+
+
+def test_l1_falls_on_a_mapping_that_can_be_learned(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load("train_gan.epochs=15", "train_gan.learning_rate=0.003", "train_gan.constant_share=1.0")
+    history = train(config, pairs, tmp_path / "a").history
+    assert history[-1]["l1_loss"] < 0.5 * history[0]["l1_loss"]
+
+
+def test_discriminator_learns_too(load: Load, pairs: Path, tmp_path: Path) -> None:
+    wide = "train_gan.discriminator={base_width: 16, layers: 2}"
+    history = train(load(wide, "train_gan.epochs=8", "train_gan.batch_size=3"), pairs, tmp_path / "a").history
+    assert min(row["discriminator_loss"] for row in history) < 0.9 * history[0]["discriminator_loss"]
+    assert max(row["discriminator_accuracy"] for row in history) > 0.7
+
+
+def test_history_has_a_row_per_epoch_with_all_that_shows_who_is_winning(
+    load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    module = train(load(), pairs, tmp_path / "a")
+    assert [row["step"] for row in module.history] == [3, 6]  # 18 slices in batches of 8
+    assert set(module.history[0]) == {
+        "step",
+        "discriminator_loss",
+        "discriminator_accuracy",
+        "adversarial_loss",
+        "l1_loss",
+        "generator_loss",
+        "learning_rate",
+        "images_per_second",
+    }
+
+
+def test_generator_loss_is_the_sum_of_its_parts(load: Load, pairs: Path, tmp_path: Path) -> None:
+    row = train(load("train_gan.epochs=1", "train_gan.l1_weight=7"), pairs, tmp_path / "a").history[0]
+    assert row["generator_loss"] == pytest.approx(row["adversarial_loss"] + 7 * row["l1_loss"], rel=1e-5)
+
+
+def test_same_seed_same_weights_other_seed_other_weights(load: Load, pairs: Path, tmp_path: Path) -> None:
+    first, again, other = (train(load(), pairs, tmp_path / str(n), seed=n // 2) for n in range(3))
+    assert torch.equal(weights(first), weights(again))
+    assert not torch.equal(weights(first), weights(other))
+
+
+def test_building_leaves_the_random_numbers_of_the_caller_alone(load: Load, pairs: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    build(load(), pairs)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_killed_training_resumes_to_the_weights_of_an_undisturbed_one(load: Load, pairs: Path, tmp_path: Path) -> None:
+    whole = train(load(*NOISY), pairs, tmp_path / "whole")
+    with pytest.raises(ConnectionAbortedError):
+        train(load(*NOISY), pairs, tmp_path / "killed", run=KilledRun())
+    resumed = train(load(*NOISY), pairs, tmp_path / "killed")
+    assert rows(resumed) == rows(whole)
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_average_differs_from_the_raw_generator_and_is_what_paints(load: Load, pairs: Path, tmp_path: Path) -> None:
+    module = train(load(*NOISY), pairs, tmp_path / "a")
+    assert module.average is not None
+    assert module.painter is module.average.module
+    assert not torch.equal(weights(module.painter), weights(module.generator))
+
+
+def test_without_average_the_generator_itself_paints(load: Load, pairs: Path) -> None:
+    module = build(load(), pairs)
+    assert module.average is None
+    assert module.painter is module.generator
+
+
+def test_average_follows_weights_and_running_statistics_quickly_at_first(load: Load, pairs: Path) -> None:
+    generator = build(load(), pairs).generator
+    average = average_weights(generator, 0.999)
+    for value in (0.0, 1.0):
+        for tensor in (*generator.parameters(), *(b for b in generator.buffers() if b.is_floating_point())):
+            tensor.detach().fill_(value)
+        average.update_parameters(generator)
+    assert all(torch.allclose(p, torch.tensor(9 / 11)) for p in average.module.parameters())
+    assert all(torch.allclose(b, torch.tensor(9 / 11)) for b in average.module.buffers() if b.is_floating_point())
+
+
+def test_non_finite_loss_names_step_and_loss(load: Load, pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLossError, match=r"generator_loss: is inf at optimizer step 1"):
+        train(load("train_gan.l1_weight=1.0e+39"), pairs, tmp_path / "a")
+
+
+def test_nan_in_the_weights_stops_at_the_first_loss_that_sees_it(load: Load, pairs: Path, tmp_path: Path) -> None:
+    module = build(load(), pairs)
+    torch.nn.init.constant_(next(module.generator.parameters()), float("nan"))
+    with pytest.raises(NonFiniteLossError, match="discriminator_loss: is nan at optimizer step 1"):
+        fit_pix2pix(module, load().compute, folder=tmp_path, run=SilentRun())
+
+
+def test_learning_rate_is_constant_then_falls_linearly() -> None:
+    factor = rate_factor(8, 0.5)
+    assert [factor(epoch) for epoch in range(8)] == pytest.approx([1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
+    assert rate_factor(3, 1.0)(2) == 1
+
+
+def test_learning_rate_of_the_history_follows_the_schedule(load: Load, pairs: Path, tmp_path: Path) -> None:
+    history = train(load("train_gan.epochs=4", "train_gan.learning_rate=0.003"), pairs, tmp_path / "a").history
+    assert [row["learning_rate"] for row in history] == pytest.approx([0.003, 0.003, 0.002, 0.001])
+
+
+@pytest.mark.parametrize(("real", "fake", "expected"), [(1, -1, 1.0), (1, 1, 0.5), (-1, -1, 0.5), (-1, 1, 0.0)])
+def test_accuracy_counts_patches_judged_rightly(real: float, fake: float, expected: float) -> None:
+    assert accuracy(torch.full((2, 1, 3, 3), real), torch.full((2, 1, 3, 3), fake)) == expected

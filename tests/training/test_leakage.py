@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nephrite.errors import LeakageError, StoreError
+from nephrite.imaging.slices import PairStore
+from nephrite.training.leakage import check_synthetic, check_unseen
+
+TRAINING = ["a1", "a2", "a3"]
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def edit_provenance(synthetic: Path, **changes: object) -> None:
+    path = synthetic / "patients" / "synthetic-a1" / "meta.json"
+    edit(path, lambda content: content["provenance"].update(changes))
+
+
+def check(synthetic: Path, pairs: Path) -> str:
+    return check_synthetic(PairStore(synthetic), PairStore(pairs))
+
+
+def test_slices_of_training_patients_pass(synthetic: Path, pairs: Path) -> None:
+    assert check(synthetic, pairs) == "synthesizer-1"
+
+
+def test_synthesizer_trained_on_a_test_patient_is_refused(synthetic: Path, pairs: Path) -> None:
+    edit_provenance(synthetic, training_patients=[*TRAINING, "c2"])
+    with pytest.raises(LeakageError, match="synthetic slices know patient c2 outside the training patients"):
+        check(synthetic, pairs)
+
+
+def test_mask_of_a_validation_patient_is_refused(synthetic: Path, pairs: Path) -> None:
+    edit_provenance(synthetic, source_patient="b1")
+    with pytest.raises(LeakageError, match="patient b1"):
+        check(synthetic, pairs)
+
+
+def test_patients_that_the_store_does_not_hold_are_named(synthetic: Path, pairs: Path) -> None:
+    edit_provenance(synthetic, training_patients=[*TRAINING, *(f"z{number}" for number in range(7))])
+    with pytest.raises(LeakageError, match="patients z0, z1, z2, z3, z4 and 2 more"):
+        check(synthetic, pairs)
+
+
+def test_real_store_in_place_of_a_synthetic_one_is_refused(pairs: Path) -> None:
+    with pytest.raises(StoreError, match="is a 'real' store"):
+        check(pairs, pairs)
+
+
+def test_slices_without_provenance_are_refused(synthetic: Path, pairs: Path) -> None:
+    edit(synthetic / "patients" / "synthetic-a1" / "meta.json", lambda content: content.update(provenance=None))
+    with pytest.raises(StoreError, match="'synthetic-a1' has no provenance"):
+        check(synthetic, pairs)
+
+
+@pytest.mark.parametrize(("name", "value"), [("size", 64), ("classes", {"1": "kidney", "3": "tumor"})])
+def test_store_of_other_shape_or_classes_is_refused(synthetic: Path, pairs: Path, name: str, value: object) -> None:
+    edit(synthetic / "store.json", lambda content: content.update({name: value}))
+    with pytest.raises(StoreError, match=f"has {name}"):
+        check(synthetic, pairs)
+
+
+def test_store_without_patients_is_refused(synthetic: Path, pairs: Path) -> None:
+    edit(synthetic / "split.json", lambda content: content.update(patients={}))
+    with pytest.raises(StoreError, match="slices of 0 synthesizers"):
+        check(synthetic, pairs)
+
+
+def test_scoring_on_a_training_patient_is_refused() -> None:
+    check_unseen(["c1"], TRAINING, "segmenter")
+    with pytest.raises(LeakageError, match="was trained on patient a2"):
+        check_unseen(["c1", "a2"], TRAINING, "segmenter")

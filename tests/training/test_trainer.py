@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from nephrite.config import ComputeSettings
+from nephrite.errors import NonFiniteLossError, TrainingError
+from nephrite.files import PARTIAL
+from nephrite.recording import SilentRun
+from nephrite.training.trainer import CHECKPOINT, RecordedModule, check_finite, fit, resumable_folder
+
+
+def compute() -> ComputeSettings:
+    return ComputeSettings(accelerator="cpu", devices=1, strategy="auto", precision="32-true", loader_workers=0)
+
+
+class Walk(RecordedModule):
+    """One weight that takes a random step per batch; its whole way shows in the history."""
+
+    def __init__(self, break_in_epoch: int | None = None) -> None:
+        super().__init__(seed=5)
+        self.break_in_epoch = break_in_epoch
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(torch.zeros(3, 1))  # type: ignore[arg-type]  # a tensor is a data set, though not by name
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        if self.current_epoch == self.break_in_epoch:
+            raise KeyError("killed")
+        return (self.weight * torch.randn(1)).sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=0.1)
+
+    def on_train_epoch_end(self) -> None:
+        self.history.append({"step": float(self.step_of(3)), "weight": self.weight.item()})
+
+
+class Recorder(SilentRun):
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, dict[str, float]]] = []
+
+    def metrics(self, values: Any, *, step: int) -> None:
+        self.rows.append((step, dict(values)))
+
+
+def walk(folder: Path, run: SilentRun | None = None, break_in_epoch: int | None = None) -> Walk:
+    module = Walk(break_in_epoch)
+    fit(module, compute(), folder=folder, epochs=4, run=run or SilentRun(), text="walk")
+    return module
+
+
+def test_resumed_training_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+    undisturbed = walk(tmp_path / "a")
+    with pytest.raises(KeyError, match="killed"):
+        walk(tmp_path / "b", break_in_epoch=2)
+    resumed = walk(tmp_path / "b")
+    assert len(resumed.history) == 4
+    assert resumed.history == undisturbed.history
+
+
+def test_run_hears_one_row_per_epoch(tmp_path: Path) -> None:
+    recorder = Recorder()
+    module = walk(tmp_path, recorder)
+    assert [step for step, _ in recorder.rows] == [3, 6, 9, 12]
+    assert [values["weight"] for _, values in recorder.rows] == [row["weight"] for row in module.history]
+
+
+def test_training_is_silent_and_leaves_only_its_checkpoint(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    walk(tmp_path / "folder")
+    assert capfd.readouterr() == ("", "")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", CHECKPOINT]
+
+
+def test_folder_loses_its_marks_when_it_is_whole(tmp_path: Path) -> None:
+    with resumable_folder(tmp_path / "model", {"seed": 1}) as folder:
+        (folder / CHECKPOINT).write_text("x")
+        (folder / "weights").write_text("x")
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["weights"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def leave_attempt(target: Path, error: Exception) -> None:
+    with resumable_folder(target, {"seed": 1}) as folder:
+        (folder / CHECKPOINT).write_text("x")
+        raise error
+
+
+@pytest.mark.parametrize(("seed", "kept"), [(1, True), (2, False)])
+def test_attempt_is_resumed_only_under_the_same_fingerprint(tmp_path: Path, seed: int, kept: bool) -> None:
+    with pytest.raises(KeyError):
+        leave_attempt(tmp_path / "model", KeyError())
+    with resumable_folder(tmp_path / "model", {"seed": seed}) as folder:
+        assert (folder / CHECKPOINT).exists() == kept
+
+
+def test_failed_training_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError):
+        leave_attempt(tmp_path / "model", TrainingError("a", "b", "c"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_further_ranks_neither_own_nor_rename_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with resumable_folder(tmp_path / "model", {}) as folder:
+        assert folder == tmp_path / f"model{PARTIAL}"
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_loss_that_is_not_finite_is_named_with_its_step(value: float) -> None:
+    check_finite("Dice", torch.tensor(0.5), 6)
+    with pytest.raises(NonFiniteLossError, match=rf"Dice: is {value} at optimizer step 7"):
+        check_finite("Dice", torch.tensor(value), 6)
