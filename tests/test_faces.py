@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
-from collections.abc import Iterable, Iterator
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +21,7 @@ import yaml
 from click.testing import CliRunner
 
 from nephrite.cli import ROLES, STAGES, group, stage_function, stage_paths
-from nephrite.config import load_config
+from nephrite.config import Config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
@@ -203,6 +209,40 @@ def test_entry_point_takes_inputs_as_path_and_outputs_as_string(name: str) -> No
 def test_entry_point_and_dvc_stage_use_the_same_places(name: str) -> None:
     defaults = {key: value.get("default") for key, value in entry_points()[name]["parameters"].items()}
     assert {key: defaults[key] for key in expected_paths(name)} == flags(dvc_stages()[name]["cmd"])
+
+
+def mlflow_run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `mlflow run` on a copy of MLproject with small settings."""
+    for name in ("MLproject", "python_env.yaml"):
+        shutil.copy(ROOT / name, place / name)
+    binaries = Path(sys.executable).parent
+    variables = {"MLFLOW_TRACKING_URI": f"sqlite:///{place}/mlflow.db", "PATH": f"{binaries}:{os.environ['PATH']}"}
+    return subprocess.run(
+        [binaries / "mlflow", "run", ".", "--env-manager=local", *arguments],
+        cwd=place,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_mlflow_run_records_a_stage_with_its_settings(load: Callable[..., Config], tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(load().model_dump(mode="json")))
+    done = mlflow_run(tmp_path, "-e", "acquire", "-P", "set=acquire.phantom.patients=2")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "data" / "raw").iterdir())) == 2
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        rows = database.execute("select value from metrics where key = 'cases'").fetchall()
+        states = database.execute("select status from runs where run_uuid in (select run_uuid from metrics)").fetchall()
+    assert rows == [(2.0,)]
+    assert states == [("FINISHED",)]
+
+    refused = mlflow_run(tmp_path, "-e", "prepare", "-P", "raw=nowhere")
+    assert refused.returncode != 0
+    assert "nowhere" in refused.stderr
+    assert not (tmp_path / "data" / "prepared").exists()
 
 
 @pytest.mark.skipif(not (ROOT / "components").is_dir(), reason="this face does not exist yet")

@@ -178,12 +178,16 @@ with open_run(load_config(Path(sys.argv[1])), sys.argv[2]):
 
 
 @pytest.mark.slow
-def test_processes_that_start_together_make_one_parent(record: str, root: Path) -> None:
+def test_processes_that_start_together_make_one_database_and_one_parent(
+    record: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = f"sqlite:///{tmp_path / 'new.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new)
     stages = ("acquire", "prepare")
     started = [subprocess.Popen([sys.executable, "-c", PROCESS, root / "params.yaml", stage]) for stage in stages]
     assert [process.wait() for process in started] == [0, 0]
-    assert len(runs(record, stage="trial")) == 1
-    assert len(runs(record)) == 3
+    assert len(runs(new, stage="trial")) == 1
+    assert len(runs(new)) == 3
 
 
 def test_experiment_that_was_deleted_is_named(record: str, load: Load) -> None:

@@ -61,7 +61,7 @@ def connect() -> MlflowClient:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    with short_patience():
+    with one_at_a_time(uri), short_patience():  # two processes must not make the tables of one database
         try:
             client = MlflowClient(uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
             client.search_experiments(max_results=1)

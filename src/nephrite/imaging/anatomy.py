@@ -37,7 +37,7 @@ PHASES = {
     "late": Contrast(150, 145, 420, 125, 125, 95, 100, 80, 62),
     "faint": Contrast(105, 90, 12, 95, 90, 72, 78, 60, 54),
 }
-PHASE_SHARES = (0.45, 0.40, 0.08, 0.07)
+PHASE_SHARES = (0.30, 0.55, 0.08, 0.07)
 
 
 @dataclass(frozen=True)

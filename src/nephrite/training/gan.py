@@ -179,7 +179,7 @@ def fit_pix2pix(module: Pix2Pix, compute: ComputeSettings, *, folder: Path, run:
 def rate_factor(epochs: int, constant_share: float) -> Callable[[int], float]:
     """Factor of the learning rate by epoch: 1, then linearly down; it would reach 0 one epoch after the last.
 
-    The paper's facade and map experiments (section 3.3, erratum) keep it; the authors' code halves the epochs so.
+    The paper keeps the rate (section 3.3); the decay is that of the authors' later PyTorch code.
     """
     constant = round(epochs * constant_share)
     return lambda epoch: 1 - max(0, epoch - constant + 1) / (epochs - constant + 1)

@@ -165,9 +165,7 @@ def check_training_patients(card: SynthesizerCard, store: PairStore, place: Path
     """
     unknown = sorted(set(card.training_patients) - set(store.patients("train")))
     if unknown:
-        finding = (
-            f"knows {len(unknown)} patients outside the training split of {store.root}, e.g. {unknown[0]}"
-        )
+        finding = f"knows {len(unknown)} patients outside the training split of {store.root}, e.g. {unknown[0]}"
         raise LeakageError(place, finding, "train the synthesizer on this split")
 
 

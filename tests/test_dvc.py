@@ -1,0 +1,305 @@
+"""dvc.yaml as DVC itself sees it: what reruns after which change, and a remote on a real S3 server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]  # ships no types
+import pytest
+import yaml
+from botocore.config import Config as BotoConfig  # type: ignore[import-untyped]  # likewise
+from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # likewise
+
+from nephrite.config import Config, load_config
+
+BIN = Path(sys.executable).parent
+KEY, SECRET, BUCKET = "nephrite-test", "not-a-secret", "nephrite"
+QUIET = ("-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0")  # no news, no ports of other services
+OUTPUTS = ("data/raw", "data/prepared", "data/synthetic", "models/synthesizer", "reports")
+SEGMENTERS, TRAINING_SETS = ("light", "heavy", "fpn"), ("real", "real+geometric")
+CHAIN = (
+    "acquire.phantom.patients=8",
+    "trial.training_sets={real: [real], synthetic: [real+synthetic]}",
+    "trial.reference=real",
+    "trial.segmenters=[light]",
+    "train_gan.epochs=1",
+    "train_segmenter.epochs=1",
+)
+
+
+class Project:
+    """A copy of what DVC needs of the project, in a folder of its own and without git."""
+
+    def __init__(self, root: Path, place: Path) -> None:
+        self.place = place
+        (place / ".dvc").mkdir(parents=True)
+        for name in ("dvc.yaml", "params.yaml", ".dvcignore", ".dvc/config"):
+            shutil.copy(root / name, place / name)
+        shutil.copytree(root / "src", place / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        self.dvc("config", "core.no_scm", "true")
+
+    def dvc(
+        self, *arguments: str, check: bool = True, keys: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run DVC here."""
+        places = {"DVC_SITE_CACHE_DIR": str(self.place / ".dvc" / "site"), "PATH": f"{BIN}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            [BIN / "dvc", *arguments],
+            cwd=self.place,
+            env={**os.environ, **places, **(keys or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0 or not check, done.stdout + done.stderr
+        return done
+
+    def changed(self) -> set[str]:
+        """Stages that DVC would run again."""
+        return set(json.loads(self.dvc("status", "--json").stdout))
+
+    def set(self, key: str, value: Any) -> None:
+        """Change one setting in params.yaml."""
+        content = yaml.safe_load((self.place / "params.yaml").read_text())
+        *sections, last = key.split(".")
+        section = content
+        for name in sections:
+            section = section[name]
+        section[last] = value
+        (self.place / "params.yaml").write_text(yaml.safe_dump(content))
+
+    def touch(self, name: str) -> None:
+        """Change a file's content; a link into DVC's cache is replaced, as the stages do."""
+        path = self.place / name
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content + b"\n")
+
+
+def arms(stage: str, segmenters: tuple[str, ...] = SEGMENTERS, *, cell: int = 0) -> set[str]:
+    """DVC's names of a stage's arms in one cell."""
+    sets = [name.replace("real", "real+synthetic") if "synthetic" in stage else name for name in TRAINING_SETS]
+    return {f"{stage}@{name}-{segmenter}-{cell}" for name in sets for segmenter in segmenters}
+
+
+def pretend(project: Project) -> None:
+    """Put placeholders where the outputs belong, and have DVC take them for the stages' outputs."""
+    trial = load_config(project.place / "params.yaml").trial
+    folders = [*OUTPUTS, *(f"models/segmenters/{arm}" for arm in trial.arms)]
+    files = [f"{folder}/file" for folder in folders] + [f"scores/{arm}.json" for arm in trial.arms]
+    for name in [*files, "promotion/decision.json"]:
+        (project.place / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.place / name).write_text(f'{{"name": "{name}"}}')
+    project.dvc("commit", "--force", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose stages are all up to date."""
+    project = Project(root, tmp_path_factory.mktemp("finished") / "project")
+    pretend(project)
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Iterator[Project]:
+    """The finished project; changes are taken back afterwards."""
+    names = ("params.yaml", "src", "data", "scores")
+    for name in names:
+        place = finished.place / name
+        shutil.copytree(place, tmp_path / name) if place.is_dir() else shutil.copy(place, tmp_path / name)
+    yield finished
+    for name in names:
+        place = finished.place / name
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+        shutil.move(tmp_path / name, place)
+
+
+def test_finished_project_has_nothing_to_do(project: Project) -> None:
+    assert project.changed() == set()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("synthesize.ratio", 0.5, {"synthesize"}),
+        ("train_gan.epochs", 99, {"train_gan"}),
+        (
+            "train_segmenter.segmenters.light.base_width",
+            9,
+            arms("train_segmenter", ("light",)) | arms("train_segmenter_synthetic", ("light",)),
+        ),
+        ("evaluate.regions.tumor.tolerance", 9, arms("evaluate") | arms("evaluate_synthetic")),
+        ("report.examples", 2, set()),
+    ],
+)
+def test_changed_setting_reruns_what_reads_it(key: str, value: Any, stages: set[str], project: Project) -> None:
+    project.set(key, value)
+    assert project.changed() == stages | {"report"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("compute.devices", 2), ("tracking.experiment", "x"), ("promote.floor", 0.2)]
+)
+def test_setting_without_effect_on_results_leaves_the_trial_alone(key: str, value: Any, project: Project) -> None:
+    project.set(key, value)
+    assert project.changed() <= {"promote"}
+
+
+def test_new_cell_trains_its_own_arms_only(project: Project) -> None:
+    project.set("trial.cells", [0, 1])
+    stages = ("train_segmenter", "train_segmenter_synthetic", "evaluate", "evaluate_synthetic")
+    assert project.changed() == {"report"}.union(*(arms(stage, cell=1) for stage in stages))
+
+
+def test_new_synthetic_set_retrains_only_the_arms_that_see_it(project: Project) -> None:
+    project.touch("data/synthetic/file")
+    assert project.changed() == {"synthesize", "report"} | arms("train_segmenter_synthetic")
+
+
+def test_new_score_reruns_the_report_but_no_training(project: Project) -> None:
+    project.touch("scores/real/light/0.json")
+    assert project.changed() == {"evaluate@real-light-0", "report"}
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [
+        ("evaluation/figures.py", {"report"}),
+        ("imaging/phantom.py", {"acquire"}),
+        ("models/discriminators.py", {"train_gan"}),
+        ("augment/geometric.py", arms("train_segmenter") | arms("train_segmenter_synthetic")),
+        ("tracking.py", set()),
+    ],
+)
+def test_changed_code_reruns_what_imports_it(module: str, stages: set[str], project: Project) -> None:
+    project.touch(f"src/nephrite/{module}")
+    assert project.changed() == stages
+
+
+def test_outputs_lie_on_disk_once(project: Project) -> None:
+    files = [project.place / "models" / "synthesizer" / "file", project.place / "promotion" / "decision.json"]
+    assert [path.stat().st_nlink for path in files] == [2, 2], "the file and DVC's cache are not one"
+
+
+def test_trial_without_synthetic_arms_is_possible(project: Project) -> None:
+    project.set("trial.training_sets.synthetic", [])
+    assert project.changed() == {"report"}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for opened in sockets:
+        opened.bind(("127.0.0.1", 0))
+    ports = [int(opened.getsockname()[1]) for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real S3 server with one bucket, access by key only."""
+    place = tmp_path_factory.mktemp("s3")
+    credentials = [{"accessKey": KEY, "secretKey": SECRET}]
+    identities = [{"name": "test", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List"]}]
+    (place / "s3.json").write_text(json.dumps({"identities": identities}))
+    names = ("master", "volume", "filer", "s3")
+    ports = dict(zip([f"-{n}.port{g}" for n in names for g in ("", ".grpc")], free_ports(8), strict=True))
+    places = {"-ip": "127.0.0.1", "-ip.bind": "127.0.0.1", "-dir": place, "-s3.config": place / "s3.json"}
+    options = [f"{name}={value}" for name, value in {**ports, **places}.items()]
+    server = subprocess.Popen(
+        [str(BIN / "weed"), "server", "-s3", "-volume.max=5", "-master.volumeSizeLimitMB=64", *QUIET, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=place,
+    )
+    address = f"http://127.0.0.1:{ports['-s3.port']}"
+    try:
+        wait_for_bucket(address, server)
+        yield address
+    finally:
+        server.kill()  # on 'terminate' it waits for its own peers
+        server.wait()
+
+
+def wait_for_bucket(address: str, server: subprocess.Popen[bytes]) -> None:
+    """Make the bucket as soon as the server answers."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=address,
+        aws_access_key_id=KEY,
+        aws_secret_access_key=SECRET,
+        region_name="us-east-1",
+        config=BotoConfig(retries={"max_attempts": 1}, connect_timeout=1, read_timeout=5),
+    )
+    for _ in range(240):
+        assert server.poll() is None, "the S3 server ended"
+        try:
+            client.create_bucket(Bucket=BUCKET)
+            client.put_object(Bucket=BUCKET, Key="ready", Body=b"1")
+            break
+        except (BotoCoreError, ClientError):
+            time.sleep(0.25)
+    else:
+        pytest.fail("the S3 server did not answer within a minute")
+    client.close()
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+def test_remote_on_s3_gives_back_the_same_bytes_to_whoever_has_the_key(s3: str, root: Path, tmp_path: Path) -> None:
+    project = Project(root, tmp_path / "project")
+    pretend(project)
+    (project.place / "data/prepared/file").unlink()
+    (project.place / "data/prepared/file").write_bytes(os.urandom(3_000_000))
+    project.dvc("commit", "--force", "--quiet", "prepare")
+    before = contents(project.place)
+    project.dvc("remote", "add", "--default", "store", f"s3://{BUCKET}/trial")
+    project.dvc("remote", "modify", "store", "endpointurl", s3)
+    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
+    project.dvc("push", keys=keys)
+    for name in (".dvc/cache", "data", "models", "scores", "reports", "promotion"):
+        shutil.rmtree(project.place / name)
+
+    refused = project.dvc("pull", check=False, keys={**keys, "AWS_SECRET_ACCESS_KEY": "wrong"})
+    assert refused.returncode != 0
+    assert "ERROR" in refused.stderr
+    assert contents(project.place) == {}
+
+    project.dvc("pull", keys=keys)
+    assert contents(project.place) == before
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    """All output files of a project."""
+    folders = ("data", "models", "scores", "reports", "promotion")
+    paths = [path for folder in folders for path in (place / folder).rglob("*") if path.is_file()]
+    return {str(path.relative_to(place)): path.read_bytes() for path in paths}
+
+
+@pytest.mark.slow
+def test_whole_chain_runs_once_and_then_has_nothing_to_do(
+    load: Callable[..., Config], root: Path, tmp_path: Path
+) -> None:
+    project = Project(root, tmp_path / "project")
+    content = load(*CHAIN).model_dump(mode="json")
+    (project.place / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    first = project.dvc("repro")
+    assert first.stdout.count("Running stage") == 10
+    assert "not enough runs" in (project.place / "reports" / "summary.txt").read_text()
+    assert (project.place / "promotion" / "decision.json").is_file()
+
+    second = project.dvc("repro")
+    assert "Running stage" not in second.stdout
+    assert "up to date" in second.stdout

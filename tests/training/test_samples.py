@@ -1,0 +1,66 @@
+"""Sample sheets show the same label maps every time, of training patients alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from lightning.pytorch import Trainer
+
+from nephrite.config import Config
+from nephrite.imaging.slices import PairStore
+from nephrite.recording import SilentRun
+from nephrite.training.data import Pairs
+from nephrite.training.gan import Pix2Pix
+from nephrite.training.samples import SHOWN, SampleSheets, choose_shown
+
+Load = Callable[..., Config]
+
+
+def module(config: Config, store: PairStore) -> Pix2Pix:
+    slices = Pairs((store, store.slices("train")))
+    return Pix2Pix(config.train_gan, slices, classes=[1, 2], size=store.manifest.size, seed=1)
+
+
+def test_shown_slices_are_labelled_distinct_and_of_training_patients(pairs: Path) -> None:
+    store = PairStore(pairs)
+    shown = choose_shown(store, seed=1)
+    assert len(set(shown)) == SHOWN
+    assert set(shown) <= set(store.slices("train", labelled_only=True))
+    assert shown == choose_shown(store, seed=1) != choose_shown(store, seed=2)
+
+
+def test_store_with_few_slices_shows_them_all(pairs: Path) -> None:
+    index = pairs / "index.csv"
+    index.write_text("\n".join(index.read_text().splitlines()[:4]))
+    assert len(choose_shown(PairStore(pairs), seed=1)) == 3
+
+
+def test_store_without_labelled_slices_shows_others(pairs: Path) -> None:
+    index = pairs / "index.csv"
+    header, *rows = index.read_text().splitlines()
+    index.write_text("\n".join([header, *(row for row in rows if row.endswith(",0,0"))]))
+    assert {ref.position for ref in choose_shown(PairStore(pairs), seed=1)} == {5}
+
+
+def test_sample_joins_label_and_real_slice_with_what_the_generator_paints(
+    load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    store = PairStore(pairs)
+    sheets = SampleSheets(store, tmp_path, SilentRun(), every=1, seed=1)
+    generator = module(load(), store).generator
+    first, again = (sheets.paint(generator, [1, 2]) for _ in range(2))
+    ref = sheets.shown[3]
+    assert np.array_equal(first[3].label, store.label(ref.patient)[ref.position])
+    assert np.array_equal(first[3].real, store.windowed(ref))
+    assert all(np.array_equal(one.fake, other.fake) for one, other in zip(first, again, strict=True))
+
+
+def test_sheet_comes_every_few_epochs_and_at_the_end(load: Load, pairs: Path, tmp_path: Path) -> None:
+    store, trainer = PairStore(pairs), Trainer(max_epochs=5, accelerator="cpu", logger=False)
+    sheets, painting = SampleSheets(store, tmp_path, SilentRun(), every=2, seed=1), module(load(), store)
+    for epoch in range(5):
+        trainer.fit_loop.epoch_progress.current.completed = epoch
+        sheets.on_train_epoch_end(trainer, painting)
+    assert sorted(path.stem for path in (tmp_path / "samples").iterdir()) == ["epoch_0002", "epoch_0004", "epoch_0005"]
