@@ -30,7 +30,7 @@ $(STAMP): requirements.lock pyproject.toml
 	[ -x $(BIN)/python ] || { echo "Making .venv with $$($$python --version)"; "$$python" -m venv .venv; }
 	echo "Installing the locked packages: about 7 GB, 2 to 5 minutes"
 	export PIP_CONSTRAINT=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1  # the lock is the only list of versions
-	$(BIN)/python -m pip install -q -r requirements.lock
+	$(BIN)/python -m pip install -r requirements.lock
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
@@ -61,8 +61,9 @@ docs: env ## docs/settings.md, from the descriptions in config.py
 
 lock: ## New exact versions from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "uv is missing; install it: pip install uv" >&2; exit 1; }
-	uv pip compile -q --all-extras --no-annotate --python-version 3.11 --custom-compile-command "make lock" \
-	    --upgrade pyproject.toml -o requirements.lock
+	uv pip compile -q --upgrade --all-extras --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements.lock
+	sed -i '1i # Exact versions, made by `make lock` (uv pip compile) from pyproject.toml; plain pip reads it. Do not edit by hand.' \
+	    requirements.lock
 
 clean: ## Remove outputs and caches of tools; DVC's cache, the records of runs and .venv stay
 	rm -rf data/raw data/prepared data/synthetic models/synthesizer models/segmenters scores reports promotion

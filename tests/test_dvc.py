@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]  # ships no types
+import boto3
 import pytest
 import yaml
-from botocore.config import Config as BotoConfig  # type: ignore[import-untyped]  # likewise
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # likewise
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import BotoCoreError, ClientError
 
 from nephrite.config import Config, load_config
 

@@ -129,10 +129,10 @@ def test_export_takes_any_batch_and_agrees(settings: UNetSettings | FPNSettings,
     assert torch.allclose(exported.module()(batch), segmenter(batch), atol=1e-4)
 
 
-@pytest.mark.parametrize("settings", [VALID, SAME, PRETRAINED])
-def test_every_parameter_learns(settings: UNetSettings | FPNSettings) -> None:
+@pytest.mark.parametrize("settings", [VALID, SAME])
+def test_every_parameter_learns_under_bfloat16(settings: UNetSettings) -> None:
     segmenter = build_segmenter(settings, channels=2).to(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16, enabled=settings != PRETRAINED):
+    with torch.autocast("cpu", torch.bfloat16):
         logits = segmenter(slices(2, 1, 64, 64))
     logits.float().square().mean().backward()
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in segmenter.parameters())

@@ -18,8 +18,6 @@ from nephrite.imaging.slices import PairStore
 from nephrite.recording import SilentRun
 from nephrite.stages.evaluate import evaluate, region_mask
 from nephrite.stages.train_segmenter import train_segmenter
-from nephrite.training.artifacts import load_segmenter
-from nephrite.training.inference import predict_patient
 
 Load = Callable[..., Config]
 ARM = "arm=real/light/0"
@@ -58,13 +56,6 @@ def test_dice_is_that_of_the_predicted_volume(load: Load, pairs: Path, segmenter
     tumor = [np.asarray(store.label(patient)) == 2 for patient in ("c1", "c2")]
     everywhere = [2 * mask.sum() / (mask.sum() + mask.size) for mask in tumor]
     assert metrics["tumor_dice"] == pytest.approx(np.mean(everywhere))
-
-
-def test_prediction_does_not_depend_on_the_batch_size(pairs: Path, segmenter: Path) -> None:
-    network, store = load_segmenter(segmenter).network, PairStore(pairs)
-    one, six = (predict_patient(network, store, "c1", threshold=0.3, batch_size=size) for size in (1, 6))
-    assert one.shape == (6, 2, 32, 32)
-    assert np.array_equal(one, six)
 
 
 def test_region_is_the_union_of_its_channels() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nephrite.config import ComputeSettings
-from nephrite.training.devices import pick_device, process_rank, resolve_precision
+from nephrite.training.devices import RANKS, pick_device, process_rank, resolve_precision
 
 
 def compute(**changes: Any) -> ComputeSettings:
@@ -41,7 +41,7 @@ def test_setting_overrules_the_processor() -> None:
     ("variables", "rank"), [({}, 0), ({"LOCAL_RANK": "1"}, 1), ({"LOCAL_RANK": "1", "RANK": "5"}, 5)]
 )
 def test_rank_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], rank: int) -> None:
-    for name in ("RANK", "LOCAL_RANK"):
+    for name in RANKS:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

@@ -22,7 +22,7 @@ NOISY = (
     "train_gan.epochs=3",
 )
 # A golden run: fixed seed, processor, float32. It changes only when the method changes on purpose.
-GOLDEN = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+GOLDEN = [[0.693689, 0.688062, 0.116494], [0.693255, 0.688849, 0.115904], [0.692877, 0.689223, 0.115336]]
 Load = Callable[..., Config]
 
 
@@ -168,5 +168,4 @@ def test_three_steps_have_the_stored_losses(load: Load, pairs: Path, tmp_path: P
     config = load("train_gan.epochs=3", "train_gan.batch_size=18")  # an epoch is one step
     history = train(config, pairs, tmp_path / "a", seed=7).history
     found = [[row[name] for name in ("discriminator_loss", "adversarial_loss", "l1_loss")] for row in history]
-    print(found)
-    assert found == [pytest.approx(step, abs=1e-4) for step in GOLDEN]
+    assert found == [pytest.approx(step, abs=2e-5) for step in GOLDEN]

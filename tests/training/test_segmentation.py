@@ -75,6 +75,13 @@ def test_rate_falls_when_validation_loss_stands_still(load: Load, pairs: Path, t
     assert [row["learning_rate"] for row in history] == pytest.approx([1e-7, 1e-7, 1e-8])
 
 
+def test_rate_of_a_resumed_training_follows_from_its_history(load: Load, pairs: Path, tmp_path: Path) -> None:
+    module = module_of(load("train_segmenter.plateau_patience=1"), pairs, tmp_path)
+    module.history = [{"validation_loss": 0.5}] * 3
+    rate = module.configure_optimizers().param_groups[0]["lr"]
+    assert rate == pytest.approx(module.settings.learning_rate * module.settings.plateau_factor)
+
+
 def test_training_stops_when_validation_dice_stands_still(load: Load, pairs: Path, tmp_path: Path) -> None:
     stuck = ("train_segmenter.learning_rate=1e-30", "train_segmenter.early_stopping=2", "train_segmenter.epochs=9")
     module = train(load(*stuck), pairs, tmp_path / "a")

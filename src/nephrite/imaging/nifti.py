@@ -22,7 +22,16 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation
 from nibabel.spatialimages import HeaderDataError
 
 from nephrite.errors import VolumeError
-from nephrite.imaging.volume import ORIENTATION, Image, LabelMap, Volume, check_finite, slice_blocks, to_label_map
+from nephrite.imaging.volume import (
+    ORIENTATION,
+    Image,
+    LabelMap,
+    Volume,
+    check_finite,
+    slice_blocks,
+    to_label_map,
+    to_planes,
+)
 
 _READ_BYTES = 1 << 20
 _PIECE = 1 << 18  # voxels looked at together: small enough for the processor's cache
@@ -101,9 +110,9 @@ class NiftiFile:
             VolumeError: an intensity is NaN or infinite.
         """
         if dtype is np.int16 and not self.is_scaled:
-            return stored.astype(np.int16, order="C")
+            return to_planes(stored, np.int16)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows becomes infinite and is refused
-            block = stored.astype(np.float32, order="C")
+            block = to_planes(stored, np.float32)
             block *= np.float32(self.slope)
             block += np.float32(self.intercept)
         check_finite(block, self.path)

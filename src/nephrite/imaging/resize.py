@@ -81,9 +81,11 @@ def _scale(plane: Float32[np.ndarray, "rows columns"], grid: Grid) -> Float32[np
 
 
 def _majority(plane: UInt8[np.ndarray, "rows columns"], grid: Grid) -> UInt8[np.ndarray, "height width"]:
-    values = np.unique(plane)
-    if len(values) == 1:
-        return np.full((grid.height, grid.width), values[0], dtype=np.uint8)
-    cover = np.stack([_scale((plane == value).astype(np.float32), grid) for value in values])
-    majority: UInt8[np.ndarray, "height width"] = values[cover.argmax(axis=0)]
+    lowest, highest = int(plane.min()), int(plane.max())
+    if lowest == highest:
+        return np.full((grid.height, grid.width), lowest, dtype=np.uint8)
+    masks = ((value, plane == value) for value in range(lowest, highest + 1))  # quicker than np.unique
+    found = {value: _scale(mask.astype(np.float32), grid) for value, mask in masks if mask.any()}
+    cover = np.stack(list(found.values()))
+    majority: UInt8[np.ndarray, "height width"] = np.array(list(found), dtype=np.uint8)[cover.argmax(axis=0)]
     return majority

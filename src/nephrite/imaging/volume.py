@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float32, Int16, Num, UInt8
 
 from nephrite.errors import LabelValueError, VolumeError
 
 ORIENTATION = "IPL"
+_TILE = 32  # rows and columns that are copied together: with a block of slices they fit the processor's cache
 
 Image: TypeAlias = Int16[np.ndarray, "slice height width"] | Float32[np.ndarray, "slice height width"]
 LabelMap: TypeAlias = UInt8[np.ndarray, "slice height width"]
@@ -66,6 +68,23 @@ def slice_blocks(count: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
+def to_planes(
+    block: Num[np.ndarray, "slice height width"], dtype: npt.DTypeLike
+) -> Num[np.ndarray, "slice height width"]:
+    """Copy to `dtype` so that each slice is contiguous, whichever axis was densest before.
+
+    In a KiTS file neighbors in a row lie a hundred kilobytes apart; copied row by row, each voxel costs a cache line.
+    """
+    if block.flags.c_contiguous:
+        return block.astype(dtype)
+    planes = np.empty(block.shape, dtype)
+    for row in range(0, block.shape[-2], _TILE):
+        for column in range(0, block.shape[-1], _TILE):
+            tile = (..., slice(row, row + _TILE), slice(column, column + _TILE))
+            planes[tile] = block[tile]
+    return planes
+
+
 def check_finite(block: Float32[np.ndarray, "slice height width"], place: Path) -> None:
     """Refuse NaN and infinite intensities.
 
@@ -92,10 +111,12 @@ def to_label_map(values: Num[np.ndarray, "..."], classes: Mapping[int, str], pla
             finding = f"label value {example:g} is not an integer"
             raise LabelValueError(place, finding, "save the label map without interpolation, as uint8")
     with np.errstate(invalid="ignore"):  # what does not fit differs from its source and is refused
-        labels = values.astype(np.uint8, order="C")
+        labels = to_planes(values, np.uint8)
     allowed = np.zeros(256, dtype=bool)
     allowed[[0, *classes]] = True
-    if not allowed[labels].all() or (values.dtype != np.uint8 and not np.array_equal(labels, values)):
+    # the largest value is found quickly and mostly says enough
+    known = allowed[: int(labels.max(initial=0)) + 1].all() or allowed[labels].all()
+    if not known or (values.dtype != np.uint8 and not np.array_equal(labels, values)):
         found = sorted({int(value) for value in np.unique(values)} - {0, *classes})
         raise _unknown_values(found, classes, place)
     return labels

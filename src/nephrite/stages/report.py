@@ -86,8 +86,8 @@ def _draw(config: Config, content: dict[str, Any], arms: list[ArmScores], folder
 
     forest_plot(content, folder / "figures" / "differences.png")
     score_plot(content, folder / "figures" / "patients.png")
-    losses = {scores.arm: [(row["step"], row["train_loss"]) for row in scores.history] for scores in arms}
-    dice = {scores.arm: [(row["step"], row["validation_dice"]) for row in scores.history] for scores in arms}
+    losses = {scores.arm: [(int(row["step"]), row["train_loss"]) for row in scores.history] for scores in arms}
+    dice = {scores.arm: [(int(row["step"]), row["validation_dice"]) for row in scores.history] for scores in arms}
     learning_curves(losses, dice, folder / "figures" / "learning.png")
     return {
         "Differences to the reference, with intervals": "figures/differences.png",

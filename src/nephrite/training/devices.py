@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # in the order in which Lightning asks
 
 
 def process_rank() -> int:
-    """0 in the process that was started; above 0 in those that Lightning or torchrun started for further devices."""
-    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
+    """0 in the first process of a training; above 0 in those that Lightning, torchrun or Slurm started beside it."""
+    return next((int(os.environ[name]) for name in RANKS if os.environ.get(name)), 0)
 
 
 def resolve_precision(compute: ComputeSettings) -> Precision:

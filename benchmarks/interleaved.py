@@ -1,0 +1,71 @@
+"""Medians over interleaved repeats: on a machine that others use too, only what ran side by side can be compared."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the printed table.
+
+    Attributes:
+        what: is measured.
+        target: in words.
+        measured: the figure that the target speaks of, with its unit.
+        met: whether it is reached; None if it was not measured.
+        details: the figures behind it, and against whom.
+    """
+
+    what: str
+    target: str
+    measured: str
+    met: bool | None
+    details: str
+
+
+def interleave(contenders: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Wall seconds of each contender, in turns (A B A B ...), after one untimed turn that warms caches."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(repeats + 1):
+        for name, run in contenders.items():
+            started = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def median_ratio(slower: Sequence[float], faster: Sequence[float]) -> float:
+    """Median over turns of how many times as long one took as the other: neighbors in time share the noise."""
+    return median(long / short for long, short in zip(slower, faster, strict=True))
+
+
+def spread(values: Sequence[float]) -> str:
+    """Smallest and largest, for a reader who wants to know how noisy the machine was."""
+    return f"{min(values):.3g} to {max(values):.3g}"
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """The table of docs/speed.md."""
+    words = {True: "yes", False: "no", None: "not measured"}
+    lines = ["| what | target | measured | met | details |", "|---|---|---|---|---|"]
+    lines += [f"| {row.what} | {row.target} | {row.measured} | {words[row.met]} | {row.details} |" for row in rows]
+    return "\n".join(lines)
+
+
+def machine_facts() -> str:
+    """Cores, bf16 and load: what the figures depend on."""
+    import torch
+
+    flags = torch.cpu.get_capabilities()
+    fast = [flag for flag in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16") if flags.get(flag)]
+    return (
+        f"{os.cpu_count()} cores ({flags.get('architecture', 'unknown')}; {', '.join(fast) or 'none of the flags'}), "
+        f"torch {torch.__version__} with {torch.get_num_threads()} threads, "
+        f"load {os.getloadavg()[0]:.1f} at the end"
+    )
