@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,16 +55,3 @@ def markdown_table(rows: Sequence[Row]) -> str:
     lines = ["| what | target | measured | met | details |", "|---|---|---|---|---|"]
     lines += [f"| {row.what} | {row.target} | {row.measured} | {words[row.met]} | {row.details} |" for row in rows]
     return "\n".join(lines)
-
-
-def machine_facts() -> str:
-    """Cores, bf16 and load: what the figures depend on."""
-    import torch
-
-    flags = torch.cpu.get_capabilities()
-    fast = [flag for flag in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16") if flags.get(flag)]
-    return (
-        f"{os.cpu_count()} cores ({flags.get('architecture', 'unknown')}; {', '.join(fast) or 'none of the flags'}), "
-        f"torch {torch.__version__} with {torch.get_num_threads()} threads, "
-        f"load {os.getloadavg()[0]:.1f} at the end"
-    )

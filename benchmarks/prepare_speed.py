@@ -42,12 +42,15 @@ def speed_rows(raw: Path, repeats: int = 5) -> Iterator[Row]:
     """Slices per second with one process, which is what the script has, and with two."""
     slices = sum(nib.nifti1.load(path).shape[0] for path in raw.glob("*/imaging.nii.gz"))
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+
+        def fresh() -> Path:
+            return Path(tempfile.mkdtemp(dir=scratch)) / "store"
+
         seconds = interleave(
             {
-                "one": lambda: run_prepare(raw, folder / "one", size=SIZE),
-                "script": lambda: plain_script(raw, folder / "plain"),
-                "two": lambda: run_prepare(raw, folder / "two", size=SIZE, workers=2),
+                "one": lambda: run_prepare(raw, fresh(), size=SIZE),
+                "script": lambda: plain_script(raw, fresh()),
+                "two": lambda: run_prepare(raw, fresh(), size=SIZE, workers=2),
             },
             repeats,
         )

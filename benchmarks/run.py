@@ -8,33 +8,46 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from interleaved import Row, machine_facts, markdown_table
-from phantom_data import write_volumes
-from prepare_speed import memory_row, speed_rows
-from start_times import help_row, repro_row
-from training_speed import BATCH, NETWORK, Comparison, training_rows
-
-from nephrite.training.devices import resolve_precision
-
-PARTS = ("start", "prepare", "training")
-COMPARISONS = (Comparison(96, augmented=False), Comparison(96, augmented=True), Comparison(128, augmented=False))
+from interleaved import Row, markdown_table
 
 
-def measure_parts(parts: list[str]) -> Iterator[Row]:
-    """One part after the other; everything is written to a temporary folder."""
-    if "start" in parts:
-        yield help_row()
-        yield repro_row()
+def start_rows() -> Iterator[Row]:
+    """Waiting at the command line."""
+    from start_times import help_row, repro_row
+
+    yield help_row()
+    yield repro_row()
+
+
+def prepare_rows() -> Iterator[Row]:
+    """Speed and memory of `prepare`."""
+    from phantom_data import write_volumes
+    from prepare_speed import memory_row, speed_rows
+
     with tempfile.TemporaryDirectory() as scratch:
-        raw = write_volumes(Path(scratch)) if {"prepare", "training"} & set(parts) else Path(scratch)
-        if "prepare" in parts:
-            yield from speed_rows(raw)
-            yield memory_row(raw)
-        if "training" in parts:
-            yield from training_rows(raw, COMPARISONS, repeats=7)
+        raw = write_volumes(Path(scratch))
+        yield from speed_rows(raw)
+        yield memory_row(raw)
+
+
+def training_rows() -> Iterator[Row]:
+    """Speed of the training."""
+    from phantom_data import write_volumes
+    from training_speed import compare
+
+    with tempfile.TemporaryDirectory() as scratch:
+        yield from compare(write_volumes(Path(scratch)))
+
+
+# Imported only where it is used: a process that `prepare` starts for itself imports this file anew.
+PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "start": start_rows,
+    "prepare": prepare_rows,
+    "training": training_rows,
+}
 
 
 def main() -> None:
@@ -45,22 +58,13 @@ def main() -> None:
     if unknown := set(parts) - set(PARTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     rows = []
-    for row in measure_parts(parts):
-        rows.append(row)
-        sys.stderr.write(f"{row.what}: {row.measured}\n")
-    sys.stdout.write(f"{markdown_table(rows)}\n\n{setting()}\n")
+    for part in parts:
+        for row in PARTS[part]():
+            rows.append(row)
+            sys.stderr.write(f"{row.what}: {row.measured}\n")
+    from machine_facts import describe_machine
 
-
-def setting() -> str:
-    """Machine, network, batch and precision."""
-    from phantom_data import bench_config
-
-    precision = resolve_precision(bench_config(96).compute)
-    return (
-        f"{machine_facts()}. Training: U-Net, base width {NETWORK.base_width}, depth {NETWORK.depth}, padding "
-        f"'{NETWORK.padding}', normalization '{NETWORK.normalization}', batches of {BATCH}, {precision}. "
-        "Medians over interleaved repeats; the ranges are those of the repeats."
-    )
+    sys.stdout.write(f"{markdown_table(rows)}\n\n{describe_machine()}\n")
 
 
 if __name__ == "__main__":

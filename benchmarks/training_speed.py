@@ -48,6 +48,9 @@ class Comparison:
         return f"{self.size} px, {'with' if self.augmented else 'without'} geometric augmentation"
 
 
+COMPARISONS = (Comparison(96, augmented=False), Comparison(96, augmented=True), Comparison(128, augmented=False))
+
+
 class TimedModule(SegmentationModule):
     """Our training, unchanged; seconds of the steps of each epoch. Before each epoch the others have their turn.
 
@@ -99,9 +102,9 @@ class BareSteps:
             return dice_loss(self.network(self.image), self.target)
 
 
-def training_rows(raw: Path, comparisons: tuple[Comparison, ...], repeats: int) -> Iterator[Row]:
+def compare(raw: Path, repeats: int = 7) -> Iterator[Row]:
     """For each comparison one line against the capstone; against bare steps where nobody augments."""
-    for comparison in comparisons:
+    for comparison in COMPARISONS:
         with tempfile.TemporaryDirectory() as scratch:
             seconds, workers = measure(raw, Path(scratch), comparison, repeats)
         yield capstone_row(comparison, seconds, workers)

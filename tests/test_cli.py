@@ -107,7 +107,15 @@ def test_defect_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_terminated_stage_leaves_nothing_half_written(root: Path, tmp_path: Path) -> None:
-    arguments = ["acquire", "--raw", "raw", "--params", str(root / "params.yaml"), "--set", "acquire.workers=1"]
+    arguments = [
+        "acquire",
+        "--raw",
+        "raw",
+        "--params",
+        str(root / "params.yaml"),
+        "--set",
+        "acquire.phantom.matrix=128",
+    ]
     with subprocess.Popen([NEPHRITE, *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         while not list(tmp_path.glob("raw.partial/*")) and process.poll() is None:
             time.sleep(0.05)

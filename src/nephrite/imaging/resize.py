@@ -82,10 +82,12 @@ def _scale(plane: Float32[np.ndarray, "rows columns"], grid: Grid) -> Float32[np
 
 def _majority(plane: UInt8[np.ndarray, "rows columns"], grid: Grid) -> UInt8[np.ndarray, "height width"]:
     lowest, highest = int(plane.min()), int(plane.max())
-    if lowest == highest:
+    masks = ((value, plane == value) for value in range(lowest + 1, highest + 1))  # quicker than np.unique
+    others = {value: _scale(mask.astype(np.float32), grid) for value, mask in masks if mask.any()}
+    if not others:
         return np.full((grid.height, grid.width), lowest, dtype=np.uint8)
-    masks = ((value, plane == value) for value in range(lowest, highest + 1))  # quicker than np.unique
-    found = {value: _scale(mask.astype(np.float32), grid) for value, mask in masks if mask.any()}
-    cover = np.stack(list(found.values()))
-    majority: UInt8[np.ndarray, "height width"] = np.array(list(found), dtype=np.uint8)[cover.argmax(axis=0)]
+    covers = list(others.values())
+    rest = 1 - np.sum(covers, axis=0)  # what the lowest value, mostly the background, covers
+    values = np.array([lowest, *others], dtype=np.uint8)
+    majority: UInt8[np.ndarray, "height width"] = values[np.argmax([rest, *covers], axis=0)]
     return majority
