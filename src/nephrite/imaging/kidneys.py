@@ -153,8 +153,8 @@ def _draw_tumor(kidney: Kidney, habitus: Habitus, rng: np.random.Generator, furt
     """Draw a tumor: bright and patchy with a dead core, dim and even, or nearly as bright as the kidney."""
     diameter = float(np.clip(np.exp(rng.normal(np.log(18.0 if further else 39.0), 0.47)), 9.0, 95.0))
     radius, renal = diameter / 2, 0.5 * (habitus.contrast.cortex + habitus.contrast.medulla)
-    kind = rng.choice(["patchy", "dim", "alike"], p=[0.44, 0.38, 0.18])
-    share, mottle = {"patchy": (0.62, 0.17), "dim": (0.42, 0.06), "alike": (0.90, 0.12)}[kind]
+    kind = rng.choice(["patchy", "dim", "alike"], p=[0.46, 0.40, 0.14])
+    share, mottle = {"patchy": (0.52, 0.14), "dim": (0.36, 0.06), "alike": (0.88, 0.12)}[kind]
     place = _near_surface(kidney, habitus, rng, radius * rng.uniform(-0.55, 0.5) + max(0.0, 0.25 * (radius - 18.0)))
     radii = radius * np.exp(rng.normal(0.0, 0.09, size=3))
     turn = turned(*rng.uniform(0, 180, size=3))
