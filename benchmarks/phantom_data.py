@@ -39,9 +39,10 @@ def write_tall_case(source: Path, target: Path, slices: int) -> int:
 
 
 def bench_config(size: int, workers: int = 1) -> Config:
-    """The project's settings, with the split that suits four patients."""
+    """The project's settings, but for size, split (it suits four patients), loss (the capstone's) and processes."""
     in_plane = f"prepare.in_plane={{kind: resize, size: {size}}}"
-    return load_config(PARAMS, (in_plane, f"prepare.split={SPLIT}", f"prepare.workers={workers}"))
+    split = f"prepare.split={SPLIT}"
+    return load_config(PARAMS, (in_plane, split, f"prepare.workers={workers}", "train_segmenter.loss=dice"))
 
 
 def run_prepare(raw: Path, pairs: Path, *, size: int, workers: int = 1) -> None:

@@ -6,6 +6,7 @@ python benchmarks/run.py [start] [prepare] [training]
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -57,6 +58,8 @@ def main() -> None:
     parts = parser.parse_args().parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    # Idle threads sleep: on a busy machine threads that spin for each other make every contender ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, which is below
     rows = []
     for part in parts:
         for row in PARTS[part]():

@@ -104,6 +104,8 @@ def stage_command(stage: str) -> click.Command:
 
 def run_stage(stage: str, function: StageFunction, config: Config, paths: dict[str, Path | None]) -> None:
     """Run one stage inside the record of its own run, and print its metrics."""
+    if config.compute.threads != "auto":
+        os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported
     from nephrite.tracking import open_run
 
     with open_run(config, stage) as run:
@@ -121,8 +123,6 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line; an error raised on purpose is one line and exit code 2."""
-    # Threads that spin while they wait make torch several times slower as soon as anything else wants the processor.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)  # so that 'finally' blocks run and nothing stays half-written
     try:

@@ -320,6 +320,7 @@ class TrainSegmenterSettings(Settings):
     steps_per_epoch: Positive = Field(description="Optimiser steps; the same for small and large training sets.")
     batch_size: Positive = Field(description="Slices per optimiser step.")
     learning_rate: float = Field(gt=0, description="Adam's, at the start.")
+    loss: Literal["dice", "dice_and_cross_entropy"] = Field(description="The capstone's, or nnU-Net's sum of both.")
     plateau_patience: int = Field(ge=0, description="Epochs without better validation loss before the rate falls.")
     plateau_factor: float = Field(gt=0, lt=1, description="What the learning rate is then multiplied with.")
     early_stopping: int | None = Field(ge=1, description="Epochs without better validation Dice; null = never stop.")
@@ -371,6 +372,10 @@ class ComputeSettings(Settings):
     strategy: str = Field(description="'auto', or 'ddp' for several devices.")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
         description="'auto' takes bf16 where the processor has it."
+    )
+    threads: Positive | Literal["auto"] = Field(
+        description="Of each process, unless OMP_NUM_THREADS is set; 'auto' takes all cores, which is slow when "
+        "anything else wants them: two processes of one thread each do more than one of two."
     )
     loader_workers: int = Field(ge=0, description="Processes that read slices; 0 reads in the training process.")
 

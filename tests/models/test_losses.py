@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nephrite.models.losses import dice_loss, discriminator_loss, generator_loss
+from nephrite.models.losses import dice_and_cross_entropy, dice_loss, discriminator_loss, generator_loss
 
 
 def batch(channels: int = 2) -> tuple[Tensor, Tensor]:
@@ -80,3 +80,14 @@ def test_losses_of_extreme_logits_stay_finite() -> None:
     extreme = torch.full((1, 1, 2, 2), 1e4)
     assert discriminator_loss(-extreme, extreme).isfinite()
     assert generator_loss(-extreme, extreme, extreme, l1_weight=1).total.isfinite()
+
+
+def test_cross_entropy_brings_back_a_class_that_dice_has_lost() -> None:
+    lost = torch.full((1, 1, 8, 8), -12.0, requires_grad=True)
+    target = torch.zeros(1, 1, 8, 8)
+    target[..., :2, :2] = 1
+    gradients = []
+    for loss in (dice_loss, dice_and_cross_entropy):
+        (gradient,) = torch.autograd.grad(loss(lost, target), lost)
+        gradients.append(float(gradient[..., :2, :2].abs().mean()))
+    assert gradients[1] > 1000 * gradients[0]

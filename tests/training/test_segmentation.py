@@ -102,7 +102,7 @@ def test_loss_that_is_not_finite_stops_the_training(load: Load, pairs: Path, tmp
     config = load()
     module = module_of(config, pairs, tmp_path)
     module.network = Constant(float("nan"))  # type: ignore[assignment]  # a network that no setting can build
-    with pytest.raises(NonFiniteLossError, match=r"training loss \(Dice\): is nan at optimizer step 1"):
+    with pytest.raises(NonFiniteLossError, match=r"training loss \(dice\): is nan at optimizer step 1"):
         fit(module, config.compute, folder=tmp_path, epochs=2, run=SilentRun(), text="test")
 
 

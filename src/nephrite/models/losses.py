@@ -44,6 +44,17 @@ def dice_loss(
     return (1 - (2 * overlap + smooth) / (size + smooth)).mean()
 
 
+def dice_and_cross_entropy(
+    logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"] | Bool[Tensor, "b c h w"]
+) -> Float[Tensor, ""]:
+    """Dice loss plus binary cross-entropy (Isensee et al. 2021, nnU-Net, methods).
+
+    Cross-entropy has a gradient at every pixel, so a small class that a short training has lost can come back; Dice
+    alone leaves it at nothing.
+    """
+    return dice_loss(logits, target) + functional.binary_cross_entropy_with_logits(logits.float(), target.float())
+
+
 def discriminator_loss(
     real_logits: Float[Tensor, "b 1 h w"], fake_logits: Float[Tensor, "b 1 h w"]
 ) -> Float[Tensor, ""]:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from nephrite.augment import geometric
 from nephrite.config import TrainSegmenterSettings
-from nephrite.models.losses import dice_loss
+from nephrite.models.losses import dice_and_cross_entropy, dice_loss
 from nephrite.models.segmenters import Segmenter
 from nephrite.training.artifacts import WEIGHTS, save_weights
 from nephrite.training.data import (
@@ -71,6 +71,7 @@ class SegmentationModule(RecordedModule):
         super().__init__(seed)
         self.network = network.to(memory_format=torch.channels_last)
         self.task, self.settings, self.folder = task, settings, folder
+        self.loss = {"dice": dice_loss, "dice_and_cross_entropy": dice_and_cross_entropy}[settings.loss]
         self.train_losses: list[Tensor] = []
         self.validation_losses: list[Tensor] = []
         self.started = time.monotonic()
@@ -99,7 +100,7 @@ class SegmentationModule(RecordedModule):
 
     def configure_optimizers(self) -> Optimizer:
         """Adam; the plateau schedule of a resumed training follows from its history."""
-        optimizer = Adam(self.network.parameters(), lr=self.settings.learning_rate)
+        optimizer = Adam(self.network.parameters(), lr=self.settings.learning_rate, fused=True)
         self.plateau = ReduceLROnPlateau(
             optimizer, patience=self.settings.plateau_patience, factor=self.settings.plateau_factor
         )
@@ -112,8 +113,8 @@ class SegmentationModule(RecordedModule):
         image, label = batch.image, batch.label
         if self.task.geometric:
             image, label = self.augmented(image, label, batch_idx)
-        loss = dice_loss(self.network(image), channel_masks(label, self.task.channels))
-        check_finite("training loss (Dice)", loss, self.step_of(batch_idx))
+        loss = self.loss(self.network(image), channel_masks(label, self.task.channels))
+        check_finite(f"training loss ({self.settings.loss})", loss, self.step_of(batch_idx))
         self.train_losses.append(loss.detach())
         return loss
 
@@ -136,7 +137,7 @@ class SegmentationModule(RecordedModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss, and the region's voxels per patient."""
         logits = self.network(batch.image)
-        self.validation_losses.append(dice_loss(logits, channel_masks(batch.label, self.task.channels)))
+        self.validation_losses.append(self.loss(logits, channel_masks(batch.label, self.task.channels)))
         found = self.region_of(logits)
         truth = value_mask(batch.label, self.task.region)
         self.counts.index_add_(0, batch.patient, region_counts(found, truth))
