@@ -16,7 +16,7 @@ class Row:
         what: is measured.
         target: in words.
         measured: the figure that the target speaks of, with its unit.
-        met: whether it is reached; None if it was not measured.
+        met: whether it is reached; None if it was not measured or has no target.
         details: the figures behind it, and against whom.
     """
 
@@ -51,7 +51,7 @@ def spread(values: Sequence[float]) -> str:
 
 def markdown_table(rows: Sequence[Row]) -> str:
     """The table of docs/speed.md."""
-    words = {True: "yes", False: "no", None: "not measured"}
+    words = {True: "yes", False: "no", None: "-"}
     lines = ["| what | target | measured | met | details |", "|---|---|---|---|---|"]
     lines += [f"| {row.what} | {row.target} | {row.measured} | {words[row.met]} | {row.details} |" for row in rows]
     return "\n".join(lines)

@@ -63,7 +63,7 @@ def speed_rows(raw: Path, repeats: int = 5) -> Iterator[Row]:
         details = (
             f"{spread(ratios)} times; {rate:.0f} against {script:.0f} slices/s ({slices} slices, 512 to {SIZE} px)"
         )
-        yield Row(name, target, f"{ratio:.2f} times", ratio >= SPEED_TARGET, details)
+        yield Row(name, target, f"{ratio:.2f} times", ratio >= SPEED_TARGET if workers == "one" else None, details)
 
 
 def memory_row(raw: Path) -> Row:

@@ -58,8 +58,8 @@ def main() -> None:
     parts = parser.parse_args().parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    # Idle threads sleep: on a busy machine threads that spin for each other make every contender ten times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported, which is below
+    # For every contender: where others want the cores too, threads that wait for each other cost ten times the time.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, which is below
     rows = []
     for part in parts:
         for row in PARTS[part]():

@@ -83,7 +83,7 @@ class BareSteps:
         self, network: Segmenter, batch: Batch, channels: Mapping[str, tuple[int, ...]], config: Config
     ) -> None:
         self.device = pick_device(config.compute)
-        self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).train()
         self.image = batch.image.to(self.device)
         self.target = channel_masks(batch.label, channels).to(self.device)
         self.precision = resolve_precision(config.compute)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nephrite.errors import LabelValueError, VolumeError
-from nephrite.imaging.volume import check_finite, slice_blocks, to_label_map
+from nephrite.imaging.volume import check_finite, slice_blocks, to_label_map, to_planes
 
 CLASSES = {1: "kidney", 2: "tumor"}
 PLACE = Path("case_00012/segmentation.nii.gz")
@@ -57,3 +57,12 @@ def test_intensity_that_is_not_finite_is_counted(value: float) -> None:
 def test_opposite_infinities_do_not_cancel() -> None:
     with pytest.raises(VolumeError, match="2 intensities"):
         check_finite(np.array([[[np.inf, -np.inf]]], np.float32), PLACE)
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 70), (1, 32, 32), (5, 7, 33)])
+def test_planes_are_contiguous_and_equal_to_a_block_whose_slices_lie_densest(shape: tuple[int, int, int]) -> None:
+    block = np.asfortranarray(np.random.default_rng(0).integers(-1000, 1000, shape, dtype=np.int16))
+    planes = to_planes(block, np.float32)
+    assert planes.flags.c_contiguous
+    assert planes.dtype == np.float32
+    assert np.array_equal(planes, block)

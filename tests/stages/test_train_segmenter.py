@@ -121,7 +121,7 @@ def test_store_without_validation_patients_is_refused(load: Load, pairs: Path, t
 
 def test_loss_that_is_not_finite_leaves_nothing(load: Load, pairs: Path, tmp_path: Path) -> None:
     config = load(REAL, "train_segmenter.learning_rate=1e20")
-    with pytest.raises(NonFiniteLossError, match=r"loss \(Dice\): is nan at optimizer step"):
+    with pytest.raises(NonFiniteLossError, match=r"loss \(dice\): is nan at optimizer step"):
         train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
     assert not list(tmp_path.glob("s*"))
 
