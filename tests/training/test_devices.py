@@ -10,7 +10,14 @@ from nephrite.training.devices import RANKS, pick_device, process_rank, resolve_
 
 
 def compute(**changes: Any) -> ComputeSettings:
-    settings = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": "auto", "loader_workers": 0}
+    settings = {
+        "accelerator": "cpu",
+        "devices": 1,
+        "strategy": "auto",
+        "precision": "auto",
+        "loader_workers": 0,
+        "threads": 1,
+    }
     return ComputeSettings.model_validate(settings | changes)
 
 

@@ -16,7 +16,9 @@ from nephrite.training.trainer import CHECKPOINT, RecordedModule, check_finite, 
 
 
 def compute() -> ComputeSettings:
-    return ComputeSettings(accelerator="cpu", devices=1, strategy="auto", precision="32-true", loader_workers=0)
+    return ComputeSettings(
+        accelerator="cpu", devices=1, strategy="auto", precision="32-true", loader_workers=0, threads=1
+    )
 
 
 class Walk(RecordedModule):
