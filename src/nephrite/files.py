@@ -10,11 +10,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nephrite.errors import DiskFullError, StoreError
 
 PARTIAL = ".partial"
+Record = TypeVar("Record")
 
 
 @contextmanager
@@ -96,6 +97,22 @@ def read_json(path: Path) -> Any:
         raise StoreError(path, "is missing", "run the stage that writes it") from None
     except ValueError as error:
         raise StoreError(path, f"is not JSON ({error})", "run the stage that writes it again") from None
+
+
+def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
+    """Read JSON into a dataclass, checking names and types.
+
+    Raises:
+        StoreError: the file is missing, is not JSON, or lacks or adds a field: names the field.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(read_json(path))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise StoreError(path, f"{place}: {problem['msg']}", remedy) from None
 
 
 def sha256(path: Path) -> str:

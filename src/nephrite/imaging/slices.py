@@ -15,17 +15,16 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int16, UInt8
-from pydantic import TypeAdapter, ValidationError
 
 from nephrite.errors import StoreError
-from nephrite.files import digest, read_json, write_json
+from nephrite.files import digest, read_json, read_record, write_json
 from nephrite.imaging.intensity import apply_window
 
-Parsed = TypeVar("Parsed")
+AGAIN = "run the stage that writes it again"
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ class PairStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.manifest = _parse(root / "store.json", Manifest)
+        self.manifest = read_record(root / "store.json", Manifest, AGAIN)
         self.splits: dict[str, str] = read_json(root / "split.json")["patients"]
         self._arrays: dict[tuple[str, str], np.ndarray] = {}
         self._patients: dict[str, Patient] = {}
@@ -168,7 +167,7 @@ class PairStore:
             try:
                 self._arrays[patient, name] = np.load(path, mmap_mode="r", allow_pickle=False)
             except (OSError, ValueError) as error:
-                raise StoreError(path, f"cannot be read ({error})", "run the stage that writes it again") from None
+                raise StoreError(path, f"cannot be read ({error})", AGAIN) from None
         return self._arrays[patient, name]
 
 
@@ -201,7 +200,7 @@ def read_patient(root: Path, patient: str) -> Patient:
         StoreError: the file is missing or of another version.
     """
     path = root / "patients" / patient / "meta.json"
-    return _parse(path, Patient)
+    return read_record(path, Patient, AGAIN)
 
 
 def finish_store(
@@ -239,12 +238,3 @@ def _class_pixels(label: UInt8[np.ndarray, "slice height width"], classes: Itera
     for plane in label:
         counts = np.bincount(plane.ravel(), minlength=256)
         yield [int(counts[value]) for value in classes]
-
-
-def _parse(path: Path, kind: type[Parsed]) -> Parsed:
-    try:
-        return TypeAdapter(kind).validate_python(read_json(path))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise StoreError(path, f"{place}: {problem['msg']}", "run the stage that writes it again") from None

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from jaxtyping import Shaped
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -27,7 +27,7 @@ from nephrite.config import (
     WindowSettings,
 )
 from nephrite.errors import StoreError
-from nephrite.files import read_json, whole_file, write_json
+from nephrite.files import read_record, whole_file, write_json
 from nephrite.models.segmenters import Segmenter, build_segmenter
 
 CARD, WEIGHTS, HISTORY = "segmenter.json", "weights.safetensors", "history.json"
@@ -98,7 +98,7 @@ def read_card(folder: Path) -> SegmenterCard:
     Raises:
         StoreError: missing, broken or of another version.
     """
-    card: SegmenterCard = _parse(folder / CARD, SegmenterCard)
+    card: SegmenterCard = read_record(folder / CARD, SegmenterCard, REMEDY)
     return card
 
 
@@ -109,7 +109,7 @@ def load_segmenter(folder: Path) -> TrainedSegmenter:
         StoreError: missing, broken or of another version; or the weights do not fit the settings.
     """
     card = read_card(folder)
-    history: list[Row] = _parse(folder / HISTORY, list[Row])
+    history: list[Row] = read_record(folder / HISTORY, list[Row], REMEDY)
     settings = card.settings
     if isinstance(settings, FPNSettings):  # its own weights follow, so none are fetched
         settings = settings.model_copy(update={"weights": "none"})
@@ -125,12 +125,3 @@ def save_weights(path: Path, weights: Mapping[str, Shaped[Tensor, "..."]]) -> No
     """Write a state dict as safetensors, whole or not at all, in plain memory order."""
     with whole_file(path) as partial:
         save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, partial)
-
-
-def _parse(path: Path, kind: Any) -> Any:
-    try:
-        return TypeAdapter(kind).validate_python(read_json(path))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise StoreError(path, f"{place}: {problem['msg']}", REMEDY) from None

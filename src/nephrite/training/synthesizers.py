@@ -17,14 +17,14 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nephrite.config import GeneratorSettings
 from nephrite.errors import LeakageError, StoreError
-from nephrite.files import read_json, sha256, write_json
+from nephrite.files import read_record, sha256, write_json
 from nephrite.imaging.slices import PairStore
 from nephrite.models.generators import Generator, build_generator
 
@@ -84,7 +84,7 @@ def read_synthesizer(root: Path) -> tuple[SynthesizerCard, Generator]:
     Raises:
         StoreError: the folder is no synthesizer, is unfinished or of another version, or its weights were changed.
     """
-    card = _read_card(root / CARD)
+    card = read_record(root / CARD, SynthesizerCard, AGAIN)
     path, generator = root / WEIGHTS, card.build()
     if not path.is_file():
         raise StoreError(path, "is missing", AGAIN)
@@ -167,12 +167,3 @@ def check_training_patients(card: SynthesizerCard, store: PairStore, place: Path
     if unknown:
         finding = f"knows {len(unknown)} patients outside the training split of {store.root}, e.g. {unknown[0]}"
         raise LeakageError(place, finding, "train the synthesizer on this split")
-
-
-def _read_card(path: Path) -> SynthesizerCard:
-    try:
-        return TypeAdapter(SynthesizerCard).validate_python(read_json(path))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise StoreError(path, f"{place}: {problem['msg']}", AGAIN) from None
