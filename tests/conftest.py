@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,13 @@ SPLITS = {
     "c1": "test",
     "c2": "test",
 }
+
+
+@pytest.fixture(autouse=True)
+def seeded_torch() -> None:
+    """The same random weights and inputs in every run; torch is not imported for tests that do without."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,6 @@ CURVE = [{"step": 6.0, "validation_dice": 0.5}]
 
 
 def write(folder: Path) -> Segmenter:
-    torch.manual_seed(0)
     network = build_segmenter(NETWORK, channels=2).to(memory_format=torch.channels_last)
     save_weights(folder / WEIGHTS, network.state_dict())
     write_card(folder, MADE, CURVE)
