@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -80,6 +81,33 @@ def test_killed_training_ends_like_an_undisturbed_one(load: Load, pairs: Path, t
     rows = [read_json(tmp_path / name / "history.json") for name in "ab"]
     assert same_weights(tmp_path / "a", tmp_path / "b")
     assert [{**row, "seconds": 0} for row in rows[0]] == [{**row, "seconds": 0} for row in rows[1]]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_terminated_pod_goes_on_at_the_same_step_on_another_machine(
+    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    config = load("arm=real+geometric/light/0", "train_segmenter.plateau_patience=0")
+    train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "undisturbed")
+    monkeypatch.setenv("NEPHRITE_CHECKPOINTS", str(tmp_path / "volume"))
+    steps: list[int] = []
+
+    def counted(name: str, loss: torch.Tensor, number: int) -> None:
+        if name.startswith("training"):
+            steps.append(number)
+            os.kill(os.getpid(), signal.SIGTERM) if len(steps) == step else None
+
+    monkeypatch.setattr(segmentation, "check_finite", counted)
+    with pytest.raises(SystemExit, match="143"):
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "first" / "s")
+    train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "second" / "s")
+    again = 0 if step == 3 else step  # there is no way back into the validation that follows an epoch's last step
+    assert steps == [*range(step), *range(again, 6)]
+    assert same_weights(tmp_path / "undisturbed", tmp_path / "second" / "s")
+    rows = [read_json(tmp_path / name / "history.json") for name in ("undisturbed", "second/s")]
+    assert [{**row, "seconds": 0} for row in rows[0]] == [{**row, "seconds": 0} for row in rows[1]]
+    assert not (tmp_path / "first").exists()
+    assert not list((tmp_path / "volume").iterdir())
 
 
 def test_same_settings_give_the_same_weights_and_another_cell_others(load: Load, pairs: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from nephrite.config import Config
 from nephrite.errors import NonFiniteLossError
 from nephrite.imaging.slices import PairStore
 from nephrite.recording import Run, SilentRun
+from nephrite.training import gan
 from nephrite.training.data import Pairs
 from nephrite.training.gan import Pix2Pix, accuracy, average_weights, fit_pix2pix, rate_factor
 
@@ -108,6 +111,25 @@ def test_killed_training_resumes_to_the_weights_of_an_undisturbed_one(load: Load
     with pytest.raises(ConnectionAbortedError):
         train(load(*NOISY), pairs, tmp_path / "killed", run=KilledRun())
     resumed = train(load(*NOISY), pairs, tmp_path / "killed")
+    assert rows(resumed) == rows(whole)
+    assert torch.equal(weights(resumed), weights(whole))
+
+
+def test_terminated_training_goes_on_at_the_same_step(
+    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, steps = train(load(*NOISY), pairs, tmp_path / "whole"), list[int]()
+
+    def counted(name: str, loss: Tensor, number: int) -> None:
+        if name == "discriminator_accuracy":
+            steps.append(number)
+            os.kill(os.getpid(), signal.SIGTERM) if len(steps) == 5 else None
+
+    monkeypatch.setattr(gan, "check_finite", counted)
+    with pytest.raises(SystemExit, match="143"):
+        train(load(*NOISY), pairs, tmp_path / "terminated")
+    resumed = train(load(*NOISY), pairs, tmp_path / "terminated")
+    assert steps == list(range(9))
     assert rows(resumed) == rows(whole)
     assert torch.equal(weights(resumed), weights(whole))
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,10 @@ def compute() -> ComputeSettings:
 class Walk(RecordedModule):
     """One weight that takes a random step per batch; its whole way shows in the history."""
 
-    def __init__(self, break_in_epoch: int | None = None) -> None:
+    def __init__(self, break_in_epoch: int | None = None, terminate_at: int | None = None) -> None:
         super().__init__(seed=5)
-        self.break_in_epoch = break_in_epoch
+        self.break_in_epoch, self.terminate_at, self.steps = break_in_epoch, terminate_at, 0
+        self.drift = torch.zeros(1)
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -35,13 +38,25 @@ class Walk(RecordedModule):
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         if self.current_epoch == self.break_in_epoch:
             raise KeyError("killed")
+        self.steps += 1
+        if self.steps == self.terminate_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        self.drift = self.drift + self.weight.detach()
         return (self.weight * torch.randn(1)).sum()
+
+    def epoch_state(self) -> dict[str, Tensor]:
+        return {"drift": self.drift}
+
+    def load_epoch_state(self, state: dict[str, Tensor]) -> None:
+        self.drift = state.get("drift", self.drift)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=0.1)
 
     def on_train_epoch_end(self) -> None:
-        self.history.append({"step": float(self.step_of(3)), "weight": self.weight.item()})
+        row = {"step": float(self.step_of(3)), "weight": self.weight.item(), "drift": self.drift.item()}
+        self.history.append(row)
+        self.drift = torch.zeros(1)
 
 
 class Recorder(SilentRun):
@@ -52,8 +67,10 @@ class Recorder(SilentRun):
         self.rows.append((step, dict(values)))
 
 
-def walk(folder: Path, run: SilentRun | None = None, break_in_epoch: int | None = None) -> Walk:
-    module = Walk(break_in_epoch)
+def walk(
+    folder: Path, run: SilentRun | None = None, break_in_epoch: int | None = None, terminate_at: int | None = None
+) -> Walk:
+    module = Walk(break_in_epoch, terminate_at)
     fit(module, compute(), folder=folder, epochs=4, run=run or SilentRun(), text="walk")
     return module
 
@@ -65,6 +82,19 @@ def test_resumed_training_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     resumed = walk(tmp_path / "b")
     assert len(resumed.history) == 4
     assert resumed.history == undisturbed.history
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_terminated_training_resumes_at_the_same_step(tmp_path: Path, step: int) -> None:
+    undisturbed = walk(tmp_path / "a")
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        walk(tmp_path / "b", terminate_at=step)
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    resumed = walk(tmp_path / "b")
+    assert resumed.history == undisturbed.history
+    assert resumed.steps == 12 - step
 
 
 def test_run_hears_one_row_per_epoch(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def _train(config: Config, run: Run, stores: Stores, task: SegmentationTask, seg
         card = _card(config, run, stores, module.history)
         if process_rank() == 0:
             write_card(folder, card, module.history)
-    run.artifact(segmenter)
+    run.artifact(segmenter, folder="segmenter")
     return card
 
 

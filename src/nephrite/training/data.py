@@ -69,17 +69,20 @@ class ShuffledBatches(Sampler[list[int]]):
         steps: batches per epoch.
         seed: of the order.
         rank, ranks: this process takes every `ranks`-th slice of each batch, from `rank` on.
+        done: steps that a resumed training has taken already; its first epoch goes on behind them.
 
     Raises:
         ConfigError: the batch cannot be shared evenly, which would weigh slices unequally.
     """
 
-    def __init__(self, slices: int, *, batch_size: int, steps: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self, slices: int, *, batch_size: int, steps: int, seed: int, rank: int = 0, ranks: int = 1, done: int = 0
+    ) -> None:
         if batch_size % ranks:
             finding = f"{batch_size} slices cannot be shared evenly by {ranks} devices"
             raise ConfigError("batch_size", finding, f"take a multiple of {ranks}")
         self.slices, self.batch_size, self.steps, self.seed = slices, batch_size, steps, seed
-        self.rank, self.ranks, self.epoch = rank, ranks, 0
+        self.rank, self.ranks, self.epoch, self.done = rank, ranks, 0, done
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the start of an epoch; Lightning calls it."""
@@ -88,7 +91,7 @@ class ShuffledBatches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         """This rank's share of each batch of the epoch."""
         first = self.epoch * self.steps
-        for step in range(first, first + self.steps):
+        for step in range(max(first, self.done), first + self.steps):
             yield self.batch(step)[self.rank :: self.ranks]
 
     def __len__(self) -> int:

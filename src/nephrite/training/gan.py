@@ -90,6 +90,7 @@ class Pix2Pix(RecordedModule):
             seed=derive_seed(self.seed, "order"),
             rank=self.trainer.global_rank,
             ranks=ranks,
+            done=self.done,
         )
         return batch_loader(self.pairs, batches, workers=self.workers)
 
@@ -130,9 +131,9 @@ class Pix2Pix(RecordedModule):
         if self.average is not None:
             self.average.update_parameters(self.generator)
 
-    def on_train_epoch_start(self) -> None:
-        """Start the sums of the epoch."""
-        self._sums, self._started = {}, time.perf_counter()
+    def on_train_start(self) -> None:
+        """Start the clock of the first epoch."""
+        self._started = time.perf_counter()
 
     def on_train_epoch_end(self) -> None:
         """Add the epoch's row to the history, then lower the learning rate."""
@@ -143,11 +144,20 @@ class Pix2Pix(RecordedModule):
         row["learning_rate"] = float(self._optimizers()[0].param_groups[0]["lr"])
         row["images_per_second"] = steps * self.settings.batch_size / (time.perf_counter() - self._started)
         self.history.append(row)
+        self._sums, self._started = {}, time.perf_counter()
         schedulers = self.lr_schedulers()
         assert isinstance(schedulers, list)
         for scheduler in schedulers:
             assert isinstance(scheduler, LambdaLR)
             scheduler.step()
+
+    def epoch_state(self) -> dict[str, Tensor]:
+        """The sums of the epoch so far."""
+        return self._sums
+
+    def load_epoch_state(self, state: dict[str, Tensor]) -> None:
+        """Take them up."""
+        self._sums = {name: total.to(self.device) for name, total in state.items()}
 
     def _optimizers(self) -> list[LightningOptimizer]:
         optimizers = self.optimizers()

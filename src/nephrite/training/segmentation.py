@@ -85,6 +85,7 @@ class SegmentationModule(RecordedModule):
             seed=self.seed,
             rank=self.global_rank,
             ranks=self.trainer.world_size,
+            done=self.done,
         )
         return batch_loader(self.task.training, batches, workers=self.task.workers)
 
@@ -181,6 +182,14 @@ class SegmentationModule(RecordedModule):
         """Sum or mean over all processes."""
         reduced: Tensor = self.trainer.strategy.reduce(value, reduce_op=operation)
         return reduced
+
+    def epoch_state(self) -> dict[str, Tensor]:
+        """The losses of the epoch so far."""
+        return {"train_losses": torch.stack(self.train_losses)} if self.train_losses else {}
+
+    def load_epoch_state(self, state: dict[str, Tensor]) -> None:
+        """Take them up."""
+        self.train_losses = list(state.get("train_losses", torch.empty(0)).to(self.device))
 
     def on_train_start(self) -> None:
         """A training that had stopped early, and was killed before it was written, stops again."""

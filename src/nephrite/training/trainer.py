@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import shutil
+import signal
+import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,34 +18,40 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from nephrite.config import ComputeSettings
 from nephrite.errors import NonFiniteLossError, TrainingError
-from nephrite.files import PARTIAL, digest, read_json, whole_folder, write_json
+from nephrite.files import PARTIAL, digest, disk_errors, read_json, whole_folder, write_json
 from nephrite.recording import Run
 from nephrite.training.data import derive_seed
 from nephrite.training.devices import process_rank, resolve_precision
 
 CHECKPOINT, FINGERPRINT = "last.ckpt", "fingerprint.json"
+DURABLE_VARIABLE = "NEPHRITE_CHECKPOINTS"
 Row = dict[str, float]
 
 
 class RecordedModule(LightningModule):
     """A training with a history of one row per epoch that survives a kill.
 
-    A subclass has `train_dataloader` (which may ask `self.trainer` for its rank), `training_step`,
-    `configure_optimizers`, and adds a row to `history` in `on_train_epoch_end`; the checkpoint is written after it.
+    A subclass has `train_dataloader` (which may ask `self.trainer` for its rank, and skips the steps that are `done`),
+    `training_step`, `configure_optimizers`, and adds a row to `history` in `on_train_epoch_end`; the checkpoint is
+    written after it. What it gathers over an epoch is in `epoch_state`, so that a training can stop within one.
 
     Args:
         seed: of everything random within a step (dropout, augmentation): see `step_seed`.
+
+    Attributes:
+        done: optimizer steps that were taken before this process resumed the training.
     """
 
     def __init__(self, seed: int) -> None:
         super().__init__()
-        self.seed = seed
+        self.seed, self.done = seed, 0
         self.history: list[Row] = []
 
     def step_of(self, batch_index: int) -> int:
@@ -56,13 +66,25 @@ class RecordedModule(LightningModule):
         """Seed torch anew, so that a resumed run draws the same dropout as an undisturbed one."""
         torch.manual_seed(self.step_seed(batch_idx) + self.global_rank)
 
+    def epoch_state(self) -> dict[str, Tensor]:
+        """What was gathered since the epoch began; empty between epochs."""
+        return {}
+
+    def load_epoch_state(self, state: dict[str, Tensor]) -> None:
+        """Take up what `epoch_state` gave."""
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the history."""
+        """Keep the history, and how far this epoch has come."""
+        ended = len(self.history) > self.current_epoch
+        batches = 0 if ended else self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
         checkpoint["history"] = self.history
+        checkpoint["done"] = len(self.history) * int(self.trainer.num_training_batches) + batches
+        checkpoint["epoch_state"] = {} if ended else self.epoch_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the history."""
-        self.history = checkpoint["history"]
+        """Take them up."""
+        self.history, self.done = checkpoint["history"], checkpoint["done"]
+        self.load_epoch_state(checkpoint["epoch_state"])
 
 
 class EpochRecord(Checkpoint):
@@ -78,6 +100,37 @@ class EpochRecord(Checkpoint):
         row = pl_module.history[-1]
         if trainer.is_global_zero:
             self.run.metrics({key: value for key, value in row.items() if key != "step"}, step=int(row["step"]))
+
+
+class Termination(Callback):
+    """A polite end (SIGTERM: a pod that must go): after the step that is under way, with a checkpoint of it.
+
+    Lightning hears the signal, and lets all processes leave at the same step. There is no way back into a validation:
+    the checkpoint of the epoch before counts.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Write the checkpoint before the process goes."""
+        done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+        if isinstance(exception, SIGTERMException) and trainer.training and done < trainer.num_training_batches:
+            trainer.save_checkpoint(self.folder / CHECKPOINT)
+
+
+@contextmanager
+def polite_end() -> Iterator[None]:
+    """Leave the signal to Lightning inside the block, and end with the code of a process that was terminated."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL) if main else None
+    try:
+        yield
+    except SIGTERMException:
+        sys.exit(128 + signal.SIGTERM)
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
 
 
 class ProgressLine(Callback):
@@ -99,7 +152,8 @@ class ProgressLine(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar, at the place where a resumed run goes on."""
         batches = int(trainer.num_training_batches + sum(trainer.num_val_batches))
-        total, done = batches * (trainer.max_epochs or 0), batches * trainer.current_epoch
+        total = batches * (trainer.max_epochs or 0)
+        done = batches * trainer.current_epoch + trainer.fit_loop.epoch_loop.batch_progress.current.completed
         self.bar.update(self.task, total=total, completed=done)
         self.bar.start()
 
@@ -128,14 +182,14 @@ def fit(module: RecordedModule, compute: ComputeSettings, *, folder: Path, epoch
         text: stands before the progress bar.
     """
     checkpoint = folder / CHECKPOINT
-    with quiet_lightning():
+    with quiet_lightning(), polite_end():
         trainer = Trainer(
             accelerator=compute.accelerator,
             devices=compute.devices,
             strategy=compute.strategy,
             precision=resolve_precision(compute),
             max_epochs=epochs,
-            callbacks=[EpochRecord(folder, run), ProgressLine(text)],
+            callbacks=[EpochRecord(folder, run), ProgressLine(text), Termination(folder)],
             logger=False,
             enable_progress_bar=False,  # ProgressLine shows the whole training, Lightning's bar one epoch
             enable_model_summary=False,
@@ -150,27 +204,42 @@ def fit(module: RecordedModule, compute: ComputeSettings, *, folder: Path, epoch
 def resumable_folder(target: Path, fingerprint: Mapping[str, object]) -> Iterator[Path]:
     """Yield the folder in which `target` grows; a killed training finds its checkpoint there when it starts again.
 
+    That is a sibling of `target`; or, where NEPHRITE_CHECKPOINTS names a folder that outlives this machine (a volume
+    in a cluster, where the retried pod starts on another one), a folder in there.
+
     Args:
         target: the folder to be written.
         fingerprint: everything that the result depends on; what an attempt with another one left is discarded. What a
             training that failed for good (TrainingError) left is discarded too.
     """
-    partial = target.with_name(target.name + PARTIAL)
+    mark, durable = {"digest": digest(fingerprint)}, os.environ.get(DURABLE_VARIABLE)
+    partial = Path(durable) / mark["digest"] if durable else target.with_name(target.name + PARTIAL)
     if process_rank() > 0:  # the first process owns the folder; the others only work in it
         yield partial
         return
-    mark = {"digest": digest(fingerprint)}
     if partial.exists() and not _has_mark(partial, mark):
         shutil.rmtree(partial)
-    with whole_folder(target, keep_partial=True) as folder:
-        write_json(folder / FINGERPRINT, mark)
-        try:
-            yield folder
-        except TrainingError:
-            shutil.rmtree(folder)
-            raise
-        (folder / CHECKPOINT).unlink(missing_ok=True)
-        (folder / FINGERPRINT).unlink()
+    if not durable:
+        with whole_folder(target, keep_partial=True) as folder:
+            yield from _grow(folder, mark)
+        return
+    with disk_errors(partial):
+        partial.mkdir(parents=True, exist_ok=True)
+    yield from _grow(partial, mark)
+    with whole_folder(target) as folder:
+        shutil.copytree(partial, folder, dirs_exist_ok=True)
+    shutil.rmtree(partial)
+
+
+def _grow(folder: Path, mark: Mapping[str, str]) -> Iterator[Path]:
+    write_json(folder / FINGERPRINT, mark)
+    try:
+        yield folder
+    except TrainingError:
+        shutil.rmtree(folder)
+        raise
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    (folder / FINGERPRINT).unlink()
 
 
 def check_finite(name: str, loss: Tensor, step: int) -> None:
@@ -196,6 +265,8 @@ def quiet_lightning() -> Iterator[None]:
         with warnings.catch_warnings():
             # 'compute.loader_workers' is a setting; with memory-mapped slices none is often quickest
             warnings.filterwarnings("ignore", message=".*does not have many workers")
+            # ours is: its sampler skips the steps that are done
+            warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
             # Lightning 2.6 asks torch's pytree in a way that torch 2.14 deprecates; nothing that a user could change
             warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
             yield
