@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import boto3
 import nibabel as nib
 import numpy as np
 import pytest
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import BotoCoreError, ClientError
 
 from nephrite.config import Config, load_config
 from nephrite.imaging.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
@@ -18,6 +26,12 @@ from nephrite.tracking import connect
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = 32
+WEED = (  # small volumes, no news, no ports of other services
+    "-master.volumeSizeLimitMB=16",
+    "-master.telemetry=false",
+    "-s3.port.iceberg=0",
+    "-s3.port.lance=0",
+)
 CLASSES = {1: "kidney", 2: "tumor"}
 CHANNELS: dict[str, tuple[int, ...]] = {"kidney": (1,), "tumor": (2,)}
 SPLITS = {
@@ -71,7 +85,8 @@ def record(empty_record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     uri = f"sqlite:///{shutil.copyfile(empty_record, tmp_path / 'mlflow.db')}"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    for name in ("MLFLOW_RUN_ID", "NEPHRITE_TRIAL", "RANK", "LOCAL_RANK"):
+    cluster = ("NEPHRITE_COMMIT", "NEPHRITE_KUBEFLOW_RUN", "NEPHRITE_POD", "NEPHRITE_NAMESPACE")
+    for name in ("MLFLOW_RUN_ID", "NEPHRITE_TRIAL", "RANK", "LOCAL_RANK", *cluster):
         monkeypatch.delenv(name, raising=False)
     return uri
 
@@ -182,3 +197,74 @@ def write_case(folder: Path, seed: int, *, image: np.ndarray | None = None, labe
         ("segmentation", drawn if label is None else label),
     ):
         nib.save(nib.Nifti1Image(voxels, affine), folder / f"{name}.nii.gz")
+
+
+class ObjectStore(NamedTuple):
+    """A real S3 server with one bucket."""
+
+    address: str
+    bucket: str
+    keys: dict[str, str]  # environment variables of whoever has access
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A real S3 server with one bucket, access by key only."""
+    place = tmp_path_factory.mktemp("s3")
+    keys = {"accessKey": "nephrite-test", "secretKey": "not-a-secret"}
+    identities = [{"name": "test", "credentials": [keys], "actions": ["Admin", "Read", "Write", "List"]}]
+    (place / "s3.json").write_text(json.dumps({"identities": identities}))
+    names = ("master", "volume", "filer", "s3")
+    ports = dict(zip([f"-{n}.port{g}" for n in names for g in ("", ".grpc")], free_ports(8), strict=True))
+    places = {"-ip": "127.0.0.1", "-ip.bind": "127.0.0.1", "-dir": place, "-s3.config": place / "s3.json"}
+    options = [f"{name}={value}" for name, value in {**ports, **places}.items()]
+    server = subprocess.Popen(
+        [str(Path(sys.executable).parent / "weed"), "server", "-s3", "-volume.max=14", *WEED, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=place,
+    )
+    variables = {"AWS_ACCESS_KEY_ID": keys["accessKey"], "AWS_SECRET_ACCESS_KEY": keys["secretKey"]}
+    store = ObjectStore(
+        f"http://127.0.0.1:{ports['-s3.port']}", "nephrite", {**variables, "AWS_DEFAULT_REGION": "us-east-1"}
+    )
+    try:
+        wait_for_bucket(store, server)
+        yield store
+    finally:
+        server.kill()  # on 'terminate' it waits for its own peers
+        server.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for opened in sockets:
+        opened.bind(("127.0.0.1", 0))
+    ports = [int(opened.getsockname()[1]) for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def wait_for_bucket(store: ObjectStore, server: subprocess.Popen[bytes]) -> None:
+    """Make the bucket as soon as the server answers."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=store.address,
+        aws_access_key_id=store.keys["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=store.keys["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+        config=BotoConfig(retries={"max_attempts": 1}, connect_timeout=1, read_timeout=5),
+    )
+    for _ in range(240):
+        assert server.poll() is None, "the S3 server ended"
+        try:
+            client.create_bucket(Bucket=store.bucket)
+            client.put_object(Bucket=store.bucket, Key="ready", Body=b"1")
+            break
+        except (BotoCoreError, ClientError):
+            time.sleep(0.25)
+    else:
+        pytest.fail("the S3 server did not answer within a minute")
+    client.close()

@@ -5,25 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import yaml
-from botocore.config import Config as BotoConfig
-from botocore.exceptions import BotoCoreError, ClientError
 
 from nephrite.config import Config, load_config
 
 BIN = Path(sys.executable).parent
-KEY, SECRET, BUCKET = "nephrite-test", "not-a-secret", "nephrite"
-QUIET = ("-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0")  # no news, no ports of other services
 OUTPUTS = ("data/raw", "data/prepared", "data/synthetic", "models/synthesizer", "reports")
 SEGMENTERS, TRAINING_SETS = ("light", "heavy", "fpn"), ("real", "real+geometric")
 CHAIN = (
@@ -196,78 +189,18 @@ def test_trial_without_synthetic_arms_is_possible(project: Project) -> None:
     assert project.changed() == {"report"}
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for opened in sockets:
-        opened.bind(("127.0.0.1", 0))
-    ports = [int(opened.getsockname()[1]) for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real S3 server with one bucket, access by key only."""
-    place = tmp_path_factory.mktemp("s3")
-    credentials = [{"accessKey": KEY, "secretKey": SECRET}]
-    identities = [{"name": "test", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List"]}]
-    (place / "s3.json").write_text(json.dumps({"identities": identities}))
-    names = ("master", "volume", "filer", "s3")
-    ports = dict(zip([f"-{n}.port{g}" for n in names for g in ("", ".grpc")], free_ports(8), strict=True))
-    places = {"-ip": "127.0.0.1", "-ip.bind": "127.0.0.1", "-dir": place, "-s3.config": place / "s3.json"}
-    options = [f"{name}={value}" for name, value in {**ports, **places}.items()]
-    server = subprocess.Popen(
-        [str(BIN / "weed"), "server", "-s3", "-volume.max=5", "-master.volumeSizeLimitMB=64", *QUIET, *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=place,
-    )
-    address = f"http://127.0.0.1:{ports['-s3.port']}"
-    try:
-        wait_for_bucket(address, server)
-        yield address
-    finally:
-        server.kill()  # on 'terminate' it waits for its own peers
-        server.wait()
-
-
-def wait_for_bucket(address: str, server: subprocess.Popen[bytes]) -> None:
-    """Make the bucket as soon as the server answers."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=address,
-        aws_access_key_id=KEY,
-        aws_secret_access_key=SECRET,
-        region_name="us-east-1",
-        config=BotoConfig(retries={"max_attempts": 1}, connect_timeout=1, read_timeout=5),
-    )
-    for _ in range(240):
-        assert server.poll() is None, "the S3 server ended"
-        try:
-            client.create_bucket(Bucket=BUCKET)
-            client.put_object(Bucket=BUCKET, Key="ready", Body=b"1")
-            break
-        except (BotoCoreError, ClientError):
-            time.sleep(0.25)
-    else:
-        pytest.fail("the S3 server did not answer within a minute")
-    client.close()
-
-
 @pytest.mark.servers
 @pytest.mark.slow
-def test_remote_on_s3_gives_back_the_same_bytes_to_whoever_has_the_key(s3: str, root: Path, tmp_path: Path) -> None:
+def test_remote_on_s3_gives_back_the_same_bytes_to_whoever_has_the_key(s3: Any, root: Path, tmp_path: Path) -> None:
     project = Project(root, tmp_path / "project")
     pretend(project)
     (project.place / "data/prepared/file").unlink()
     (project.place / "data/prepared/file").write_bytes(os.urandom(3_000_000))
     project.dvc("commit", "--force", "--quiet", "prepare")
     before = contents(project.place)
-    project.dvc("remote", "add", "--default", "store", f"s3://{BUCKET}/trial")
-    project.dvc("remote", "modify", "store", "endpointurl", s3)
-    keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
+    project.dvc("remote", "add", "--default", "store", f"s3://{s3.bucket}/trial")
+    project.dvc("remote", "modify", "store", "endpointurl", s3.address)
+    keys = s3.keys
     project.dvc("push", keys=keys)
     for name in (".dvc/cache", "data", "models", "scores", "reports", "promotion"):
         shutil.rmtree(project.place / name)

@@ -16,6 +16,8 @@ from nephrite.errors import ConfigError
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+Remote = Annotated[str, Field(pattern=r"^(s3://[A-Za-z0-9._-]+(/.*)?|[^:]+)$")]  # no other scheme, no user:password@
+VersionHash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$")]
 SPLITS = ("train", "validation", "test")
 COMPONENTS = ("real", "synthetic", "geometric")
 
@@ -142,21 +144,31 @@ class FolderSettings(Settings):
     path: Path | None = Field(default=None, description="Folder with one folder per case, or with DICOM/ and Label/.")
 
 
+class DvcSettings(Settings):
+    """A version of a folder on a DVC remote (docs/data-versions.md)."""
+
+    remote: Remote | None = Field(default=None, description="'s3://BUCKET/PREFIX', or a folder that serves as remote.")
+    version: VersionHash | None = Field(default=None, description="DVC's hash of the folder, ending in '.dir'.")
+
+
 class AcquireSettings(Settings):
     """Where the raw volumes come from."""
 
-    source: Literal["phantom", "kits19", "folder"] = Field(
-        description="The embedded abdomen, the KiTS19 download, or a folder of one's own."
+    source: Literal["phantom", "kits19", "folder", "dvc"] = Field(
+        description="The embedded abdomen, the KiTS19 download, a folder of one's own, or a version on a DVC remote."
     )
     workers: Positive = Field(description="Processes or downloads side by side.")
     phantom: PhantomSettings
     kits19: Kits19Settings
     folder: FolderSettings
+    dvc: DvcSettings = Field(default_factory=DvcSettings)
 
     @model_validator(mode="after")
-    def _folder_has_path(self) -> Self:
+    def _source_has_its_place(self) -> Self:
         if self.source == "folder" and self.folder.path is None:
             raise ValueError("source 'folder' needs 'acquire.folder.path'")
+        if self.source == "dvc" and not (self.dvc.remote and self.dvc.version):
+            raise ValueError("source 'dvc' needs 'acquire.dvc.remote' and 'acquire.dvc.version'")
         if self.kits19.last_case < self.kits19.first_case:
             raise ValueError("'kits19.last_case' is smaller than 'kits19.first_case'")
         return self
@@ -358,6 +370,12 @@ class PromoteSettings(Settings):
     floor: Fraction = Field(description="Primary score that a first champion must reach.")
 
 
+class PublishSettings(Settings):
+    """`nephrite publish`, which makes a DVC version of a folder."""
+
+    remote: Remote | None = Field(default=None, description="'s3://BUCKET/PREFIX', or a folder that serves as remote.")
+
+
 class TrackingSettings(Settings):
     """MLflow; the server itself is named by MLFLOW_TRACKING_URI."""
 
@@ -392,6 +410,7 @@ class Config(Settings):
     evaluate: EvaluateSettings
     report: ReportSettings
     promote: PromoteSettings
+    publish: PublishSettings = Field(default_factory=PublishSettings)
     tracking: TrackingSettings
     compute: ComputeSettings
     arm: Arm | None = Field(default=None, description="Set by the caller of a stage that works on one arm.")
@@ -435,17 +454,19 @@ class Config(Settings):
         return self.arm
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(path: Path, overrides: Sequence[str] = (), *, text: str | None = None) -> Config:
     """Read and validate a params file.
 
     Args:
         path: the YAML file.
         overrides: 'section.key=value', the value as YAML; later ones win.
+        text: YAML that stands in place of the file, for a caller without one.
 
     Raises:
         ConfigError: the file or an override is wrong; names key, value and rule.
     """
-    content = _read_yaml(path)
+    path = path if text is None else Path("--params-text")
+    content = _read_yaml(path, text)
     for override in overrides:
         _override(content, override)
     try:
@@ -454,9 +475,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise _explain(path, content, overrides, error) from None
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path, text: str | None) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8") if text is None else text)
     except FileNotFoundError:
         raise ConfigError(path, "is missing", "name a params file with '--params'") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

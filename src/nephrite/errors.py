@@ -8,6 +8,7 @@
     │   ├── LabelValueError        label values outside the class map, or not integers
     │   ├── DicomError             a series that cannot be made into one volume
     │   ├── DownloadError          a file that could not be fetched whole
+    │   ├── RemoteError            a DVC remote that does not answer, refuses the key, or lacks a version
     │   ├── SplitError             fewer patients than the split needs
     │   └── StoreError             a store, model or score file that is missing, broken or of another version
     ├── DiskFullError              no space left while writing
@@ -72,6 +73,10 @@ class DicomError(DataError):
 
 class DownloadError(DataError):
     """A file that could not be fetched whole."""
+
+
+class RemoteError(DataError):
+    """A DVC remote that does not answer, refuses the key, or lacks a version."""
 
 
 class SplitError(DataError):

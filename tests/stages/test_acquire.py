@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from nephrite.config import Config
-from nephrite.errors import SourceError
+from nephrite.errors import RemoteError, SourceError
 from nephrite.files import sha256
 from nephrite.imaging.sources import find_cases
 from nephrite.recording import SilentRun
 from nephrite.stages.acquire import acquire
+from nephrite.versions import push_version
 
 Load = Callable[..., Config]
 
@@ -51,3 +52,22 @@ def test_an_older_set_is_replaced_whole(load: Load, kits_folder: Path, tmp_path:
     (tmp_path / "raw" / "old_case").mkdir(parents=True)
     acquire(from_folder(load, kits_folder), SilentRun(), raw=tmp_path / "raw")
     assert not (tmp_path / "raw" / "old_case").exists()
+
+
+def test_version_that_the_remote_lacks_leaves_nothing_behind(load: Load, tmp_path: Path) -> None:
+    place = [f"acquire.dvc.remote={tmp_path}/remote", f"acquire.dvc.version={'0' * 32}.dir"]
+    with pytest.raises(RemoteError, match=r"does not hold version 0"):
+        acquire(load("acquire.source=dvc", *place), SilentRun(), raw=tmp_path / "raw")
+    assert not list(tmp_path.iterdir())
+
+
+def test_version_whose_files_are_gone_leaves_nothing_behind(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    version = push_version(kits_folder, str(remote), tmp_path / "source.dvc")
+    for path in remote.rglob("*"):
+        if path.is_file() and path.suffix != ".dir":
+            path.unlink()
+    place = [f"acquire.dvc.remote={remote}", f"acquire.dvc.version={version.hash}"]
+    with pytest.raises(RemoteError, match=r"cannot be fetched whole"):
+        acquire(load("acquire.source=dvc", *place), SilentRun(), raw=tmp_path / "raw")
+    assert not list(tmp_path.glob("raw*"))

@@ -1,4 +1,4 @@
-"""Raw volumes from the phantom, the KiTS19 download or a folder of one's own."""
+"""Raw volumes from the phantom, the KiTS19 download, a folder of one's own or a DVC remote."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from nephrite.files import whole_folder
 from nephrite.imaging.sources import find_cases
 from nephrite.recording import Run
 from nephrite.stages.progress import progress_bar
+from nephrite.versions import fetch_version
 
 
 def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
@@ -25,11 +26,14 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
         DataError: the source is missing, holds no cases, or could not be fetched whole.
     """
     settings = config.acquire
-    bring = {"phantom": _bring_phantom, "kits19": _bring_kits19, "folder": _bring_folder}[settings.source]
+    bring = {"phantom": _bring_phantom, "kits19": _bring_kits19, "folder": _bring_folder, "dvc": _bring_version}[
+        settings.source
+    ]
     with whole_folder(raw, keep_partial=settings.source == "kits19") as folder:
         bring(settings, folder)
     cases = find_cases(raw)
-    run.tags({"source": settings.source})
+    version = {"data_version": settings.dvc.version} if settings.source == "dvc" and settings.dvc.version else {}
+    run.tags({"source": settings.source, **version})
     return {"cases": float(len(cases))}
 
 
@@ -69,6 +73,13 @@ def _bring_folder(settings: AcquireSettings, target: Path) -> None:
     files = [path for case in find_cases(source) for part in (case.image, case.label) for path in _files(part)]
     with ThreadPoolExecutor(settings.workers) as pool:
         _finish(pool, [partial(_copy, path, target / path.relative_to(source)) for path in files], "files")
+
+
+def _bring_version(settings: AcquireSettings, target: Path) -> None:
+    remote, version = settings.dvc.remote, settings.dvc.version
+    assert remote is not None  # the settings refuse this source without both
+    assert version is not None
+    fetch_version(remote, version, target)
 
 
 def _files(part: Path) -> list[Path]:

@@ -1,0 +1,226 @@
+"""Versions of a folder on a DVC remote: pushed and fetched by DVC itself, in a working place without git.
+
+A version is what DVC writes into a pointer file: the MD5 of the folder's listing, which names the MD5 of every file
+(DVC 3, "Internal directories and files"). So whoever has the hash and the remote has the data, also without Nephrite.
+Keys and the address of the store come from the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...) and are written
+nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from nephrite.errors import DiskFullError, RemoteError, SourceError
+from nephrite.files import disk_errors
+
+WORKPLACE, POINTER = ".dvc-workplace", ".dvc"  # a folder that DVC works in, and the ending of a pointer file
+CONNECT_PATIENCE, ANSWER_PATIENCE, ATTEMPTS = 4, 5, 2  # of the check: a store that is not there is known in 10 seconds
+SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+CHECK_KEY = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what this key may do there"
+CHECK_STORE = "check AWS_ENDPOINT_URL and whether the store runs"
+CHECK_RIGHTS = "check what this key, or this user, may write there"
+PUBLISH_AGAIN = "mend the store, or publish the data under another prefix"  # what a remote once had is not sent again
+FULL_DISK = "No space left on device"
+# Hard links: a fetched file and DVC's copy of it are one. 'verify': the remote's bytes are compared with their hash.
+CONFIG = """\
+[core]
+    no_scm = true
+    analytics = false
+    check_update = false
+    remote = store
+[cache]
+    type = "hardlink,copy"
+['remote "store"']
+    url = {url}
+    verify = true
+"""
+CONFIG_S3 = "    connect_timeout = 10\n"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A folder as DVC names it.
+
+    Attributes:
+        hash: MD5 of the listing, 32 hexadecimal digits and '.dir'.
+        size: bytes of all files.
+        files: how many they are.
+    """
+
+    hash: str
+    size: int
+    files: int
+
+    @classmethod
+    def read(cls, pointer: Path) -> Version:
+        """Read a pointer file that DVC wrote."""
+        out = yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"][0]
+        return cls(out["md5"], out["size"], out["nfiles"])
+
+
+def fetch_version(remote: str, version: str, target: Path) -> None:
+    """Fetch a version into `target`: writable files, which lie on the disk once.
+
+    Args:
+        remote: 's3://BUCKET/PREFIX', or a folder that serves as remote.
+        version: hash of the folder.
+        target: existing folder; what it holds already stays. If the fetch fails, it may hold parts.
+
+    Raises:
+        RemoteError: the remote does not answer, refuses the key, lacks the version or a file of it, or holds a file
+            whose bytes are not those of its hash.
+        DiskFullError: no space is left on the device.
+    """
+    _check_remote(remote, version)
+    place = target / WORKPLACE  # beside the files: a hard link does not leave its file system
+    with disk_errors(target), TemporaryDirectory(prefix="nephrite-dvc-") as state:
+        _prepare(place, remote)
+        out: dict[str, Any] = {"md5": version, "hash": "md5", "path": "content"}
+        (place / f"content{POINTER}").write_text(yaml.safe_dump({"outs": [out]}), encoding="utf-8")
+        with _named(remote, f"version {version} cannot be fetched whole", PUBLISH_AGAIN, target):
+            _dvc(place, Path(state), "pull")
+        shutil.rmtree(place / ".dvc")
+        for path in (place / "content").rglob("*"):
+            path.chmod(path.stat().st_mode | 0o200)
+        for path in (place / "content").iterdir():
+            path.rename(target / path.name)
+        shutil.rmtree(place)
+
+
+def push_version(data: Path, remote: str, pointer: Path) -> Version:
+    """Push a folder as a version and write its pointer file.
+
+    The folder itself is only read. DVC works on a copy in the temporary folder (TMPDIR), so that a set on a read-only
+    volume can be pushed and only what the remote lacks is sent.
+
+    Args:
+        data: folder with at least one file.
+        remote: 's3://BUCKET/PREFIX', or a folder that serves as remote.
+        pointer: file to be written, named '<name of the folder>.dvc'.
+
+    Raises:
+        SourceError: the folder is missing, is empty, or cannot be read.
+        RemoteError: the remote does not answer, refuses the key, or took not all.
+        DiskFullError: no space is left for the copy.
+    """
+    if not data.is_dir() or not any(path.is_file() for path in data.rglob("*")):
+        raise SourceError(data, "is no folder with files", "name a folder with data")
+    _check_remote(remote)
+    name = pointer.name.removesuffix(POINTER)
+    with TemporaryDirectory(prefix="nephrite-dvc-") as folder:
+        place, state = Path(folder) / "work", Path(folder) / "state"
+        _prepare(place, remote)
+        _copy(data, place / name)
+        with _named(remote, f"'{data}' cannot be pushed", CHECK_RIGHTS, place):
+            _dvc(place, state, "add", "--", name)
+            _dvc(place, state, "push")
+        shutil.copyfile(place / f"{name}{POINTER}", pointer)
+    return Version.read(pointer)
+
+
+def _copy(data: Path, target: Path) -> None:
+    try:
+        shutil.copytree(data, target, copy_function=shutil.copyfile)
+        for path in (target, *target.rglob("*")):
+            path.chmod(path.stat().st_mode | 0o700)  # folders come with the mode of a set that may be read-only
+    except shutil.Error as error:
+        source, _, reason = error.args[0][0]
+        if FULL_DISK in reason:
+            raise DiskFullError(target.parent, "no space left for a copy of the data", "set TMPDIR") from None
+        raise SourceError(source, f"cannot be read ({reason})", "mend the folder") from None
+
+
+def _prepare(place: Path, remote: str) -> None:
+    """A place where DVC works without git; it knows the remote, but no keys."""
+    (place / ".dvc").mkdir(parents=True)
+    on_s3 = remote.startswith("s3://")
+    url = remote if on_s3 else str(Path(remote).absolute())
+    text = CONFIG.format(url=url) + (CONFIG_S3 if on_s3 else "")
+    (place / ".dvc" / "config").write_text(text, encoding="utf-8")
+
+
+def _dvc(place: Path, state: Path, *arguments: str) -> None:
+    """Run DVC in `place`; it keeps its state in `state` and neither reads nor writes a home folder."""
+    own = {"DVC_SITE_CACHE_DIR": "site", "DVC_GLOBAL_CONFIG_DIR": "global", "DVC_SYSTEM_CONFIG_DIR": "system"}
+    variables = {**os.environ, **{name: str(state / folder) for name, folder in own.items()}}
+    variables |= {"DVC_NO_ANALYTICS": "1", "GIT_PYTHON_REFRESH": "quiet"}
+    variables.setdefault("USER", "nephrite")  # DVC asks who works here, and a pod's user may have no name
+    command = [sys.executable, "-m", "dvc", *arguments]
+    subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, check=True)  # noqa: S603 - our words
+
+
+@contextmanager
+def _named(remote: str, finding: str, remedy: str, place: Path) -> Iterator[None]:
+    """Turn a failure of DVC into one line."""
+    try:
+        yield
+    except subprocess.CalledProcessError as error:
+        if FULL_DISK in error.stderr:
+            raise DiskFullError(place, "no space left on the device", "free some space and run it again") from None
+        raise RemoteError(remote, f"{finding} ({_reason(error.stderr)})", remedy) from None
+
+
+def _reason(output: str) -> str:
+    """What DVC complains about first: one short line without keys."""
+    lines = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
+    reason = (lines or output.splitlines() or ["no reason given"])[0]
+    return "files of it are lost or changed there" if "Checkout failed" in reason else _shown(reason)
+
+
+def _shown(text: str) -> str:
+    for name in SECRETS:
+        text = text.replace(os.environ.get(name) or "\0", "***")
+    line = " ".join(re.sub(r"//[^/@\s]*@", "//", text).split())
+    return line if len(line) <= 240 else f"{line[:237]}..."
+
+
+def _check_remote(remote: str, version: str | None = None) -> None:
+    """Find in seconds what DVC would retry or say at length: no store, no bucket, a wrong key, no such version."""
+    folder = f"files/md5/{version[:2]}/{version[2:]}" if version else "files/md5"
+    if remote.startswith("s3://"):
+        bucket, _, prefix = remote.removeprefix("s3://").partition("/")
+        found = _listed(remote, bucket, f"{prefix.strip('/')}/{folder}".lstrip("/"))
+    else:
+        found = (Path(remote) / folder).is_file()
+    if version and not found:
+        raise RemoteError(remote, f"does not hold version {version}", "check the hash and the remote, or publish it")
+
+
+def _listed(remote: str, bucket: str, key: str) -> bool:
+    """Whether the bucket holds an object whose key starts so."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    limits = {"connect_timeout": CONNECT_PATIENCE, "read_timeout": ANSWER_PATIENCE}
+    patience = Config(**limits, retries={"total_max_attempts": ATTEMPTS})
+    try:
+        with closing(boto3.session.Session().client("s3", config=patience)) as client:
+            return bool(client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents"))
+    except NoCredentialsError:
+        raise RemoteError(remote, "needs a key, and none is set", CHECK_KEY) from None
+    except ClientError as error:
+        raise _refusal(remote, bucket, error.response.get("Error", {})) from None
+    except (BotoCoreError, ValueError) as error:  # ValueError: an address that is none
+        raise RemoteError(remote, f"does not answer ({_shown(str(error))})", CHECK_STORE) from None
+
+
+def _refusal(remote: str, bucket: str, answer: dict[str, str]) -> RemoteError:
+    code, message = answer.get("Code", "no code"), answer.get("Message", "")
+    if code == "NoSuchBucket":
+        return RemoteError(remote, f"the store has no bucket '{bucket}'", "make it, or mend the remote's name")
+    if code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403"):
+        return RemoteError(remote, f"refuses the key ({code})", CHECK_KEY)
+    return RemoteError(remote, f"refuses to answer ({code}: {_shown(message)})", CHECK_STORE)
