@@ -4,16 +4,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner
+from mlflow.tracking import MlflowClient
 
 from nephrite import __version__, cli
 from nephrite.cli import STAGES, group, main
-from nephrite.config import load_config
+from nephrite.config import Config, load_config
 from nephrite.errors import SourceError
 
 NEPHRITE = Path(sys.executable).with_name("nephrite")
@@ -122,3 +123,33 @@ def test_terminated_stage_leaves_nothing_half_written(root: Path, tmp_path: Path
         process.terminate()
     assert process.returncode == 128 + signal.SIGTERM
     assert not list(tmp_path.glob("raw*"))
+
+
+def test_pipeline_hands_settings_as_text_and_learns_run_and_page(
+    record: str, load: Callable[..., Config], tmp_path: Path
+) -> None:
+    text = yaml.safe_dump(load("acquire.phantom.patients=2").model_dump(mode="json"))
+    files = ("--page", str(tmp_path / "out" / "page.html"), "--run-id", str(tmp_path / "out" / "id"))
+    facts = ("--lineage", '{"image": "nephrite@sha256:1"}')
+    code, shown = invoke("acquire", "--raw", str(tmp_path / "raw"), "--params-text", text, *facts, *files)
+    assert code == 0, shown
+    run = MlflowClient(record).get_run((tmp_path / "out" / "id").read_text())
+    assert run.data.tags["nephrite.image"] == "nephrite@sha256:1"
+    page = (tmp_path / "out" / "page.html").read_text()
+    assert run.info.run_id in page
+    assert "<td>cases</td>" in page
+    assert invoke("close-trial", "--params-text", text) == (0, "close-trial: FAILED\n")
+
+
+def test_wrong_settings_in_text_are_named(tmp_path: Path) -> None:
+    shown = run_cli("acquire", "--raw", str(tmp_path), "--params-text", "trial: 3")
+    assert shown.returncode == 2
+    assert "ConfigError: --params-text: trial" in shown.stderr
+
+
+def test_runs_in_place_of_a_folder_are_fetched(record: str, load: Callable[..., Config], tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(load().model_dump(mode="json")))
+    shown = run_cli("report", "--params", str(path), "--pairs", "p", "--scores", "runs:[]", "--report", "r")
+    assert (shown.returncode, shown.stderr.splitlines()[-1].partition(":")[0]) == (2, "TrackingError")
+    assert "names no run" in shown.stderr

@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 from nephrite.config import Config
-from nephrite.lineage import code_state, dvc_hash, flatten, library_versions, stage_settings, trial_id
+from nephrite.errors import ConfigError
+from nephrite.lineage import (
+    CLUSTER_VARIABLES,
+    CodeState,
+    cluster_facts,
+    code_state,
+    dvc_hash,
+    flatten,
+    library_versions,
+    parse_lineage,
+    stage_settings,
+    trial_id,
+)
 
 Load = Callable[..., Config]
 
@@ -20,7 +32,14 @@ def _no_trial_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["arm=real/light/0", "compute.precision=bf16-mixed", "tracking.experiment=x", "prepare.workers=7"]
+    "override",
+    [
+        "arm=real/light/0",
+        "compute.precision=bf16-mixed",
+        "tracking.experiment=x",
+        "prepare.workers=7",
+        "publish.remote=s3://a/b",
+    ],
 )
 def test_what_has_no_effect_on_results_keeps_the_trial(load: Load, override: str) -> None:
     assert trial_id(load(override)) == trial_id(load())
@@ -101,3 +120,22 @@ def test_settings_of_an_arm_name_its_segmenter_only(load: Load) -> None:
 
 def test_nested_settings_get_dotted_names() -> None:
     assert flatten({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}) == {"a.b.c": "1", "a.d": "[1, 2]", "e": "None"}
+
+
+def test_image_without_git_carries_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEPHRITE_COMMIT", "4f2a-dirty")
+    assert code_state() == CodeState("4f2a", dirty=True)
+
+
+def test_pod_is_known_by_what_the_pipeline_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in CLUSTER_VARIABLES.values():
+        monkeypatch.delenv(variable, raising=False)
+    assert cluster_facts() == {}
+    monkeypatch.setenv("NEPHRITE_POD", "pod-7")
+    assert cluster_facts() == {"pod": "pod-7"}
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"commit": 4}'])
+def test_lineage_that_is_no_object_of_texts_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not a JSON object of texts"):
+        parse_lineage(text)

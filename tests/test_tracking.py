@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from nephrite.config import Config
 from nephrite.errors import StoreError, TrackingError, TrackingUnreachableError
 from nephrite.recording import SilentRun
-from nephrite.tracking import connect, open_run
+from nephrite.tracking import close_trial, connect, open_run
 
 Load = Callable[..., Config]
 ARM = "arm=real+geometric/light/0"
@@ -242,3 +242,68 @@ def test_folder_of_files_is_no_record(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path))
     with pytest.raises(TrackingUnreachableError, match="does not answer"):
         connect()
+
+
+def killed(config: Config, stage: str, error: BaseException) -> None:
+    """Record a stage that ends by an error."""
+
+    def attempt() -> None:
+        with open_run(config, stage) as run:
+            run.metrics({"loss": 2.0}, step=1)
+            raise error
+
+    with pytest.raises(type(error)):
+        attempt()
+
+
+def test_attempt_after_a_kill_goes_on_in_the_same_run(record: str, load: Load) -> None:
+    killed(load(ARM), "train_segmenter", SystemExit(143))
+    with open_run(load(ARM), "train_segmenter") as run:
+        run.metrics({"loss": 1.0}, step=2)
+    (child,) = runs(record, stage="train_segmenter")
+    assert (child.info.run_id, child.info.status) == (run.id, "FINISHED")
+    assert [m.step for m in MlflowClient(record).get_metric_history(child.info.run_id, "loss")] == [1, 2]
+
+
+def test_attempt_after_a_failure_is_a_run_of_its_own(record: str, load: Load) -> None:
+    killed(load(ARM), "train_segmenter", KeyError("defect"))
+    record_stage(load(ARM), "train_segmenter")
+    assert [run.info.status for run in runs(record, stage="train_segmenter")] == ["FAILED", "FINISHED"]
+
+
+@pytest.mark.parametrize(("kubeflow_run", "count"), [("one", 1), ("other", 2)])
+def test_pod_that_vanished_is_followed_by_the_retry_of_its_own_pipeline(
+    record: str, load: Load, monkeypatch: pytest.MonkeyPatch, kubeflow_run: str, count: int
+) -> None:
+    monkeypatch.setenv("NEPHRITE_KUBEFLOW_RUN", "one")
+    first = record_stage(load(), "prepare")
+    MlflowClient(record).update_run(first, status="RUNNING")
+    monkeypatch.setenv("NEPHRITE_KUBEFLOW_RUN", kubeflow_run)
+    record_stage(load(), "prepare")
+    assert len(runs(record, stage="prepare")) == count
+
+
+def test_run_and_trial_lead_to_pipeline_image_commit_and_data(
+    record: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("COMMIT", "4f2a"), ("KUBEFLOW_RUN", "kfp-1"), ("POD", "pod-1")):
+        monkeypatch.setenv(f"NEPHRITE_{name}", value)
+    with open_run(load(), "prepare", {"image": "nephrite@sha256:1", "data": "abc.dir"}):
+        pass
+    known = {"kubeflow_run": "kfp-1", "image": "nephrite@sha256:1", "data": "abc.dir"}
+    assert len(runs(record, stage="trial", **known)) == 1
+    (child,) = runs(record, pod="pod-1", **known)
+    assert child.data.tags["mlflow.source.git.commit"] == "4f2a"
+
+
+@pytest.mark.parametrize(("last", "status"), [("report", "FINISHED"), ("evaluate", "FAILED")])
+def test_closing_the_trial_ends_what_a_cluster_left_open(record: str, load: Load, last: str, status: str) -> None:
+    client = MlflowClient(record)
+    lost = record_stage(load(), "prepare")
+    client.update_run(lost, status="RUNNING")
+    record_stage(load(), last)
+    (trial,) = runs(record, stage="trial")
+    client.update_run(trial.info.run_id, status="RUNNING")
+    assert close_trial(load()) == status
+    assert client.get_run(lost).info.status == "KILLED"
+    assert client.get_run(trial.info.run_id).info.status == status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -14,9 +15,15 @@ import yaml
 
 from nephrite import __version__
 from nephrite.config import Config
+from nephrite.errors import ConfigError
 from nephrite.files import digest
 
-TRIAL_VARIABLE = "NEPHRITE_TRIAL"
+TRIAL_VARIABLE, COMMIT_VARIABLE = "NEPHRITE_TRIAL", "NEPHRITE_COMMIT"
+CLUSTER_VARIABLES = {  # set by the pipeline from what Kubernetes knows of the pod
+    "kubeflow_run": "NEPHRITE_KUBEFLOW_RUN",
+    "pod": "NEPHRITE_POD",
+    "namespace": "NEPHRITE_NAMESPACE",
+}
 LIBRARIES = (
     "torch",
     "lightning",
@@ -32,7 +39,8 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "arm": True,
     "compute": True,
     "tracking": True,
-    "acquire": {"workers"},
+    "publish": True,
+    "acquire": {"workers": True, "dvc": {"remote"}},
     "prepare": {"workers", "block"},
 }
 
@@ -64,8 +72,30 @@ def _source_listing(config: Config) -> str | None:
     return digest([(path.relative_to(root).as_posix(), path.stat().st_size) for path in files])
 
 
+def cluster_facts() -> dict[str, str]:
+    """Which Kubeflow run and pod this is; empty outside a cluster."""
+    return {name: os.environ[variable] for name, variable in CLUSTER_VARIABLES.items() if os.environ.get(variable)}
+
+
+def parse_lineage(text: str) -> dict[str, str]:
+    """Read the facts that a pipeline hands to each step: a JSON object of short texts.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    try:
+        facts = json.loads(text or "{}")
+    except ValueError:
+        facts = None
+    if not isinstance(facts, dict) or not all(isinstance(value, str) for value in facts.values()):
+        raise ConfigError("--lineage", f"{text!r} is not a JSON object of texts", 'write e.g. \'{"commit": "4f2a"}\'')
+    return facts
+
+
 def code_state() -> CodeState:
-    """Ask git about the working folder."""
+    """Ask git about the working folder; an image without git carries its commit as NEPHRITE_COMMIT."""
+    if baked := os.environ.get(COMMIT_VARIABLE):
+        return CodeState(baked.removesuffix("-dirty"), baked.endswith("-dirty"))
     commit = _git("rev-parse", "HEAD")
     return CodeState(commit, bool(commit and _git("status", "--porcelain", "--untracked-files=no")))
 

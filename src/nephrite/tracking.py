@@ -2,7 +2,8 @@
 
 The only module, beside registry.py, that knows MLflow. Without MLFLOW_TRACKING_URI the record is kept in `mlflow.db`
 and `mlruns/` of the working folder. A run that the caller made (MLFLOW_RUN_ID: `mlflow run`, a cluster's plugin) is
-adopted; in further processes of one training (RANK, LOCAL_RANK above 0) nothing is recorded twice.
+adopted, and one that was killed is taken up again by the attempt that follows it; in further processes of one training
+(RANK, LOCAL_RANK above 0) nothing is recorded twice.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from nephrite.config import Config
 from nephrite.errors import TrackingError, TrackingUnreachableError
-from nephrite.lineage import code_state, dvc_hash, flatten, library_versions, stage_settings, trial_id
+from nephrite.lineage import cluster_facts, code_state, dvc_hash, flatten, library_versions, stage_settings, trial_id
 from nephrite.recording import Run, SilentRun
 from nephrite.tracking_address import (
     REMEDY,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 BATCH = 100  # MLflow's limit on parameters and tags per call
 LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6000, 5000, 36
 CLOSING_STAGES = ("report", "promote")
+UNENDED = ("RUNNING", "SCHEDULED")
 PARENT, NAME, NOTE, COMMIT, SOURCE = (
     f"mlflow.{name}" for name in ("parentRunId", "runName", "note.content", "source.git.commit", "source.name")
 )
@@ -82,8 +84,13 @@ def tracking_errors() -> Iterator[None]:
 
 
 @contextmanager
-def open_run(config: Config, stage: str) -> Iterator[Run]:
+def open_run(config: Config, stage: str, facts: Mapping[str, str] | None = None) -> Iterator[Run]:
     """Record a stage, and the arm that it works on, as a child of the trial's run; it ends as the block ends.
+
+    Args:
+        config: settings.
+        stage: its name.
+        facts: what else leads to where the run comes from (image, data version, ...); tags of the run and of its trial.
 
     Raises:
         TrackingUnreachableError: the store does not answer; raised before the block starts.
@@ -92,7 +99,7 @@ def open_run(config: Config, stage: str) -> Iterator[Run]:
     if any(os.environ.get(rank, "0") != "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
         yield SilentRun()
         return
-    run = _start(config, stage)
+    run = _start(config, stage, {**(facts or {}), **cluster_facts()})
     try:
         run.settings(stage_settings(config, stage))
         run.keep_settings(config)
@@ -207,15 +214,44 @@ class MlflowRun:
             self._client.log_batch(self._id, tags=tags)
 
 
-def _start(config: Config, stage: str) -> MlflowRun:
+def close_trial(config: Config) -> str:
+    """End what a cluster left open: runs of pods that were killed, and the trial's own run.
+
+    The trial is finished if its report is, else it failed. For the end of a pipeline, whatever happened before.
+
+    Returns:
+        the status that the trial's run now has.
+    """
     client, trial = connect(), trial_id(config)
-    tags = _child_tags(config, stage, trial)
+    with tracking_errors():
+        experiment = _experiment(client, config.tracking.experiment)
+        facts = {f"nephrite.{key}": value for key, value in cluster_facts().items() if key == "kubeflow_run"}
+        runs = _find(client, experiment, {"nephrite.trial_id": trial, **facts})
+        status = "FAILED"
+        for run in runs:
+            if run.data.tags["nephrite.stage"] == "report" and run.info.status == "FINISHED":
+                status = "FINISHED"
+            if run.data.tags["nephrite.stage"] != "trial" and run.info.status in UNENDED:
+                client.set_terminated(run.info.run_id, "KILLED")
+        for run in _find(client, experiment, {"nephrite.trial_id": trial, "nephrite.stage": "trial"}):
+            client.set_terminated(run.info.run_id, status)
+    return status
+
+
+def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
+    client, trial = connect(), trial_id(config)
+    lineage = {f"nephrite.{_name(key)}": value[:LONGEST_TAG] for key, value in facts.items() if value}
+    tags = {**_child_tags(config, stage, trial), **lineage}
     with tracking_errors():
         adopted = _adoptable(client, tags)
         experiment = adopted.info.experiment_id if adopted else _experiment(client, config.tracking.experiment)
         with one_at_a_time(tracking_uri()):
             parent = (adopted and adopted.data.tags.get(PARENT)) or _parent(client, experiment, config, trial)
         tags[PARENT] = parent
+        for key, value in lineage.items():
+            if key != "nephrite.pod":
+                client.set_tag(parent, key, value)
+        adopted = adopted or _interrupted(client, experiment, tags)
         child = _adopt(client, adopted, tags) if adopted else client.create_run(experiment, tags=tags)
     return MlflowRun(client, child, parent, stage)
 
@@ -244,10 +280,25 @@ def _adoptable(client: MlflowClient, tags: Mapping[str, str]) -> RunEntity | Non
     return None if taken else run
 
 
+def _interrupted(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> RunEntity | None:
+    """The last attempt at the same stage, arm and commit, if it was killed: the same run goes on.
+
+    A pod that vanished could not say so: its run still counts as running, and its retry has the same Kubeflow run.
+    """
+    same = ("nephrite.trial_id", "nephrite.stage", "nephrite.arm", COMMIT)
+    found = _find(client, experiment, {key: tags[key] for key in same if key in tags})
+    if not found:
+        return None
+    last, kubeflow_run = found[-1], tags.get("nephrite.kubeflow_run")
+    vanished = kubeflow_run and last.data.tags.get("nephrite.kubeflow_run") == kubeflow_run
+    return last if last.info.status == "KILLED" or (vanished and last.info.status in UNENDED) else None
+
+
 def _adopt(client: MlflowClient, run: RunEntity, tags: Mapping[str, str]) -> RunEntity:
     from mlflow.entities import RunTag
 
     client.log_batch(run.info.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    client.update_run(run.info.run_id, status="RUNNING")
     return client.get_run(run.info.run_id)
 
 

@@ -39,7 +39,7 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     arm_scores = _score(config, store, trained)
     write_json(scores, arm_scores.to_json())
-    run.artifact(scores)
+    run.artifact(scores, folder="scores")
     return _summary(arm_scores) | {"seconds": time.monotonic() - started}
 
 

@@ -17,19 +17,21 @@ if TYPE_CHECKING:
     from nephrite.imaging.slices import PairStore, SliceRef
 
 logger = logging.getLogger(__name__)
+PAGE = "report.html"
 EXPERIMENT = ("trial", "acquire", "prepare", "train_gan", "synthesize", "train_segmenter", "evaluate")
 
 
 def report(
     config: Config, run: Run, *, pairs: Path, synthetic: Path | None = None, scores: Path, report: Path
 ) -> dict[str, float]:
-    """Judge all arms of the trial and write trial.json, report.md, summary.txt and figures/.
+    """Judge all arms of the trial and write trial.json, report.md, report.html, summary.txt and figures/.
 
     Raises:
         StoreError: the scores of an arm are missing or broken.
         TrialError: the scores do not make a trial, e.g. arms with different test patients.
     """
     from nephrite.evaluation.markdown import report_markdown
+    from nephrite.evaluation.page import html_page
     from nephrite.evaluation.summary import trial_json
     from nephrite.evaluation.trial import Trial
 
@@ -39,7 +41,9 @@ def report(
         pictures = _draw(config, content, arms, folder)
         if synthetic is not None:
             pictures |= _draw_examples(config, pairs, synthetic, folder)
-        (folder / "report.md").write_text(report_markdown(content, pictures), encoding="utf-8")
+        text = report_markdown(content, pictures)
+        (folder / "report.md").write_text(text, encoding="utf-8")
+        (folder / PAGE).write_text(html_page(text, folder, title=f"Trial {config.trial.name}"), encoding="utf-8")
         (folder / "summary.txt").write_text(_summary(content, report), encoding="utf-8")
         write_json(folder / "trial.json", content)
     run.artifact(report)

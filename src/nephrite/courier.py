@@ -1,0 +1,78 @@
+"""Scores and segmenters of many arms, fetched from the runs that made them.
+
+In a cluster every arm works in a pod of its own. The stages that look at all arms get the ids of their runs, and take
+from MLflow what those kept: a folder of scores would not fit into the arguments of a pod.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nephrite.errors import TrackingError
+from nephrite.tracking import connect, tracking_errors
+from nephrite.tracking_address import shown, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+PREFIX = "runs:"
+STAGES = {"scores": "evaluate", "segmenters": "train_segmenter"}
+KEPT = {"scores": "scores", "segmenters": "segmenter"}  # folder among the artifacts of a run
+
+
+def fetch_arms(kind: str, text: str, target: Path) -> Path:
+    """Fetch what the named runs kept, laid out as on one machine.
+
+    Args:
+        kind: 'scores' or 'segmenters'.
+        text: 'runs:' and MLflow run ids, in any punctuation; JSON lists, one after the other, are fine.
+        target: folder that gets `<training set>/<segmenter>/<cell>/`, of scores `<cell>.json`.
+
+    Returns:
+        `target`.
+
+    Raises:
+        TrackingError: no run is named, MLflow does not know one, or one is of another stage or kept nothing.
+    """
+    ids = re.findall(r"\b[0-9a-f]{32}\b", text.removeprefix(PREFIX))
+    if not ids:
+        raise TrackingError(f"--{kind} {shown(text)}", "names no run", f"give the ids of runs of '{STAGES[kind]}'")
+    client = connect()
+    for run_id in dict.fromkeys(ids):
+        _fetch(client, kind, run_id, target)
+    return target
+
+
+def _fetch(client: MlflowClient, kind: str, run_id: str, target: Path) -> None:
+    with tracking_errors():
+        tags = client.get_run(run_id).data.tags
+    stage, arm = tags.get("nephrite.stage"), tags.get("nephrite.arm")
+    if stage != STAGES[kind] or not arm:
+        finding = f"is a run of '{stage or 'another program'}', not of '{STAGES[kind]}'"
+        raise TrackingError(f"run {run_id}", finding, f"give the runs that made the {kind}")
+    with tempfile.TemporaryDirectory() as folder:
+        found = _download(run_id, KEPT[kind], Path(folder))
+        if kind == "scores":
+            place = target / f"{arm}.json"
+            (found,) = found.iterdir()
+        else:
+            place = target / arm
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(found, place)
+
+
+def _download(run_id: str, folder: str, target: Path) -> Path:
+    from mlflow.artifacts import download_artifacts
+
+    try:
+        found = download_artifacts(
+            run_id=run_id, artifact_path=folder, dst_path=str(target), tracking_uri=tracking_uri()
+        )
+    except Exception as error:  # each kind of store raises its own
+        finding = f"its '{folder}' cannot be fetched ({type(error).__name__}: {shown(str(error))})"
+        raise TrackingError(f"run {run_id}", finding, "mend the artifact store, or run the stage again") from error
+    return Path(found)
