@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check ui bench docs lock clean
+.PHONY: help env demo test test-containers check image compile ui bench docs lock clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -10,9 +10,12 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 PORT ?= 5000
 WORKERS ?= 2
+IMAGE ?= localhost/nephrite:latest
+PARAMS ?= params.yaml
+CLUSTER ?= pipelines/cluster.yaml
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(STAMP) ## The environment, from the lock file (Python 3.11 or 3.12; name one with PYTHON=...)
 
@@ -46,7 +49,17 @@ demo: env ## The whole trial on the embedded phantom: at most 10 minutes on two 
 	@echo; cat reports/summary.txt
 
 test: env ## The whole test suite, real servers included
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not containers" $(ARGS)
+
+test-containers: env ## The image, the pipeline in real containers, MLflow on PostgreSQL and S3: as root on Debian
+	@bash tests/containers/run.sh
+
+image: ## The container image, with Docker or Podman (PODMAN=podman), and its size
+	@bash tests/containers/build_image.sh $(IMAGE)
+
+compile: env ## build/augmentation.yaml, the pipeline for Kubeflow (PARAMS=... CLUSTER=... IMAGE=name@sha256:...)
+	$(BIN)/nephrite-pipeline compile --params $(PARAMS) --cluster $(CLUSTER) --image $(IMAGE) \
+	    $(if $(findstring @sha256:,$(IMAGE)),,--allow-tag) --output build/augmentation.yaml
 
 check: env ## Style, types and import rules; pre-commit runs the same
 	$(BIN)/ruff check .

@@ -20,12 +20,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from nephrite.cli import ROLES, STAGES, group, stage_function, stage_paths
+from nephrite.cli import CLUSTER, PUBLISH, ROLES, STAGES, group, stage_function, stage_paths
 from nephrite.config import Config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
 SYNTHETIC = "_synthetic"  # the stages of the arms that see synthetic slices carry this ending
+LONGEST_COMPONENT = 25
 BY_ARM = ("train_segmenter", "evaluate")
 OUTPUTS = {
     "acquire": "raw",
@@ -43,7 +44,7 @@ WITHOUT_EFFECT = {
     f"nephrite.{name}"
     for name in ("cli", "config", "errors", "files", "recording", "tracking", "tracking_address", "lineage")
 } | {"nephrite.stages.progress"}
-UNTRACKED_SECTIONS = {"compute", "tracking"}  # where it is computed and recorded, not what
+UNTRACKED_SECTIONS = {"compute", "publish", "tracking"}  # where it is computed, kept and recorded, not what
 
 
 def dvc_stages() -> dict[str, dict[str, Any]]:
@@ -245,10 +246,28 @@ def test_mlflow_run_records_a_stage_with_its_settings(load: Callable[..., Config
     assert not (tmp_path / "data" / "prepared").exists()
 
 
-@pytest.mark.skipif(not (ROOT / "components").is_dir(), reason="this face does not exist yet")
-def test_components_are_the_stages() -> None:
-    files = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "components").glob("[a-z]*.py")}
-    assert set(files) == set(STAGES)
-    for stage, text in files.items():
-        assert f'"{stage.replace("_", "-")}"' in text
-        assert all(f"--{path.replace('_', '-')}" in text for path in expected_paths(stage)), stage
+def components() -> dict[str, str]:
+    """Source of each component, by its file's name."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "components").glob("[a-z]*.py")}
+
+
+def test_there_is_a_component_for_every_command() -> None:
+    assert set(components()) == set(STAGES | CLUSTER)
+
+
+@pytest.mark.parametrize("stage", STAGES | {PUBLISH: ""})
+def test_component_calls_its_command_with_all_paths(stage: str) -> None:
+    text = components()[stage]
+    assert f'command=["nephrite", "{stage.replace("_", "-")}"]' in text
+    assert {path for path in stage_paths(stage_function(stage)) if f'"--{path.replace("_", "-")}"' in text} == set(
+        stage_paths(stage_function(stage))
+    )
+    assert len(text.splitlines()) <= LONGEST_COMPONENT
+
+
+@pytest.mark.parametrize("stage", STAGES | CLUSTER)
+def test_component_gives_only_options_that_the_command_has(stage: str) -> None:
+    shown = CliRunner().invoke(group, [stage.replace("_", "-"), "--help"]).output
+    given = set(re.findall(r'"(--[a-z-]+)"', components()[stage]))
+    assert {"--params-text"} <= given
+    assert not {option for option in given if f"{option} " not in shown}

@@ -1,0 +1,23 @@
+"""The component of `nephrite evaluate`."""
+
+from kfp import dsl
+
+from components import IMAGE
+
+
+@dsl.container_component
+def evaluate(  # noqa: PLR0917 - kfp itself calls it by position
+    params: str,
+    lineage: str,
+    arm: str,
+    pairs: dsl.Input[dsl.Dataset],
+    segmenter: dsl.Input[dsl.Model],
+    scores: dsl.Output[dsl.Artifact],
+    run: dsl.OutputPath(str),
+) -> dsl.ContainerSpec:
+    """Score one arm on the test patients."""
+    args = [
+        "--params-text", params, "--lineage", lineage, "--set", f"arm={arm}", "--pairs", pairs.path,
+        "--segmenter", segmenter.path, "--scores", scores.path, "--run-id", run,
+    ]  # fmt: skip
+    return dsl.ContainerSpec(image=IMAGE, command=["nephrite", "evaluate"], args=args)

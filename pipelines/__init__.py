@@ -1,0 +1,1 @@
+"""The experiment as a Kubeflow pipeline: compiled, submitted and watched by `nephrite-pipeline`."""

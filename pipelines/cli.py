@@ -1,0 +1,159 @@
+"""`nephrite-pipeline`: compile the experiment for a cluster, submit it, see how it fares."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from pipelines.cluster import CLUSTER_FILE, load_cluster
+from pipelines.errors import PipelineError
+from pipelines.experiment import check_fit, check_image, check_publish, read_experiment
+from pipelines.package import read_package, write_package
+from pipelines.preflight import check_objects
+from pipelines.record import trial_page
+from pipelines.server import FINISHED, Server
+
+PACKAGE_FILE = Path("build/augmentation.yaml")
+FILE = click.Path(path_type=Path)
+host_option = click.option("--host", envvar="KFP_HOST", required=True, help="URL of Kubeflow Pipelines (KFP_HOST).")
+timeout_option = click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), default=30, show_default=True, help="Seconds per answer."
+)
+wait_options = [
+    click.option("--wait", is_flag=True, help="Stay and print what changes, until the run has finished."),
+    click.option("--poll", type=click.FloatRange(0), default=10, show_default=True, help="Seconds between two looks."),
+]
+namespace_option = click.option(
+    "--namespace", envvar="KFP_NAMESPACE", default="nephrite", show_default=True, help="Where the run goes."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def group() -> None:
+    """The trial on Kubeflow. KFP_TOKEN, or the token that Kubeflow mounts into pods, says who asks."""
+
+
+@group.command("compile")
+@click.option("--params", type=FILE, default=Path("params.yaml"), show_default=True, help="Settings.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
+@click.option("--arm", "arms", multiple=True, metavar="SET/SEGMENTER/CELL", help="Only this arm; repeatable.")
+@click.option("--cluster", type=FILE, default=CLUSTER_FILE, help="What the steps ask for; default: no GPUs.")
+@click.option("--image", envvar="NEPHRITE_IMAGE", required=True, help="NAME@sha256:... (NEPHRITE_IMAGE).")
+@click.option("--allow-tag", is_flag=True, help="Accept an image without digest, for a local trial.")
+@click.option("--publish/--no-publish", default=False, show_default=True, help="Push the synthetic set with DVC.")
+@click.option("--promote/--no-promote", default=True, show_default=True, help="Register the best segmenter.")
+@click.option("--output", type=FILE, default=PACKAGE_FILE, show_default=True, help="Where the pipeline goes.")
+def compile_pipeline(
+    *,
+    params: Path,
+    overrides: tuple[str, ...],
+    arms: tuple[str, ...],
+    cluster: Path,
+    image: str,
+    allow_tag: bool,
+    publish: bool,
+    promote: bool,
+    output: Path,
+) -> None:
+    """Check settings, cluster file and image, and write the pipeline with its arguments."""
+    check_image(image, allow_tag=allow_tag)
+    settings = load_cluster(cluster)
+    experiment = read_experiment(params, overrides, arms)
+    check_fit(experiment, settings, cluster)
+    check_publish(experiment, params, publish=publish)
+    lineage = write_package(output, experiment, settings, image, publish=publish, promote=promote)
+    if lineage["commit"].endswith("-dirty") or lineage["commit"] == "unknown":
+        click.echo(f"warning: the commit is '{lineage['commit']}', so the run cannot be repeated from it", err=True)
+    counts = f"{len(experiment.real_arms)} arms without synthetic slices, {len(experiment.synthetic_arms)} with"
+    click.echo(f"{output}: {counts}; data {lineage['data']}; commit {lineage['commit'][:12]}")
+
+
+@group.command()
+@click.option("--package", type=FILE, default=PACKAGE_FILE, show_default=True, help="What 'compile' wrote.")
+@host_option
+@namespace_option
+@click.option("--experiment", default="nephrite", show_default=True, help="Kubeflow experiment; made if absent.")
+@click.option("--service-account", default="nephrite-runner", show_default=True, help="Of the steps' pods.")
+@click.option("--check/--no-check", default=True, help="Look for secrets and volumes, by the kubeconfig in force.")
+@timeout_option
+@wait_options[0]
+@wait_options[1]
+def submit(
+    *,
+    package: Path,
+    host: str,
+    namespace: str,
+    experiment: str,
+    service_account: str,
+    check: bool,
+    timeout: float,
+    wait: bool,
+    poll: float,
+) -> None:
+    """Start a run of the compiled pipeline, as a version named by its commit, and print where to see it."""
+    content = read_package(package)
+    server = Server(host, namespace, (min(timeout, 5), timeout))
+    server.check()
+    unseen = check_objects(content, namespace) if check else None
+    if unseen:
+        click.echo(f"warning: secrets and volumes in '{namespace}' were not looked up: {unseen}", err=True)
+    run_id = server.start(content, experiment, service_account)
+    click.echo(f"run {run_id}, version {content.version}")
+    _show_links(server.page_of(run_id), run_id)
+    if wait:
+        _follow(server, run_id, poll)
+
+
+@group.command()
+@click.argument("run_id")
+@host_option
+@namespace_option
+@timeout_option
+@wait_options[0]
+@wait_options[1]
+def status(*, run_id: str, host: str, namespace: str, timeout: float, wait: bool, poll: float) -> None:
+    """Print the state of a run and its tasks. Exit code 1 if the run failed or was canceled."""
+    server = Server(host, namespace, (min(timeout, 5), timeout))
+    _show_links(server.page_of(run_id), run_id)
+    if wait:
+        _follow(server, run_id, poll)
+        return
+    state, tasks = server.states(run_id)
+    for name, told in tasks.values():
+        click.echo(f"{name}: {told}")
+    click.echo(f"run: {state}")
+    sys.exit(int(state in FINISHED - {"SUCCEEDED"}))
+
+
+def _follow(server: Server, run_id: str, poll: float) -> None:
+    """Print every change; exit code 1 unless the run succeeded."""
+    state = ""
+    for name, state in server.follow(run_id, poll):
+        click.echo(f"{name}: {state}")
+    sys.exit(int(state != "SUCCEEDED"))
+
+
+def _show_links(page: str, run_id: str) -> None:
+    """Where to see the run: Kubeflow's page, and MLflow's, whose runs carry the id as a tag."""
+    click.echo(f"Kubeflow: {page}")
+    tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if tracking.startswith("http"):
+        click.echo(f"MLflow: {trial_page(tracking, run_id)}")
+
+
+def main() -> None:
+    """Run the command line; a refusal is one line and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        group(standalone_mode=True)
+    except PipelineError as error:
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

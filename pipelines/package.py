@@ -1,0 +1,126 @@
+"""The compiled pipeline: one YAML file of two documents, which holds its arguments as defaults."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kfp.compiler import Compiler
+
+from pipelines.augmentation import NO, YES, build_pipeline
+from pipelines.cluster import Cluster
+from pipelines.errors import PipelineError
+from pipelines.experiment import Experiment, find_commit
+
+
+def lineage_of(experiment: Experiment, image: str) -> dict[str, str]:
+    """What every run of the pipeline carries as tags, and what the step cache goes by."""
+    return {"commit": find_commit(), "image": image, "data": experiment.data_version, "pipeline": "augmentation"}
+
+
+def write_package(
+    output: Path, experiment: Experiment, cluster: Cluster, image: str, *, publish: bool, promote: bool
+) -> dict[str, str]:
+    """Compile the pipeline into `output`, whole or not at all; gives the lineage that went in."""
+    lineage = lineage_of(experiment, image)
+    arguments = {
+        "params": experiment.text,
+        "lineage": json.dumps(lineage, sort_keys=True),
+        "real_arms": experiment.real_arms,
+        "synthetic_arms": experiment.synthetic_arms,
+        "publish_synthetic": YES if publish else NO,
+        "promote_best": YES if promote else NO,
+    }
+    content = _compiled(cluster, image)
+    parameters = content[0]["root"]["inputDefinitions"]["parameters"]
+    for name, value in arguments.items():
+        parameters[name] |= {"defaultValue": value, "isOptional": True}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f"{output.name}.partial")
+    partial.write_text(yaml.safe_dump_all(content, width=120), encoding="utf-8")
+    partial.replace(output)
+    return lineage
+
+
+def _compiled(cluster: Cluster, image: str) -> list[dict[str, Any]]:
+    """The two documents without arguments: kfp writes those into comments, and breaks on several lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pipeline.yaml"
+        Compiler().compile(build_pipeline(cluster, image), str(path))
+        return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class Package:
+    """A compiled pipeline that was read again."""
+
+    path: Path
+    spec: dict[str, Any]
+    platform: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name."""
+        return str(self.spec["pipelineInfo"]["name"])
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that were compiled in."""
+        parameters = self.spec["root"]["inputDefinitions"]["parameters"]
+        return {name: definition["defaultValue"] for name, definition in parameters.items()}
+
+    @property
+    def lineage(self) -> dict[str, str]:
+        """Commit, image and data version that were compiled in."""
+        return dict(json.loads(self.arguments["lineage"]))
+
+    @property
+    def version(self) -> str:
+        """The commit, and a hash of the file: one commit compiled in two ways makes two versions."""
+        commit, _, state = self.lineage["commit"].partition("-")
+        digest = hashlib.sha256(self.path.read_bytes()).hexdigest()[:8]
+        return "-".join(part for part in (commit[:12], state, digest) if part)
+
+    @property
+    def secrets(self) -> dict[str, set[str]]:
+        """Secrets that the steps use, with the keys that they take."""
+        used: dict[str, set[str]] = {}
+        for secret in self._used("secretAsEnv"):
+            used.setdefault(secret["secretName"], set()).update(key["secretKey"] for key in secret["keyToEnv"])
+        return used
+
+    @property
+    def claims(self) -> set[str]:
+        """Volume claims that the steps mount."""
+        return {str(claim["constant"]) for claim in self._used("pvcMount")}
+
+    def _used(self, kind: str) -> Iterator[dict[str, Any]]:
+        executors = self.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        for executor in executors.values():
+            yield from executor.get(kind, ())
+
+
+def read_package(path: Path) -> Package:
+    """Read a compiled pipeline.
+
+    Raises:
+        PipelineError: the file is missing, or `nephrite-pipeline compile` did not write it.
+    """
+    remedy = "make it with 'nephrite-pipeline compile'"
+    try:
+        spec, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+        package = Package(path, spec, platform)
+        known = bool(package.name and package.lineage["commit"] and package.secrets)
+    except FileNotFoundError:
+        raise PipelineError(path, "is missing", remedy) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        known = False
+    if not known:
+        raise PipelineError(path, "is no compiled pipeline of this project", remedy)
+    return package

@@ -1,0 +1,101 @@
+"""What a cluster file says of a step, put on the step's task: resources, volumes, secrets, variables, retries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kfp import kubernetes
+from kfp.dsl import PipelineTask
+
+from pipelines.cluster import TRAINING_STEPS, Cluster, Step
+
+POD_FIELDS = {
+    "NEPHRITE_KUBEFLOW_RUN": "metadata.labels['pipeline/runid']",
+    "NEPHRITE_POD": "metadata.name",
+    "NEPHRITE_NAMESPACE": "metadata.namespace",
+}
+SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - places of the pod, shared with no one
+UNCACHED = ("acquire", "publish", "promote", "close_trial")  # what they read or change lies outside the pipeline
+
+
+@dataclass(frozen=True)
+class Placement:
+    """An image and a cluster file, ready to be put on tasks."""
+
+    cluster: Cluster
+    image: str
+
+    def put(self, task: PipelineTask, step: str) -> PipelineTask:
+        """Give a task everything that its step needs on the cluster."""
+        settings = self.cluster.steps[step]
+        task.container_spec.args = list(_settled_arguments(task))
+        task.set_container_image(self.image).set_display_name(step.replace("_", "-"))
+        task.set_caching_options(enable_caching=step not in UNCACHED)
+        _set_resources(task, settings)
+        _set_node(task, settings)
+        _set_volumes(task, settings)
+        self._set_identity(task)
+        if step in TRAINING_STEPS:
+            self._set_checkpoints(task)
+        return task
+
+    def _set_identity(self, task: PipelineTask) -> None:
+        """Who the pod is, and what it may use."""
+        secret = self.cluster.secret
+        kubernetes.use_secret_as_env(task, secret.name, {key: key for key in secret.keys})
+        for name, field in POD_FIELDS.items():
+            kubernetes.use_field_path_as_env(task, name, field)
+        kubernetes.set_image_pull_policy(task, self.cluster.image_pull_policy)
+        if self.cluster.image_pull_secret:
+            kubernetes.set_image_pull_secrets(task, [self.cluster.image_pull_secret])
+        kubernetes.set_security_context(task, run_as_user=self.cluster.user, run_as_non_root=True)
+
+    def _set_checkpoints(self, task: PipelineTask) -> None:
+        place = self.cluster.checkpoints
+        kubernetes.mount_pvc(task, place.claim, place.path)
+        task.set_env_variable("NEPHRITE_CHECKPOINTS", place.path)
+
+
+def _settled_arguments(task: PipelineTask) -> Iterator[str]:
+    """Arguments of the command, those for optional inputs kept or dropped now that it is known which are given.
+
+    Kubeflow would decide at run time, but before release 2.17.1 it takes every optional artifact for absent
+    (kubeflow/pipelines#14176).
+    """
+    for argument in task.container_spec.args:
+        if argument.startswith('{"IfPresent"'):
+            choice = json.loads(argument)["IfPresent"]
+            yield from choice["Then"] if choice["InputName"] in task.inputs else choice.get("Else", ())
+        else:
+            yield argument
+
+
+def _set_resources(task: PipelineTask, settings: Step) -> None:
+    task.set_cpu_request(settings.cpu.request).set_cpu_limit(settings.cpu.limit)
+    task.set_memory_request(settings.memory.request).set_memory_limit(settings.memory.limit)
+    if settings.accelerator:
+        task.set_accelerator_type(settings.accelerator.type).set_accelerator_limit(settings.accelerator.count)
+    retries = settings.retries
+    task.set_retry(
+        num_retries=retries.count,
+        backoff_duration=f"{retries.wait_seconds}s",
+        backoff_factor=retries.factor,
+        backoff_max_duration=f"{retries.longest_seconds}s",
+    )
+
+
+def _set_node(task: PipelineTask, settings: Step) -> None:
+    for label, value in settings.node_selector.items():
+        kubernetes.add_node_selector(task, label, value)
+    for toleration in settings.tolerations:
+        kubernetes.add_toleration(task, **toleration.model_dump())
+
+
+def _set_volumes(task: PipelineTask, settings: Step) -> None:
+    """A writable /tmp, since the root file system is read-only, and room for loader processes."""
+    kubernetes.empty_dir_mount(task, "scratch", SCRATCH, size_limit=settings.scratch)
+    if settings.shared_memory:
+        size = settings.shared_memory
+        kubernetes.empty_dir_mount(task, "shared-memory", SHARED_MEMORY, medium="Memory", size_limit=size)

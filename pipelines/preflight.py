@@ -1,0 +1,71 @@
+"""What a run needs in its namespace, looked for before it is submitted: an hour later a pod would miss it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+
+from pipelines.errors import ClusterError
+from pipelines.package import Package
+
+LIMITS = (3, 10)  # seconds to connect, and to wait for an answer
+
+
+def check_objects(package: Package, namespace: str) -> str | None:
+    """Look for the secrets, their keys and the volume claims that the steps use.
+
+    Returns:
+        Why nothing could be looked up, e.g. no access to the cluster; None if all is there.
+
+    Raises:
+        ClusterError: something is missing.
+    """
+    try:
+        core = _core()
+    except config.ConfigException:
+        return "no kubeconfig here"
+    for name, keys in package.secrets.items():
+        secret = _read(core.read_namespaced_secret, "secret", name, namespace)
+        if isinstance(secret, str):
+            return secret
+        missing = sorted(keys - set(secret.data or {}))
+        if missing:
+            _refuse(f"secret {name}", f"lacks {', '.join(missing)}", namespace)
+    for name in sorted(package.claims):
+        claim = _read(core.read_namespaced_persistent_volume_claim, "persistent volume claim", name, namespace)
+        if isinstance(claim, str):
+            return claim
+    return None
+
+
+def _core() -> client.CoreV1Api:
+    """The cluster of the kubeconfig, or the one that this pod runs in."""
+    settings = client.Configuration()
+    with contextlib.redirect_stdout(io.StringIO()):  # the library prints where it looks
+        config.load_config(client_configuration=settings)
+    settings.retries = False
+    return client.CoreV1Api(client.ApiClient(settings))
+
+
+def _read(read: Callable[..., Any], kind: str, name: str, namespace: str) -> Any:
+    """The object, or why it could not be looked up."""
+    try:
+        return read(name, namespace, _request_timeout=LIMITS)
+    except client.ApiException as error:
+        if error.status == 404:
+            _refuse(f"{kind} {name}", "is missing", namespace)
+        return f"the cluster answers {error.status} to a look at {kind} {name}"
+    except urllib3.exceptions.HTTPError as error:
+        return f"the cluster does not answer ({type(error).__name__})"
+
+
+def _refuse(place: str, finding: str, namespace: str) -> None:
+    remedy = (
+        "apply k8s/ there (docs/cluster.md), name another --namespace, or --no-check if kubectl sees another cluster"
+    )
+    raise ClusterError(f"{place} in namespace {namespace}", finding, remedy)

@@ -1,0 +1,218 @@
+"""A recording server with the manners of Kubeflow's API v2beta1, and a compiled pipeline to send to it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import tenacity
+import yaml
+
+from pipelines import package, server
+from pipelines.cluster import CLUSTER_FILE, load_cluster
+from pipelines.experiment import Experiment
+from pipelines.package import Package, read_package, write_package
+
+TOKEN = "a-good-token"  # noqa: S105 - known to the recording server alone
+API = "/apis/v2beta1"
+DIGEST = "sha256:" + "5" * 64
+IMAGE = f"registry.example/nephrite@{DIGEST}"
+ROOT = Path(__file__).resolve().parents[2]
+Answer = tuple[int, dict[str, Any]]
+
+
+@dataclass
+class Request:
+    """What the client sent."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The body as JSON."""
+        content: dict[str, Any] = json.loads(self.body)
+        return content
+
+    @property
+    def wanted_name(self) -> str:
+        """The name that a filter asks for."""
+        (predicate,) = json.loads(self.query["filter"])["predicates"]
+        assert (predicate["operation"], predicate["key"]) == ("EQUALS", "display_name")
+        return str(predicate["stringValue"])
+
+
+@dataclass
+class Kubeflow:
+    """State of the server: what it holds, what it was asked, and how it misbehaves."""
+
+    multi_user: bool = True
+    namespaces: tuple[str, ...] = ("nephrite",)
+    trouble: list[int] = field(default_factory=list)  # statuses of the next answers
+    failing: dict[str, list[int]] = field(default_factory=dict)  # the same, of one call
+    late: dict[str, float] = field(default_factory=dict)  # seconds that a call takes
+    delay: float = 0
+    requests: list[Request] = field(default_factory=list)
+    experiments: list[str] = field(default_factory=list)
+    pipelines: list[str] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    progress: list[dict[str, Any]] = field(default_factory=list)  # answers to looks at a run, the last one stays
+    host: str = ""
+
+    def calls(self) -> list[str]:
+        """'METHOD /path' of every request, the prefix of the API left out."""
+        return [f"{request.method} {request.path.removeprefix(API)}" for request in self.requests]
+
+    def answer(self, request: Request) -> Answer:
+        """Refuse what the real server refuses, then do what was asked."""
+        self.requests.append(request)
+        call = self.calls()[-1]
+        time.sleep(self.late.get(call, self.delay))
+        trouble = self.failing.get(call) or self.trouble
+        if trouble:
+            return trouble.pop(0), {"message": "in trouble"}
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            return 401, {"message": "Request header error: there is no user identity header."}
+        return self._refusal_of_namespace(request) or self._route(request)
+
+    def _refusal_of_namespace(self, request: Request) -> Answer | None:
+        lists = request.method == "GET" and request.path in (f"{API}/experiments", f"{API}/runs")
+        made = request.json if request.method == "POST" and request.path == f"{API}/experiments" else None
+        given = (made or request.query).get("namespace")
+        if not self.multi_user and given is not None:
+            return 400, {"message": "In single-user mode, a namespace is not accepted."}
+        if self.multi_user and (lists or made) and given not in self.namespaces:
+            return 403, {"message": f"User is not authorized with reason: namespace {given}"}
+        return None
+
+    def _route(self, request: Request) -> Answer:
+        route = f"{request.method} {request.path.removeprefix(API)}"
+        if route.startswith("GET /runs/"):
+            return (200, self._look()) if route == "GET /runs/run-1" else (404, {"message": "no such run"})
+        routes: dict[str, Callable[[Request], dict[str, Any]]] = {
+            "GET /healthz": lambda _: {"multi_user": self.multi_user},
+            "GET /experiments": lambda r: self._found("experiments", "experiment_id", self.experiments, r),
+            "POST /experiments": self._make_experiment,
+            "GET /pipelines": lambda r: self._found("pipelines", "pipeline_id", self.pipelines, r),
+            "POST /pipelines/upload": lambda r: self._upload(self.pipelines, "pipeline_id", r),
+            "GET /pipelines/pipeline-1/versions": lambda r: self._found(
+                "pipeline_versions", "pipeline_version_id", self.versions, r
+            ),
+            "POST /pipelines/upload_version": lambda r: self._upload(self.versions, "pipeline_version_id", r),
+            "GET /runs": lambda _: {"runs": []},
+            "POST /runs": self._make_run,
+        }
+        return (200, routes[route](request)) if route in routes else (404, {"message": "page not found"})
+
+    def _found(self, kind: str, key: str, held: list[str], request: Request) -> dict[str, Any]:
+        names = [name for name in held if name == request.wanted_name]
+        return {kind: [{key: self._id(key, held.index(name)), "display_name": name} for name in names]} if names else {}
+
+    def _id(self, key: str, number: int) -> str:
+        return f"{key.removesuffix('_id').rpartition('_')[2]}-{number + 1}"
+
+    def _make_experiment(self, request: Request) -> dict[str, Any]:
+        self.experiments.append(request.json["display_name"])
+        return {"experiment_id": "experiment-1", **request.json}
+
+    def _upload(self, held: list[str], key: str, request: Request) -> dict[str, Any]:
+        assert request.headers["content-type"].startswith("multipart/form-data")
+        assert b'name="uploadfile"; filename="augmentation.yaml"' in request.body
+        if key == "pipeline_version_id":
+            assert request.query["pipelineid"] == "pipeline-1"
+        held.append(request.query["name"])
+        return {"pipeline_id": "pipeline-1", key: self._id(key, len(held) - 1)}
+
+    def _make_run(self, request: Request) -> dict[str, Any]:
+        wanted = request.json
+        assert wanted["experiment_id"] == "experiment-1"
+        assert set(wanted["pipeline_version_reference"]) == {"pipeline_id", "pipeline_version_id"}
+        self.runs.append(wanted)
+        return {**wanted, "run_id": "run-1", "state": "PENDING"}
+
+    def _look(self) -> dict[str, Any]:
+        return self.progress.pop(0) if len(self.progress) > 1 else self.progress[0]
+
+
+def serve(answer: Callable[[Request], Answer]) -> ThreadingHTTPServer:
+    """A server in a thread that gives every request to `answer`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            status, content = answer(Request(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body))
+            told = json.dumps(content).encode()
+            try:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(told)))
+                self.end_headers()
+                self.wfile.write(told)
+            except ConnectionError:
+                pass  # the client has given up, as the tests of time limits want
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    started = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=started.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    return started
+
+
+@pytest.fixture
+def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
+    """The recording server, a good token in the environment, and no pauses between attempts."""
+    state = Kubeflow()
+    running = serve(state.answer)
+    state.host = f"http://127.0.0.1:{running.server_port}"
+    monkeypatch.setattr(server, "PAUSES", tenacity.wait_none())
+    monkeypatch.setenv("KFP_TOKEN", TOKEN)
+    yield state
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.fixture(scope="session")
+def settings() -> dict[str, Any]:
+    """The project's settings, as the package would resolve them: params.yaml gives every value."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> Package:
+    """The project's params.yaml, compiled for the default cluster."""
+    return compile_for(tmp_path_factory.mktemp("package"), settings, CLUSTER_FILE)
+
+
+@pytest.fixture(scope="session")
+def compiled_gpu(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> Package:
+    """The project's params.yaml, compiled for the cluster with GPUs."""
+    return compile_for(tmp_path_factory.mktemp("gpu"), settings, CLUSTER_FILE.with_name("gpu.yaml"))
+
+
+def compile_for(folder: Path, settings: dict[str, Any], cluster: Path) -> Package:
+    """Compile the settings for a cluster file, at a commit that is always the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "find_commit", lambda: "0123456789abcdef0123")
+        output = folder / "augmentation.yaml"
+        experiment = Experiment(yaml.safe_dump(settings, sort_keys=False), settings)
+        write_package(output, experiment, load_cluster(cluster), IMAGE, publish=False, promote=True)
+    return read_package(output)

@@ -1,0 +1,144 @@
+"""Settings on their way to the cluster, read by the package itself, and what no cluster could run."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines import experiment
+from pipelines.cluster import CLUSTER_FILE, load_cluster
+from pipelines.errors import ClusterError, ExperimentError
+from pipelines.experiment import Experiment, check_fit, check_image, find_commit, read_experiment
+
+PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
+GPU_FILE = CLUSTER_FILE.with_name("gpu.yaml")
+
+
+def with_compute(settings: dict[str, Any], **compute: object) -> Experiment:
+    """The settings with other devices."""
+    return Experiment("", {**settings, "compute": {**settings["compute"], **compute}})
+
+
+def test_package_resolves_the_settings_and_their_arms() -> None:
+    read = read_experiment(PARAMS, ["trial.cells=[0, 1]", "train_gan.epochs=3"])
+    assert read.settings["train_gan"]["epochs"] == 3
+    assert yaml.safe_load(read.text) == read.settings
+    assert len(read.real_arms) == len(read.synthetic_arms) == 2 * 3 * 2
+    assert (read.real_arms[0], read.synthetic_arms[-1]) == ("real/light/0", "real+synthetic+geometric/fpn/1")
+
+
+def test_refusal_of_the_package_is_handed_on_with_its_remedy() -> None:
+    with pytest.raises(ExperimentError, match=r"trial\.seeed: unknown key; did you mean 'seed'\?"):
+        read_experiment(PARAMS, ["trial.seeed=3"])
+
+
+def test_settings_of_another_version_are_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
+    old = tmp_path / "old.yaml"
+    old.write_text(yaml.safe_dump({name: told for name, told in settings.items() if name != "compute"}))
+    with pytest.raises(ExperimentError, match="compute: is missing; add it"):
+        read_experiment(old)
+
+
+def test_folder_is_refused_since_no_pod_sees_it() -> None:
+    with pytest.raises(ExperimentError, match="no pod can see; push the folder with 'nephrite publish'"):
+        read_experiment(PARAMS, ["acquire.source=folder", "acquire.folder.path=/scans"])
+
+
+@pytest.mark.parametrize("kind", ["real", "synthetic"])
+def test_trial_without_sets_of_both_kinds_is_refused(settings: dict[str, Any], kind: str, monkeypatch: Any) -> None:
+    trial = {**settings["trial"], "training_sets": {**settings["trial"]["training_sets"], kind: []}}
+    monkeypatch.setattr(experiment, "_resolve", lambda *_: Experiment("", {**settings, "trial": trial}))
+    with pytest.raises(ExperimentError, match=f"training_sets.{kind}: is empty; the pipeline needs both"):
+        read_experiment(PARAMS)
+
+
+def test_chosen_arms_become_a_trial_of_their_own() -> None:
+    read = read_experiment(PARAMS, arms=["real+geometric/fpn/0", "real+synthetic/fpn/0"])
+    assert (read.real_arms, read.synthetic_arms) == (["real+geometric/fpn/0"], ["real+synthetic/fpn/0"])
+    assert read.settings["trial"]["segmenters"] == ["fpn"]
+
+
+@pytest.mark.parametrize(
+    ("arms", "told"),
+    [
+        (["real/huge/0"], "--arm real/huge/0: is no arm of the trial; choose from real/light/0, "),
+        (["real+geometric/fpn/0", "real+synthetic/light/0"], "2 arms are no grid of 2 sets x 2 segmenters x 1 cells"),
+        (["real/fpn/0", "real+synthetic/fpn/0"], "real+geometric"),
+    ],
+)
+def test_unknown_arms_or_arms_that_make_no_trial_are_refused(arms: list[str], told: str) -> None:
+    with pytest.raises(ExperimentError) as error:
+        read_experiment(PARAMS, arms=arms)
+    assert told in str(error.value)
+
+
+def test_package_that_cannot_be_run_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = subprocess.CompletedProcess("", 1, "", "Traceback\nModuleNotFoundError: No module named 'nephrite'")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: broken)
+    with pytest.raises(ExperimentError, match="cannot be read: ModuleNotFoundError: No module named 'nephrite'"):
+        read_experiment(PARAMS)
+
+
+def test_gpus_without_use_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ClusterError, match=r"gpu\.yaml: asks for GPUs, but compute\.accelerator is 'cpu'"):
+        check_fit(with_compute(settings, accelerator="cpu"), load_cluster(GPU_FILE), GPU_FILE)
+
+
+@pytest.mark.parametrize(
+    ("file", "accelerator", "devices", "told"),
+    [
+        (CLUSTER_FILE, "gpu", 1, "gives 0 accelerators, .* want 1"),
+        (CLUSTER_FILE, "gpu", "auto", "gives 0 accelerators, .* want 1"),
+        (GPU_FILE, "gpu", 4, "gives 1 accelerators, .* want 4"),
+        (GPU_FILE, "auto", 2, "gives 1 accelerators, .* want 2"),
+    ],
+)
+def test_gpus_that_are_not_there_are_refused(
+    settings: dict[str, Any], file: Path, accelerator: str, devices: Any, told: str
+) -> None:
+    wanted = with_compute(settings, accelerator=accelerator, devices=devices)
+    with pytest.raises(ClusterError, match=f"steps.train_gan: {told}"):
+        check_fit(wanted, load_cluster(file), file)
+
+
+@pytest.mark.parametrize(
+    ("file", "accelerator"), [(CLUSTER_FILE, "auto"), (CLUSTER_FILE, "cpu"), (GPU_FILE, "gpu"), (GPU_FILE, "auto")]
+)
+def test_devices_that_fit_are_accepted(settings: dict[str, Any], file: Path, accelerator: str) -> None:
+    check_fit(with_compute(settings, accelerator=accelerator), load_cluster(file), file)
+
+
+def test_image_needs_a_digest_unless_told_otherwise() -> None:
+    check_image("nephrite@sha256:" + "0" * 64, allow_tag=False)
+    check_image("localhost/nephrite:latest", allow_tag=True)
+    for image in ("localhost/nephrite:latest", "nephrite@sha256:123", "nephrite"):
+        with pytest.raises(ExperimentError, match="has no digest"):
+            check_image(image, allow_tag=False)
+
+
+def test_data_version_is_the_revision_or_changes_with_the_settings(settings: dict[str, Any]) -> None:
+    def version(**acquire: object) -> str:
+        return Experiment("", {"acquire": {**settings["acquire"], **acquire}}).data_version
+
+    assert version(source="kits19") == f"kits19@{settings['acquire']['kits19']['revision']}"
+    assert version(source="dvc", dvc={"version": "abc.dir"}) == "dvc@abc.dir"
+    assert version().startswith("phantom@")
+    assert version(phantom={"seed": 1}) != version(phantom={"seed": 2})
+
+
+def test_commit_says_whether_files_differ_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.delenv("NEPHRITE_COMMIT", raising=False)
+    assert find_commit() == "unknown"
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for words in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *words], check=True)
+    commit = find_commit()
+    assert len(commit) == 40
+    (tmp_path / "new.txt").touch()
+    assert find_commit() == f"{commit}-dirty"

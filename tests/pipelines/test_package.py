@@ -1,0 +1,77 @@
+"""The compiled file: whole, readable again, named by its commit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines import package
+from pipelines.cluster import CLUSTER_FILE, load_cluster
+from pipelines.errors import PipelineError
+from pipelines.experiment import Experiment
+from pipelines.package import Package, read_package, write_package
+
+
+def test_arguments_are_read_as_they_were_given(compiled: Package, settings: dict[str, Any]) -> None:
+    given = compiled.arguments
+    assert yaml.safe_load(given["params"]) == settings
+    assert (given["publish_synthetic"], given["promote_best"]) == ("no", "yes")
+    assert given["synthetic_arms"][0] == "real+synthetic/light/0"
+
+
+def test_lineage_names_commit_image_and_data(compiled: Package) -> None:
+    assert set(compiled.lineage) == {"commit", "image", "data", "pipeline"}
+    assert all(isinstance(text, str) for text in compiled.lineage.values())
+    assert compiled.lineage["commit"] == "0123456789abcdef0123"
+
+
+def test_settings_of_several_lines_stay_readable(tmp_path: Path, settings: dict[str, Any]) -> None:
+    odd = {**settings, "note": "components:\n'a': \"b\" # ü"}
+    experiment = Experiment(yaml.safe_dump(odd), odd)
+    write_package(tmp_path / "a.yaml", experiment, load_cluster(CLUSTER_FILE), "i", publish=True, promote=False)
+    given = read_package(tmp_path / "a.yaml").arguments
+    assert given["params"] == experiment.text
+    assert (given["publish_synthetic"], given["promote_best"]) == ("yes", "no")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.yaml"]
+
+
+def test_version_is_the_commit_and_differs_with_the_content(compiled: Package, compiled_gpu: Package) -> None:
+    assert compiled.version.startswith("0123456789ab-")
+    assert compiled.version != compiled_gpu.version
+    assert read_package(compiled.path).version == compiled.version
+
+
+def test_version_of_a_changed_folder_says_so(compiled: Package) -> None:
+    spec = json.loads(json.dumps(compiled.spec))
+    lineage = json.dumps({**compiled.lineage, "commit": "0123456789abcdef0123-dirty"})
+    spec["root"]["inputDefinitions"]["parameters"]["lineage"]["defaultValue"] = lineage
+    assert replace(compiled, spec=spec).version.startswith("0123456789ab-dirty-")
+
+
+def test_what_the_steps_use_is_read_off_the_file(compiled: Package) -> None:
+    assert compiled.claims == {"nephrite-checkpoints"}
+    assert set(compiled.secrets) == {"nephrite-env"}
+    assert {"MLFLOW_TRACKING_URI", "AWS_SECRET_ACCESS_KEY"} < compiled.secrets["nephrite-env"]
+
+
+@pytest.mark.parametrize("content", [None, "", "a: 1", "a: 1\n---\nb: 2", "[", "pipelineInfo: {name: x}\n---\nb: 2"])
+def test_file_that_is_no_compiled_pipeline_is_refused(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "augmentation.yaml"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(PipelineError, match="make it with 'nephrite-pipeline compile'"):
+        read_package(path)
+
+
+def test_failed_compilation_leaves_the_old_file(tmp_path: Path, settings: dict[str, Any], monkeypatch: Any) -> None:
+    output = tmp_path / "a.yaml"
+    output.write_text("old")
+    monkeypatch.setattr(package, "build_pipeline", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_package(output, Experiment("", settings), load_cluster(CLUSTER_FILE), "i", publish=False, promote=True)
+    assert output.read_text() == "old"

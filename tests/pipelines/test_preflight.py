@@ -1,0 +1,101 @@
+"""Secrets and volume claims are looked for before a run is submitted."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import config
+from kubernetes.config import kube_config
+
+from pipelines.errors import ClusterError
+from pipelines.package import Package
+from pipelines.preflight import check_objects
+from tests.pipelines.conftest import Answer, Request, serve
+
+SECRET = "/api/v1/namespaces/nephrite/secrets/nephrite-env"  # noqa: S105 - a path
+CLAIM = "/api/v1/namespaces/nephrite/persistentvolumeclaims/nephrite-checkpoints"
+
+
+@dataclass
+class Cluster:
+    """A Kubernetes API with a few objects."""
+
+    objects: dict[str, dict[str, Any]] = field(default_factory=dict)
+    status: int = 404  # of what is not there
+    requests: list[Request] = field(default_factory=list)
+
+    def answer(self, request: Request) -> Answer:
+        """The object, or the status."""
+        self.requests.append(request)
+        found = self.objects.get(request.path)
+        return (200, found) if found else (self.status, {"kind": "Status", "code": self.status})
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: Package) -> Iterator[Cluster]:
+    """A cluster that holds all that the steps use, and a kubeconfig that leads to it."""
+    keys = compiled.secrets["nephrite-env"]
+    data = {key: base64.b64encode(b"x").decode() for key in keys}
+    state = Cluster({SECRET: {"kind": "Secret", "data": data}, CLAIM: {"kind": "PersistentVolumeClaim"}})
+    running = serve(state.answer)
+    write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{running.server_port}", monkeypatch)
+    yield state
+    running.shutdown()
+    running.server_close()
+
+
+def write_kubeconfig(path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a kubeconfig for a server, and make it the one in force."""
+    content = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    monkeypatch.setattr(config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+
+
+def test_whole_namespace_passes(cluster: Cluster, compiled: Package) -> None:
+    assert check_objects(compiled, "nephrite") is None
+    assert [request.path for request in cluster.requests] == [SECRET, CLAIM]
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [(SECRET, "secret nephrite-env"), (CLAIM, "persistent volume claim nephrite-checkpoints")],
+)
+def test_missing_object_is_refused_with_the_remedy(cluster: Cluster, compiled: Package, gone: str, told: str) -> None:
+    del cluster.objects[gone]
+    with pytest.raises(ClusterError, match=f"{told} in namespace nephrite: is missing; apply k8s/"):
+        check_objects(compiled, "nephrite")
+
+
+def test_secret_without_a_key_is_refused_by_the_keys_name(cluster: Cluster, compiled: Package) -> None:
+    del cluster.objects[SECRET]["data"]["AWS_ENDPOINT_URL"]
+    with pytest.raises(ClusterError, match="secret nephrite-env in namespace nephrite: lacks AWS_ENDPOINT_URL;"):
+        check_objects(compiled, "nephrite")
+
+
+def test_user_who_may_not_look_is_told_so_and_not_stopped(cluster: Cluster, compiled: Package) -> None:
+    cluster.objects.clear()
+    cluster.status = 403
+    assert check_objects(compiled, "nephrite") == "the cluster answers 403 to a look at secret nephrite-env"
+
+
+def test_without_access_to_a_cluster_the_reason_is_told(
+    compiled: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(config, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "absent"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    assert check_objects(compiled, "nephrite") == "no kubeconfig here"
+    write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:9", monkeypatch)
+    assert (check_objects(compiled, "nephrite") or "").startswith("the cluster does not answer")
+    assert capsys.readouterr().out == ""
