@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.entities import Run as RunEntity
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from nephrite.config import Config
@@ -307,3 +309,32 @@ def test_closing_the_trial_ends_what_a_cluster_left_open(record: str, load: Load
     assert close_trial(load()) == status
     assert client.get_run(lost).info.status == "KILLED"
     assert client.get_run(trial.info.run_id).info.status == status
+
+
+def test_data_set_that_two_arms_describe_at_once_is_recorded_by_both(
+    record: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_inputs, refusals = MlflowClient.log_inputs, iter(["UNIQUE constraint failed: datasets.name"])
+
+    def sometimes(*arguments: Any, **named: Any) -> None:
+        for refusal in refusals:
+            raise MlflowException(refusal)
+        log_inputs(*arguments, **named)
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", sometimes)
+    with open_run(load(), "prepare") as run:
+        run.dataset(Path("data"), name="pairs", digest="d")
+    inputs = MlflowClient(record).get_run(str(run.id)).inputs
+    assert inputs
+    assert [entry.dataset.name for entry in inputs.dataset_inputs] == ["pairs"]
+
+
+def test_other_refusals_of_a_data_set_are_told_at_once(
+    record: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any, **named: Any) -> None:
+        raise MlflowException("read only")
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", refuse)
+    with open_run(load(), "prepare") as run, pytest.raises(TrackingError, match="read only"):
+        run.dataset(Path("data"), name="pairs", digest="d")

@@ -34,6 +34,7 @@ from nephrite.tracking_address import (
 if TYPE_CHECKING:
     from mlflow.entities import Run as RunEntity
     from mlflow.tracking import MlflowClient
+    from tenacity import Retrying
 
 BATCH = 100  # MLflow's limit on parameters and tags per call
 LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6000, 5000, 36
@@ -171,7 +172,9 @@ class MlflowRun:
         entity = Dataset(name, digest[:LONGEST_DIGEST], source_type="local", source=json.dumps(source))
         context = InputTag("mlflow.data.context", self._stage)
         with tracking_errors():
-            self._client.log_inputs(self._id, [DatasetInput(entity, tags=[context])])
+            for attempt in _when_others_came_first():
+                with attempt:
+                    self._client.log_inputs(self._id, [DatasetInput(entity, tags=[context])])
 
     def keep_settings(self, config: Config) -> None:
         """Keep all settings as the first artifact: a broken artifact store shows before a training, not after it.
@@ -236,6 +239,19 @@ def close_trial(config: Config) -> str:
         for run in _find(client, experiment, {"nephrite.trial_id": trial, "nephrite.stage": "trial"}):
             client.set_terminated(run.info.run_id, status)
     return status
+
+
+def _when_others_came_first() -> Retrying:
+    """Two arms that start at once describe the same data: MLflow looks, then inserts, and one of them is refused."""
+    from mlflow.exceptions import MlflowException
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+
+    def collided(error: BaseException) -> bool:
+        return isinstance(error, MlflowException) and bool(re.search("(?i)unique|duplicate", str(error)))
+
+    return Retrying(
+        retry=retry_if_exception(collided), stop=stop_after_attempt(5), wait=wait_random(0, 0.5), reraise=True
+    )
 
 
 def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:

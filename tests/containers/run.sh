@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# `make test-containers`: installs what the group needs (Debian, as root), builds the image, runs the compiled pipeline in
+# real containers, compares its trial with `dvc repro`'s, and tests the record on a real server, database and object store.
+# CONTAINERS names the folder that keeps the engine's images, about 25 GB (default: /var/tmp/nephrite-containers).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+place=${CONTAINERS:-/var/tmp/nephrite-containers}
+export IMAGE=${IMAGE:-localhost/nephrite:latest}
+
+part() { # name, command...: runs it and says how long it took
+  local name=$1 started=$SECONDS; shift
+  echo "== $name"
+  "$@"
+  echo "== $name: $((SECONDS - started)) s"
+}
+
+install_postgresql() {
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
+  apt-get -qq update
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql >/dev/null
+}
+
+part "PostgreSQL" install_postgresql
+part "engine and base image" bash tests/containers/engine.sh start "$place"
+eval "$(bash tests/containers/engine.sh start "$place")"
+trap 'bash tests/containers/engine.sh stop "$place"' EXIT
+$PODMAN image prune -f --filter until=168h >/dev/null # layers of earlier weeks
+part "image" bash tests/containers/build_image.sh "$IMAGE"
+part "promises of the image" bash tests/containers/check_image.sh "$IMAGE"
+part "pipeline, record, errors" env OMP_NUM_THREADS=1 .venv/bin/pytest -m containers tests/containers --durations=10 "$@"

@@ -1,0 +1,102 @@
+"""The compiled pipeline in real containers of the image finds what `dvc repro` finds, to the last digit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from nephrite.config import Config
+from nephrite.files import read_json
+
+pytestmark = [pytest.mark.containers, pytest.mark.slow]
+BIN = Path(sys.executable).parent
+IMAGE = os.environ.get("IMAGE", "localhost/nephrite:latest")
+COMPILE = (str(BIN / "nephrite-pipeline"), "compile", "--image", IMAGE, "--allow-tag", "--params", "params.yaml")
+CHAIN = (
+    "acquire.phantom.patients=12",
+    "prepare.split={train: 0.5, validation: 0.2, test: 0.3, salt: stone}",
+    "trial.training_sets={real: [real, real+geometric], synthetic: [real+synthetic]}",
+    "trial.reference=real",
+    "trial.segmenters=[light]",
+)
+
+
+class Place(NamedTuple):
+    """A folder with params.yaml, where both ways of running the trial leave their results."""
+
+    folder: Path
+    root: Path
+
+    def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command here."""
+        path = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.root), **variables}
+        done = subprocess.run(
+            command, cwd=self.folder, env={**os.environ, **path}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0 or not check, f"{done.stdout}{done.stderr}"
+        return done
+
+
+@pytest.fixture
+def place(load: Callable[..., Config], root: Path, tmp_path: Path) -> Place:
+    """What `dvc repro` needs of the project, with small settings."""
+    folder = tmp_path / "project"
+    (folder / ".dvc").mkdir(parents=True)
+    for name in ("dvc.yaml", ".dvcignore", ".dvc/config"):
+        shutil.copy(root / name, folder / name)
+    for name in ("src", "pipelines"):
+        shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    (folder / "params.yaml").write_text(yaml.safe_dump(load(*CHAIN).model_dump(mode="json"), sort_keys=False))
+    return Place(folder, root)
+
+
+def in_containers(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Compile the pipeline and run it; its outputs are in folder/run."""
+    place.run(*COMPILE, "--cluster", "pipelines/cluster.yaml", "--output", "build/augmentation.yaml")
+    script = str(place.root / "tests" / "containers" / "run_pipeline.py")
+    return place.run(sys.executable, script, "build/augmentation.yaml", "run", *arguments, check=False)
+
+
+def without_times(content: Any) -> Any:
+    """A trial but for how long its trainings took."""
+    if isinstance(content, dict):
+        return {key: without_times(value) for key, value in content.items() if key != "seconds"}
+    return [without_times(value) for value in content] if isinstance(content, list) else content
+
+
+def test_pipeline_in_containers_finds_what_dvc_finds(place: Place) -> None:
+    done = in_containers(place)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+    (trial,) = (place.folder / "run").rglob("report/trial.json")
+    place.run(str(BIN / "dvc"), "config", "core.no_scm", "true")
+    place.run(str(BIN / "dvc"), "repro", "report")
+    assert without_times(read_json(trial)) == without_times(read_json(place.folder / "reports" / "trial.json"))
+
+    with closing(sqlite3.connect(place.folder / "run" / "record" / "mlflow.db")) as record:
+        states = dict(record.execute("select name, status from runs").fetchall())
+        aliases = record.execute("select alias from registered_model_aliases").fetchall()
+    assert states["phantom"] == "FINISHED"
+    assert {state for name, state in states.items()} == {"FINISHED"}
+    assert ("challenger",) in aliases
+
+
+def test_step_that_fails_fails_the_pipeline_and_closes_its_trial(place: Place) -> None:
+    content = yaml.safe_load((place.folder / "params.yaml").read_text())
+    content["prepare"]["split"] = {"train": 0.98, "validation": 0.01, "test": 0.01, "salt": "stone"}
+    (place.folder / "params.yaml").write_text(yaml.safe_dump(content))
+    done = in_containers(place)
+    assert done.returncode != 0
+    assert "SplitError" in done.stdout + done.stderr
+    with closing(sqlite3.connect(place.folder / "run" / "record" / "mlflow.db")) as record:
+        states = dict(record.execute("select name, status from runs").fetchall())
+    assert (states["prepare"], states["phantom"]) == ("FAILED", "FAILED")
