@@ -167,12 +167,14 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
     function, facts = stage_function(stage), parse_lineage(notes.lineage)
     with open_run(config, stage, facts) as run, TemporaryDirectory(prefix="nephrite-") as folder:
         metrics = function(config, run, **_fetched(paths, Path(folder)))
+        if run.id is None:  # a further process of one training: the first one tells
+            return
         run.metrics(metrics, step=0)
         title = f"{_command_name(stage)}{f' {config.arm}' if config.arm else ''}"
         if notes.page:
-            _write(notes.page, result_page(stage, title, metrics, {**facts, "mlflow run": run.id or ""}, paths))
+            _write(notes.page, result_page(stage, title, metrics, {**facts, "mlflow run": run.id}, paths))
         if notes.run_id:
-            _write(notes.run_id, run.id or "")
+            _write(notes.run_id, run.id)
     click.echo(f"{title}: {', '.join(f'{name} {value:.4g}' for name, value in metrics.items())}")
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from nephrite.config import Config
@@ -20,6 +22,10 @@ from nephrite.training import segmentation
 from nephrite.training.artifacts import load_segmenter, read_card
 
 Load = Callable[..., Config]
+MACHINES = (
+    *("compute.devices=1", "compute.strategy=ddp", "train_segmenter.epochs=1", "train_segmenter.steps_per_epoch=2"),
+    "train_segmenter.segmenters.light={kind: unet, base_width: 4, depth: 2, padding: same, normalization: none}",
+)
 REAL, BOTH = "arm=real/light/0", "arm=real+synthetic/light/0"
 
 
@@ -182,3 +188,38 @@ def test_two_processes_train_one_segmenter(load: Load, pairs: Path, root: Path, 
     assert done.stderr == ""
     assert not (tmp_path / f"s{PARTIAL}").exists()
     assert len(load_segmenter(tmp_path / "s").history) == 1
+
+
+@pytest.mark.slow
+def test_two_machines_of_torchrun_train_one_segmenter_in_one_run(
+    record: str, load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(load(*MACHINES).model_dump(mode="json")))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    stage = [
+        "-m",
+        "nephrite",
+        "train-segmenter",
+        "--set",
+        REAL,
+        "--pairs",
+        str(pairs),
+        "--segmenter",
+        "s",
+        "--run-id",
+        "id",
+    ]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    torchrun += ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    machines = [
+        subprocess.Popen([*torchrun, f"--node-rank={rank}", *stage], env=environment, stdout=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    told = [machine.communicate(timeout=150)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0]
+    assert [text.count("validation_score") for text in told] == [1, 0]
+    card = read_card(tmp_path / "s")
+    assert card.run_id == (tmp_path / "id").read_text()

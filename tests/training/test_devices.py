@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nephrite.config import ComputeSettings
-from nephrite.training.devices import RANKS, pick_device, process_rank, resolve_precision
+from nephrite.training.devices import RANKS, node_count, pick_device, process_rank, resolve_precision
 
 
 def compute(**changes: Any) -> ComputeSettings:
@@ -53,3 +53,10 @@ def test_rank_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, variab
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert process_rank() == rank
+
+
+def test_machines_are_counted_by_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GROUP_WORLD_SIZE", raising=False)
+    assert node_count() == 1
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "3")
+    assert node_count() == 3

@@ -18,6 +18,11 @@ def process_rank() -> int:
     return next((int(os.environ[name]) for name in RANKS if os.environ.get(name)), 0)
 
 
+def node_count() -> int:
+    """Machines that share a training: what torchrun says, 1 without it."""
+    return int(os.environ.get("GROUP_WORLD_SIZE") or 1)
+
+
 def resolve_precision(compute: ComputeSettings) -> Precision:
     """The precision of the settings; 'auto' is bf16 where the GPU or the processor has instructions for it.
 

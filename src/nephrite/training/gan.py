@@ -27,6 +27,7 @@ from nephrite.models.generators import Generator, build_generator
 from nephrite.models.losses import discriminator_loss, generator_loss
 from nephrite.recording import Run
 from nephrite.training.data import Batch, Pairs, ShuffledBatches, batch_loader, derive_seed
+from nephrite.training.devices import node_count
 from nephrite.training.synthesizers import one_hot
 from nephrite.training.trainer import RecordedModule, check_finite, fit
 
@@ -181,7 +182,7 @@ def fit_pix2pix(module: Pix2Pix, compute: ComputeSettings, *, folder: Path, run:
 
     Each network's backward pass leaves the other's parameters untouched, which DDP must be told.
     """
-    if compute.devices != 1 and compute.strategy in ("auto", "ddp"):
+    if (compute.devices != 1 or node_count() > 1) and compute.strategy in ("auto", "ddp"):
         compute = compute.model_copy(update={"strategy": "ddp_find_unused_parameters_true"})
     fit(module, compute, folder=folder, epochs=module.settings.epochs, run=run, text="Training the synthesizer")
 

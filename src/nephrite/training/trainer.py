@@ -28,7 +28,7 @@ from nephrite.errors import NonFiniteLossError, TrainingError
 from nephrite.files import PARTIAL, digest, disk_errors, read_json, whole_folder, write_json
 from nephrite.recording import Run
 from nephrite.training.data import derive_seed
-from nephrite.training.devices import process_rank, resolve_precision
+from nephrite.training.devices import node_count, process_rank, resolve_precision
 
 CHECKPOINT, FINGERPRINT = "last.ckpt", "fingerprint.json"
 DURABLE_VARIABLE = "NEPHRITE_CHECKPOINTS"
@@ -186,6 +186,7 @@ def fit(module: RecordedModule, compute: ComputeSettings, *, folder: Path, epoch
         trainer = Trainer(
             accelerator=compute.accelerator,
             devices=compute.devices,
+            num_nodes=node_count(),
             strategy=compute.strategy,
             precision=resolve_precision(compute),
             max_epochs=epochs,
