@@ -20,6 +20,19 @@ install_postgresql() {
   DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends postgresql >/dev/null
 }
 
+check_manifests() { # checkov's own packages do not fit beside ours, so it has an environment of its own
+  local objects; objects=$(mktemp -d)
+  [[ -x $place/checkov/bin/checkov ]] || {
+    .venv/bin/python -m venv "$place/checkov"
+    "$place/checkov/bin/pip" install -q "checkov==3.3.30"
+  }
+  .venv/bin/python tests/k8s/rendering.py "$objects"
+  "$place/checkov/bin/checkov" --config-file k8s/.checkov.yaml -d "$objects" --quiet --compact
+  rm -r "$objects"
+}
+
+mkdir -p "$place"
+part "manifests by checkov" check_manifests
 part "PostgreSQL" install_postgresql
 part "engine and base image" bash tests/containers/engine.sh start "$place"
 eval "$(bash tests/containers/engine.sh start "$place")"
