@@ -1,4 +1,7 @@
-"""What `nephrite-pipeline` refuses, each in one line: place, finding, remedy; the command exits with 2."""
+"""What `nephrite-pipeline` refuses, each in one line: place, finding, remedy; the command exits with 2.
+
+The package's errors look the same; they are written again here, since a face never imports the package.
+"""
 
 from __future__ import annotations
 

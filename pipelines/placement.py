@@ -17,7 +17,8 @@ POD_FIELDS = {
     "NEPHRITE_NAMESPACE": "metadata.namespace",
 }
 SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - places of the pod, shared with no one
-UNCACHED = ("acquire", "publish", "promote", "close_trial")  # what they read or change lies outside the pipeline
+# What these read or change lies outside the pipeline; and by its report a run of it is known to have finished.
+UNCACHED = ("acquire", "report", "publish", "promote", "close_trial")
 
 
 @dataclass(frozen=True)

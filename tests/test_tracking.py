@@ -298,17 +298,35 @@ def test_run_and_trial_lead_to_pipeline_image_commit_and_data(
     assert child.data.tags["mlflow.source.git.commit"] == "4f2a"
 
 
-@pytest.mark.parametrize(("last", "status"), [("report", "FINISHED"), ("evaluate", "FAILED")])
-def test_closing_the_trial_ends_what_a_cluster_left_open(record: str, load: Load, last: str, status: str) -> None:
+@pytest.mark.parametrize(
+    ("left", "ended", "status"),
+    [
+        ("FINISHED", "FINISHED", "FINISHED"),
+        ("RUNNING", "KILLED", "FAILED"),  # its pod vanished, and no retry came
+        ("FAILED", "FAILED", "FAILED"),  # a promotion that failed is no finished trial, though the report is there
+    ],
+)
+def test_closing_the_trial_ends_what_a_cluster_left_open(
+    record: str, load: Load, left: str, ended: str, status: str
+) -> None:
     client = MlflowClient(record)
-    lost = record_stage(load(), "prepare")
-    client.update_run(lost, status="RUNNING")
-    record_stage(load(), last)
-    (trial,) = runs(record, stage="trial")
-    client.update_run(trial.info.run_id, status="RUNNING")
+    record_stage(load(), "report")
+    promotion = record_stage(load(), "promote")
+    client.update_run(promotion, status=left)
     assert close_trial(load()) == status
-    assert client.get_run(lost).info.status == "KILLED"
-    assert client.get_run(trial.info.run_id).info.status == status
+    (trial,) = runs(record, stage="trial")
+    assert [client.get_run(run).info.status for run in (promotion, trial.info.run_id)] == [ended, status]
+
+
+def test_trial_without_its_report_has_failed(record: str, load: Load) -> None:
+    record_stage(load(), "evaluate")
+    assert close_trial(load()) == "FAILED"
+
+
+def test_stage_that_failed_and_was_repeated_does_not_fail_the_trial(record: str, load: Load) -> None:
+    killed(load(), "report", KeyError("defect"))
+    record_stage(load(), "report")
+    assert close_trial(load()) == "FINISHED"
 
 
 def test_data_set_that_two_arms_describe_at_once_is_recorded_by_both(

@@ -40,7 +40,6 @@ CLUSTER = {
     PUBLISH: "Push a folder of data as a DVC version that anyone can pull.",
     CLOSE: "End what a pipeline left open in MLflow.",
 }
-BY_RUN = ("scores", "segmenters")  # paths in whose place 'runs:IDS' may stand
 ROLES = {
     "data": "Folder of raw or synthetic data.",
     "raw": "Raw volumes.",
@@ -186,17 +185,17 @@ def result_page(
 
     report, synthesizer = paths.get("report"), paths.get("synthesizer")
     if stage == "report" and report:
-        return (report / "report.html").read_text(encoding="utf-8")
+        from nephrite.stages.report import PAGE
+
+        return (report / PAGE).read_text(encoding="utf-8")
     return stage_page(title, metrics, facts, synthesizer if stage == "train_gan" else None)
 
 
 def _fetched(paths: dict[str, Path | None], folder: Path) -> dict[str, Path | None]:
     """The paths, after what stands for runs was fetched from MLflow."""
-    named = {name: str(path) for name, path in paths.items() if name in BY_RUN and str(path).startswith("runs:")}
-    if not named:
-        return paths
-    from nephrite.courier import fetch_arms
+    from nephrite.courier import KEPT, PREFIX, fetch_arms
 
+    named = {name: str(path) for name, path in paths.items() if name in KEPT and str(path).startswith(PREFIX)}
     return paths | {name: fetch_arms(name, text, folder / name) for name, text in named.items()}
 
 

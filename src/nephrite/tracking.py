@@ -220,7 +220,8 @@ class MlflowRun:
 def close_trial(config: Config) -> str:
     """End what a cluster left open: runs of pods that were killed, and the trial's own run.
 
-    The trial is finished if its report is, else it failed. For the end of a pipeline, whatever happened before.
+    The trial is finished if its report is there and the last attempt at each stage and arm has finished, else failed.
+    For the end of a pipeline, whatever happened before.
 
     Returns:
         the status that the trial's run now has.
@@ -229,13 +230,14 @@ def close_trial(config: Config) -> str:
     with tracking_errors():
         experiment = _experiment(client, config.tracking.experiment)
         facts = {f"nephrite.{key}": value for key, value in cluster_facts().items() if key == "kubeflow_run"}
-        runs = _find(client, experiment, {"nephrite.trial_id": trial, **facts})
-        status = "FAILED"
+        found = _find(client, experiment, {"nephrite.trial_id": trial, **facts})
+        runs = [run for run in found if run.data.tags["nephrite.stage"] != "trial"]
         for run in runs:
-            if run.data.tags["nephrite.stage"] == "report" and run.info.status == "FINISHED":
-                status = "FINISHED"
-            if run.data.tags["nephrite.stage"] != "trial" and run.info.status in UNENDED:
+            if run.info.status in UNENDED:
                 client.set_terminated(run.info.run_id, "KILLED")
+        last = {(run.data.tags["nephrite.stage"], run.data.tags["nephrite.arm"]): run.info.status for run in runs}
+        finished = ("report", "") in last and set(last.values()) == {"FINISHED"}
+        status = "FINISHED" if finished else "FAILED"
         for run in _find(client, experiment, {"nephrite.trial_id": trial, "nephrite.stage": "trial"}):
             client.set_terminated(run.info.run_id, status)
     return status

@@ -9,7 +9,6 @@ nowhere.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import yaml
 
 from nephrite.errors import DiskFullError, RemoteError, SourceError
 from nephrite.files import disk_errors
+from nephrite.tracking_address import shown
 
 WORKPLACE, POINTER = ".dvc-workplace", ".dvc"  # a folder that DVC works in, and the ending of a pointer file
 CONNECT_PATIENCE, ANSWER_PATIENCE, ATTEMPTS = 4, 5, 2  # of the check: a store that is not there is known in 10 seconds
@@ -182,8 +182,7 @@ def _reason(output: str) -> str:
 def _shown(text: str) -> str:
     for name in SECRETS:
         text = text.replace(os.environ.get(name) or "\0", "***")
-    line = " ".join(re.sub(r"//[^/@\s]*@", "//", text).split())
-    return line if len(line) <= 240 else f"{line[:237]}..."
+    return shown(text)
 
 
 def _check_remote(remote: str, version: str | None = None) -> None:

@@ -115,7 +115,7 @@ def test_gpu_steps_go_to_gpu_nodes_and_bear_their_taint(compiled_gpu: Package) -
 
 def test_cache_is_off_where_a_step_reads_or_changes_what_lies_outside(compiled: Package) -> None:
     uncached = {name for name, task in all_tasks(compiled).items() if not task["cachingOptions"].get("enableCache")}
-    assert uncached == {"acquire", "publish", "promote", "close-trial"}
+    assert uncached == {"acquire", "report", "publish", "promote", "close-trial"}
 
 
 @pytest.mark.parametrize(("task", "count", "wait"), [("acquire", 2, "30s"), ("train-segmenter-2", 5, "60s")])
