@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 
 from nephrite import __version__, cli
-from nephrite.cli import STAGES, group, main
+from nephrite.cli import COMMANDS, group, main
 from nephrite.config import Config, load_config
 from nephrite.errors import SourceError
 
@@ -31,9 +31,9 @@ def invoke(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_help_lists_every_stage_in_order() -> None:
+def test_help_lists_every_command_in_order() -> None:
     code, shown = invoke("--help")
-    places = [shown.index(f"\n  {stage.replace('_', '-')} ") for stage in STAGES]
+    places = [shown.index(f"\n  {stage.replace('_', '-')} ") for stage in COMMANDS]
     assert code == 0
     assert places == sorted(places)
 

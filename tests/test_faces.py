@@ -20,7 +20,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from nephrite.cli import CLUSTER, PUBLISH, ROLES, STAGES, group, stage_function, stage_paths
+from nephrite.cli import COMMANDS, PUBLISH, ROLES, STAGES, USE, group, stage_function, stage_paths
 from nephrite.config import Config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +37,7 @@ OUTPUTS = {
     "evaluate": "scores",
     "report": "report",
     "promote": "promotion",
+    "predict": "masks",
 }
 # Modules that compute nothing that a stage writes: settings are tracked value by value in `params`, errors and the
 # record leave no trace in an output, whole or absent is all that files.py decides.
@@ -44,7 +45,8 @@ WITHOUT_EFFECT = {
     f"nephrite.{name}"
     for name in ("cli", "config", "errors", "files", "recording", "tracking", "tracking_address", "lineage")
 } | {"nephrite.stages.progress"}
-UNTRACKED_SECTIONS = {"compute", "publish", "tracking"}  # where it is computed, kept and recorded, not what
+# where it is computed, kept and recorded, and what is done with the result; not what the trial is
+UNTRACKED_SECTIONS = {"compute", "publish", "predict", "tracking"}
 
 
 def dvc_stages() -> dict[str, dict[str, Any]]:
@@ -130,14 +132,14 @@ def sections_of(stage: str) -> tuple[set[str], set[str]]:
 
 
 def test_every_stage_takes_config_and_run_then_paths_only() -> None:
-    for stage in STAGES:
+    for stage in STAGES | USE:
         parameters = inspect.signature(stage_function(stage)).parameters.values()
         assert [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD] == ["config", "run"], stage
         assert all("Path" in str(p.annotation) for p in parameters if p.kind is p.KEYWORD_ONLY), stage
         assert set(stage_paths(stage_function(stage))) <= set(ROLES), stage
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", STAGES | USE)
 def test_command_has_one_option_per_path(stage: str) -> None:
     shown = CliRunner().invoke(group, [stage.replace("_", "-"), "--help"])
     assert shown.exit_code == 0
@@ -145,9 +147,9 @@ def test_command_has_one_option_per_path(stage: str) -> None:
         assert f"--{path.replace('_', '-')} PATH" in shown.output
 
 
-@pytest.mark.parametrize("face", [dvc_stages, entry_points])
-def test_face_has_every_stage_and_no_other(face: Any) -> None:
-    assert {stage_of(name) for name in face()} == set(STAGES)
+@pytest.mark.parametrize(("face", "expected"), [(dvc_stages, STAGES), (entry_points, STAGES | USE)])
+def test_face_has_every_stage_and_no_other(face: Any, expected: dict[str, str]) -> None:
+    assert {stage_of(name) for name in face()} == set(expected)
 
 
 @pytest.mark.parametrize("name", dvc_stages())
@@ -252,10 +254,10 @@ def components() -> dict[str, str]:
 
 
 def test_there_is_a_component_for_every_command() -> None:
-    assert set(components()) == set(STAGES | CLUSTER)
+    assert set(components()) == set(COMMANDS)
 
 
-@pytest.mark.parametrize("stage", STAGES | {PUBLISH: ""})
+@pytest.mark.parametrize("stage", STAGES | USE | {PUBLISH: ""})
 def test_component_calls_its_command_with_all_paths(stage: str) -> None:
     text = components()[stage]
     assert f'command=["nephrite", "{stage.replace("_", "-")}"]' in text
@@ -265,7 +267,7 @@ def test_component_calls_its_command_with_all_paths(stage: str) -> None:
     assert len(text.splitlines()) <= LONGEST_COMPONENT
 
 
-@pytest.mark.parametrize("stage", STAGES | CLUSTER)
+@pytest.mark.parametrize("stage", COMMANDS)
 def test_component_gives_only_options_that_the_command_has(stage: str) -> None:
     shown = CliRunner().invoke(group, [stage.replace("_", "-"), "--help"]).output
     given = set(re.findall(r'"(--[a-z-]+)"', components()[stage]))

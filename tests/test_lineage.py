@@ -39,6 +39,7 @@ def _no_trial_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         "tracking.experiment=x",
         "prepare.workers=7",
         "publish.remote=s3://a/b",
+        "predict.alias=challenger",
     ],
 )
 def test_what_has_no_effect_on_results_keeps_the_trial(load: Load, override: str) -> None:

@@ -76,6 +76,29 @@ def test_model_belongs_to_the_run_that_made_it(record: str, load: Load) -> None:
     assert [f"models:/{output.model_id}" for output in outputs.model_outputs] == [version.source]
 
 
+def test_graph_is_rewritten_for_another_device(record: str, load: Load) -> None:
+    network = build_segmenter(load().train_segmenter.segmenters["light"], channels=2)
+    version = register(Registry("model"), network.eval())
+    moved = load_version(version, "meta")  # a device that computes shapes only, and refuses what lies elsewhere
+    assert moved(torch.zeros(3, 1, SIZE, SIZE, device="meta")).shape == (3, 2, SIZE, SIZE)
+
+
+def test_missing_alias_is_named(record: str) -> None:
+    registry = Registry("model")
+    registry.point(CHAMPION, register(registry))
+    assert registry.required(CHAMPION).number == 1
+    with pytest.raises(ModelNotRegisteredError, match="model 'model': has no challenger"):
+        registry.required(CHALLENGER)
+
+
+def test_tags_are_added_to_a_version(record: str) -> None:
+    registry = Registry("model")
+    registry.tag(register(registry), {"recipe": "{}"})
+    found = registry.with_weights("abc")
+    assert found
+    assert found.tags == {**TAGS, "recipe": "{}"}
+
+
 def test_version_is_found_by_its_weights(record: str) -> None:
     registry = Registry("model")
     first, second = register(registry, weights="one"), register(registry, weights="two")

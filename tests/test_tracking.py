@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,21 @@ def test_versions_of_libraries_are_tags(record: str, load: Load) -> None:
     record_stage(load(), "prepare")
     (child,) = runs(record, stage="prepare")
     assert child.data.tags["version.torch"].startswith("2.")
+
+
+def test_use_of_the_champion_leaves_the_trial_alone(record: str, load: Load) -> None:
+    record_stage(load(), "report")
+    for fails in (False, True):
+        with suppress(RuntimeError), open_run(load(), "predict", {"commit": "4f2a"}):
+            if fails:
+                raise RuntimeError("broken scan")
+    (trial,) = runs(record, stage="trial")
+    assert (trial.info.status, "nephrite.commit" in trial.data.tags) == ("FINISHED", False)
+    finished, failed = runs(record, stage="predict")
+    assert (finished.info.status, failed.info.status) == ("FINISHED", "FAILED")
+    assert not {"nephrite.trial_id", "mlflow.parentRunId", "nephrite.superseded_by"} & set(finished.data.tags)
+    assert not any(key.startswith("trial.") for key in finished.data.params)
+    assert close_trial(load()) == "FINISHED"
 
 
 def test_metrics_keep_their_step(record: str, load: Load) -> None:

@@ -40,6 +40,8 @@ CLUSTER = {
     PUBLISH: "Push a folder of data as a DVC version that anyone can pull.",
     CLOSE: "End what a pipeline left open in MLflow.",
 }
+USE = {"predict": "Segment scans with the registered champion."}
+COMMANDS = STAGES | CLUSTER | USE
 ROLES = {
     "data": "Folder of raw or synthetic data.",
     "raw": "Raw volumes.",
@@ -51,6 +53,8 @@ ROLES = {
     "scores": "Scores: the file of one arm, or for 'report' the folder of all.",
     "report": "Report folder.",
     "promotion": "File with the promotion's decision.",
+    "scans": "Folder of scans; label maps beside them are ignored.",
+    "masks": "Folder of label maps, each on its scan's own voxels.",
 }
 StageFunction = Callable[..., dict[str, float]]
 
@@ -72,18 +76,18 @@ class StageGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All stages, in the order in which they run."""
-        return [_command_name(stage) for stage in STAGES | CLUSTER]
+        return [_command_name(stage) for stage in COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of one stage; underscores are accepted too."""
         stage = cmd_name.replace("-", "_")
         if stage == CLOSE:
             return close_command()
-        return stage_command(stage) if stage in STAGES | CLUSTER else None
+        return stage_command(stage) if stage in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the stages without importing them."""
-        for title, commands in (("Stages", STAGES), ("In a cluster", CLUSTER)):
+        for title, commands in (("Stages", STAGES), ("In a cluster", CLUSTER), ("With the champion", USE)):
             with formatter.section(title):
                 formatter.write_dl([(_command_name(name), text) for name, text in commands.items()])
 

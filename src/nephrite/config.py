@@ -376,6 +376,18 @@ class PublishSettings(Settings):
     remote: Remote | None = Field(default=None, description="'s3://BUCKET/PREFIX', or a folder that serves as remote.")
 
 
+class PredictSettings(Settings):
+    """`nephrite predict`, which segments scans; what the model wants to see is registered with it, not set here."""
+
+    model: Name | None = Field(default=None, description="Name of the registered model; null = 'promote.model'.")
+    alias: Literal["champion", "challenger"] = Field(
+        default="champion", description="Which of its versions: the one in use, or the newest candidate."
+    )
+    batch_size: Positive = Field(
+        default=16, description="Slices held in memory and segmented at a time; no effect on the masks."
+    )
+
+
 class TrackingSettings(Settings):
     """MLflow; the server itself is named by MLFLOW_TRACKING_URI."""
 
@@ -411,6 +423,7 @@ class Config(Settings):
     report: ReportSettings
     promote: PromoteSettings
     publish: PublishSettings = Field(default_factory=PublishSettings)
+    predict: PredictSettings = Field(default_factory=PredictSettings)
     tracking: TrackingSettings
     compute: ComputeSettings
     arm: Arm | None = Field(default=None, description="Set by the caller of a stage that works on one arm.")

@@ -40,6 +40,7 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "compute": True,
     "tracking": True,
     "publish": True,
+    "predict": True,
     "acquire": {"workers": True, "dvc": {"remote"}},
     "prepare": {"workers", "block"},
 }
@@ -132,8 +133,11 @@ def dvc_hash(path: Path, lock: Path = Path("dvc.lock")) -> str | None:
 
 
 def stage_settings(config: Config, stage: str) -> dict[str, object]:
-    """The settings that a stage's run shows: its own section, that of the trial, and of its arm the one segmenter."""
-    content = config.model_dump(mode="json", include={"trial", stage})
+    """The settings that a stage's run shows: its own section, that of the trial, and of its arm the one segmenter.
+
+    `predict` shows its own section only: its model comes from whichever trial made it.
+    """
+    content = config.model_dump(mode="json", include={stage} if stage == "predict" else {"trial", stage})
     if stage == "train_segmenter" and config.arm:
         segmenters = content[stage].pop("segmenters")
         content[stage]["segmenter"] = segmenters[config.arm.segmenter]

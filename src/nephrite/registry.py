@@ -27,6 +27,8 @@ from nephrite.tracking_address import shown, tracking_uri
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 RECORD = "promotions"
+RECIPE = "recipe"  # tag: what the version wants to see and what its outputs mean, as JSON (imaging.recipe)
+GRAPH = "data/model.pt2"  # where MLflow keeps the graph inside a model
 REQUIREMENTS = ("torch", "numpy", "mlflow")
 DESCRIPTION = (
     "Segmenters trained by Nephrite: one-channel slices in [0, 1] to logits, one channel per structure; a sigmoid at "
@@ -64,6 +66,21 @@ class Registry:
         number = registered.aliases.get(alias) if registered else None
         return self._version(str(number)) if number else None
 
+    def required(self, alias: str) -> ModelVersion:
+        """The version that an alias points to.
+
+        Raises:
+            ModelNotRegisteredError: the registry does not know the name, or nothing has that alias yet.
+        """
+        version = self.aliased(alias)
+        if version is None:
+            known = self._registered() is not None
+            finding = f"has no {alias}" if known else f"is not in the registry at {shown(tracking_uri())}"
+            raise ModelNotRegisteredError(
+                f"model '{self.name}'", finding, "run 'promote', or name another 'promote.model' or 'predict.model'"
+            )
+        return version
+
     def with_weights(self, weights: str) -> ModelVersion | None:
         """The version made from weights of this SHA-256."""
         with tracking_errors():
@@ -90,6 +107,12 @@ class Registry:
                 self.name, f"models:/{model}", run_id=run_id, tags=dict(tags), model_id=model
             )
             return self._version(str(made.version))
+
+    def tag(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Add what is searched for to a version that is registered already."""
+        with tracking_errors():
+            for key, value in tags.items():
+                self._client.set_model_version_tag(self.name, str(version.number), key, value)
 
     def point(self, alias: str, version: ModelVersion) -> None:
         """Let an alias point to a version, whatever it pointed to before."""
@@ -152,20 +175,26 @@ def load_champion(name: str) -> nn.Module:
     Raises:
         ModelNotRegisteredError: the registry does not know the name, or it has no champion yet.
     """
-    registry = Registry(name)
-    champion = registry.aliased(CHAMPION)
-    if champion is None:
-        known = registry._registered() is not None
-        finding = "has no champion" if known else f"is not in the registry at {shown(tracking_uri())}"
-        raise ModelNotRegisteredError(f"model '{name}'", finding, "run 'promote', or name another 'promote.model'")
-    return load_version(champion)
+    return load_version(Registry(name).required(CHAMPION))
 
 
-def load_version(version: ModelVersion) -> nn.Module:
-    """Load one version, on the processor."""
+def load_version(version: ModelVersion, device: str = "cpu") -> nn.Module:
+    """Load one version.
+
+    Args:
+        version: of a registered model.
+        device: where its inputs will be; a graph names its device in every step, so it is rewritten, not moved.
+    """
     with tempfile.TemporaryDirectory() as folder, tracking_errors():
-        model: nn.Module = _mlflow_pytorch().load_model(str(_download(version.source, folder)))
-    return model
+        path = _download(version.source, folder)
+        model: nn.Module = _mlflow_pytorch().load_model(str(path))  # refuses pickled content before anything is read
+        if device == "cpu":
+            return model
+        import torch
+        from torch.export.passes import move_to_device_pass
+
+        graph = torch.export.load(path / GRAPH)
+        return move_to_device_pass(graph, device).module()
 
 
 def _save(network: nn.Module, folder: Path, channels: int, size: int, tags: Mapping[str, str]) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 BATCH = 100  # MLflow's limit on parameters and tags per call
 LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6000, 5000, 36
 CLOSING_STAGES = ("report", "promote")
+APART = ("predict",)  # use a trial's result and are no part of it: no parent, and nothing supersedes them
 UNENDED = ("RUNNING", "SCHEDULED")
 PARENT, NAME, NOTE, COMMIT, SOURCE = (
     f"mlflow.{name}" for name in ("parentRunId", "runName", "note.content", "source.git.commit", "source.name")
@@ -119,11 +120,11 @@ class MlflowRun:
     Args:
         client: of a store that answers.
         child: the run of this stage and arm.
-        parent: id of the trial's run.
+        parent: id of the trial's run; None for a run that belongs to none.
         stage: name of the stage.
     """
 
-    def __init__(self, client: MlflowClient, child: RunEntity, parent: str, stage: str) -> None:
+    def __init__(self, client: MlflowClient, child: RunEntity, parent: str | None, stage: str) -> None:
         self._client, self._child, self._parent, self._stage = client, child, parent, stage
         self._id: str = child.info.run_id
 
@@ -148,7 +149,7 @@ class MlflowRun:
         now = int(time.time() * 1000)
         metrics = [Metric(_name(key), float(value), now, step) for key, value in values.items()]
         with tracking_errors():
-            for run_id in (self._id, self._parent) if self._stage == "report" else (self._id,):
+            for run_id in (self._id, self._parent) if self._parent and self._stage == "report" else (self._id,):
                 self._client.log_batch(run_id, metrics=metrics)
 
     def artifact(self, path: Path, *, folder: str = "") -> None:
@@ -196,6 +197,8 @@ class MlflowRun:
             if reason:
                 self._tag({"nephrite.error": reason})
             self._client.set_terminated(self._id, status)
+            if self._parent is None:
+                return
             if status == "FINISHED":
                 self._supersede()
             if status != "FINISHED" or self._stage in CLOSING_STAGES:
@@ -257,32 +260,35 @@ def _when_others_came_first() -> Retrying:
 
 
 def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
-    client, trial = connect(), trial_id(config)
+    client, trial = connect(), None if stage in APART else trial_id(config)
     lineage = {f"nephrite.{_name(key)}": value[:LONGEST_TAG] for key, value in facts.items() if value}
     tags = {**_child_tags(config, stage, trial), **lineage}
     with tracking_errors():
         adopted = _adoptable(client, tags)
         experiment = adopted.info.experiment_id if adopted else _experiment(client, config.tracking.experiment)
-        with one_at_a_time(tracking_uri()):
-            parent = (adopted and adopted.data.tags.get(PARENT)) or _parent(client, experiment, config, trial)
-        tags[PARENT] = parent
-        for key, value in lineage.items():
-            if key != "nephrite.pod":
-                client.set_tag(parent, key, value)
-        adopted = adopted or _interrupted(client, experiment, tags)
+        parent = None
+        if trial:
+            with one_at_a_time(tracking_uri()):
+                parent = (adopted and adopted.data.tags.get(PARENT)) or _parent(client, experiment, config, trial)
+            tags[PARENT] = parent
+            for key, value in lineage.items():
+                if key != "nephrite.pod":
+                    client.set_tag(parent, key, value)
+            adopted = adopted or _interrupted(client, experiment, tags)
         child = _adopt(client, adopted, tags) if adopted else client.create_run(experiment, tags=tags)
     return MlflowRun(client, child, parent, stage)
 
 
-def _child_tags(config: Config, stage: str, trial: str) -> dict[str, str]:
+def _child_tags(config: Config, stage: str, trial: str | None) -> dict[str, str]:
     """What one searches runs by. An empty arm stands for a stage that works on none."""
-    code, arm = code_state(), config.arm
+    code, arm = code_state(), config.arm if trial else None
     parts = arm.model_dump() if arm else {}
     return {
         NAME: f"{stage} {arm}" if arm else stage,
         SOURCE: f"nephrite {stage.replace('_', '-')}",
         **({COMMIT: code.commit, "nephrite.git_dirty": str(code.dirty).lower()} if code.commit else {}),
-        **{"nephrite.trial_id": trial, "nephrite.stage": stage, "nephrite.arm": str(arm or "")},
+        **({"nephrite.trial_id": trial} if trial else {}),
+        **{"nephrite.stage": stage, "nephrite.arm": str(arm or "")},
         **{f"nephrite.{part}": str(value) for part, value in parts.items()},
         **{f"version.{library}": version for library, version in library_versions().items()},
     }

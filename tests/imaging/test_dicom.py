@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.uid import MRImageStorage
 
 from nephrite.errors import SourceError, VolumeError
-from nephrite.imaging.dicom import open_moai, read_intensity
+from nephrite.imaging.dicom import open_dicom_scan, open_moai, read_intensity
 from nephrite.imaging.series import read_series
 
 WriteSlice = Callable[..., Path]
@@ -136,3 +136,21 @@ def test_truncated_pixels_name_the_file(write_slice: WriteSlice, tmp_path: Path)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(VolumeError, match=r"0\.dcm: pixel data are missing, truncated or damaged"):
         intensity(tmp_path)
+
+
+@pytest.mark.parametrize("orientation", [[1, 0, 0, 0, 1, 0], [-1, 0, 0, 0, 1, 0], [0, 1, 0, 1, 0, 0]])
+def test_scan_without_labels_has_the_grid_of_the_series(
+    write_slice: WriteSlice, tmp_path: Path, orientation: list[float]
+) -> None:
+    for number, z in enumerate((10.0, 30.0, 20.0)):
+        write_slice(f"{number}.dcm", z, numbered(100 * number), ImageOrientationPatient=orientation)
+    scan = open_dicom_scan(tmp_path / "ct")
+    affine = scan.header.get_best_affine()
+    for number, image in enumerate(scan.series.images):
+        along = 2 - number if affine[2, 2] > 0 else number
+        for column, row in ((0, 0), (7, 5)):  # C.7.6.2.1.1, equation C.7.6.2.1-1
+            shift = image.directions[0] * 0.75 * column + image.directions[1] * 0.5 * row
+            lps = affine @ [column, row, along, 1] * [-1, -1, 1, 1]
+            assert lps[:3] == pytest.approx(image.position + shift)
+    assert scan.header.get_data_shape() == (8, 6, 3)
+    assert set(scan.sources) == {"image"}

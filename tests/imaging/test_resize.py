@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nephrite.config import ResampleSettings, ResizeSettings
-from nephrite.imaging.resize import fit_center, plan_grid, resize_image, resize_label
+from nephrite.imaging.resize import Grid, fit_center, plan_grid, resize_image, resize_label, restore_planes
 
 TO_16 = ResizeSettings(kind="resize", size=16)
 
@@ -53,6 +53,34 @@ def test_the_store_size_passes_unchanged() -> None:
 def test_fitting_keeps_the_center(size: int) -> None:
     block = np.zeros((1, 5, 5))
     block[0, 2, 2] = 1
-    fitted = fit_center(block, size, 0)
+    fitted = fit_center(block, (size, size), 0)
     assert fitted.shape == (1, size, size)
     assert fitted[0, (size - 1) // 2 : size // 2 + 1, (size - 1) // 2 : size // 2 + 1].sum() == 1
+
+
+@pytest.mark.parametrize("settings", [TO_16, ResampleSettings(kind="resample", spacing=1.6, size=48)])
+@pytest.mark.parametrize("shape", [(33, 64), (200, 121)])
+def test_restoring_brings_a_square_back_to_its_place(
+    settings: ResizeSettings | ResampleSettings, shape: tuple[int, int]
+) -> None:
+    inside = np.zeros((1, *shape), np.float32)
+    rows, columns = (slice(size // 2 - 10, size // 2 + 8) for size in shape)
+    inside[:, rows, columns] = 1
+    grid = plan_grid(settings, inside.shape, (5.0, 0.8, 0.8))
+    found = restore_planes(resize_image(inside, grid), grid, shape) >= 0.5
+    assert found.shape == inside.shape
+    borders = (found != (inside == 1))[0]
+    assert borders.sum() < 0.5 * inside.sum()
+    center = [float(axis.mean()) for axis in np.nonzero(found[0])]
+    assert center == pytest.approx([size // 2 - 1.5 for size in shape], abs=max(shape) / 16)
+
+
+@pytest.mark.parametrize("size", [15, 16, 21, 22])
+@pytest.mark.parametrize("rows", [19, 20])
+def test_restoring_undoes_cropping_and_padding_exactly(size: int, rows: int) -> None:
+    block = np.random.default_rng(0).random((2, rows, 20)).astype(np.float32)
+    grid = Grid(rows, 20, size, (1.0, 1.0, 1.0))
+    restored = restore_planes(resize_image(block, grid), grid, (rows, 20))
+    seen = restored != 0
+    assert np.array_equal(restored[seen], block[seen])
+    assert seen.sum() == 2 * min(size, rows) * min(size, 20)

@@ -11,7 +11,7 @@ from PIL import Image
 from nephrite.errors import SourceError
 from nephrite.imaging.dicom import DicomVolume
 from nephrite.imaging.nifti import NiftiVolume
-from nephrite.imaging.sources import find_cases, open_volume
+from nephrite.imaging.sources import find_cases, find_scans, open_scan, open_volume
 
 
 def kits(folder: Path, name: str, *files: str) -> None:
@@ -121,5 +121,58 @@ def test_two_scans_in_one_case_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Jane Doe", "fälle", "a,b"])
 def test_name_that_cannot_be_an_id_is_refused(tmp_path: Path, name: str) -> None:
     kits(tmp_path, name)
-    with pytest.raises(SourceError, match=r"cannot be a patient id.*rename the case's folder"):
+    with pytest.raises(SourceError, match=r"cannot be a patient id.*rename the case's folder or file"):
         find_cases(tmp_path)
+
+
+def scan(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.Nifti1Image(np.zeros((2, 3, 4), np.int16), np.eye(4)).to_filename(path)
+
+
+def test_scans_of_every_layout_are_found(tmp_path: Path, write_slice: Callable[..., Path]) -> None:
+    kits(tmp_path / "set", "case_1", "imaging.nii.gz")
+    kits(tmp_path / "set", "case_2")
+    scan(tmp_path / "set" / "plain.1.nii.gz")
+    for place in ("d1/0.DCM", "DICOM/d2/0", "train/DICOM/d3/0"):
+        target = tmp_path / "set" / place
+        target.parent.mkdir(parents=True)
+        write_slice("0.dcm", 0.0).rename(target)
+    scans = find_scans(tmp_path / "set")
+    assert [(scan.patient, scan.layout) for scan in scans] == [
+        ("case_1", "nifti"),
+        ("case_2", "nifti"),
+        ("d1", "dicom"),
+        ("d2", "dicom"),
+        ("d3", "dicom"),
+        ("plain.1", "nifti"),
+    ]
+    assert [open_scan(scan).shape for scan in scans[2:]] == [(1, 6, 8)] * 3 + [(4, 3, 2)]
+
+
+def test_label_maps_are_no_scans(tmp_path: Path) -> None:
+    kits(tmp_path, "a", "segmentation.nii.gz")
+    scan(tmp_path / "segmentation.nii.gz")
+    scan(tmp_path / "imaging.nii.gz")
+    assert [scan.patient for scan in find_scans(tmp_path)] == ["imaging"]
+
+
+def test_folder_without_scans_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("none")
+    with pytest.raises(SourceError, match=r"holds no scan: neither <case>/imaging\.nii\.gz.*; give the folder above"):
+        find_scans(tmp_path)
+    with pytest.raises(SourceError, match="nowhere: is not a folder"):
+        find_scans(tmp_path / "nowhere")
+
+
+def test_one_patient_with_two_scans_is_refused(tmp_path: Path) -> None:
+    kits(tmp_path, "a", "imaging.nii")
+    scan(tmp_path / "A.nii.gz")
+    with pytest.raises(SourceError, match=r"patient [aA] is there twice"):
+        find_scans(tmp_path)
+
+
+def test_file_whose_name_cannot_be_an_id_is_refused(tmp_path: Path) -> None:
+    scan(tmp_path / "Jane Doe.nii.gz")
+    with pytest.raises(SourceError, match="cannot be a patient id"):
+        find_scans(tmp_path)

@@ -14,9 +14,10 @@ from mlflow.tracking import MlflowClient
 from nephrite.config import Arm, Config, ResizeSettings, UNetSettings, WindowSettings
 from nephrite.errors import StoreError
 from nephrite.files import read_json, write_json
+from nephrite.imaging.recipe import Recipe, read_recipe
 from nephrite.models.segmenters import build_segmenter
 from nephrite.recording import SilentRun
-from nephrite.registry import CHALLENGER, CHAMPION, Registry, load_champion
+from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, Registry, load_champion
 from nephrite.stages.promote import promote
 from nephrite.tracking import open_run
 from nephrite.training.artifacts import WEIGHTS, SegmenterCard, load_segmenter, save_weights, write_card
@@ -129,6 +130,18 @@ def test_same_weights_get_no_second_version(trial: Trial, load: Load) -> None:
     trial.train(seed=1, dice=0.5)
     decisions = [trial.promote(load()) for _ in range(2)]
     assert [(entry["decision"], entry["version"]) for entry in decisions] == [("champion", 1), ("unchanged", 1)]
+
+
+def test_version_says_what_it_wants_to_see(trial: Trial, load: Load, record: str) -> None:
+    trial.train(seed=1, dice=0.5)
+    trial.promote(load("prepare.in_plane={kind: resize, size: 96}"))
+    made = card(0.6)
+    expected = Recipe(made.classes, made.channels, made.intensity, made.in_plane, made.threshold)
+    assert read_recipe(Registry(MODEL).required(CHAMPION).tags[RECIPE], "here") == expected
+
+    MlflowClient(record).delete_model_version_tag(MODEL, "1", RECIPE)  # as versions were before
+    trial.promote(load())
+    assert read_recipe(Registry(MODEL).required(CHAMPION).tags[RECIPE], "here") == expected
 
 
 def test_record_keeps_every_decision_about_a_version(trial: Trial, load: Load) -> None:

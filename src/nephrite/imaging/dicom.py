@@ -1,4 +1,4 @@
-"""A DICOM series with PNG labels (the MOAI layout) as a `Volume`; intensities are Hounsfield units (PS3.3 C.11.1)."""
+"""A DICOM series, alone or with PNG labels (the MOAI layout); intensities are Hounsfield units (PS3.3 C.11.1)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float32, Integer
 from nibabel.orientations import apply_orientation
@@ -16,31 +17,55 @@ from pydicom.pixels.utils import pixel_array
 from nephrite.errors import VolumeError
 from nephrite.imaging.png import pair_labels, png_shape, read_png
 from nephrite.imaging.series import Series, SliceHeader, read_series
-from nephrite.imaging.volume import Image, LabelMap, Volume, slice_blocks
+from nephrite.imaging.volume import Image, LabelMap, ScanVolume, Volume, slice_blocks
 
 AIR = -1024.0  # HU; padding, and everything below, becomes this
 HIGHEST = 32767.0  # HU; metal saturates far below
 
 
 @dataclass(frozen=True, kw_only=True)
-class DicomVolume(Volume):
-    """A case of the MOAI layout; a slice is decoded when its block is asked for."""
+class DicomScan(ScanVolume):
+    """A scan that is a DICOM series; a slice is decoded when its block is asked for."""
 
     series: Series
-    labels: tuple[Path, ...]  # in the order of the series' images
 
     def image_blocks(self, size: int) -> Iterator[tuple[slice, Image]]:
         """See `Volume`."""
         dtype = np.int16 if all(image.is_whole for image in self.series.images) else np.float32
-        for part in slice_blocks(len(self.labels), size):
+        for part in slice_blocks(len(self.series.images), size):
             stored = np.stack([read_intensity(image).astype(dtype) for image in self.series.images[part]])
             yield part, np.ascontiguousarray(apply_orientation(stored, self.series.transform))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomVolume(DicomScan, Volume):
+    """A case of the MOAI layout."""
+
+    labels: tuple[Path, ...]  # in the order of the series' images
 
     def label_blocks(self, size: int, classes: Mapping[int, str]) -> Iterator[tuple[slice, LabelMap]]:
         """See `Volume`."""
         for part in slice_blocks(len(self.labels), size):
             stored = np.stack([read_png(path, classes) for path in self.labels[part]])
             yield part, np.ascontiguousarray(apply_orientation(stored, self.series.transform))
+
+
+def open_dicom_scan(images: Path) -> DicomScan:
+    """Open a scan without a label map: a folder with one DICOM series.
+
+    Raises:
+        DicomError: the images cannot be made into one volume.
+        SourceError: there is no image.
+    """
+    series = read_series(images)
+    spacing, shape = _extent(series)
+    return DicomScan(
+        spacing=spacing,
+        shape=shape,
+        sources={"image": tuple(image.path for image in series.images)},
+        header=series_header(series),
+        series=series,
+    )
 
 
 def open_moai(images: Path, labels: Path) -> DicomVolume:
@@ -59,15 +84,45 @@ def open_moai(images: Path, labels: Path) -> DicomVolume:
         if (size := png_shape(label)) != image.size:
             finding = f"size {size} differs from the image's {image.size} ({image.path.name})"
             raise VolumeError(label, finding, "give the label map of this very slice")
-    rows, columns = (0, 1) if series.transform[1, 0] == 1 else (1, 0)
-    height_width, pixel_spacing = headers[0].size, headers[0].pixel_spacing
+    spacing, shape = _extent(series)
     return DicomVolume(
-        spacing=(series.distance, pixel_spacing[rows], pixel_spacing[columns]),
-        shape=(len(headers), height_width[rows], height_width[columns]),
+        spacing=spacing,
+        shape=shape,
         sources={"image": tuple(image.path for image in headers), "label": paired},
+        header=series_header(series),
         series=series,
         labels=paired,
     )
+
+
+def series_header(series: Series) -> nib.Nifti1Header:
+    """The grid that readers of DICOM make of a series (ITK's): column, row, slice along the normal of the first two.
+
+    DICOM's x and y run to left and posterior (PS3.3 C.7.6.2.1.1), NIfTI's to right and anterior.
+    """
+    first, last = series.images[0], series.images[-1]
+    normal = np.cross(*first.directions)
+    span = float((last.position - first.position) @ normal)
+    count, (rows, columns) = len(series.images), first.size
+    affine = np.eye(4)
+    affine[:3, 0] = first.directions[0] * first.pixel_spacing[1]
+    affine[:3, 1] = first.directions[1] * first.pixel_spacing[0]
+    affine[:3, 2] = normal * (abs(span) / (count - 1) if count > 1 else series.distance)
+    affine[:3, 3] = first.position if span >= 0 else last.position
+    affine[:2] *= -1
+    header = nib.Nifti1Header()
+    header.set_data_shape((columns, rows, count))
+    header.set_sform(affine, code="scanner")
+    header.set_qform(affine, code="scanner")
+    header.set_xyzt_units("mm")
+    return header
+
+
+def _extent(series: Series) -> tuple[tuple[float, float, float], tuple[int, int, int]]:
+    """Spacing and shape of slices, rows, columns, once the series lies as `ORIENTATION` says."""
+    rows, columns = (0, 1) if series.transform[1, 0] == 1 else (1, 0)
+    size, spacing = series.images[0].size, series.images[0].pixel_spacing
+    return (series.distance, spacing[rows], spacing[columns]), (len(series.images), size[rows], size[columns])
 
 
 def read_intensity(image: SliceHeader) -> Float32[np.ndarray, "height width"]:

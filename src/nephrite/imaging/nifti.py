@@ -26,6 +26,7 @@ from nephrite.imaging.volume import (
     ORIENTATION,
     Image,
     LabelMap,
+    ScanVolume,
     Volume,
     check_finite,
     slice_blocks,
@@ -49,6 +50,19 @@ class NiftiFile:
     slope: float
     intercept: float
     affine: np.ndarray  # voxel index to mm, RAS+
+    header: nib.Nifti1Header
+
+    @property
+    def planes(self) -> tuple[int, int, int]:
+        """Number of slices, rows, columns."""
+        slices, rows, columns = self.along_target(self.shape)
+        return int(slices), int(rows), int(columns)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimetres between the centers of slices, rows, columns."""
+        slices, rows, columns = self.along_target(tuple(nib.affines.voxel_sizes(self.affine)))
+        return slices, rows, columns
 
     @property
     def transform(self) -> np.ndarray:
@@ -120,11 +134,10 @@ class NiftiFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NiftiVolume(Volume):
-    """A volume of the KiTS layout; scan and label map are never in memory together if one is read after the other."""
+class NiftiScan(ScanVolume):
+    """A scan that is one NIfTI file."""
 
     image: NiftiFile
-    label: NiftiFile
 
     def image_blocks(self, size: int) -> Iterator[tuple[slice, Image]]:
         """See `Volume`; the file is read as a whole first and released after the last block."""
@@ -133,6 +146,13 @@ class NiftiVolume(Volume):
         voxels = self.image.oriented(stored)
         for part in slice_blocks(len(voxels), size):
             yield part, self.image.scaled(voxels[part], dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NiftiVolume(NiftiScan, Volume):
+    """A volume of the KiTS layout; scan and label map are never in memory together if one is read after the other."""
+
+    label: NiftiFile
 
     def label_blocks(self, size: int, classes: Mapping[int, str]) -> Iterator[tuple[slice, LabelMap]]:
         """See `Volume`; the file is read as a whole first and released after the last block."""
@@ -145,6 +165,18 @@ class NiftiVolume(Volume):
             yield part, to_label_map(block, classes, file.path)
 
 
+def open_nifti_scan(image: Path) -> NiftiScan:
+    """Open a scan without a label map: one NIfTI file.
+
+    Raises:
+        VolumeError: the file is empty, not a NIfTI, without slices, or not 3-D.
+    """
+    scan = open_nifti(image)
+    return NiftiScan(
+        spacing=scan.spacing, shape=scan.planes, sources={"image": (image,)}, header=scan.header, image=scan
+    )
+
+
 def open_kits(image: Path, label: Path) -> NiftiVolume:
     """Open a KiTS case: two NIfTI files on one voxel grid.
 
@@ -152,16 +184,15 @@ def open_kits(image: Path, label: Path) -> NiftiVolume:
         VolumeError: a file is empty, not a NIfTI, without slices, or not 3-D; shapes or affines differ.
     """
     scan, mask = open_nifti(image), open_nifti(label)
-    shape, mask_shape = (tuple(int(size) for size in file.along_target(file.shape)) for file in (scan, mask))
-    if shape != mask_shape:
-        finding = f"shape {mask_shape} differs from the image's {shape}"
+    if scan.planes != mask.planes:
+        finding = f"shape {mask.planes} differs from the image's {scan.planes}"
         raise VolumeError(label, finding, "give the label map of this very scan")
     _check_grids(scan, mask)
-    spacing = scan.along_target(tuple(nib.affines.voxel_sizes(scan.affine)))
     return NiftiVolume(
-        spacing=(spacing[0], spacing[1], spacing[2]),
-        shape=(shape[0], shape[1], shape[2]),
+        spacing=scan.spacing,
+        shape=scan.planes,
         sources={"image": (image,), "label": (label,)},
+        header=scan.header,
         image=scan,
         label=mask,
     )
@@ -181,7 +212,14 @@ def open_nifti(path: Path) -> NiftiFile:
     if not np.isfinite(affine).all() or np.isnan(io_orientation(affine)).any():
         raise VolumeError(path, "the affine does not say how the axes lie", "save it with a valid sform or qform")
     return NiftiFile(
-        path, _shape_3d(path, proxy.shape), proxy.dtype, proxy.offset, float(proxy.slope), float(proxy.inter), affine
+        path,
+        _shape_3d(path, proxy.shape),
+        proxy.dtype,
+        proxy.offset,
+        float(proxy.slope),
+        float(proxy.inter),
+        affine,
+        image.header,
     )
 
 

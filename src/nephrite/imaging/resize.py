@@ -1,4 +1,4 @@
-"""Slices brought to the in-plane size of the store: resized, or resampled to one spacing and cropped or padded."""
+"""Slices brought to the in-plane size of the store and back: resized, or resampled to one spacing and then fitted."""
 
 from __future__ import annotations
 
@@ -51,20 +51,38 @@ def resize_image(block: Num[np.ndarray, "slice rows columns"], grid: Grid) -> Fl
     if block.shape[1:] == (grid.height, grid.width):
         scaled = block.astype(np.float32)
     else:
-        scaled = np.stack([_scale(plane.astype(np.float32), grid) for plane in block])
-    return fit_center(scaled, grid.size, float(block.min()))
+        scaled = np.stack([_scale(plane.astype(np.float32), (grid.height, grid.width)) for plane in block])
+    return fit_center(scaled, (grid.size, grid.size), float(block.min()))
 
 
 def resize_label(block: UInt8[np.ndarray, "slice rows columns"], grid: Grid) -> UInt8[np.ndarray, "slice size size"]:
     """The class that covers most of each new pixel: nothing appears between two classes that was not there."""
     if block.shape[1:] == (grid.height, grid.width):
-        return fit_center(block, grid.size, 0)
-    return fit_center(np.stack([_majority(plane, grid) for plane in block]), grid.size, 0)
+        return fit_center(block, (grid.size, grid.size), 0)
+    return fit_center(np.stack([_majority(plane, grid) for plane in block]), (grid.size, grid.size), 0)
 
 
-def fit_center(block: np.ndarray, size: int, fill: float) -> np.ndarray:
-    """Crop or pad the last two axes about their center to `size` pixels."""
-    for axis in (1, 2):
+def restore_planes(
+    block: Float32[np.ndarray, "plane size size"], grid: Grid, shape: tuple[int, int]
+) -> Float32[np.ndarray, "plane rows columns"]:
+    """Undo `resize_image` for what a network says of each pixel, e.g. probabilities; 0 outside of what it saw.
+
+    Bilinear: a threshold applied afterwards gives smoother borders than an enlarged mask.
+
+    Args:
+        block: on the store's grid.
+        grid: that the volume's slices were brought to.
+        shape: rows and columns of the volume.
+    """
+    scaled = fit_center(block, (grid.height, grid.width), 0)  # cropping at the center undoes padding, and vice versa
+    if shape == (grid.height, grid.width):
+        return scaled
+    return np.stack([_scale(plane, shape) for plane in scaled])
+
+
+def fit_center(block: np.ndarray, sizes: tuple[int, int], fill: float) -> np.ndarray:
+    """Crop or pad the last two axes about their center to so many pixels."""
+    for axis, size in zip((1, 2), sizes, strict=True):
         excess = block.shape[axis] - size
         if excess > 0:
             block = np.take(block, np.arange(excess // 2, excess // 2 + size), axis=axis)
@@ -75,15 +93,16 @@ def fit_center(block: np.ndarray, size: int, fill: float) -> np.ndarray:
     return block
 
 
-def _scale(plane: Float32[np.ndarray, "rows columns"], grid: Grid) -> Float32[np.ndarray, "height width"]:
-    image = Image.fromarray(plane).resize((grid.width, grid.height), Image.Resampling.BILINEAR)
+def _scale(plane: Float32[np.ndarray, "rows columns"], shape: tuple[int, int]) -> Float32[np.ndarray, "height width"]:
+    height, width = shape
+    image = Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image)
 
 
 def _majority(plane: UInt8[np.ndarray, "rows columns"], grid: Grid) -> UInt8[np.ndarray, "height width"]:
     lowest, highest = int(plane.min()), int(plane.max())
     masks = ((value, plane == value) for value in range(lowest + 1, highest + 1))  # quicker than np.unique
-    others = {value: _scale(mask.astype(np.float32), grid) for value, mask in masks if mask.any()}
+    others = {value: _scale(mask.astype(np.float32), (grid.height, grid.width)) for value, mask in masks if mask.any()}
     if not others:
         return np.full((grid.height, grid.width), lowest, dtype=np.uint8)
     covers = list(others.values())

@@ -3,7 +3,9 @@
     <case>/imaging.nii.gz, <case>/segmentation.nii.gz             KiTS layout, .nii too
     train/DICOM/<case>/*.dcm, train/Label/<case>/*.png            MOAI layout, with or without train/
 
-The name of the case's folder is the patient's id; ids in headers are never read.
+Scans without label maps lie the same way, or as <patient>.nii.gz in the folder itself, or as <case>/*.dcm.
+
+The name of the case's folder, or of the file, is the patient's id; ids in headers are never read.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from typing import Literal
 
 from nephrite.errors import SourceError
 from nephrite.files import PARTIAL
-from nephrite.imaging.nifti import open_kits
-from nephrite.imaging.volume import Volume
+from nephrite.imaging.nifti import open_kits, open_nifti_scan
+from nephrite.imaging.volume import ScanVolume, Volume
 
 _SUFFIXES = (".nii.gz", ".nii")
+_NO_SCAN = (".", "segmentation.")  # the latter where the folder of one case was given
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,15 @@ class Case:
     layout: Literal["kits", "moai"]
     image: Path
     label: Path
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One patient's scan, whether or not there is a label map: a NIfTI file, or a folder with one DICOM series."""
+
+    patient: str
+    layout: Literal["nifti", "dicom"]
+    image: Path
 
 
 def find_cases(folder: Path) -> list[Case]:
@@ -47,6 +59,32 @@ def find_cases(folder: Path) -> list[Case]:
         raise SourceError(folder, finding, "give a folder in KiTS or MOAI layout")
     _check_ids(cases)
     return cases
+
+
+def find_scans(folder: Path) -> list[Scan]:
+    """List the scans of a folder, sorted by patient; label maps beside them are ignored.
+
+    Raises:
+        SourceError: the folder is missing or holds no scan; a name cannot be a patient id; one patient is there twice
+            (ids that differ in upper and lower case only count as one).
+    """
+    if not folder.is_dir():
+        raise SourceError(folder, "is not a folder", "give the folder that holds the scans")
+    scans = sorted(_nifti_scans(folder) + _dicom_scans(folder), key=lambda scan: scan.patient)
+    if not scans:
+        finding = "holds no scan: neither <case>/imaging.nii.gz, nor <name>.nii.gz, nor <case>/*.dcm, nor DICOM/<case>"
+        raise SourceError(folder, finding, "give the folder above the scans, one file or folder per patient")
+    _check_ids(scans)
+    return scans
+
+
+def open_scan(scan: Scan) -> ScanVolume:
+    """Open a scan with the reader of its layout; raises what that reader raises."""
+    if scan.layout == "nifti":
+        return open_nifti_scan(scan.image)
+    from nephrite.imaging.dicom import open_dicom_scan  # pydicom takes a while to import
+
+    return open_dicom_scan(scan.image)
 
 
 def open_volume(case: Case) -> Volume:
@@ -92,6 +130,22 @@ def _moai_cases(folder: Path) -> list[Case]:
     return cases
 
 
+def _nifti_scans(folder: Path) -> list[Scan]:
+    cases = [(path.name, image) for path in _folders(folder) if (image := _nifti(path, "imaging"))]
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(_NO_SCAN)]
+    names = [
+        (path.name.removesuffix(suffix), path) for suffix in _SUFFIXES for path in files if path.name.endswith(suffix)
+    ]
+    return [Scan(name, "nifti", image) for name, image in cases + names]
+
+
+def _dicom_scans(folder: Path) -> list[Scan]:
+    """Series under train/DICOM or DICOM, files of any name; and folders of *.dcm."""
+    series = [path for root in (folder / "train", folder) for path in _folders(root / "DICOM")]
+    series += [path for path in _folders(folder) if any(file.suffix.lower() == ".dcm" for file in path.iterdir())]
+    return [Scan(path.name, "dicom", path) for path in series]
+
+
 def _folders(parent: Path) -> list[Path]:
     """Visible folders in `parent`, without what a killed writer left; empty if there is no `parent`."""
     if not parent.is_dir():
@@ -100,12 +154,12 @@ def _folders(parent: Path) -> list[Path]:
     return [path for path in names if not path.name.startswith(".") and not path.name.endswith(PARTIAL)]
 
 
-def _check_ids(cases: Sequence[Case]) -> None:
-    seen: dict[str, Case] = {}
+def _check_ids(cases: Sequence[Case] | Sequence[Scan]) -> None:
+    seen: dict[str, Case | Scan] = {}
     for case in cases:
         if not re.fullmatch(r"[A-Za-z0-9._-]+", case.patient):
             finding = f"{case.patient!r} cannot be a patient id: letters, digits, '.', '_' and '-' only"
-            raise SourceError(case.image, finding, "rename the case's folder")
+            raise SourceError(case.image, finding, "rename the case's folder or file")
         twin = seen.setdefault(case.patient.lower(), case)
         if twin is not case:
             finding = f"patient {case.patient} is there twice, also as {twin.image}"

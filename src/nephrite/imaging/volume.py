@@ -1,4 +1,4 @@
-"""What every reader returns: a patient's scan and label map, read in blocks of slices.
+"""What every reader returns: a patient's scan, alone or with its label map, read in blocks of slices.
 
 The axes are slice, row, column with the axis codes I, P, L: the first slice is the most superior, rows run to
 posterior, columns to left (KiTS19's own order, Heller et al. 2019).
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float32, Int16, Num, UInt8
@@ -26,19 +27,21 @@ LabelMap: TypeAlias = UInt8[np.ndarray, "slice height width"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Volume(ABC):
-    """One patient's scan and label map on one voxel grid; nothing but headers is read until blocks are asked for.
+class ScanVolume(ABC):
+    """One patient's scan; nothing but headers is read until blocks are asked for.
 
     Attributes:
         spacing: mm between the centers of slices, rows, columns.
         shape: number of slices, rows, columns.
-        sources: the files behind "image" and "label".
+        sources: the files behind "image", and behind "label" if there is one.
+        header: the scan's own voxel grid, as NIfTI describes it: order of its axes, shape, affine.
         orientation: axis codes of slice, row, column.
     """
 
     spacing: tuple[float, float, float]
     shape: tuple[int, int, int]
     sources: Mapping[str, tuple[Path, ...]]
+    header: nib.Nifti1Header
     orientation: str = ORIENTATION
 
     @abstractmethod
@@ -51,6 +54,11 @@ class Volume(ABC):
         Raises:
             VolumeError: NaN or infinite intensities, a truncated or damaged file.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume(ScanVolume):
+    """One patient's scan and label map on one voxel grid."""
 
     @abstractmethod
     def label_blocks(self, size: int, classes: Mapping[int, str]) -> Iterator[tuple[slice, LabelMap]]:

@@ -7,24 +7,17 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float32, Int16
-
 from nephrite import __version__
 from nephrite.config import Config, PrepareSettings
 from nephrite.errors import SourceError
 from nephrite.files import sha256, whole_folder
-from nephrite.imaging.intensity import OFFSET, resolve_range
-from nephrite.imaging.resize import Grid, plan_grid, resize_image, resize_label
+from nephrite.imaging.resize import plan_grid, resize_label
 from nephrite.imaging.slices import Patient, create_arrays, finish_store, write_patient
 from nephrite.imaging.sources import Case, find_cases, open_volume
 from nephrite.imaging.split import split_patients
-from nephrite.imaging.volume import Volume
+from nephrite.imaging.stored import store_image
 from nephrite.recording import Run
 from nephrite.stages.progress import progress_bar
-
-WHOLE_NUMBERS = 1000.0  # a range of intensities below this loses too much when rounded to whole numbers
-INT16 = np.iinfo(np.int16)
 
 
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
@@ -70,16 +63,20 @@ def prepare_patient(case: Case, settings: PrepareSettings, root: Path) -> tuple[
     volume = open_volume(case)
     grid = plan_grid(settings.in_plane, volume.shape, volume.spacing)
     image, label = create_arrays(root, case.patient, (volume.shape[0], grid.size, grid.size))
-    histogram, slope, intercept = _fill_image(volume, grid, settings.block, image)
+    scale = store_image(volume, grid, settings.intensity, image, block=settings.block)
     for part, block in volume.label_blocks(settings.block, settings.classes):
         label[part] = resize_label(block, grid)
-    low, high = resolve_range(settings.intensity, histogram)
-    if settings.intensity.kind == "window":
-        low, high = ((end - intercept) / slope for end in (low, high))
     sources = {path.name: sha256(path) for paths in volume.sources.values() for path in paths}
     scans = [sources[path.name] for path in volume.sources["image"]]
     patient = Patient(
-        case.patient, grid.spacing, volume.orientation, (low, high), slope, intercept, sources, __version__
+        case.patient,
+        grid.spacing,
+        volume.orientation,
+        scale.window,
+        scale.slope,
+        scale.intercept,
+        sources,
+        __version__,
     )
     write_patient(root, patient)
     return case.patient, scans
@@ -107,36 +104,3 @@ def _prepare_all(cases: list[Case], settings: PrepareSettings, root: Path) -> It
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _fill_image(
-    volume: Volume, grid: Grid, size: int, image: Int16[np.ndarray, "slice height width"]
-) -> tuple[np.ndarray, float, float]:
-    """Fill `image`; return its histogram and the slope and intercept that lead back to intensities."""
-    histogram = np.zeros(2 * OFFSET, dtype=np.int64)
-    fractions: list[Float32[np.ndarray, "slice height width"]] = []
-    for part, block in volume.image_blocks(size):
-        resized = resize_image(block, grid)
-        if block.dtype.kind == "f":
-            fractions.append(resized)  # small: already at the store's size
-        else:
-            image[part] = np.clip(np.rint(resized), INT16.min, INT16.max)
-    slope, intercept = _quantize(fractions, image) if fractions else (1.0, 0.0)
-    for plane in image:
-        histogram += np.bincount(plane.ravel().astype(np.int64) + OFFSET, minlength=2 * OFFSET)
-    return histogram, slope, intercept
-
-
-def _quantize(
-    blocks: list[Float32[np.ndarray, "slice height width"]], image: Int16[np.ndarray, "slice height width"]
-) -> tuple[float, float]:
-    """Round to whole numbers where the range allows it, else spread the range over 16 bits."""
-    low, high = min(float(block.min()) for block in blocks), max(float(block.max()) for block in blocks)
-    fits = low >= INT16.min and high <= INT16.max and high - low >= WHOLE_NUMBERS
-    slope = 1.0 if fits or high == low else (high - low) / (INT16.max - INT16.min)
-    intercept = 0.0 if fits else low - INT16.min * slope
-    start = 0
-    for block in blocks:
-        image[start : start + len(block)] = np.rint((block - intercept) / slope)
-        start += len(block)
-    return slope, intercept

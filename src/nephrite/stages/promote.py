@@ -20,7 +20,7 @@ from nephrite.recording import Run
 if TYPE_CHECKING:
     from nephrite.evaluation.promotion import Candidate, Decision
     from nephrite.registry import ModelVersion, Registry
-    from nephrite.training.artifacts import TrainedSegmenter
+    from nephrite.training.artifacts import SegmenterCard, TrainedSegmenter
 
 
 def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promotion: Path) -> dict[str, float]:
@@ -34,7 +34,7 @@ def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promoti
         TrackingError: the registry refused something.
     """
     from nephrite.evaluation.promotion import Candidate, Rules, decide
-    from nephrite.registry import CHAMPION, Registry
+    from nephrite.registry import CHAMPION, RECIPE, Registry
 
     trained, candidate = read_candidate(report / "trial.json", segmenters)
     registry = Registry(config.promote.model)
@@ -45,6 +45,8 @@ def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promoti
     rules = Rules(config.promote.floor, config.report.confidence, config.report.resamples, config.trial.seed)
     decision = decide(candidate, rival, rules)
     version = registry.with_weights(candidate.weights) or _register(config, run, registry, trained, candidate)
+    if RECIPE not in version.tags:  # registered before versions carried one
+        registry.tag(version, {RECIPE: _recipe(trained.card)})
     record = {
         "format": 1,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -111,6 +113,7 @@ def _register(
     config: Config, run: Run, registry: Registry, trained: TrainedSegmenter, candidate: Candidate
 ) -> ModelVersion:
     from nephrite.lineage import code_state, trial_id
+    from nephrite.registry import RECIPE
 
     card = trained.card
     tags = {
@@ -123,12 +126,20 @@ def _register(
         "intensity": ", ".join(f"{key} {value}" for key, value in card.intensity.model_dump().items()),
         "in_plane": ", ".join(f"{key} {value}" for key, value in card.in_plane.model_dump().items()),
         "threshold": str(card.threshold),
+        RECIPE: _recipe(card),
         "commit": code_state().commit or "",
         "nephrite": card.version,
     }
     return registry.register(
         trained.network, channels=len(card.channels), size=card.in_plane.size, run_id=run.id, tags=tags
     )
+
+
+def _recipe(card: SegmenterCard) -> str:
+    """What `predict` must know of a segmenter, as text."""
+    from nephrite.imaging.recipe import Recipe
+
+    return Recipe(card.classes, card.channels, card.intensity, card.in_plane, card.threshold).to_text()
 
 
 def _apply(

@@ -1,0 +1,54 @@
+"""What a trained segmenter wants to see and what its outputs mean; registered with it, as nobody's settings say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from nephrite.config import PercentileSettings, ResampleSettings, ResizeSettings, WindowSettings
+from nephrite.errors import StoreError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """From scan to input, and from outputs to label map.
+
+    Attributes:
+        classes: label value to name.
+        channels: output channel to label values, in the order of the outputs.
+        intensity: how intensities become the network's input in [0, 1].
+        in_plane: how slices are brought to the network's grid.
+        threshold: sigmoid outputs at or above it are foreground.
+    """
+
+    classes: dict[int, str]
+    channels: dict[str, tuple[int, ...]]
+    intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
+    in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
+    threshold: float
+    format: Literal[1] = 1
+
+    def to_text(self) -> str:
+        """The recipe as one line of JSON."""
+        return TypeAdapter(Recipe).dump_json(self).decode()
+
+
+def read_recipe(text: str, place: str) -> Recipe:
+    """Read what `Recipe.to_text` wrote.
+
+    Args:
+        text: JSON.
+        place: where it was found, for errors.
+
+    Raises:
+        StoreError: it is something else, or of another version.
+    """
+    try:
+        return TypeAdapter(Recipe).validate_json(text)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(map(str, problem["loc"]))
+        finding = f"its tag 'recipe' is of another version or broken ({key}: {problem['msg']})"
+        raise StoreError(place, finding, "run 'promote' again with this version of Nephrite") from None

@@ -1,0 +1,227 @@
+"""The registered champion on a folder of scans: one label map per scan, on the scan's own voxels."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from pydantic import TypeAdapter
+
+from nephrite import __version__
+from nephrite.config import Config
+from nephrite.errors import SourceError, StoreError
+from nephrite.files import digest, sha256, whole_folder, write_json
+from nephrite.imaging.intensity import apply_window
+from nephrite.imaging.masks import count_slices, paint_labels, write_mask
+from nephrite.imaging.recipe import Recipe, read_recipe
+from nephrite.imaging.resize import Grid, plan_grid, restore_planes
+from nephrite.imaging.sources import Scan, find_scans, open_scan
+from nephrite.imaging.stored import store_image
+from nephrite.imaging.volume import ScanVolume, slice_blocks
+from nephrite.recording import Run
+from nephrite.stages.progress import progress_bar
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nephrite.registry import ModelVersion
+
+MASK, VOLUMES, MANIFEST = "segmentation.nii.gz", "volumes.csv", "manifest.json"
+CUBIC_MILLIMETRES = 1000.0  # in a millilitre
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A registered version, ready to segment."""
+
+    name: str
+    version: ModelVersion
+    recipe: Recipe
+    network: nn.Module
+    device: str
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What was found in one scan.
+
+    Attributes:
+        patient: id.
+        slices: of the scan.
+        sources: SHA-256 of the scan's files, by name.
+        voxel: millilitres.
+        sizes: label value to voxels and slices.
+    """
+
+    patient: str
+    slices: int
+    sources: dict[str, str]
+    voxel: float
+    sizes: dict[int, tuple[int, int]]
+
+    def millilitres(self, value: int) -> float:
+        """Volume of one class."""
+        return self.sizes[value][0] * self.voxel
+
+
+def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, float]:
+    """Segment every scan of a folder with the registered champion.
+
+    Writes <patient>/segmentation.nii.gz in the axes and on the voxels of the scan, volumes.csv and manifest.json. How a
+    scan becomes the model's input is registered with the model; the settings name the model and nothing else.
+
+    Raises:
+        ModelNotRegisteredError: there is no champion.
+        StoreError: the model does not say what it wants to see, or refuses it.
+        DataError: the folder holds no scan, or one that cannot be read; nothing is written then.
+    """
+    check_target(scans, masks)
+    found = find_scans(scans)
+    for scan in found:
+        open_scan(scan)  # reads headers: a broken scan shows now, not after an hour
+    model = load_model(config)
+    run.tags({"model": model.name, "model_version": str(model.version.number), "model_alias": config.predict.alias})
+    started = time.monotonic()
+    with whole_folder(masks) as root:
+        results = (segment_scan(scan, model, root, block=config.predict.batch_size) for scan in found)
+        segmented = list(progress_bar(results, "predict", len(found)))
+        seconds = time.monotonic() - started
+        write_volumes(root / VOLUMES, segmented, model.recipe.classes)
+        write_manifest(root / MANIFEST, segmented, model, run)
+    run.dataset(scans, name="scans", digest=digest([result.sources for result in segmented]))
+    for name in (VOLUMES, MANIFEST):
+        run.artifact(masks / name)
+    slices = sum(result.slices for result in segmented)
+    totals = {
+        f"{name}_ml": sum(result.millilitres(value) for result in segmented)
+        for value, name in model.recipe.classes.items()
+    }
+    return {"scans": float(len(found)), "slices": float(slices), "seconds_per_slice": seconds / slices, **totals}
+
+
+def check_target(scans: Path, masks: Path) -> None:
+    """Refuse to replace a folder that holds the scans, or anything that 'predict' did not write.
+
+    Raises:
+        SourceError: the target is such a folder.
+    """
+    if scans.resolve().is_relative_to(masks.resolve()):
+        raise SourceError(masks, "would be replaced, and holds the scans", "name another folder with '--masks'")
+    ours = masks.is_dir() and ((masks / MANIFEST).is_file() or not any(masks.iterdir()))
+    if masks.exists() and not ours:
+        finding = f"would be replaced, and is no folder of masks (it holds no {MANIFEST})"
+        raise SourceError(masks, finding, "name a new folder with '--masks', or empty this one")
+
+
+def load_model(config: Config) -> ServedModel:
+    """The version that the settings name, on the device that they allow, tried on an empty slice.
+
+    Raises:
+        ModelNotRegisteredError: the registry does not know it.
+        StoreError: it does not say what it wants to see, or refuses it.
+    """
+    from nephrite.registry import RECIPE, Registry, load_version
+    from nephrite.training.devices import pick_device
+
+    name, device = config.predict.model or config.promote.model, pick_device(config.compute)
+    version = Registry(name).required(config.predict.alias)
+    place = f"model '{name}' version {version.number}"
+    if RECIPE not in version.tags:
+        finding = f"does not say what it wants to see and what its outputs mean (it has no tag '{RECIPE}')"
+        raise StoreError(place, finding, "run 'promote' on its report again, which adds it, or tag it by hand")
+    recipe = read_recipe(version.tags[RECIPE], place)
+    model = ServedModel(name, version, recipe, load_version(version, device), device)
+    _try_out(model, place)
+    return model
+
+
+def _try_out(model: ServedModel, place: str) -> None:
+    size, channels = model.recipe.in_plane.size, len(model.recipe.channels)
+    remedy = "point the alias at a version that 'promote' registered"
+    try:
+        outputs = infer(model, np.zeros((1, size, size), np.float32))
+    except Exception as error:  # a graph refuses with whatever its check raises
+        reason = str(error).strip().partition("\n")[0]
+        raise StoreError(place, f"refuses slices of {size} x {size}, its recipe's size ({reason})", remedy) from error
+    if outputs.shape != (1, channels, size, size):
+        finding = f"returns {outputs.shape} for a slice of {size} x {size}, not the {channels} channels of its recipe"
+        raise StoreError(place, finding, remedy)
+
+
+def infer(
+    model: ServedModel, planes: Float32[np.ndarray, "slice size size"]
+) -> Float32[np.ndarray, "slice channel size size"]:
+    """Sigmoid outputs for slices in [0, 1]."""
+    import torch
+
+    with torch.inference_mode():
+        logits = model.network(torch.from_numpy(planes)[:, None].to(model.device))
+        probabilities: Float32[np.ndarray, "slice channel size size"] = logits.sigmoid().cpu().numpy()
+    return probabilities
+
+
+def segment_scan(scan: Scan, model: ServedModel, root: Path, *, block: int) -> Segmented:
+    """Segment one scan, and write its label map under `root`."""
+    volume = open_scan(scan)
+    mask = segment_volume(volume, model, block=block)
+    path = root / scan.patient / MASK
+    path.parent.mkdir()
+    write_mask(path, mask, volume.header)
+    voxel = abs(float(np.linalg.det(volume.header.get_best_affine()[:3, :3]))) / CUBIC_MILLIMETRES
+    sources = {file.name: sha256(file) for file in volume.sources["image"]}
+    return Segmented(scan.patient, len(mask), sources, voxel, count_slices(mask, list(model.recipe.classes)))
+
+
+def segment_volume(volume: ScanVolume, model: ServedModel, *, block: int) -> UInt8[np.ndarray, "slice rows columns"]:
+    """Label map of a scan, `block` slices at a time; the scan on the network's grid lies in a temporary file."""
+    recipe = model.recipe
+    grid = plan_grid(recipe.in_plane, volume.shape, volume.spacing)
+    mask = np.zeros(volume.shape, np.uint8)
+    with TemporaryDirectory(prefix="nephrite-") as folder:
+        shape = (volume.shape[0], grid.size, grid.size)
+        image = np.lib.format.open_memmap(Path(folder) / "image.npy", mode="w+", dtype=np.int16, shape=shape)
+        low, high = store_image(volume, grid, recipe.intensity, image, block=block).window
+        for part in slice_blocks(len(image), block):
+            mask[part] = label_planes(model, apply_window(image[part], low, high), grid, volume.shape[1:])
+    return mask
+
+
+def label_planes(
+    model: ServedModel, planes: Float32[np.ndarray, "slice size size"], grid: Grid, shape: tuple[int, int]
+) -> UInt8[np.ndarray, "slice rows columns"]:
+    """Label map of slices in [0, 1]: probabilities are brought to the scan's rows and columns, then cut."""
+    recipe, probabilities = model.recipe, infer(model, planes)
+    channels = (restore_planes(probabilities[:, number], grid, shape) for number in range(len(recipe.channels)))
+    return paint_labels(np.stack([channel >= recipe.threshold for channel in channels]), recipe.channels)
+
+
+def write_volumes(path: Path, segmented: list[Segmented], classes: Mapping[int, str]) -> None:
+    """Write one row per patient and class."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["patient", "class", "millilitres", "voxels", "slices"])
+        for result in segmented:
+            for value, name in classes.items():
+                writer.writerow([result.patient, name, f"{result.millilitres(value):.3f}", *result.sizes[value]])
+
+
+def write_manifest(path: Path, segmented: list[Segmented], model: ServedModel, run: Run) -> None:
+    """Write what the masks were made with and from."""
+    content = {
+        "format": 1,
+        "model": model.name,
+        "version": model.version.number,
+        "weights": model.version.tags.get("weights"),
+        "recipe": TypeAdapter(Recipe).dump_python(model.recipe, mode="json"),
+        "software": __version__,
+        "run_id": run.id,
+        "patients": {result.patient: {"sources": result.sources} for result in segmented},
+    }
+    write_json(path, content)

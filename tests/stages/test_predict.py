@@ -1,0 +1,282 @@
+"""A registered model on scans that it never saw: whole files in, label maps on the same voxels out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from torch import nn
+
+from nephrite.config import Config, ResampleSettings, ResizeSettings, WindowSettings
+from nephrite.errors import ModelNotRegisteredError, SourceError, StoreError, TrackingUnreachableError, VolumeError
+from nephrite.files import sha256
+from nephrite.imaging.phantom import write_patient
+from nephrite.imaging.recipe import Recipe
+from nephrite.models.segmenters import build_segmenter
+from nephrite.recording import SilentRun
+from nephrite.registry import CHALLENGER, CHAMPION, Registry
+from nephrite.stages.predict import predict
+from nephrite.tracking import open_run
+
+Load = Callable[..., Config]
+MODEL, SIZE = "nephrite-segmenter", 64
+RECIPE = Recipe(
+    {1: "kidney", 2: "tumor"},
+    {"kidney": (1, 2), "tumor": (2,)},
+    WindowSettings(kind="window", center=0, width=400),
+    ResizeSettings(kind="resize", size=SIZE),
+    0.5,
+)
+
+
+class Thresholds(nn.Module):
+    """Kidney at or above 0 HU, tumor at or above 100 HU, in a window of 0 +- 200 HU."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits of two channels."""
+        return torch.cat([image - 0.5, image - 0.75], dim=1) * 1000
+
+
+def register(
+    network: nn.Module | None = None, recipe: Recipe | str | None = RECIPE, *, alias: str = CHAMPION, size: int = SIZE
+) -> None:
+    """Make a version, and point an alias to it."""
+    registry, tags = Registry(MODEL), {"weights": "abc"}
+    if recipe is not None:
+        tags["recipe"] = recipe if isinstance(recipe, str) else recipe.to_text()
+    version = registry.register(network or Thresholds(), channels=2, size=size, run_id=None, tags=tags)
+    registry.point(alias, version)
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two patients of the phantom, 64 x 64, in KiTS layout."""
+    folder = tmp_path_factory.mktemp("phantom") / "raw"
+    for number in range(2):
+        write_patient(folder, 19, number, matrix=SIZE)
+    return folder
+
+
+@pytest.fixture
+def masks(record: str, tmp_path: Path) -> Path:
+    return tmp_path / "masks"
+
+
+def expected(image: nib.Nifti1Image) -> np.ndarray:
+    """What `Thresholds` finds, in the scan's own axes."""
+    values = image.get_fdata()
+    return np.where(values >= 100, 2, np.where(values >= 0, 1, 0)).astype(np.uint8)
+
+
+def copy_turned(source: Path, target: Path, codes: str) -> None:
+    """A copy of a scan with its axes in another order and direction."""
+    image = nib.Nifti1Image.from_filename(source)
+    turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(tuple(codes)))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    image.as_reoriented(turn).to_filename(target)
+
+
+def rows(masks: Path) -> list[dict[str, str]]:
+    with (masks / "volumes.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("codes", ["IPL", "LAS", "ARI"])
+def test_mask_has_the_voxels_and_the_affine_of_its_scan(
+    phantom: Path, masks: Path, load: Load, tmp_path: Path, codes: str
+) -> None:
+    register()
+    cases = sorted(phantom.iterdir())
+    for case in cases:
+        copy_turned(case / "imaging.nii.gz", tmp_path / "scans" / f"{case.name}.nii.gz", codes)
+    metrics = predict(load("predict.batch_size=5"), SilentRun(), scans=tmp_path / "scans", masks=masks)
+    for case in cases:
+        scan = nib.Nifti1Image.from_filename(tmp_path / "scans" / f"{case.name}.nii.gz")
+        mask = nib.Nifti1Image.from_filename(masks / case.name / "segmentation.nii.gz")
+        assert np.array_equal(mask.affine, scan.affine)
+        assert np.array_equal(np.asarray(mask.dataobj), expected(scan))
+    assert (metrics["scans"], metrics["seconds_per_slice"] > 0) == (2.0, True)
+
+
+def test_volumes_and_manifest_tell_what_was_found_and_with_what(phantom: Path, masks: Path, load: Load) -> None:
+    register()
+    metrics = predict(load(), SilentRun(), scans=phantom, masks=masks)
+    case = min(phantom.iterdir())
+    image = nib.Nifti1Image.from_filename(case / "imaging.nii.gz")
+    kidney, voxels = rows(masks)[0], int((expected(image) == 1).sum())
+    assert (kidney["patient"], kidney["class"], int(kidney["voxels"])) == (case.name, "kidney", voxels)
+    assert float(kidney["millilitres"]) == pytest.approx(voxels * np.prod(image.header.get_zooms()) / 1000, abs=1e-3)
+    assert metrics["kidney_ml"] == pytest.approx(sum(float(row["millilitres"]) for row in rows(masks)[::2]), abs=0.01)
+    manifest = json.loads((masks / "manifest.json").read_text())
+    assert (manifest["model"], manifest["version"], manifest["weights"]) == (MODEL, 1, "abc")
+    digest = sha256(case / "imaging.nii.gz")
+    assert manifest["patients"][case.name]["sources"] == {"imaging.nii.gz": digest}
+
+
+def test_model_sees_what_its_recipe_says_whatever_the_settings_are(phantom: Path, masks: Path, load: Load) -> None:
+    register()
+    other = ("prepare.intensity={kind: window, center: 900, width: 10}", "prepare.in_plane={kind: resize, size: 16}")
+    predict(load(*other), SilentRun(), scans=phantom, masks=masks)
+    case = min(phantom.iterdir())
+    mask = nib.Nifti1Image.from_filename(masks / case.name / "segmentation.nii.gz")
+    assert np.array_equal(np.asarray(mask.dataobj), expected(nib.Nifti1Image.from_filename(case / "imaging.nii.gz")))
+
+
+@pytest.mark.parametrize("size", [40, 48])  # the 64 mm of the scan are 43 pixels: cropped, padded
+def test_mask_of_a_resampled_scan_lies_on_the_scan(masks: Path, load: Load, tmp_path: Path, size: int) -> None:
+    plan = ResampleSettings(kind="resample", spacing=1.5, size=size)
+    register(recipe=replace(RECIPE, in_plane=plan), size=size)
+    rows, columns, _ = np.indices((SIZE, SIZE, 3))
+    disc = (rows - 24) ** 2 + (columns - 40) ** 2 < 15**2
+    (tmp_path / "scans").mkdir()
+    nib.save(nib.Nifti1Image(np.where(disc, 150, -100).astype(np.int16), np.eye(4)), tmp_path / "scans" / "p.nii.gz")
+    predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
+    found = np.asarray(nib.Nifti1Image.from_filename(masks / "p" / "segmentation.nii.gz").dataobj) > 0
+    assert 2 * (found & disc).sum() / (found.sum() + disc.sum()) > 0.95
+
+
+def test_segmenter_of_the_project_runs_on_any_number_of_slices(phantom: Path, masks: Path, load: Load) -> None:
+    config = load("predict.batch_size=7", "predict.alias=challenger")
+    settings = config.train_segmenter.segmenters["light"]
+    register(build_segmenter(settings, channels=2), alias=CHALLENGER)
+    metrics = predict(config, SilentRun(), scans=phantom, masks=masks)
+    slices = sum(min(nib.Nifti1Image.from_filename(path).shape) for path in phantom.glob("*/imaging.nii.gz"))
+    assert metrics["slices"] == slices
+
+
+def write_series(folder: Path, voxels: np.ndarray) -> None:
+    """A DICOM series of slices of rows x columns, the first one lowest; rescale intercept -1024."""
+    folder.mkdir(parents=True)
+    for number, plane in enumerate(voxels):
+        header = Dataset()
+        header.SOPClassUID, header.SOPInstanceUID, header.Modality = CTImageStorage, f"1.2.{number + 1}", "CT"
+        header.SeriesInstanceUID, header.InstanceNumber = "1.2.840.111111", len(voxels) - number
+        header.PatientID, header.PatientName = "", "Doe^Jane"
+        header.ImagePositionPatient, header.ImageOrientationPatient = [-4, -3, 2.5 * number], [1, 0, 0, 0, 1, 0]
+        header.PixelSpacing, header.RescaleSlope, header.RescaleIntercept = [0.5, 0.75], 1, -1024
+        header.file_meta = FileMetaDataset()
+        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        header.file_meta.MediaStorageSOPClassUID = CTImageStorage
+        stored = (plane + 1024).astype(np.uint16)
+        header.set_pixel_data(stored, "MONOCHROME2", 16, generate_instance_uid=False)
+        header.save_as(folder / f"{len(voxels) - number}.dcm", enforce_file_format=True)
+
+
+def test_mask_of_a_dicom_series_lies_where_the_series_lies(masks: Path, load: Load, tmp_path: Path) -> None:
+    register()
+    voxels = np.random.default_rng(0).integers(-300, 300, (3, SIZE, SIZE))
+    write_series(tmp_path / "scans" / "p1", voxels)
+    predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
+    mask = nib.Nifti1Image.from_filename(masks / "p1" / "segmentation.nii.gz")
+    truth = np.where(voxels >= 100, 2, np.where(voxels >= 0, 1, 0))
+    assert np.array_equal(np.asarray(mask.dataobj), truth.transpose(2, 1, 0))
+    assert mask.affine.tolist() == [[-0.75, 0, 0, 4], [0, -0.5, 0, 3], [0, 0, 2.5, 0], [0, 0, 0, 1]]
+    assert "Jane" not in (masks / "manifest.json").read_text()
+
+
+def refused(load: Load, scans: Path, masks: Path, *overrides: str) -> None:
+    predict(load(*overrides), SilentRun(), scans=scans, masks=masks)
+
+
+def test_registry_without_the_model_is_refused(phantom: Path, masks: Path, load: Load) -> None:
+    with pytest.raises(ModelNotRegisteredError, match=r"model 'nobody': is not in the registry.*'predict.model'"):
+        refused(load, phantom, masks, "predict.model=nobody")
+
+
+def test_model_without_a_champion_is_refused(phantom: Path, masks: Path, load: Load) -> None:
+    register(alias=CHALLENGER)
+    with pytest.raises(ModelNotRegisteredError, match="model 'nephrite-segmenter': has no champion; run 'promote'"):
+        refused(load, phantom, masks)
+
+
+def test_version_without_a_recipe_is_refused(phantom: Path, masks: Path, load: Load) -> None:
+    register(recipe=None)
+    with pytest.raises(StoreError, match=r"version 1: does not say what it wants.*run 'promote' on its report again"):
+        refused(load, phantom, masks)
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        ({"in_plane": ResizeSettings(kind="resize", size=32)}, "refuses slices of 32 x 32"),
+        ({"channels": {"tumor": (2,)}}, r"returns \(1, 2, 64, 64\)"),
+    ],
+)
+def test_model_that_does_not_fit_its_recipe_is_refused(
+    phantom: Path, masks: Path, load: Load, change: dict[str, Any], finding: str
+) -> None:
+    register(recipe=replace(RECIPE, **change))
+    with pytest.raises(StoreError, match=f"model 'nephrite-segmenter' version 1: {finding}"):
+        refused(load, phantom, masks)
+    assert not masks.exists()
+
+
+def test_scan_with_nan_is_named_and_nothing_is_written(masks: Path, load: Load, tmp_path: Path) -> None:
+    register()
+    voxels = np.zeros((SIZE, SIZE, 3), np.float32)
+    voxels[0, 0, 1] = np.nan
+    (tmp_path / "scans").mkdir()
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), tmp_path / "scans" / "bad.nii.gz")
+    with pytest.raises(VolumeError, match=r"scans/bad\.nii\.gz: 1 intensities are NaN or infinite; fix the file"):
+        refused(load, tmp_path / "scans", masks)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("masks")]
+
+
+def test_folder_without_scans_is_refused(masks: Path, load: Load, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="empty: holds no scan"):
+        refused(load, tmp_path / "empty", masks)
+
+
+def test_unreachable_registry_is_named(phantom: Path, masks: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(TrackingUnreachableError, match=r"http://127\.0\.0\.1:9"):
+        refused(load, phantom, masks)
+
+
+def test_folder_that_predict_did_not_write_is_never_replaced(
+    phantom: Path, masks: Path, load: Load, tmp_path: Path
+) -> None:
+    register()
+    scans = shutil.copytree(phantom, tmp_path / "mine" / "scans")
+    for target in (scans, scans.parent):
+        with pytest.raises(SourceError, match="would be replaced, and holds the scans"):
+            refused(load, scans, target)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "text.tex").write_text("years of work")
+    with pytest.raises(SourceError, match="would be replaced, and is no folder of masks"):
+        refused(load, scans, tmp_path / "thesis")
+    for _ in range(2):
+        refused(load, scans, masks)  # its own folder is
+
+
+def test_run_stands_beside_the_trials(phantom: Path, masks: Path, load: Load, record: str) -> None:
+    register()
+    with open_run(load(), "report"):
+        pass
+    client = MlflowClient(record)
+    before = [run.to_dictionary() for run in client.search_runs(["1"])]
+    for _ in range(2):
+        with open_run(load(), "predict") as run:
+            predict(load(), run, scans=phantom, masks=masks)
+    kept = {item.path for item in client.list_artifacts(str(run.id))}
+    assert kept == {"settings.yaml", "volumes.csv", "manifest.json"}
+    runs = {found.info.run_id: found for found in client.search_runs(["1"])}
+    tags = runs[str(run.id)].data.tags
+    assert (tags["nephrite.model_version"], tags["nephrite.model"]) == ("1", MODEL)
+    assert "mlflow.parentRunId" not in tags
+    assert [runs[found["info"]["run_id"]].to_dictionary() for found in before] == before
+    assert not [found for found in runs.values() if "nephrite.superseded_by" in found.data.tags]
