@@ -13,6 +13,7 @@ WORKERS ?= 2
 IMAGE ?= localhost/nephrite:latest
 PARAMS ?= params.yaml
 CLUSTER ?= pipelines/cluster.yaml
+SCANS ?=
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,9 +58,13 @@ test-containers: env ## The image, the pipeline in real containers, MLflow on Po
 image: ## The container image, with Docker or Podman (PODMAN=podman), and its size
 	@bash tests/containers/build_image.sh $(IMAGE)
 
-compile: env ## build/augmentation.yaml, the pipeline for Kubeflow (PARAMS=... CLUSTER=... IMAGE=name@sha256:...)
-	$(BIN)/nephrite-pipeline compile --params $(PARAMS) --cluster $(CLUSTER) --image $(IMAGE) \
-	    $(if $(findstring @sha256:,$(IMAGE)),,--allow-tag) --output build/augmentation.yaml
+compile: env ## build/augmentation.yaml and, with SCANS=s3://..., build/inference.yaml, for Kubeflow (PARAMS=... CLUSTER=... IMAGE=...)
+	compile() {
+	    $(BIN)/nephrite-pipeline compile --params $(PARAMS) --cluster $(CLUSTER) --image $(IMAGE) \
+	        $(if $(findstring @sha256:,$(IMAGE)),,--allow-tag) "$$@"
+	}
+	compile
+	$(if $(SCANS),compile --pipeline inference --scans $(SCANS))
 
 check: env ## Style, types and import rules; pre-commit runs the same
 	$(BIN)/ruff check .

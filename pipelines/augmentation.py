@@ -25,6 +25,7 @@ from components.train_gan import train_gan
 from components.train_segmenter import train_segmenter
 from pipelines.cluster import Cluster
 from pipelines.placement import Placement
+from pipelines.workspace import pipeline_settings
 
 NAME = "augmentation"
 DESCRIPTION = "Trains segmenters with and without synthetic slices and judges the difference."
@@ -57,7 +58,7 @@ def build_pipeline(cluster: Cluster, image: str) -> BaseComponent:
             scored = put(evaluate(arm=arm, segmenter=trained.outputs["segmenter"], **seen))
         return Runs(dsl.Collected(trained.outputs["run"]), dsl.Collected(scored.outputs["run"]))
 
-    @dsl.pipeline(name=NAME, description=DESCRIPTION)
+    @dsl.pipeline(name=NAME, description=DESCRIPTION, pipeline_config=pipeline_settings(cluster))
     def augmentation(  # noqa: PLR0917 - kfp itself calls it by position
         params: str,
         lineage: str,

@@ -8,16 +8,25 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
+from pipelines import augmentation, inference
 from pipelines.cluster import CLUSTER_FILE, load_cluster
-from pipelines.errors import PipelineError
-from pipelines.experiment import check_fit, check_image, check_publish, read_experiment
-from pipelines.package import read_package, write_package
+from pipelines.errors import ExperimentError, PipelineError
+from pipelines.experiment import check_fit, check_image, check_publish, check_scans, read_experiment, read_settings
+from pipelines.package import read_package, write_inference, write_package
 from pipelines.preflight import check_objects
 from pipelines.record import trial_page
 from pipelines.server import FINISHED, Server
 
-PACKAGE_FILE = Path("build/augmentation.yaml")
+BUILD = Path("build")
+PACKAGE_FILE = BUILD / f"{augmentation.NAME}.yaml"
+OWN_OPTIONS = {  # of `compile`, each with the only pipeline that has a use for it
+    "arms": ("--arm", augmentation.NAME),
+    "publish": ("--publish", augmentation.NAME),
+    "promote": ("--promote", augmentation.NAME),
+    "scans": ("--scans", inference.NAME),
+}
 FILE = click.Path(path_type=Path)
 host_option = click.option("--host", envvar="KFP_HOST", required=True, help="URL of Kubeflow Pipelines (KFP_HOST).")
 timeout_option = click.option(
@@ -38,38 +47,67 @@ def group() -> None:
 
 
 @group.command("compile")
+@click.option(
+    "--pipeline",
+    type=click.Choice([augmentation.NAME, inference.NAME]),
+    default=augmentation.NAME,
+    show_default=True,
+    help="The trial, or its champion on a folder of scans.",
+)
 @click.option("--params", type=FILE, default=Path("params.yaml"), show_default=True, help="Settings.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
 @click.option("--arm", "arms", multiple=True, metavar="SET/SEGMENTER/CELL", help="Only this arm; repeatable.")
+@click.option("--scans", metavar="s3://BUCKET/FOLDER", help="What 'inference' segments.")
 @click.option("--cluster", type=FILE, default=CLUSTER_FILE, help="What the steps ask for; default: no GPUs.")
 @click.option("--image", envvar="NEPHRITE_IMAGE", required=True, help="NAME@sha256:... (NEPHRITE_IMAGE).")
 @click.option("--allow-tag", is_flag=True, help="Accept an image without digest, for a local trial.")
 @click.option("--publish/--no-publish", default=False, show_default=True, help="Push the synthetic set with DVC.")
 @click.option("--promote/--no-promote", default=True, show_default=True, help="Register the best segmenter.")
-@click.option("--output", type=FILE, default=PACKAGE_FILE, show_default=True, help="Where the pipeline goes.")
+@click.option("--output", type=FILE, help="Where the pipeline goes.  [default: build/PIPELINE.yaml]")
+@click.pass_context
 def compile_pipeline(
+    context: click.Context,
     *,
+    pipeline: str,
     params: Path,
     overrides: tuple[str, ...],
     arms: tuple[str, ...],
+    scans: str | None,
     cluster: Path,
     image: str,
     allow_tag: bool,
     publish: bool,
     promote: bool,
-    output: Path,
+    output: Path | None,
 ) -> None:
     """Check settings, cluster file and image, and write the pipeline with its arguments."""
+    _check_options(context, pipeline)
     check_image(image, allow_tag=allow_tag)
     settings = load_cluster(cluster)
-    experiment = read_experiment(params, overrides, arms)
-    check_fit(experiment, settings, cluster)
-    check_publish(experiment, params, publish=publish)
-    lineage = write_package(output, experiment, settings, image, publish=publish, promote=promote)
+    output = output or BUILD / f"{pipeline}.yaml"
+    if pipeline == inference.NAME:
+        folder = check_scans(scans)
+        experiment = read_settings(params, overrides)
+        check_fit(experiment, settings, cluster, inference.STEPS)
+        lineage = write_inference(output, experiment, settings, image, scans=folder)
+        told = "the champion"
+    else:
+        experiment = read_experiment(params, overrides, arms)
+        check_fit(experiment, settings, cluster)
+        check_publish(experiment, params, publish=publish)
+        lineage = write_package(output, experiment, settings, image, publish=publish, promote=promote)
+        told = f"{len(experiment.real_arms)} arms without synthetic slices, {len(experiment.synthetic_arms)} with"
     if lineage["commit"].endswith("-dirty") or lineage["commit"] == "unknown":
         click.echo(f"warning: the commit is '{lineage['commit']}', so the run cannot be repeated from it", err=True)
-    counts = f"{len(experiment.real_arms)} arms without synthetic slices, {len(experiment.synthetic_arms)} with"
-    click.echo(f"{output}: {counts}; data {lineage['data']}; commit {lineage['commit'][:12]}")
+    click.echo(f"{output}: {told}; data {lineage['data']}; commit {lineage['commit'][:12]}")
+
+
+def _check_options(context: click.Context, pipeline: str) -> None:
+    """Refuse an option that this pipeline has no use for, rather than ignore it."""
+    for name, (option, owner) in OWN_OPTIONS.items():
+        if owner != pipeline and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            remedy = f"leave it out, or compile --pipeline {owner}"
+            raise ExperimentError(option, f"is of no use to the pipeline '{pipeline}'", remedy)
 
 
 @group.command()

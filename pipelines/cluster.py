@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from kubernetes.utils.quantity import parse_quantity
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipelines.errors import ClusterError
 
@@ -23,6 +32,7 @@ STEPS = (
     "promote",
     "publish",
     "close_trial",
+    "predict",
 )
 TRAINING_STEPS = ("train_gan", "train_segmenter")
 CLUSTER_FILE = Path(__file__).with_name("cluster.yaml")
@@ -119,6 +129,16 @@ class Checkpoints(Settings):
     path: str = Field(pattern=r"^/[a-z][a-z0-9/_-]*$")
 
 
+class Workspace(Settings):
+    """A volume that Kubeflow makes for each run, for large data instead of artifacts, and removes after it."""
+
+    size: Quantity = Field(pattern=r"^[1-9][0-9]*(\.[0-9]+)?([KMGTPE]i?)?$", description="E.g. '200Gi'.")
+    storage_class: Name | None = Field(default=None, description="None: Kubeflow's default, or the cluster's.")
+    access_modes: tuple[Literal["ReadWriteMany", "ReadWriteOnce"], ...] = Field(
+        default=("ReadWriteMany",), min_length=1, description="ReadWriteOnce: pods of one node only."
+    )
+
+
 class Cluster(Settings):
     """The whole file; `steps` hold what differs from `default`, section by section."""
 
@@ -128,7 +148,16 @@ class Cluster(Settings):
     image_pull_secret: Name | None = None
     user: int = Field(ge=1, description="Numeric id of the image's user; never root.")
     parallelism: int = Field(ge=1, description="Arms that each of the two loops trains at a time.")
+    workspace: Workspace | None = None
     steps: dict[Literal[STEPS], Step]  # type: ignore[valid-type] # one list of the steps, not two
+
+    @field_validator("workspace")
+    @classmethod
+    def _workspace_within_reach(cls, workspace: Workspace | None, known: ValidationInfo) -> Workspace | None:
+        if workspace and "ReadWriteMany" not in workspace.access_modes and known.data.get("parallelism", 1) > 1:
+            rule = "access_modes lacks 'ReadWriteMany', which arms on several nodes need"
+            raise ValueError(f"{rule}; a cluster of one node can do without, with parallelism 1")
+        return workspace
 
     @property
     def has_gpu(self) -> bool:

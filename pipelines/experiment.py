@@ -23,6 +23,7 @@ from pipelines.cluster import TRAINING_STEPS, Cluster
 from pipelines.errors import ClusterError, ExperimentError
 
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+FOLDER = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/[^/\s?#]+)+/?")
 PATIENCE = 120  # seconds that the package may take to read a params file
 
 
@@ -68,9 +69,9 @@ def read_experiment(params: Path, overrides: Sequence[str] = (), arms: Sequence[
     Raises:
         ExperimentError: the package refuses the settings, or a cluster cannot run them.
     """
-    experiment = _resolve(params, overrides)
+    experiment = read_settings(params, overrides)
     if arms:
-        experiment = _resolve(params, [*overrides, *_only(arms, experiment)])
+        experiment = read_settings(params, [*overrides, *_only(arms, experiment)])
     for kind, found in (("real", experiment.real_arms), ("synthetic", experiment.synthetic_arms)):
         if not found:
             remedy = "name a set of each kind, or run this trial with 'dvc repro'"
@@ -81,7 +82,12 @@ def read_experiment(params: Path, overrides: Sequence[str] = (), arms: Sequence[
     return experiment
 
 
-def _resolve(params: Path, overrides: Sequence[str]) -> Experiment:
+def read_settings(params: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Resolve a params file, whatever its trial and its source of data are.
+
+    Raises:
+        ExperimentError: the package refuses the settings.
+    """
     options = [part for override in overrides for part in ("--set", override)]
     command = [sys.executable, "-m", "nephrite", "acquire", "--raw", "unused", "--params", str(params), "--dry-run"]
     try:
@@ -122,8 +128,10 @@ def _only(arms: Sequence[str], whole: Experiment) -> list[str]:
     ]
 
 
-def check_fit(experiment: Experiment, cluster: Cluster, cluster_file: Path) -> None:
-    """Compare the devices that the settings want with those that the cluster file asks for.
+def check_fit(
+    experiment: Experiment, cluster: Cluster, cluster_file: Path, steps: Sequence[str] = TRAINING_STEPS
+) -> None:
+    """Compare the devices that the settings want with those that the cluster file gives to these steps.
 
     Raises:
         ClusterError: one has GPUs and the other not, or fewer of them.
@@ -132,13 +140,27 @@ def check_fit(experiment: Experiment, cluster: Cluster, cluster_file: Path) -> N
     if cluster.has_gpu and wanted == "cpu":
         remedy = "set compute.accelerator to 'gpu' or 'auto', or take the cluster file without GPUs"
         raise ClusterError(cluster_file, "asks for GPUs, but compute.accelerator is 'cpu'", remedy)
-    for step in TRAINING_STEPS if wanted != "cpu" else ():
+    for step in steps if wanted != "cpu" else ():
         accelerator = cluster.steps[step].accelerator
         given = accelerator.count if accelerator else 0
-        least = 1 if devices == "auto" else devices
+        least = 1 if devices == "auto" or step not in TRAINING_STEPS else devices  # only training takes several
         if given < least and (accelerator or wanted != "auto"):  # 'auto' goes without
             finding = f"gives {given} accelerators, but the settings want {least} ('{wanted}')"
             raise ClusterError(f"{cluster_file}: steps.{step}", finding, "raise accelerator.count or change 'compute'")
+
+
+def check_scans(scans: str | None) -> str:
+    """The folder of scans, which must be one that pods can fetch.
+
+    Raises:
+        ExperimentError: no folder is named, or one that is no s3:// folder.
+    """
+    if scans is None:
+        raise ExperimentError("--scans", "is missing", "name the folder to segment, e.g. 's3://bucket/folder'")
+    if not FOLDER.fullmatch(scans):
+        remedy = "copy the scans into an object store and give 's3://bucket/folder'"
+        raise ExperimentError(f"--scans {scans}", "is no s3:// folder", remedy)
+    return scans.rstrip("/")
 
 
 def check_image(image: str, *, allow_tag: bool) -> None:

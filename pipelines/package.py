@@ -12,23 +12,28 @@ from typing import Any
 
 import yaml
 from kfp.compiler import Compiler
+from kfp.dsl.base_component import BaseComponent
 
-from pipelines.augmentation import NO, YES, build_pipeline
+from pipelines import augmentation, inference
+from pipelines.augmentation import NO, YES
 from pipelines.cluster import Cluster
 from pipelines.errors import PipelineError
 from pipelines.experiment import Experiment, find_commit
+from pipelines.workspace import use_workspace
+
+Spec = dict[str, Any]
 
 
-def lineage_of(experiment: Experiment, image: str) -> dict[str, str]:
-    """What every run of the pipeline carries as tags, and what the step cache goes by."""
-    return {"commit": find_commit(), "image": image, "data": experiment.data_version, "pipeline": "augmentation"}
+def lineage_of(image: str, pipeline: str, data: str) -> dict[str, str]:
+    """What every run of a pipeline carries as tags, and what the step cache goes by."""
+    return {"commit": find_commit(), "image": image, "data": data, "pipeline": pipeline}
 
 
 def write_package(
     output: Path, experiment: Experiment, cluster: Cluster, image: str, *, publish: bool, promote: bool
 ) -> dict[str, str]:
-    """Compile the pipeline into `output`, whole or not at all; gives the lineage that went in."""
-    lineage = lineage_of(experiment, image)
+    """Compile the trial into `output`, whole or not at all; gives the lineage that went in."""
+    lineage = lineage_of(image, augmentation.NAME, experiment.data_version)
     arguments = {
         "params": experiment.text,
         "lineage": json.dumps(lineage, sort_keys=True),
@@ -37,7 +42,25 @@ def write_package(
         "publish_synthetic": YES if publish else NO,
         "promote_best": YES if promote else NO,
     }
-    content = _compiled(cluster, image)
+    content = _compiled(augmentation.build_pipeline(cluster, image))
+    if cluster.workspace:
+        use_workspace(content[0])
+    _write(output, content, arguments)
+    return lineage
+
+
+def write_inference(
+    output: Path, experiment: Experiment, cluster: Cluster, image: str, *, scans: str
+) -> dict[str, str]:
+    """Compile the champion's pipeline for a folder of scans; gives the lineage that went in."""
+    lineage = lineage_of(image, inference.NAME, scans)
+    arguments = {"params": experiment.text, "lineage": json.dumps(lineage, sort_keys=True), "scans_uri": scans}
+    _write(output, _compiled(inference.build_pipeline(cluster, image)), arguments)
+    return lineage
+
+
+def _write(output: Path, content: list[Spec], arguments: Spec) -> None:
+    """Put the arguments in as defaults, and the documents into the file."""
     parameters = content[0]["root"]["inputDefinitions"]["parameters"]
     for name, value in arguments.items():
         parameters[name] |= {"defaultValue": value, "isOptional": True}
@@ -45,14 +68,13 @@ def write_package(
     partial = output.with_name(f"{output.name}.partial")
     partial.write_text(yaml.safe_dump_all(content, width=120), encoding="utf-8")
     partial.replace(output)
-    return lineage
 
 
-def _compiled(cluster: Cluster, image: str) -> list[dict[str, Any]]:
+def _compiled(pipeline: BaseComponent) -> list[Spec]:
     """The two documents without arguments: kfp writes those into comments, and breaks on several lines."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pipeline.yaml"
-        Compiler().compile(build_pipeline(cluster, image), str(path))
+        Compiler().compile(pipeline, str(path))
         return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
 
 

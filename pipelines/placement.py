@@ -18,7 +18,7 @@ POD_FIELDS = {
 }
 SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - places of the pod, shared with no one
 # What these read or change lies outside the pipeline; and by its report a run of it is known to have finished.
-UNCACHED = ("acquire", "report", "publish", "promote", "close_trial")
+UNCACHED = ("acquire", "report", "publish", "promote", "close_trial", "predict")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from kfp.local import docker_task_handler, executor_output_utils
 
 USER = 10001
 TEMPORARY = "size=4g,mode=1777"
+WORKSPACE = "workspace"  # below the root; kfp mounts it into every step, and removes it after the run
 
 reported_outputs = executor_output_utils.get_outputs_for_task
 
@@ -69,7 +70,7 @@ def correct_runner() -> None:
 def step_runner(root: Path, environment: dict[str, str]) -> local.DockerRunner:
     """Steps as a cluster under the policy `restricted` runs them, and without a network."""
     record = root / "record"
-    for folder in (root, record):
+    for folder in (root, record, root / WORKSPACE):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o777)  # the steps' user owns nothing here
     return local.DockerRunner(
@@ -103,7 +104,7 @@ def run_pipeline(pipeline: Path, root: Path, arguments: dict[str, Any], environm
     """
     correct_runner()
     root = root.resolve()
-    local.init(step_runner(root, environment), pipeline_root=str(root), workspace_root=str(root / "workspace"))
+    local.init(step_runner(root, environment), pipeline_root=str(root), workspace_root=str(root / WORKSPACE))
     before = os.umask(0)  # kfp makes the folders, another user writes into them
     try:
         components.load_component_from_text(without_retries(pipeline.read_text(encoding="utf-8")))(**arguments)

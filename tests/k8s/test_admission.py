@@ -22,6 +22,7 @@ UNITS: dict[str | None, Decimal] = {
 }
 OWN = re.compile(r"(localhost|registry\.example\.com)/nephrite:[\w.]+")
 FOREIGN = {"docker.io/library/postgres:17", "docker.io/chrislusf/seaweedfs:4.48"}
+WORKSPACES = {"local": "10Gi", "gpu": "500Gi"}  # of a pipeline's run, as large as docs/cluster.md says
 CLUSTERS = {"local": "cluster.yaml", "gpu": "gpu.yaml"}  # what a pipeline asks of each kind of cluster
 SERVERS = ("Deployment", "StatefulSet")
 TOKEN = ("nephrite-runner",)  # the only account that may have one
@@ -144,13 +145,16 @@ def test_gpu_pods_reach_gpu_nodes(pods: list[Any]) -> None:
             assert pod.spec["tolerations"][0]["key"] == "nvidia.com/gpu", pod.name
 
 
-def test_claims_fit_the_quota(objects: list[Manifest]) -> None:
+def test_claims_and_the_workspace_of_a_run_fit_the_quota(objects: list[Manifest], stack: str) -> None:
     (quota,) = [item["spec"]["hard"] for item in objects if item["kind"] == "ResourceQuota"]
     templates = [claim for item in objects for claim in item.get("spec", {}).get("volumeClaimTemplates", [])]
     claims = [item for item in objects if item["kind"] == "PersistentVolumeClaim"] + templates
     storage = sum(parse(claim["spec"]["resources"]["requests"]["storage"]) for claim in claims)
-    assert storage <= parse(quota["requests.storage"])
-    assert len(claims) <= int(quota["persistentvolumeclaims"])
+    assert storage + parse(WORKSPACES[stack]) <= parse(quota["requests.storage"])
+    assert len(claims) < int(quota["persistentvolumeclaims"])
+    limits = [limit for item in objects if item["kind"] == "LimitRange" for limit in item["spec"]["limits"]]
+    (largest,) = [limit["max"]["storage"] for limit in limits if limit["type"] == "PersistentVolumeClaim"]
+    assert parse(WORKSPACES[stack]) <= parse(largest)
 
 
 def test_quantities_parse(objects: list[Manifest]) -> None:

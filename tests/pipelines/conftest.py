@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,12 +20,13 @@ import yaml
 from pipelines import package, server
 from pipelines.cluster import CLUSTER_FILE, load_cluster
 from pipelines.experiment import Experiment
-from pipelines.package import Package, read_package, write_package
+from pipelines.package import Package, read_package, write_inference, write_package
 
 TOKEN = "a-good-token"  # noqa: S105 - known to the recording server alone
 API = "/apis/v2beta1"
 DIGEST = "sha256:" + "5" * 64
 IMAGE = f"registry.example/nephrite@{DIGEST}"
+SCANS = "s3://clinic/scans/may"
 ROOT = Path(__file__).resolve().parents[2]
 Answer = tuple[int, dict[str, Any]]
 
@@ -129,7 +131,7 @@ class Kubeflow:
 
     def _upload(self, held: list[str], key: str, request: Request) -> dict[str, Any]:
         assert request.headers["content-type"].startswith("multipart/form-data")
-        assert b'name="uploadfile"; filename="augmentation.yaml"' in request.body
+        assert re.search(rb'name="uploadfile"; filename="(augmentation|inference)\.yaml"', request.body)
         if key == "pipeline_version_id":
             assert request.query["pipelineid"] == "pipeline-1"
         held.append(request.query["name"])
@@ -208,11 +210,30 @@ def compiled_gpu(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, A
     return compile_for(tmp_path_factory.mktemp("gpu"), settings, CLUSTER_FILE.with_name("gpu.yaml"))
 
 
-def compile_for(folder: Path, settings: dict[str, Any], cluster: Path) -> Package:
-    """Compile the settings for a cluster file, at a commit that is always the same."""
+@pytest.fixture(scope="session")
+def compiled_workspace(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> Package:
+    """The project's params.yaml, compiled for the default cluster with a workspace."""
+    folder = tmp_path_factory.mktemp("workspace")
+    wanted = "workspace: {size: 200Gi, storage_class: shared}"
+    text = CLUSTER_FILE.read_text(encoding="utf-8").replace("workspace: null", wanted)
+    (folder / "own.yaml").write_text(text, encoding="utf-8")
+    return compile_for(folder, settings, folder / "own.yaml")
+
+
+@pytest.fixture(scope="session")
+def compiled_inference(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> Package:
+    """The champion's pipeline, compiled for the default cluster."""
+    return compile_for(tmp_path_factory.mktemp("inference"), settings, CLUSTER_FILE, SCANS)
+
+
+def compile_for(folder: Path, settings: dict[str, Any], cluster: Path, scans: str | None = None) -> Package:
+    """Compile the trial, or the champion's pipeline for scans, at a commit that is always the same."""
+    experiment = Experiment(yaml.safe_dump(settings, sort_keys=False), settings)
+    output = folder / ("inference.yaml" if scans else "augmentation.yaml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(package, "find_commit", lambda: "0123456789abcdef0123")
-        output = folder / "augmentation.yaml"
-        experiment = Experiment(yaml.safe_dump(settings, sort_keys=False), settings)
-        write_package(output, experiment, load_cluster(cluster), IMAGE, publish=False, promote=True)
+        if scans:
+            write_inference(output, experiment, load_cluster(cluster), IMAGE, scans=scans)
+        else:
+            write_package(output, experiment, load_cluster(cluster), IMAGE, publish=False, promote=True)
     return read_package(output)

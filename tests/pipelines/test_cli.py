@@ -11,7 +11,9 @@ from kubernetes import config
 
 from pipelines import cli
 from pipelines.package import Package, read_package
-from tests.pipelines.conftest import IMAGE, ROOT, Kubeflow
+from tests.pipelines.conftest import IMAGE, ROOT, SCANS, Kubeflow
+
+CHAMPION = ("--image", IMAGE, "--pipeline", "inference")
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +66,18 @@ def test_compile_warns_of_a_commit_that_is_none(
     assert "warning: the commit is 'unknown'" in capsys.readouterr().err
 
 
+def test_compile_of_inference_needs_no_arms_and_goes_to_its_own_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "BUILD", tmp_path / "build")
+    words = ["--pipeline", "inference", "--scans", SCANS, "--set", "acquire.phantom.patients=77"]
+    assert run(monkeypatch, "compile", "--image", IMAGE, *words) == 0
+    package = read_package(tmp_path / "build" / "inference.yaml")
+    assert (package.name, package.arguments["scans_uri"]) == ("inference", SCANS)
+    assert "patients: 77\n" in package.arguments["params"]
+    assert f"inference.yaml: the champion; data {SCANS}; commit" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -76,6 +90,13 @@ def test_compile_warns_of_a_commit_that_is_none(
         (["--image", IMAGE, "--arm", "real/huge/0"], "ExperimentError: --arm real/huge/0: is no arm of the trial;"),
         (["--image", IMAGE, "--publish"], "ExperimentError: params.yaml: publish.remote: is not set"),
         (["--image", IMAGE, "--set", "compute.accelerator=gpu"], "ClusterError: "),
+        (["--image", IMAGE, "--scans", SCANS], "ExperimentError: --scans: is of no use to the pipeline 'augmentation'"),
+        ([*CHAMPION], "ExperimentError: --scans: is missing; name the folder to segment"),
+        ([*CHAMPION, "--scans", "/data"], "ExperimentError: --scans /data: is no s3:// folder; copy the scans"),
+        ([*CHAMPION, "--scans", SCANS, "--arm", "real/fpn/0"], "ExperimentError: --arm: is of no use to the pipeline"),
+        ([*CHAMPION, "--scans", SCANS, "--no-publish"], "ExperimentError: --publish: is of no use to the pipeline"),
+        ([*CHAMPION, "--scans", SCANS, "--promote"], "ExperimentError: --promote: is of no use to the pipeline"),
+        ([*CHAMPION, "--scans", SCANS, "--set", "compute.accelerator=gpu"], "ClusterError: "),
     ],
 )
 def test_compile_refuses_in_one_line_and_writes_nothing(
@@ -99,6 +120,19 @@ def test_submit_prints_links_without_passwords(
     assert "MLflow: http://127.0.0.1:9/#/experiments" in shown.out
     assert "secret@" not in shown.out
     assert "were not looked up: no kubeconfig here" in shown.err
+
+
+def test_submit_takes_the_champions_pipeline_too(
+    monkeypatch: pytest.MonkeyPatch,
+    kubeflow: Kubeflow,
+    compiled_inference: Package,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, "submit", "--package", compiled_inference.path, "--host", kubeflow.host) == 0
+    assert kubeflow.pipelines == ["inference"]
+    assert kubeflow.versions == [compiled_inference.version]
+    assert kubeflow.runs[0]["runtime_config"]["parameters"]["scans_uri"] == SCANS
+    assert f"run run-1, version {compiled_inference.version}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("option", "looked"), [("--check", 1), ("--no-check", 0)])

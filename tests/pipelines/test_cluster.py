@@ -45,6 +45,10 @@ def test_cluster_file_says_whether_training_has_gpus(name: str, gpu: bool) -> No
             "'Equal' needs a value",
         ),
         ("secret:", "secret: [", "is not readable YAML"),
+        ("workspace: null", "workspace: {size: 200 GB}", "workspace.size: String should match"),
+        ("workspace: null", "workspace: {}", "workspace.size: Field required"),
+        ("workspace: null", "workspace: {size: 1Gi, access_modes: []}", "workspace.access_modes: Tuple should have"),
+        ("workspace: null", "workspace: {size: 1Gi, access_modes: [ReadWriteOnce]}", "lacks 'ReadWriteMany'"),
     ],
 )
 def test_wrong_cluster_file_is_refused_with_key_and_rule(write: Path, old: str, new: str, told: str) -> None:
@@ -56,6 +60,21 @@ def test_wrong_cluster_file_is_refused_with_key_and_rule(write: Path, old: str, 
     assert told in str(error.value)
     assert str(error.value).startswith(str(write))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("parallelism", "mode"), [(1, "ReadWriteOnce"), (8, "ReadWriteMany")])
+def test_workspace_of_one_node_is_accepted_without_parallel_arms(write: Path, parallelism: int, mode: str) -> None:
+    text = write.read_text(encoding="utf-8").replace("parallelism: 2", f"parallelism: {parallelism}")
+    wanted = f"workspace: {{size: 1.5Ti, access_modes: [{mode}]}}"
+    write.write_text(text.replace("workspace: null", wanted), encoding="utf-8")
+    workspace = load_cluster(write).workspace
+    assert workspace is not None
+    assert (workspace.size, workspace.storage_class, workspace.access_modes) == ("1.5Ti", None, (mode,))
+
+
+@pytest.mark.parametrize("name", ["cluster.yaml", "gpu.yaml"])
+def test_large_data_are_artifacts_unless_told_otherwise(name: str) -> None:
+    assert load_cluster(CLUSTER_FILE.with_name(name)).workspace is None
 
 
 @pytest.mark.parametrize(("content", "told"), [(None, "is missing"), ("[]", "no sections"), ("a: 1", "'default' and")])

@@ -12,7 +12,15 @@ import yaml
 from pipelines import experiment
 from pipelines.cluster import CLUSTER_FILE, load_cluster
 from pipelines.errors import ClusterError, ExperimentError
-from pipelines.experiment import Experiment, check_fit, check_image, find_commit, read_experiment
+from pipelines.experiment import (
+    Experiment,
+    check_fit,
+    check_image,
+    check_scans,
+    find_commit,
+    read_experiment,
+    read_settings,
+)
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 GPU_FILE = CLUSTER_FILE.with_name("gpu.yaml")
@@ -51,7 +59,7 @@ def test_folder_is_refused_since_no_pod_sees_it() -> None:
 @pytest.mark.parametrize("kind", ["real", "synthetic"])
 def test_trial_without_sets_of_both_kinds_is_refused(settings: dict[str, Any], kind: str, monkeypatch: Any) -> None:
     trial = {**settings["trial"], "training_sets": {**settings["trial"]["training_sets"], kind: []}}
-    monkeypatch.setattr(experiment, "_resolve", lambda *_: Experiment("", {**settings, "trial": trial}))
+    monkeypatch.setattr(experiment, "read_settings", lambda *_: Experiment("", {**settings, "trial": trial}))
     with pytest.raises(ExperimentError, match=f"training_sets.{kind}: is empty; the pipeline needs both"):
         read_experiment(PARAMS)
 
@@ -110,6 +118,31 @@ def test_gpus_that_are_not_there_are_refused(
 )
 def test_devices_that_fit_are_accepted(settings: dict[str, Any], file: Path, accelerator: str) -> None:
     check_fit(with_compute(settings, accelerator=accelerator), load_cluster(file), file)
+
+
+def test_prediction_takes_one_gpu_however_many_train(settings: dict[str, Any]) -> None:
+    several = with_compute(settings, accelerator="gpu", devices=4)
+    check_fit(several, load_cluster(GPU_FILE), GPU_FILE, ["predict"])
+    with pytest.raises(ClusterError, match=r"steps\.predict: gives 0 accelerators, .* want 1 "):
+        check_fit(several, load_cluster(CLUSTER_FILE), CLUSTER_FILE, ["predict"])
+
+
+def test_settings_alone_need_no_trial_and_no_data_that_pods_see() -> None:
+    read = read_settings(PARAMS, ["acquire.source=folder", "acquire.folder.path=/scans"])
+    assert read.settings["acquire"]["source"] == "folder"
+
+
+@pytest.mark.parametrize("scans", ["s3://bucket/a", "s3://my.bucket-2/a/b", "s3://bucket/a/"])
+def test_folder_of_an_object_store_is_accepted(scans: str) -> None:
+    assert check_scans(scans) == scans.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "scans", ["/data/scans", "gs://bucket/a", "s3://bucket", "s3:///a", "s3://b/a?b=1", "s3://B_/a"]
+)
+def test_folder_elsewhere_is_refused(scans: str) -> None:
+    with pytest.raises(ExperimentError, match="is no s3:// folder; copy the scans into an object store"):
+        check_scans(scans)
 
 
 def test_image_needs_a_digest_unless_told_otherwise() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import package
+from pipelines import augmentation
 from pipelines.cluster import CLUSTER_FILE, load_cluster
 from pipelines.errors import PipelineError
 from pipelines.experiment import Experiment
@@ -71,7 +71,7 @@ def test_file_that_is_no_compiled_pipeline_is_refused(tmp_path: Path, content: s
 def test_failed_compilation_leaves_the_old_file(tmp_path: Path, settings: dict[str, Any], monkeypatch: Any) -> None:
     output = tmp_path / "a.yaml"
     output.write_text("old")
-    monkeypatch.setattr(package, "build_pipeline", lambda *_: 1 / 0)
+    monkeypatch.setattr(augmentation, "build_pipeline", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_package(output, Experiment("", settings), load_cluster(CLUSTER_FILE), "i", publish=False, promote=True)
     assert output.read_text() == "old"
