@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nephrite.evaluation.statistics import Interval, holm, judge, null_difference, paired_interval, wilcoxon_p
+from nephrite.evaluation.statistics import (
+    Interval,
+    holm,
+    judge,
+    null_difference,
+    paired_interval,
+    paired_intervals,
+    wilcoxon_p,
+)
 
 
 def _trial(generator: np.random.Generator, cells: int, patients: int, truth: float = 0.0) -> np.ndarray:
@@ -24,6 +32,23 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(cells: int, pati
         assert found.high is not None
         held.append(found.low <= 0.01 <= found.high)
     assert 0.90 <= np.mean(held) <= 0.998
+
+
+def test_the_noise_of_single_scores_is_counted_once() -> None:
+    tables = 0.1 * np.random.default_rng(0).standard_normal((300, 12, 40))
+    _, low, high = paired_intervals(tables, resamples=1000)
+    once = 2 * 1.96 * 0.1 / np.sqrt(12 * 40)
+    assert once < np.mean(high - low) < 1.3 * once
+
+
+def test_an_interval_is_never_shorter_than_one_level_alone_demands() -> None:
+    agreeing = np.tile(np.random.default_rng(0).standard_normal((1, 20)), (8, 1))
+    found, patients_only = paired_interval(agreeing), paired_interval(agreeing[:1])
+    assert (found.low, found.high) == pytest.approx((patients_only.low, patients_only.high), abs=0.03)
+
+
+def test_tables_without_any_difference_have_an_interval_of_no_length() -> None:
+    assert paired_interval(np.full((3, 9), 0.25)) == Interval(0.25, 0.25, 0.25)
 
 
 def test_three_cells_that_disagree_make_a_longer_interval_than_their_patients_alone() -> None:

@@ -3,11 +3,22 @@
 A *cell* is one subset of training patients and one initialisation, shared by all arms. A difference to the reference
 is paired by test patient within a cell, so the evidence is a table `differences[cell, patient]`.
 
-The interval resamples cells and patients independently and keeps the product of both weights (Owen 2007, "The
-pigeonhole bootstrap"). A plain percentile interval is too short when there are few cells or patients: in simulations
-with three cells it covered the truth in 79 to 98 % of trials instead of 95 %. So the deviations of each level are
-widened by sqrt(n / (n - 1)) * t / z (Hesterberg 2015, "What teachers should know about the bootstrap": the expanded
-percentile interval), after which it covered at least 94 %; where the noise of single scores prevails, nearly all.
+The interval resamples cells and patients independently (Owen 2007, "The pigeonhole bootstrap"). Two things are mended,
+each found by simulation:
+
+* A plain percentile interval is too short when there are few cells or patients: with three cells it covered the truth
+  in 79 to 98 % of trials instead of 95 %. So the deviations of each level are widened by sqrt(n / (n - 1)) * t / z
+  (Hesterberg 2015, "What teachers should know about the bootstrap": the expanded percentile interval).
+* No bootstrap of two levels is exact (McCullagh 2000; Owen and Eckles 2012): the noise of single scores enters three
+  times, with the means of cells, with the means of patients and where both meet, and once is due. Where that noise
+  prevails, as in the Dice of lesions, the interval covered 98 to 99.9 %, and real gains went unseen. So the third part
+  is left out, and the rest is scaled to the variance without the second, as the analysis of variance of a crossed
+  design estimates it (Searle, Casella, McCulloch 1992, "Variance components", chapter 4), but never below what one
+  level alone demands.
+
+After both it covered 94 to 98 % with 3 cells and 94 to 97 % with 8 in the spreads that were seen, and up to 99 % where
+single scores are nothing but noise; see tests/trial. Where one patient in seven carries the whole difference, it
+covered 92 %: no interval of a mean knows the tail that it has not seen.
 """
 
 from __future__ import annotations
@@ -74,30 +85,62 @@ def paired_interval(
         resamples: bootstrap draws.
         seed: the same seed and table give the same interval.
     """
-    mean = float(differences.mean())
     if differences.shape[1] < 2:
-        return Interval(mean, None, None)
-    draws = mean + _deviations(differences - mean, confidence, resamples, np.random.default_rng(seed))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return Interval(mean, float(low), float(high))
+        return Interval(float(differences.mean()), None, None)
+    (mean,), (low,), (high,) = paired_intervals(
+        differences[None], confidence=confidence, resamples=resamples, seed=seed
+    )
+    return Interval(float(mean), float(low), float(high))
 
 
-def _deviations(
-    centered: Float[np.ndarray, "cell patient"], confidence: float, resamples: int, generator: np.random.Generator
-) -> Float[np.ndarray, " resample"]:
-    """Resampled means: what the cells, the patients, and both together contribute, each level widened by its own t."""
-    cells, patients = centered.shape
-    by_cell, by_patient = centered.mean(axis=1), centered.mean(axis=0)
-    together = centered - by_cell[:, None] - by_patient[None, :]
+def paired_intervals(
+    tables: Float[np.ndarray, "table cell patient"],
+    *,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Float[np.ndarray, "3 table"]:
+    """Mean, lower and upper end for many tables of the same size at once, as `paired_interval` gives them one by one.
+
+    All tables are resampled by the same draws, so that tables which differ by little get intervals that do.
+
+    Args:
+        tables: differences; at least two patients.
+        confidence: share of trials in which the interval should hold the true difference.
+        resamples: bootstrap draws.
+        seed: the same seed and tables give the same intervals.
+    """
+    _, cells, patients = tables.shape
+    assert patients > 1, "one patient has no interval"
+    generator = np.random.default_rng(seed)
     cell_weights = _resampled_weights(cells, resamples, generator)
     patient_weights = _resampled_weights(patients, resamples, generator)
-    from_cells = _widening(cells, confidence) * (cell_weights @ by_cell)
-    from_patients = _widening(patients, confidence) * (patient_weights @ by_patient)
-    total: Float[np.ndarray, " resample"] = (
-        from_cells + from_patients + ((cell_weights @ together) * patient_weights).sum(axis=1)
+    means = tables.mean(axis=(1, 2))
+    centered = tables - means[:, None, None]
+    from_cells = _widening(cells, confidence) * (centered.mean(axis=2) @ cell_weights.T)
+    from_patients = _widening(patients, confidence) * (centered.mean(axis=1) @ patient_weights.T)
+    deviations = _shrinking(centered, confidence)[:, None] * (from_cells + from_patients)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(deviations, [tail, 1 - tail], axis=1)
+    return np.stack([means, means + low, means + high])
+
+
+def _shrinking(centered: Float[np.ndarray, "table cell patient"], confidence: float) -> Float[np.ndarray, " table"]:
+    """Factor that counts the noise of single scores once, where resampling both levels counted it twice."""
+    _, cells, patients = centered.shape
+    by_cell, by_patient = centered.mean(axis=2), centered.mean(axis=1)
+    noise = centered - by_cell[:, :, None] - by_patient[:, None, :]
+    freedom = max((cells - 1) * (patients - 1), 1)  # one cell has no noise apart from its patients
+    surplus = (noise**2).sum(axis=(1, 2)) / freedom / (cells * patients)
+    surplus *= min(_widened_variance(count, confidence) for count in (cells, patients))
+    from_cells = _widening(cells, confidence) ** 2 * (by_cell**2).mean(axis=1) / cells
+    from_patients = _widening(patients, confidence) ** 2 * (by_patient**2).mean(axis=1) / patients
+    counted_once = np.maximum(from_cells + from_patients - surplus, np.maximum(from_cells, from_patients))
+    total = from_cells + from_patients
+    factor: Float[np.ndarray, " table"] = np.sqrt(
+        np.divide(counted_once, total, out=np.ones_like(total), where=total > 0)
     )
-    return total
+    return factor
 
 
 def _resampled_weights(count: int, resamples: int, generator: np.random.Generator) -> Float[np.ndarray, "resample n"]:
@@ -111,6 +154,11 @@ def _widening(count: int, confidence: float) -> float:
         return 1.0
     quantile = (1 + confidence) / 2
     return float(np.sqrt(count / (count - 1)) * stats.t.ppf(quantile, count - 1) / stats.norm.ppf(quantile))
+
+
+def _widened_variance(count: int, confidence: float) -> float:
+    """What widening does to an unbiased variance of a level: (t / z) squared; 1 for a level without resampling."""
+    return _widening(count, confidence) ** 2 * (count - 1) / count if count > 1 else 1.0
 
 
 def wilcoxon_p(differences: Float[np.ndarray, "cell patient"]) -> float:
