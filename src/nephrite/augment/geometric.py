@@ -58,14 +58,14 @@ def apply(
     lower end of the window in the image, background in the label map.
     """
     height, width = image.shape[-2:]
-    matrix = _output_to_input(parameters, height, width).to(image.device)
+    matrix = output_to_input(parameters, height, width).to(image.device)
     grid = functional.affine_grid(matrix, list(image.shape), align_corners=False)
     moved_image = functional.grid_sample(image.float(), grid, mode="bilinear", align_corners=False)
     moved_label = functional.grid_sample(label[:, None].float(), grid, mode="nearest", align_corners=False)
     return moved_image.to(image.dtype), moved_label[:, 0].to(label.dtype)
 
 
-def _output_to_input(parameters: GeometricParameters, height: int, width: int) -> Float[Tensor, "b 2 3"]:
+def output_to_input(parameters: GeometricParameters, height: int, width: int) -> Float[Tensor, "b 2 3"]:
     """For each slice the matrix from output to input places, in affine_grid's units: x, then y, each from -1 to 1.
 
     The inverse of shift after scale after rotation: p -> R(-angle) (p - shift) / scale. A side is 2 units long
