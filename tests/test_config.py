@@ -29,6 +29,13 @@ REFUSED = {
     "prepare.in_plane={kind: resize}": r"prepare\.in_plane\.size: is missing; add it",
     "prepare.intensity={kind: percentile, low: 9, high: 2}": r"prepare\.intensity: 'low' 9.0 is not below 'high' 2.0",
     "prepare.split.test=0.5": r"prepare\.split: train \+ validation \+ test is 1\.2, not 1",
+    "prepare.lesions={mass: kidney}": r"prepare: 'lesions' names \['mass'\]; the classes are \['kidney', 'tumor'\]",
+    "train_gan.method={kind: magic}": r"train_gan\.method: .*'pix2pix', 'spade', 'paint_in', 'randomised', 'diffusion'",
+    "train_gan.method={kind: diffusion, base_width: 8, depth: 1, noise_steps: 9, sampling_steps: 10}": (
+        r"train_gan\.method: 'sampling_steps' 10 is more than 'noise_steps' 9"
+    ),
+    "train_gan.differentiable_augmentation=[flip]": r"differentiable_augmentation.*value 'flip'",
+    "train_gan.tissue.classes=1": r"train_gan\.tissue\.classes: value 1",
     "prepare.classes={0: body}": r"prepare\.classes\.0: ",
     "acquire.source=folder": r"acquire: source 'folder' needs 'acquire\.folder\.path'",
     "acquire.source=dvc": r"acquire: source 'dvc' needs 'acquire\.dvc\.remote' and 'acquire\.dvc\.version'",
@@ -130,7 +137,7 @@ def test_missing_section_is_named(root: Path, tmp_path: Path) -> None:
 
 
 def test_later_override_wins_and_label_values_may_be_keys(load: Load) -> None:
-    config = load("train_gan.epochs=3", "train_gan.epochs=4", "prepare.classes.2=mass")
+    config = load("train_gan.epochs=3", "train_gan.epochs=4", "prepare.classes.2=mass", "prepare.lesions={}")
     assert config.train_gan.epochs == 4
     assert config.prepare.classes == {1: "kidney", 2: "mass"}
 

@@ -10,7 +10,7 @@ from nephrite.models.discriminators import Discriminator, build_discriminator, r
 
 def test_three_layers_are_the_papers_70_pixel_discriminator() -> None:
     settings = DiscriminatorSettings(base_width=64, layers=3)
-    convolutions = [layer for layer in build_discriminator(settings, classes=3).blocks if isinstance(layer, nn.Conv2d)]
+    convolutions = [layer for layer in build_discriminator(settings, channels=3).blocks if isinstance(layer, nn.Conv2d)]
     assert [layer.in_channels for layer in convolutions] == [4, 64, 128, 256, 512]
     assert [layer.stride for layer in convolutions] == [(2, 2), (2, 2), (2, 2), (1, 1), (1, 1)]
     assert receptive_field(3) == 70
@@ -46,3 +46,11 @@ def test_condition_and_slice_both_count() -> None:
     reference = network(blank, blank)
     assert not torch.equal(network(other, blank), reference)
     assert not torch.equal(network(blank, other), reference)
+
+
+def test_real_slices_are_judged_without_a_look_at_painted_ones() -> None:
+    network = Discriminator(2, base_width=2, layers=2)
+    condition, real = torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32)
+    before = network(condition, real)
+    network(condition, torch.full_like(real, 100))
+    assert torch.equal(network(condition, real), before)

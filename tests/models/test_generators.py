@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nephrite.config import GeneratorSettings
+from nephrite.config import Pix2PixSettings
 from nephrite.models.generators import Generator, Upsampling, build_generator, fitting_depth, upsample
 
 
@@ -48,8 +48,8 @@ def test_slices_have_the_size_of_the_label_map_and_lie_in_the_window(
 
 @pytest.mark.parametrize(("size", "depth"), [(256, 8), (512, 8), (128, 7), (96, 5), (100, 4), (1, 1)])
 def test_depth_follows_the_size_of_the_slices(size: int, depth: int) -> None:
-    settings = GeneratorSettings(base_width=1, depth=8, upsampling="resize", dropout=0)
-    assert build_generator(settings, classes=3, size=size).depth == depth
+    settings = Pix2PixSettings(kind="pix2pix", base_width=1, depth=8, upsampling="resize", dropout=0)
+    assert build_generator(settings, channels=3, size=size).depth == depth
 
 
 def test_depth_is_never_more_than_asked_for() -> None:

@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nephrite.models.losses import dice_and_cross_entropy, dice_loss, discriminator_loss, generator_loss
+from nephrite.models.losses import (
+    dice_and_cross_entropy,
+    dice_loss,
+    discriminator_loss,
+    generator_loss,
+    weighted_mean,
+)
 
 
 def batch(channels: int = 2) -> tuple[Tensor, Tensor]:
@@ -81,6 +87,22 @@ def test_losses_of_extreme_logits_stay_finite() -> None:
     extreme = torch.full((1, 1, 2, 2), 1e4)
     assert discriminator_loss(-extreme, extreme).isfinite()
     assert generator_loss(-extreme, extreme, extreme, l1_weight=1).total.isfinite()
+
+
+def test_what_weighs_nothing_changes_no_loss() -> None:
+    weight = torch.zeros(1, 1, 4, 4)
+    weight[..., :2] = 1
+    near, far = torch.rand(2, 1, 1, 4, 4)
+    mixed = torch.where(weight > 0, near, far)
+    assert discriminator_loss(near, near, weight) == discriminator_loss(mixed, mixed, weight)
+    losses = [generator_loss(x, x, near * 0, l1_weight=3, patches=weight, pixels=weight) for x in (near, mixed)]
+    assert losses[0] == losses[1]
+
+
+def test_weighted_mean_is_the_mean_where_all_weigh_alike_and_0_where_nothing_weighs() -> None:
+    values = torch.rand(2, 1, 4, 4)
+    assert float(weighted_mean(values, torch.full_like(values, 3))) == pytest.approx(float(values.mean()))
+    assert float(weighted_mean(values, torch.zeros_like(values))) == 0
 
 
 def test_cross_entropy_brings_back_a_class_that_dice_has_lost() -> None:

@@ -12,27 +12,50 @@ import numpy as np
 import pytest
 import torch
 
-from nephrite.config import Config, GeneratorSettings
+from nephrite.config import Config, PaintInSettings, Pix2PixSettings, RandomisedSettings, SpadeSettings
 from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.files import read_json
 from nephrite.imaging.slices import PairStore
 from nephrite.recording import SilentRun
 from nephrite.stages.synthesize import choose_slices, synthesize
+from nephrite.training.intensities import Intensity
 from nephrite.training.leakage import check_synthetic
-from nephrite.training.synthesizers import SynthesizerCard, save_weights, write_card
+from nephrite.training.synthesizers import SynthesizerCard
+from nephrite.training.synthesizers import write_synthesizer as write_whole
 
 Load = Callable[..., Config]
 CARD = SynthesizerCard(
     id="",
-    kind="pix2pix",
-    generator=GeneratorSettings(base_width=4, depth=3, upsampling="resize", dropout=0.5),
+    method=Pix2PixSettings(kind="pix2pix", base_width=4, depth=3, upsampling="resize", dropout=0.5),
+    condition="labels",
+    tissue_edges=None,
+    tissue_smoothing=0.0,
     classes={1: "kidney", 2: "tumor"},
+    lesions=(2,),
+    intensities=tuple(Intensity(mean, 0.05, mean - 0.1, mean + 0.1) for mean in (0.3, 0.5, 0.7)),
     size=32,
     training_patients=("a1", "a2", "a3"),
     pairs="0" * 64,
     run_id=None,
     version="test",
 )
+
+
+OTHERS = {
+    "spade": replace(
+        CARD,
+        condition="anatomy",
+        tissue_edges=(0.3, 0.5),
+        intensities=CARD.intensities[:1] * 5,
+        method=SpadeSettings(
+            kind="spade", base_width=4, depth=3, hidden_width=4, code_length=4, divergence_weight=0.05
+        ),
+    ),
+    "paint_in": replace(
+        CARD, method=PaintInSettings(kind="paint_in", base_width=4, depth=3, upsampling="resize", dropout=0.5, rim=2)
+    ),
+    "randomised": replace(CARD, method=RandomisedSettings(kind="randomised", spread=0.1)),
+}
 
 
 @pytest.fixture
@@ -47,7 +70,7 @@ def write_synthesizer(root: Path, card: SynthesizerCard) -> Path:
     generator = card.build()
     for weights in generator.parameters():
         weights.detach().mul_(8)
-    write_card(root, replace(card, id=save_weights(root, generator)))
+    write_whole(root, card, generator)
     return root
 
 
@@ -156,6 +179,17 @@ def test_batch_size_does_not_change_the_slices(load: Load, pairs: Path, synthesi
     large = painted(load("synthesize.ratio=1.0"), pairs, synthesizer, tmp_path / "large")
     small = painted(load("synthesize.ratio=1.0", "synthesize.batch_size=4"), pairs, synthesizer, tmp_path / "small")
     assert np.abs(images(large).astype(int) - images(small)).max() <= 1  # rounding
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_every_kind_paints_a_store_that_no_batch_size_changes(
+    load: Load, pairs: Path, tmp_path: Path, kind: str
+) -> None:
+    root = write_synthesizer(tmp_path / kind, OTHERS[kind])
+    large = painted(load("synthesize.ratio=1.0"), pairs, root, tmp_path / "large")
+    small = painted(load("synthesize.ratio=1.0", "synthesize.batch_size=4"), pairs, root, tmp_path / "small")
+    assert np.abs(images(large).astype(int) - images(small)).max() <= 1  # rounding
+    assert images(large).std() > 0
 
 
 def test_synthesizer_that_knows_another_patient_is_refused(load: Load, pairs: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from nephrite.config import Config
-from nephrite.errors import NonFiniteLossError, StoreError
+from nephrite.errors import ConfigError, NonFiniteLossError, StoreError
 from nephrite.files import PARTIAL, read_json, write_json
 from nephrite.recording import SilentRun
 from nephrite.stages.train_gan import train_gan
@@ -53,6 +53,20 @@ class Recorder(SilentRun):
 def trained(config: Config, pairs: Path, target: Path) -> SynthesizerCard:
     train_gan(config, SilentRun(), pairs=pairs, synthesizer=target)
     return read_synthesizer(target)[0]
+
+
+OTHERS = {
+    "spade": (
+        "train_gan.method={kind: spade, base_width: 4, depth: 3, hidden_width: 4, code_length: 4, "
+        "divergence_weight: 0.05}",
+        "train_gan.condition=anatomy",
+        "train_gan.differentiable_augmentation=[translation, cutout]",
+    ),
+    "paint_in": (
+        "train_gan.method={kind: paint_in, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5, rim: 2}",
+    ),
+}
+RANDOMISED = "train_gan.method={kind: randomised, spread: 0.1}"
 
 
 def poison(pairs: Path, *patients: str) -> None:
@@ -125,6 +139,44 @@ def test_killed_stage_resumes_to_the_synthesizer_of_an_undisturbed_one(load: Loa
     assert again.steps == [6]  # the first epoch was not trained again
 
 
+@pytest.mark.parametrize("kind", OTHERS)
+def test_every_kind_resumes_and_knows_training_patients_alone(
+    load: Load, pairs: Path, tmp_path: Path, kind: str
+) -> None:
+    config = load(*OTHERS[kind])
+    whole = trained(config, pairs, tmp_path / "whole")
+    poison(pairs, "b1", "b2", "c1", "c2")
+    with pytest.raises(ConnectionAbortedError):
+        train_gan(config, Recorder(killed_at=3), pairs=pairs, synthesizer=tmp_path / "s")
+    assert trained(config, pairs, tmp_path / "s") == whole
+    assert (whole.kind, whole.lesions) == (kind, (2,))
+
+
+def test_tissue_borders_and_intensities_are_on_the_card(load: Load, pairs: Path, tmp_path: Path) -> None:
+    card = trained(load(*OTHERS["spade"], "train_gan.epochs=1"), pairs, tmp_path / "s")
+    assert card.tissue_edges == tuple(sorted(card.tissue_edges or ()))
+    assert len(card.intensities) == len(card.tissue_edges) + 3
+    tumor, kidney = card.intensities[-1].mean, card.intensities[-2].mean
+    assert tumor is not None
+    assert kidney is not None
+    assert tumor > kidney + 0.1
+
+
+def test_what_needs_no_training_is_a_card_and_a_sheet(load: Load, pairs: Path, tmp_path: Path) -> None:
+    run = Recorder()
+    metrics = train_gan(load(RANDOMISED), run, pairs=pairs, synthesizer=tmp_path / "s")
+    found = sorted(str(path.relative_to(tmp_path / "s")) for path in (tmp_path / "s").rglob("*.*"))
+    assert found == ["samples/drawn.png", "synthesizer.json"]
+    assert (metrics, run.steps) == ({"training_slices": 18}, [])
+    assert run.artifacts == ["samples/drawn.png", "/synthesizer.json"]
+
+
+def test_painting_in_without_a_lesion_is_refused(load: Load, pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is 'paint_in', but no class is a lesion; name .* 'prepare.lesions'"):
+        trained(load(*OTHERS["paint_in"], "prepare.lesions={}"), pairs, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
 def test_what_other_settings_left_is_discarded(load: Load, pairs: Path, tmp_path: Path) -> None:
     other = load("train_gan.learning_rate=0.1")
     with pytest.raises(ConnectionAbortedError):
@@ -159,7 +211,7 @@ def test_two_processes_train_one_synthesizer(pairs: Path, root: Path, tmp_path: 
     overrides = [
         *("compute.accelerator=cpu", "compute.precision=32-true", "compute.devices=2", "compute.strategy=auto"),
         *("train_gan.epochs=2", "train_gan.sample_every=2", "train_gan.batch_size=6", "train_gan.ema_decay=0.9"),
-        "train_gan.generator={base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
+        "train_gan.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
     ]
     command = [sys.executable, str(script), str(root / "params.yaml"), str(pairs), str(tmp_path / "s"), *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

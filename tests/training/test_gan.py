@@ -15,15 +15,34 @@ from nephrite.config import Config
 from nephrite.errors import NonFiniteLossError
 from nephrite.imaging.slices import PairStore
 from nephrite.recording import Run, SilentRun
-from nephrite.training import gan
+from nephrite.training import generation
 from nephrite.training.data import Pairs
-from nephrite.training.gan import Pix2Pix, accuracy, average_weights, fit_pix2pix, rate_factor
+from nephrite.training.gan import AdversarialModule, accuracy, fit_generator
+from nephrite.training.intensities import fit_tissue
+from nephrite.training.scenes import Conditioning
 
 NOISY = (
-    "train_gan.generator={base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
+    "train_gan.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
     "train_gan.ema_decay=0.9",
     "train_gan.epochs=3",
 )
+KINDS = {
+    "pix2pix": ("train_gan.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",),
+    "spade": (
+        "train_gan.method={kind: spade, base_width: 4, depth: 3, hidden_width: 4, code_length: 4, "
+        "divergence_weight: 0.05}",
+        "train_gan.condition=anatomy",
+    ),
+    "paint_in": (
+        "train_gan.method={kind: paint_in, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5, rim: 2}",
+    ),
+}
+CAREFUL = (
+    "train_gan.differentiable_augmentation=[translation, cutout, intensity]",
+    "train_gan.ema_decay=0.9",
+    "train_gan.epochs=2",
+)
+every_kind = pytest.mark.parametrize("kind", KINDS)
 # A golden run: fixed seed, processor, float32. It changes only when the method changes on purpose.
 GOLDEN = [[0.693689, 0.688062, 0.116494], [0.693255, 0.688849, 0.115904], [0.692877, 0.689223, 0.115336]]
 Load = Callable[..., Config]
@@ -36,16 +55,24 @@ class KilledRun(SilentRun):
         raise ConnectionAbortedError(step)
 
 
-def build(config: Config, pairs: Path, *, seed: int = 3) -> Pix2Pix:
-    store = PairStore(pairs)
-    slices = Pairs((store, store.slices("train")))
-    return Pix2Pix(config.train_gan, slices, classes=list(store.manifest.classes), size=store.manifest.size, seed=seed)
+def build(config: Config, pairs: Path, *, seed: int = 3) -> AdversarialModule:
+    store, settings = PairStore(pairs), config.train_gan
+    slices = store.slices("train")
+    conditioning = Conditioning(
+        classes=tuple(store.manifest.classes),
+        edges=fit_tissue(store, slices, settings.tissue) if settings.condition == "anatomy" else None,
+        lesions=(2,),
+        rim=settings.method.rim if settings.method.kind == "paint_in" else None,
+    )
+    return AdversarialModule(
+        settings, Pairs((store, slices)), conditioning=conditioning, size=store.manifest.size, seed=seed
+    )
 
 
-def train(config: Config, pairs: Path, folder: Path, *, run: Run | None = None, seed: int = 3) -> Pix2Pix:
+def train(config: Config, pairs: Path, folder: Path, *, run: Run | None = None, seed: int = 3) -> AdversarialModule:
     folder.mkdir(exist_ok=True)
     module = build(config, pairs, seed=seed)
-    fit_pix2pix(module, config.compute, folder=folder, run=run or SilentRun())
+    fit_generator(module, config.compute, folder=folder, run=run or SilentRun())
     return module
 
 
@@ -53,7 +80,7 @@ def weights(module: torch.nn.Module) -> Tensor:
     return torch.cat([value.flatten().double() for value in module.state_dict().values()])
 
 
-def rows(module: Pix2Pix) -> list[dict[str, float]]:
+def rows(module: AdversarialModule) -> list[dict[str, float]]:
     return [{name: value for name, value in row.items() if name != "images_per_second"} for row in module.history]
 
 
@@ -106,13 +133,53 @@ def test_building_leaves_the_random_numbers_of_the_caller_alone(load: Load, pair
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_killed_training_resumes_to_the_weights_of_an_undisturbed_one(load: Load, pairs: Path, tmp_path: Path) -> None:
-    whole = train(load(*NOISY), pairs, tmp_path / "whole")
+@every_kind
+def test_killed_training_resumes_to_the_weights_of_an_undisturbed_one(
+    load: Load, pairs: Path, tmp_path: Path, kind: str
+) -> None:
+    config = load(*KINDS[kind], *CAREFUL)
+    whole = train(config, pairs, tmp_path / "whole")
     with pytest.raises(ConnectionAbortedError):
-        train(load(*NOISY), pairs, tmp_path / "killed", run=KilledRun())
-    resumed = train(load(*NOISY), pairs, tmp_path / "killed")
+        train(config, pairs, tmp_path / "killed", run=KilledRun())
+    resumed = train(config, pairs, tmp_path / "killed")
     assert rows(resumed) == rows(whole)
     assert torch.equal(weights(resumed), weights(whole))
+
+
+@every_kind
+def test_every_kind_learns(load: Load, pairs: Path, tmp_path: Path, kind: str) -> None:
+    quick = ("train_gan.epochs=10", "train_gan.learning_rate=0.003", "train_gan.constant_share=1.0")
+    history = train(load(*KINDS[kind], *quick), pairs, tmp_path / "a").history
+    assert history[-1]["l1_loss"] < 0.6 * history[0]["l1_loss"]
+
+
+def test_style_penalty_is_part_of_the_loss(load: Load, pairs: Path, tmp_path: Path) -> None:
+    row = train(load(*KINDS["spade"], "train_gan.epochs=1", "train_gan.l1_weight=7"), pairs, tmp_path / "a").history[0]
+    expected = row["adversarial_loss"] + 7 * row["l1_loss"] + row["style_penalty"]
+    assert row["generator_loss"] == pytest.approx(expected, rel=1e-5)
+    assert row["style_penalty"] > 0
+
+
+def test_augmentation_changes_what_is_learned_and_not_what_is_painted_on(
+    load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    plain, changed = (
+        train(load(*extra, "train_gan.epochs=1"), pairs, tmp_path / str(n)) for n, extra in enumerate([(), CAREFUL[:1]])
+    )
+    assert not torch.equal(weights(plain), weights(changed))
+    batch = plain.pairs[[0, 1, 2]]
+    assert all(map(torch.equal, plain.scene(batch)[:2], changed.scene(batch)[:2]))
+
+
+def test_discriminator_of_painted_regions_judges_them_alone(load: Load, pairs: Path) -> None:
+    module = build(load(*KINDS["paint_in"]), pairs)
+    batch = module.pairs[[0, 1, 2]]
+    scene = module.scene(batch)
+    _, patches = module._judge(batch.image, scene, None)
+    assert scene.region is not None
+    assert patches is not None
+    assert 0 < float(patches.mean()) < 1
+    assert float(patches.max()) == 1
 
 
 def test_terminated_training_goes_on_at_the_same_step(
@@ -125,37 +192,13 @@ def test_terminated_training_goes_on_at_the_same_step(
             steps.append(number)
             os.kill(os.getpid(), signal.SIGTERM) if len(steps) == 5 else None
 
-    monkeypatch.setattr(gan, "check_finite", counted)
+    monkeypatch.setattr(generation, "check_finite", counted)
     with pytest.raises(SystemExit, match="143"):
         train(load(*NOISY), pairs, tmp_path / "terminated")
     resumed = train(load(*NOISY), pairs, tmp_path / "terminated")
     assert steps == list(range(9))
     assert rows(resumed) == rows(whole)
     assert torch.equal(weights(resumed), weights(whole))
-
-
-def test_average_differs_from_the_raw_generator_and_is_what_paints(load: Load, pairs: Path, tmp_path: Path) -> None:
-    module = train(load(*NOISY), pairs, tmp_path / "a")
-    assert module.average is not None
-    assert module.painter is module.average.module
-    assert not torch.equal(weights(module.painter), weights(module.generator))
-
-
-def test_without_average_the_generator_itself_paints(load: Load, pairs: Path) -> None:
-    module = build(load(), pairs)
-    assert module.average is None
-    assert module.painter is module.generator
-
-
-def test_average_follows_weights_and_running_statistics_quickly_at_first(load: Load, pairs: Path) -> None:
-    generator = build(load(), pairs).generator
-    average = average_weights(generator, 0.999)
-    for value in (0.0, 1.0):
-        for tensor in (*generator.parameters(), *(b for b in generator.buffers() if b.is_floating_point())):
-            tensor.detach().fill_(value)
-        average.update_parameters(generator)
-    assert all(torch.allclose(p, torch.tensor(9 / 11)) for p in average.module.parameters())
-    assert all(torch.allclose(b, torch.tensor(9 / 11)) for b in average.module.buffers() if b.is_floating_point())
 
 
 def test_non_finite_loss_names_step_and_loss(load: Load, pairs: Path, tmp_path: Path) -> None:
@@ -167,23 +210,19 @@ def test_nan_in_the_weights_stops_at_the_first_loss_that_sees_it(load: Load, pai
     module = build(load(), pairs)
     torch.nn.init.constant_(next(module.generator.parameters()), float("nan"))
     with pytest.raises(NonFiniteLossError, match="discriminator_loss: is nan at optimizer step 1"):
-        fit_pix2pix(module, load().compute, folder=tmp_path, run=SilentRun())
-
-
-def test_learning_rate_is_constant_then_falls_linearly() -> None:
-    factor = rate_factor(8, 0.5)
-    assert [factor(epoch) for epoch in range(8)] == pytest.approx([1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2])
-    assert rate_factor(3, 1.0)(2) == 1
-
-
-def test_learning_rate_of_the_history_follows_the_schedule(load: Load, pairs: Path, tmp_path: Path) -> None:
-    history = train(load("train_gan.epochs=4", "train_gan.learning_rate=0.003"), pairs, tmp_path / "a").history
-    assert [row["learning_rate"] for row in history] == pytest.approx([0.003, 0.003, 0.002, 0.001])
+        fit_generator(module, load().compute, folder=tmp_path, run=SilentRun())
 
 
 @pytest.mark.parametrize(("real", "fake", "expected"), [(1, -1, 1.0), (1, 1, 0.5), (-1, -1, 0.5), (-1, 1, 0.0)])
 def test_accuracy_counts_patches_judged_rightly(real: float, fake: float, expected: float) -> None:
     assert accuracy(torch.full((2, 1, 3, 3), real), torch.full((2, 1, 3, 3), fake)) == expected
+
+
+def test_accuracy_is_that_of_the_patches_that_count() -> None:
+    real, patches = torch.full((1, 1, 2, 2), -1.0), torch.zeros(1, 1, 2, 2)
+    real[..., 0], patches[..., 0] = 1, 1
+    assert accuracy(real, -real, patches) == 1
+    assert accuracy(real, -real) == 0.5
 
 
 def test_three_steps_have_the_stored_losses(load: Load, pairs: Path, tmp_path: Path) -> None:

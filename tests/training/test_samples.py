@@ -12,15 +12,18 @@ from nephrite.config import Config
 from nephrite.imaging.slices import PairStore
 from nephrite.recording import SilentRun
 from nephrite.training.data import Pairs
-from nephrite.training.gan import Pix2Pix
+from nephrite.training.gan import AdversarialModule
 from nephrite.training.samples import SHOWN, SampleSheets, choose_shown
+from nephrite.training.scenes import Conditioning
 
 Load = Callable[..., Config]
 
 
-def module(config: Config, store: PairStore) -> Pix2Pix:
+def module(config: Config, store: PairStore) -> AdversarialModule:
     slices = Pairs((store, store.slices("train")))
-    return Pix2Pix(config.train_gan, slices, classes=[1, 2], size=store.manifest.size, seed=1)
+    return AdversarialModule(
+        config.train_gan, slices, conditioning=Conditioning((1, 2)), size=store.manifest.size, seed=1
+    )
 
 
 def test_shown_slices_are_labelled_distinct_and_of_training_patients(pairs: Path) -> None:
@@ -49,8 +52,8 @@ def test_sample_joins_label_and_real_slice_with_what_the_generator_paints(
 ) -> None:
     store = PairStore(pairs)
     sheets = SampleSheets(store, tmp_path, SilentRun(), every=1, seed=1)
-    generator = module(load(), store).generator
-    first, again = (sheets.paint(generator, [1, 2]) for _ in range(2))
+    synthesizer = module(load(), store).synthesizer
+    first, again = (sheets.paint(synthesizer) for _ in range(2))
     ref = sheets.shown[3]
     assert np.array_equal(first[3].label, store.label(ref.patient)[ref.position])
     assert np.array_equal(first[3].real, store.windowed(ref))

@@ -1,4 +1,4 @@
-"""A synthesizer comes back from its folder as it was written, or not at all; painting follows from mask and seed."""
+"""A synthesizer comes back from its folder as it was written, or not at all."""
 
 from __future__ import annotations
 
@@ -9,49 +9,59 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from nephrite.config import GeneratorSettings
+from nephrite.config import PaintInSettings, Pix2PixSettings, RandomisedSettings, SpadeSettings
 from nephrite.errors import LeakageError, StoreError
 from nephrite.imaging.slices import PairStore
-from nephrite.models.generators import Generator
+from nephrite.training.intensities import Intensity
+from nephrite.training.scenes import Request
 from nephrite.training.synthesizers import (
     CARD,
     WEIGHTS,
     SynthesizerCard,
     check_training_patients,
-    one_hot,
-    paint_slices,
     read_synthesizer,
     save_weights,
-    slice_noise,
-    write_card,
+    write_synthesizer,
 )
 
 BLANK = SynthesizerCard(
     id="",
-    kind="pix2pix",
-    generator=GeneratorSettings(base_width=4, depth=3, upsampling="resize", dropout=0.5),
+    method=Pix2PixSettings(kind="pix2pix", base_width=4, depth=3, upsampling="resize", dropout=0.5),
+    condition="labels",
+    tissue_edges=None,
+    tissue_smoothing=1.0,
     classes={1: "kidney", 2: "tumor"},
+    lesions=(2,),
+    intensities=(Intensity(0.2, 0.1, 0.0, 0.4), Intensity(0.6, 0.1, 0.4, 0.8), Intensity(None, None, None, None)),
     size=32,
     training_patients=("a1", "a2"),
     pairs="0" * 64,
     run_id=None,
     version="test",
 )
+ANATOMY = replace(
+    BLANK,
+    condition="anatomy",
+    tissue_edges=(0.25, 0.5),
+    intensities=(BLANK.intensities[0],) * 5,
+    method=SpadeSettings(kind="spade", base_width=4, depth=3, hidden_width=4, code_length=4, divergence_weight=0.05),
+)
+PAINT_IN = replace(
+    BLANK, method=PaintInSettings(kind="paint_in", base_width=4, depth=3, upsampling="resize", dropout=0.5, rim=2)
+)
+RANDOMISED = replace(BLANK, method=RandomisedSettings(kind="randomised", spread=0.1))
 
 
 @pytest.fixture
-def generator() -> Generator:
-    torch.manual_seed(0)
-    generator = BLANK.build()
-    generator.train()
-    generator(one_hot(torch.from_numpy(masks()), [1, 2]))  # running statistics other than the first ones
-    return generator
+def network() -> nn.Module:
+    return BLANK.build()
 
 
 @pytest.fixture
-def written(generator: Generator, tmp_path: Path) -> Path:
-    write_card(tmp_path, replace(BLANK, id=save_weights(tmp_path, generator)))
+def written(network: nn.Module, tmp_path: Path) -> Path:
+    write_synthesizer(tmp_path, BLANK, network)
     return tmp_path
 
 
@@ -59,22 +69,36 @@ def masks(count: int = 4) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 3, (count, 32, 32)).astype(np.uint8)
 
 
-def test_card_and_weights_come_back(written: Path, generator: Generator) -> None:
-    card, read = read_synthesizer(written)
-    assert replace(card, id="") == BLANK
-    assert all(torch.equal(value, generator.state_dict()[name]) for name, value in read.state_dict().items())
+@pytest.mark.parametrize("card", [BLANK, ANATOMY, PAINT_IN, RANDOMISED], ids=lambda card: card.kind)
+def test_every_kind_comes_back_and_paints_as_before(card: SynthesizerCard, tmp_path: Path) -> None:
+    network = card.build()
+    named = write_synthesizer(tmp_path, card, network)
+    read, synthesizer = read_synthesizer(tmp_path)
+    images = np.random.default_rng(2).random((4, 32, 32), dtype=np.float32)
+    request = card.conditioning.of_real(images, masks())
+    assert read == named
+    assert (replace(read, id=""), len(read.id)) == (card, 64)
+    assert np.array_equal(synthesizer.paint(request, range(4)), card.synthesizer(network).paint(request, range(4)))
 
 
-def test_equal_weights_have_equal_ids(generator: Generator, tmp_path: Path) -> None:
-    first = save_weights(tmp_path, generator)
-    generator.to(memory_format=torch.channels_last)
-    assert save_weights(tmp_path, generator) == first
+def test_equal_weights_have_equal_ids(network: nn.Module, tmp_path: Path) -> None:
+    first = save_weights(tmp_path, network)
+    network.to(memory_format=torch.channels_last)
+    assert save_weights(tmp_path, network) == first
 
 
 def test_exchanged_weights_are_refused(written: Path) -> None:
     save_weights(written, BLANK.build())
     with pytest.raises(StoreError, match=r"generator.safetensors: is not the file that synthesizer.json"):
         read_synthesizer(written)
+
+
+def test_edited_card_of_what_was_not_trained_is_refused(tmp_path: Path) -> None:
+    write_synthesizer(tmp_path, RANDOMISED, RANDOMISED.build())
+    assert not (tmp_path / WEIGHTS).exists()
+    (tmp_path / CARD).write_text((tmp_path / CARD).read_text().replace('"a2"', '"a3"'))
+    with pytest.raises(StoreError, match=f"{CARD}: is not as it was written; run 'train_gan' again"):
+        read_synthesizer(tmp_path)
 
 
 @pytest.mark.parametrize("name", [CARD, WEIGHTS])
@@ -84,58 +108,45 @@ def test_missing_file_is_named(written: Path, name: str) -> None:
         read_synthesizer(written)
 
 
-@pytest.mark.parametrize(("key", "value"), [("format", 2), ("kind", "spade"), ("size", "big"), ("generator", {})])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("format", 1), ("method", {"kind": "magic"}), ("size", "big"), ("method", {})],
+)
 def test_card_of_another_version_is_refused(written: Path, key: str, value: object) -> None:
     card = json.loads((written / CARD).read_text())
     (written / CARD).write_text(json.dumps({**card, key: value}))
-    with pytest.raises(StoreError, match=f"{CARD}: {key}"):
+    with pytest.raises(StoreError, match=f"{CARD}: {key}.*; run 'train_gan' again"):
+        read_synthesizer(written)
+
+
+def test_card_of_the_first_format_is_refused(written: Path) -> None:
+    card = json.loads((written / CARD).read_text())
+    unet = {key: value for key, value in card["method"].items() if key != "kind"}
+    kept = {key: card[key] for key in ("id", "classes", "size", "training_patients", "pairs", "run_id", "version")}
+    (written / CARD).write_text(json.dumps({**kept, "kind": "pix2pix", "generator": unet, "format": 1}))
+    with pytest.raises(StoreError, match=rf"{CARD}: .*; run 'train_gan' again"):
         read_synthesizer(written)
 
 
 def test_weights_of_another_network_are_refused(written: Path) -> None:
     card = json.loads((written / CARD).read_text())
-    card["generator"]["base_width"] = 8
+    card["method"]["base_width"] = 8
     (written / CARD).write_text(json.dumps(card))
     with pytest.raises(StoreError, match=f"{WEIGHTS}: does not fit the network"):
         read_synthesizer(written)
 
 
-def test_condition_has_background_first_and_sums_to_one() -> None:
-    condition = one_hot(torch.tensor([[[0, 2, 5, 9]]], dtype=torch.uint8), [2, 5])
-    assert condition[0, :, 0].tolist() == [[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0]]
+def test_condition_follows_from_the_card() -> None:
+    assert (ANATOMY.conditioning.edges, ANATOMY.conditioning.channels) == ((0.25, 0.5), 5)
+    assert (PAINT_IN.conditioning.rim, PAINT_IN.conditioning.lesions) == (2, (2,))
+    assert (BLANK.conditioning.edges, BLANK.conditioning.rim) == (None, None)
 
 
-def test_painting_is_repeated_by_its_seeds_and_changed_by_others(generator: Generator) -> None:
-    first, again, other = (
-        paint_slices(generator, masks(), [1, 2], seeds=seeds) for seeds in ([1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 5])
-    )
-    assert np.array_equal(first, again)
-    assert np.array_equal(first[:3], other[:3])
-    assert not np.array_equal(first[3], other[3])
-
-
-def test_painted_slice_does_not_depend_on_its_batch(generator: Generator) -> None:
-    together = paint_slices(generator, masks(), [1, 2], seeds=[1, 2, 3, 4])
-    alone = paint_slices(generator, masks()[2:3], [1, 2], seeds=[3])
-    assert np.allclose(together[2], alone[0], atol=1e-5)
-
-
-def test_painting_leaves_generator_and_random_numbers_as_they_were(generator: Generator) -> None:
-    before, state = [value.clone() for value in generator.state_dict().values()], torch.get_rng_state()
-    paint_slices(generator, masks(), [1, 2], seeds=range(4))
-    assert generator.training
-    assert all(map(torch.equal, before, generator.state_dict().values()))
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_noise_drops_the_share_that_was_set_and_keeps_the_mean(generator: Generator) -> None:
-    layer = next(module for module in generator.modules() if isinstance(module, torch.nn.Dropout))
-    generator.eval()
-    with slice_noise(generator, [1, 2]):
-        dropped = layer(torch.ones(2, 8, 64, 64))
-    assert float((dropped == 0).float().mean()) == pytest.approx(0.5, abs=0.02)
-    assert float(dropped.mean()) == pytest.approx(1, abs=0.03)
-    assert torch.equal(layer(torch.ones(1)), torch.ones(1))
+def test_synthesizer_moves_to_a_device(network: nn.Module) -> None:
+    synthesizer = BLANK.synthesizer(network)
+    before = synthesizer.paint(Request(masks()), range(4))
+    assert synthesizer.to("cpu") is synthesizer
+    assert np.allclose(synthesizer.paint(Request(masks()), range(4)), before, atol=1e-5)
 
 
 def test_synthesizer_of_training_patients_is_accepted(pairs: Path) -> None:

@@ -1,7 +1,7 @@
 """PatchGAN: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017,
 section 3.2.2 and appendix 6.1.2.
 
-b  batch                            k  channels of the condition: classes of the label map, background included
+b  batch                            k  channels of the condition
 h  height, w in shapes: width       n  base width: channels after the first convolution (paper: 64)
 """
 
@@ -23,6 +23,7 @@ WIDEST = 8  # times the base width
 class Discriminator(nn.Module):
     """One logit per patch: is this slice, under this label map, real? (Isola 2017, appendix 6.1.2)
 
+    Real and painted slices come in passes of their own, so that neither's batch statistics tell of the other.
     4x4 convolutions with leaky ReLU of slope 0.2: the first without normalization, `layers` of stride 2, then one of
     stride 1 and one to a single channel. C64-C128-C256-C512 at `layers` = 3.
 
@@ -52,14 +53,14 @@ class Discriminator(nn.Module):
         return logits
 
 
-def build_discriminator(settings: DiscriminatorSettings, *, classes: int) -> Discriminator:
+def build_discriminator(settings: DiscriminatorSettings, *, channels: int) -> Discriminator:
     """The discriminator that the settings name.
 
     Args:
         settings: 'train_gan.discriminator'.
-        classes: channels of the one-hot label map, background included.
+        channels: of the condition.
     """
-    return Discriminator(classes + 1, base_width=settings.base_width, layers=settings.layers)
+    return Discriminator(channels + 1, base_width=settings.base_width, layers=settings.layers)
 
 
 def receptive_field(layers: int) -> int:

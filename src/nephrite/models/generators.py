@@ -1,7 +1,7 @@
 """pix2pix generator: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial Networks",
 CVPR 2017, appendix 6.1.
 
-b  batch                                k  classes of the label map, background included
+b  batch                                k  channels of the condition, e.g. classes of the label map
 h  height, w in shapes: width           n  base width: channels after the first convolution (paper: 64)
 d  depth: number of down-samplings (paper: 8, for 256 px)
 
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nephrite.config import GeneratorSettings
+from nephrite.config import PaintInSettings, Pix2PixSettings
 from nephrite.models.unet import crop_center
 
 Upsampling = Literal["transposed", "resize"]
@@ -30,26 +30,28 @@ PADDING_SHARE = 0.25
 
 
 class Generator(nn.Module):
-    """Label map in, slice out: encoder and decoder with skip connections (Isola 2017, appendix 6.1.1).
+    """Condition in, slice out: encoder and decoder with skip connections (Isola 2017, appendix 6.1.1).
 
     The paper's noise is dropout alone, at test time too (section 3.2). Here `eval()` turns it off as in any module, so
     that one label map gives one slice.
 
     Args:
-        classes: channels of the one-hot label map, background included.
+        in_channels: of the condition, e.g. a one-hot label map.
         base_width: channels after the first convolution.
         depth: number of down-samplings; `fitting_depth` names the largest sensible one for an image size.
         upsampling: "transposed" convolutions as in the paper, or "resize", which shows no checkerboard.
         dropout: share of features dropped in the first three decoder levels.
     """
 
-    def __init__(self, classes: int, *, base_width: int, depth: int, upsampling: Upsampling, dropout: float) -> None:
+    def __init__(
+        self, in_channels: int, *, base_width: int, depth: int, upsampling: Upsampling, dropout: float
+    ) -> None:
         super().__init__()
         self.depth = depth
         widths = [base_width * min(2**level, WIDEST) for level in range(depth)]
         self.encoder = nn.ModuleList(
             Down(before, after, normalized=0 < level < depth - 1)
-            for level, (before, after) in enumerate(pairwise([classes, *widths]))
+            for level, (before, after) in enumerate(pairwise([in_channels, *widths]))
         )
         self.decoder = nn.ModuleList(
             Up(
@@ -70,7 +72,7 @@ class Generator(nn.Module):
         between 0.5 and 1, which a window of 400 HU would show as steps of 1.6 HU.
         """
         height, width = condition.shape[-2:]
-        features, skips = _pad_to_multiple(condition, 2**self.depth), []
+        features, skips = pad_to_multiple(condition, 2**self.depth), []
         for down in self.encoder:
             features = down(features)
             skips.append(features)
@@ -121,16 +123,16 @@ def upsample(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.
     )
 
 
-def build_generator(settings: GeneratorSettings, *, classes: int, size: int) -> Generator:
+def build_generator(settings: Pix2PixSettings | PaintInSettings, *, channels: int, size: int) -> Generator:
     """The generator that the settings name, no deeper than slices of `size` pixels allow.
 
     Args:
-        settings: 'train_gan.generator'.
-        classes: channels of the one-hot label map, background included.
+        settings: 'train_gan.method'.
+        channels: of what it is shown.
         size: pixels per side of the slices.
     """
     return Generator(
-        classes,
+        channels,
         base_width=settings.base_width,
         depth=fitting_depth(size, settings.depth),
         upsampling=settings.upsampling,
@@ -155,7 +157,7 @@ def initialize_gaussian(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def _pad_to_multiple(image: Float[Tensor, "b k h w"], multiple: int) -> Float[Tensor, "b k h_out w_out"]:
+def pad_to_multiple(image: Float[Tensor, "b k h w"], multiple: int) -> Float[Tensor, "b k h_out w_out"]:
     """Repeat the border pixels: a padded one-hot map is one-hot."""
     rows, columns = -image.shape[-2] % multiple, -image.shape[-1] % multiple
     if rows == columns == 0:

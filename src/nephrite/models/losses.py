@@ -56,14 +56,21 @@ def dice_and_cross_entropy(
 
 
 def discriminator_loss(
-    real_logits: Float[Tensor, "b 1 h w"], fake_logits: Float[Tensor, "b 1 h w"]
+    real_logits: Float[Tensor, "b 1 h w"],
+    fake_logits: Float[Tensor, "b 1 h w"],
+    patches: Float[Tensor, "b 1 h w"] | None = None,
 ) -> Float[Tensor, ""]:
     """Half of -log D(x, y) - log(1 - D(x, G(x))), averaged over patches (Isola 2017, equation 1).
 
     The half slows the discriminator down relative to the generator (section 3.3). ln 2 = 0.69 is a coin toss.
+
+    Args:
+        real_logits: of real slices.
+        fake_logits: of painted slices.
+        patches: weight of each patch; None = all alike.
     """
     real, fake = real_logits.float(), fake_logits.float()
-    return (functional.softplus(-real).mean() + functional.softplus(fake).mean()) / 2
+    return (weighted_mean(functional.softplus(-real), patches) + weighted_mean(functional.softplus(fake), patches)) / 2
 
 
 def generator_loss(
@@ -72,11 +79,27 @@ def generator_loss(
     real: Float[Tensor, "b 1 h w"],
     *,
     l1_weight: float,
+    patches: Float[Tensor, "b 1 h_patches w_patches"] | None = None,
+    pixels: Float[Tensor, "b 1 h w"] | None = None,
 ) -> GeneratorLoss:
     """-log D(x, G(x)) + weight * |y - G(x)|, averaged over patches and pixels (Isola 2017, equation 4, section 3.3).
 
     The paper's weight of 100 is for images in [-1, 1]; an L1 of images in [0, 1] is half as large.
+
+    Args:
+        fake_logits: of painted slices.
+        fake: painted slices.
+        real: the slices that they should be.
+        l1_weight: of the L1 loss.
+        patches, pixels: weight of each patch and of each pixel, where only a part was painted; None = all alike.
     """
-    adversarial = functional.softplus(-fake_logits.float()).mean()
-    l1 = functional.l1_loss(fake.float(), real.float())
+    adversarial = weighted_mean(functional.softplus(-fake_logits.float()), patches)
+    l1 = weighted_mean((fake.float() - real.float()).abs(), pixels)
     return GeneratorLoss(adversarial + l1_weight * l1, adversarial, l1)
+
+
+def weighted_mean(values: Float[Tensor, "..."], weights: Float[Tensor, "..."] | None) -> Float[Tensor, ""]:
+    """Mean by weight; 0 where all weights are 0."""
+    if weights is None:
+        return values.mean()
+    return (values * weights).sum() / weights.sum().clamp(min=1e-6)

@@ -21,8 +21,7 @@ from nephrite.stages.progress import progress_bar
 
 if TYPE_CHECKING:
     from nephrite.imaging.slices import Manifest
-    from nephrite.models.generators import Generator
-    from nephrite.training.synthesizers import SynthesizerCard
+    from nephrite.training.synthesizers import Synthesizer, SynthesizerCard
 
 PREFIX = "synthetic-"
 
@@ -31,7 +30,7 @@ class Painter(NamedTuple):
     """A synthesizer, ready to paint."""
 
     card: SynthesizerCard
-    generator: Generator
+    synthesizer: Synthesizer
 
 
 def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, synthetic: Path) -> dict[str, float]:
@@ -84,19 +83,16 @@ def choose_slices(store: PairStore, settings: SynthesizeSettings, *, seed: int) 
 
 
 def _open_synthesizer(config: Config, root: Path, store: PairStore) -> Painter:
-    import torch
-
     from nephrite.training.devices import pick_device
     from nephrite.training.synthesizers import check_training_patients, read_synthesizer
 
-    card, generator = read_synthesizer(root)
+    card, synthesizer = read_synthesizer(root)
     found, expected = (card.classes, card.size), (store.manifest.classes, store.manifest.size)
     if found != expected:
         finding = f"paints classes {found[0]} at {found[1]} px, but {store.root} has {expected[0]} at {expected[1]} px"
         raise StoreError(root, finding, "run 'train_gan' on this store")
     check_training_patients(card, store, root)
-    generator.to(memory_format=torch.channels_last)
-    return Painter(card, generator.to(pick_device(config.compute)))
+    return Painter(card, synthesizer.to(pick_device(config.compute)))
 
 
 def _paint_patient(
@@ -104,7 +100,6 @@ def _paint_patient(
 ) -> None:
     """Write one synthetic patient, one batch at a time."""
     from nephrite.training.data import derive_seed
-    from nephrite.training.synthesizers import paint_slices
 
     source, positions = refs[0].patient, [ref.position for ref in refs]
     real, labels = store.patient(source), store.label(source)
@@ -114,7 +109,9 @@ def _paint_patient(
         batch = slice(start, start + batch_size)
         masks = labels[positions[batch]]
         label[batch] = masks
-        fakes = paint_slices(painter.generator, masks, list(painter.card.classes), seeds=seeds[batch])
+        reals = np.stack([store.windowed(SliceRef(source, position)) for position in positions[batch]])
+        request = painter.synthesizer.conditioning.of_real(reals, masks)
+        fakes = painter.synthesizer.paint(request, seeds[batch])
         image[batch] = invert_window(fakes, *real.window)
     unchanged = (None,) * len(refs)
     provenance = Provenance(source, tuple(positions), unchanged, painter.card.id, painter.card.training_patients)

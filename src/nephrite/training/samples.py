@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from nephrite.imaging.sheet import Sample, write_sheet
 from nephrite.imaging.slices import PairStore, SliceRef
-from nephrite.models.generators import Generator
 from nephrite.recording import Run
 from nephrite.training.data import derive_seed
-from nephrite.training.gan import Pix2Pix
-from nephrite.training.synthesizers import paint_slices
+from nephrite.training.generation import GenerationModule
+from nephrite.training.synthesizers import Synthesizer
 
 FOLDER = "samples"
 SHOWN = 8
@@ -38,22 +36,23 @@ class SampleSheets(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the sheet of this epoch, if it is its turn."""
-        assert isinstance(pl_module, Pix2Pix)
+        assert isinstance(pl_module, GenerationModule)
         epoch = trainer.current_epoch + 1
         if trainer.is_global_zero and (epoch % self.every == 0 or epoch == trainer.max_epochs):
-            path = self.folder / f"epoch_{epoch:04d}.png"
-            write_sheet(path, self.paint(pl_module.painter, pl_module.classes), across=2)
-            self.run.artifact(path, folder=FOLDER)
+            self.write(pl_module.synthesizer, f"epoch_{epoch:04d}.png")
 
-    def paint(self, generator: Generator, classes: Sequence[int]) -> list[Sample]:
-        """The samples as the generator paints them now."""
-        labels = [np.array(self.store.label(ref.patient)[ref.position]) for ref in self.shown]
+    def write(self, synthesizer: Synthesizer, name: str) -> None:
+        """Write one sheet."""
+        write_sheet(self.folder / name, self.paint(synthesizer), across=2)
+        self.run.artifact(self.folder / name, folder=FOLDER)
+
+    def paint(self, synthesizer: Synthesizer) -> list[Sample]:
+        """The samples as the synthesizer paints them now."""
+        labels = np.stack([self.store.label(ref.patient)[ref.position] for ref in self.shown])
+        reals = np.stack([self.store.windowed(ref) for ref in self.shown])
         seeds = [derive_seed(self.seed, "sample", number) for number in range(len(labels))]
-        fakes = paint_slices(generator, np.stack(labels), classes, seeds=seeds)
-        return [
-            Sample(label, fake, self.store.windowed(ref))
-            for label, fake, ref in zip(labels, fakes, self.shown, strict=True)
-        ]
+        fakes = synthesizer.paint(synthesizer.conditioning.of_real(reals, labels), seeds)
+        return [Sample(label, fake, real) for label, fake, real in zip(labels, fakes, reals, strict=True)]
 
 
 def choose_shown(store: PairStore, seed: int) -> list[SliceRef]:
