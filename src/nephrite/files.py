@@ -9,10 +9,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nephrite.errors import DiskFullError, StoreError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 PARTIAL = ".partial"
 Record = TypeVar("Record")
@@ -105,14 +109,23 @@ def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
     Raises:
         StoreError: the file is missing, is not JSON, or lacks or adds a field: names the field.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(kind).validate_python(read_json(path))
+        record: Record = _reader(cast(Any, kind)).validate_python(read_json(path))
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
         raise StoreError(path, f"{place}: {problem['msg']}", remedy) from None
+    return record
+
+
+@cache
+def _reader(kind: Any) -> TypeAdapter[Any]:
+    """Made once for each kind: that takes milliseconds, and a store holds a record for each patient."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def sha256(path: Path) -> str:

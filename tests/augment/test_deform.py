@@ -40,6 +40,22 @@ def disc(height: int = 40, width: int = 52, radius: int = 9) -> tuple[Tensor, Te
     return (label[:, None] / 7).float(), label, tissue
 
 
+def test_a_map_takes_the_value_of_the_largest_share() -> None:
+    values = torch.randint(0, 5, (3, 21, 34), dtype=torch.uint8) * 50
+    grid = sampling_grid(drawn(3), 21, 34)
+    present = torch.unique(values)
+    shares = (values[:, None] == present[:, None, None]).float()
+    moved = functional.grid_sample(shares, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    assert torch.equal(move_map(grid, values), present[moved.argmax(1)])
+
+
+def test_flow_of_large_slices_is_that_of_small_ones() -> None:
+    velocity = drawn(4, strength=0.03, knots=6).velocity
+    small, large = flow(velocity, 48, 40), flow(velocity, 192, 160)
+    alike = functional.interpolate(large, (48, 40), mode="area")
+    assert (small - alike).abs().max() < 0.01  # of 2, the side
+
+
 def jacobian(parameters: DeformParameters, height: int, width: int) -> Tensor:
     """Determinant between neighboring pixels, 1 where nothing changes."""
     grid = sampling_grid(parameters, height, width)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import csv
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,9 +16,10 @@ import torch
 from nephrite.config import Config, PaintInSettings, Pix2PixSettings, RandomisedSettings, SpadeSettings
 from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.files import read_json
-from nephrite.imaging.slices import PairStore
+from nephrite.imaging.slices import PairStore, source_of
+from nephrite.imaging.split import training_subset
 from nephrite.recording import SilentRun
-from nephrite.stages.synthesize import choose_slices, synthesize
+from nephrite.stages.synthesize import EDITS, OVERLAP, synthesize
 from nephrite.training.intensities import Intensity
 from nephrite.training.leakage import check_synthetic
 from nephrite.training.synthesizers import SynthesizerCard
@@ -75,7 +77,7 @@ def write_synthesizer(root: Path, card: SynthesizerCard) -> Path:
 
 
 def painted(config: Config, pairs: Path, synthesizer: Path, target: Path) -> PairStore:
-    synthesize(config, SilentRun(), pairs=pairs, synthesizer=synthesizer, synthetic=target)
+    synthesize(config, SilentRun(), pairs=pairs, synthesizer=synthesizer, painted=target)
     return PairStore(target)
 
 
@@ -88,42 +90,21 @@ def test_ratio_of_the_training_slices_is_painted(
     load: Load, pairs: Path, synthesizer: Path, ratio: float, expected: int
 ) -> None:
     config, out = load(f"synthesize.ratio={ratio}"), pairs.with_name("out")
-    metrics = synthesize(config, SilentRun(), pairs=pairs, synthesizer=synthesizer, synthetic=out)
+    metrics = synthesize(config, SilentRun(), pairs=pairs, synthesizer=synthesizer, painted=out)
     assert len(PairStore(out).slices("train")) == metrics["slices"] == expected
     assert metrics["slices_per_second"] > 0
-
-
-@pytest.mark.parametrize("ratio", [0.3, 1.0, 1.5, 2.4])
-def test_no_slice_comes_again_before_all_others_came(load: Load, pairs: Path, ratio: float) -> None:
-    chosen = choose_slices(PairStore(pairs), load(f"synthesize.ratio={ratio}").synthesize, seed=1)
-    counts = Counter(chosen)
-    assert {ref.patient for ref in chosen} <= {"a1", "a2", "a3"}
-    assert max(counts.values()) == math.ceil(ratio)
-    assert ratio < 1 or min(counts.values()) == math.floor(ratio)
-
-
-def test_choice_follows_from_the_seed(load: Load, pairs: Path) -> None:
-    store, settings = PairStore(pairs), load().synthesize
-    assert choose_slices(store, settings, seed=1) == choose_slices(store, settings, seed=1)
-    assert choose_slices(store, settings, seed=1) != choose_slices(store, settings, seed=2)
-
-
-def test_labelled_only_leaves_empty_masks_out_but_counts_all_slices(load: Load, pairs: Path) -> None:
-    settings = load("synthesize.labelled_only=true", "synthesize.ratio=1.0").synthesize
-    chosen = choose_slices(PairStore(pairs), settings, seed=1)
-    assert len(chosen) == 18
-    assert all(ref.position < 5 for ref in chosen)  # the last slice of each patient is empty
 
 
 def test_provenance_is_complete_and_labels_are_the_sources(
     load: Load, pairs: Path, synthesizer: Path, tmp_path: Path
 ) -> None:
     real, store = PairStore(pairs), painted(load("synthesize.ratio=1.5"), pairs, synthesizer, tmp_path / "out")
-    assert store.patients() == ["synthetic-a1", "synthetic-a2", "synthetic-a3"]
+    sources = Counter(source_of(patient) for patient in store.patients())
+    assert sources == {"a1": 2, "a2": 2, "a3": 2}
     for patient in store.patients():
         provenance = store.patient(patient).provenance
         assert provenance is not None
-        assert patient == f"synthetic-{provenance.source_patient}"
+        assert source_of(patient) == provenance.source_patient
         assert np.array_equal(
             store.label(patient), real.label(provenance.source_patient)[list(provenance.source_slices)]
         )
@@ -133,7 +114,10 @@ def test_provenance_is_complete_and_labels_are_the_sources(
 
 def test_store_passes_the_guard_of_the_segmenters(load: Load, pairs: Path, synthesizer: Path, tmp_path: Path) -> None:
     store = painted(load(), pairs, synthesizer, tmp_path / "out")
-    assert check_synthetic(store, PairStore(pairs)) == read_json(synthesizer / "synthesizer.json")["id"]
+    assert (
+        check_synthetic(store, PairStore(pairs), CARD.training_patients)
+        == read_json(synthesizer / "synthesizer.json")["id"]
+    )
 
 
 def test_store_is_synthetic_and_all_train_with_classes_and_channels_of_the_real_one(
@@ -163,9 +147,9 @@ def test_a_mask_that_is_painted_twice_comes_out_different(
     load: Load, pairs: Path, synthesizer: Path, tmp_path: Path
 ) -> None:
     store = painted(load("synthesize.ratio=2.0"), pairs, synthesizer, tmp_path / "out")
-    first, second = store.image("synthetic-a1")[0], store.image("synthetic-a1")[1]
-    assert np.array_equal(store.label("synthetic-a1")[0], store.label("synthetic-a1")[1])
-    assert not np.array_equal(first, second)
+    first, second = ("synthetic-a1", "synthetic-a1~2")
+    assert np.array_equal(store.label(first), store.label(second))
+    assert not np.array_equal(store.image(first), store.image(second))
 
 
 def test_same_settings_paint_the_same_store(load: Load, pairs: Path, synthesizer: Path, tmp_path: Path) -> None:
@@ -194,7 +178,7 @@ def test_every_kind_paints_a_store_that_no_batch_size_changes(
 
 def test_synthesizer_that_knows_another_patient_is_refused(load: Load, pairs: Path, tmp_path: Path) -> None:
     leaky = write_synthesizer(tmp_path / "leaky", replace(CARD, training_patients=("a1", "b1")))
-    with pytest.raises(LeakageError, match=r"knows 1 patients outside the training split of .*, e\.g\. b1"):
+    with pytest.raises(LeakageError, match=r"knows 1 patients outside the 3 training patients of .*, e\.g\. b1"):
         painted(load(), pairs, leaky, tmp_path / "out")
     assert not list(tmp_path.glob("out*"))
 
@@ -208,14 +192,188 @@ def test_synthesizer_of_other_classes_or_size_is_refused(
         painted(load(), pairs, other, tmp_path / "out")
 
 
-def test_ratio_that_rounds_to_nothing_is_refused(load: Load, pairs: Path) -> None:
+NEW = ("synthesize.masks=new", "synthesize.ratio=1.0", "synthesize.edits.added=2")
+
+
+def table(store: PairStore, name: str) -> list[dict[str, str]]:
+    with (store.root / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_masks_as_they_are_overlap_wholly_with_their_own_source(
+    load: Load, pairs: Path, synthesizer: Path, tmp_path: Path
+) -> None:
+    store = painted(load("synthesize.ratio=1.5"), pairs, synthesizer, tmp_path / "out")
+    rows = table(store, OVERLAP)
+    assert len(rows) == 27
+    assert all(float(row["dice"]) == 1 and row["nearest_patient"] == source_of(row["patient"]) for row in rows)
+    assert table(store, EDITS) == []
+
+
+def test_new_masks_are_unlike_any_training_mask_and_say_how_they_were_made(
+    load: Load, pairs: Path, synthesizer: Path, tmp_path: Path
+) -> None:
+    store, real = painted(load(*NEW), pairs, synthesizer, tmp_path / "out"), PairStore(pairs)
+    provenance = store.patient("synthetic-a1").provenance
+    assert provenance is not None
+    assert len(set(provenance.deformation_seeds)) == 1
+    assert None not in provenance.deformation_seeds
+    assert not np.array_equal(store.label("synthetic-a1"), real.label("a1"))
+    dice = [float(row["dice"]) for row in table(store, OVERLAP)]
+    assert len(dice) == 18
+    assert 0 < min(dice) < 0.95
+    edits = table(store, EDITS)
+    assert {row["class"] for row in edits} == {"tumor"}
+    assert "added" in {row["action"] for row in edits}
+
+
+def test_two_passes_over_a_patient_make_two_new_patients(
+    load: Load, pairs: Path, synthesizer: Path, tmp_path: Path
+) -> None:
+    store = painted(load(*NEW, "synthesize.ratio=2"), pairs, synthesizer, tmp_path / "out")
+    assert not np.array_equal(store.label("synthetic-a1"), store.label("synthetic-a1~2"))
+    assert check_synthetic(store, PairStore(pairs), CARD.training_patients)
+
+
+def test_another_cell_paints_other_slices_of_its_own_patients(load: Load, pairs: Path, tmp_path: Path) -> None:
+    several = ("trial.cells=[0, 1]", "trial.label_fractions=[0.67]")
+    for cell in (0, 1):
+        config = load(*NEW, *several, f"painter=pix2pix/0.67/{cell}")
+        known = training_subset(["a1", "a2", "a3"], 0.67, cell=cell, seed=config.trial.seed)
+        root = write_synthesizer(tmp_path / f"synthesizer{cell}", replace(CARD, training_patients=tuple(known)))
+        store = painted(config, pairs, root, tmp_path / f"out{cell}")
+        assert {source_of(patient) for patient in store.patients()} == set(known)
+    first, second = (images(PairStore(tmp_path / f"out{cell}")) for cell in (0, 1))
+    assert not np.array_equal(first, second)
+
+
+def test_synthesizer_of_a_larger_fraction_is_refused(
+    load: Load, pairs: Path, synthesizer: Path, tmp_path: Path
+) -> None:
+    config = load("trial.label_fractions=[0.67]")
+    with pytest.raises(LeakageError, match="outside the 2 training patients"):
+        painted(config, pairs, synthesizer, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("style", ["own", "other"])
+def test_every_kind_paints_new_masks_in_any_style(
+    load: Load, pairs: Path, tmp_path: Path, kind: str, style: str
+) -> None:
+    root = write_synthesizer(tmp_path / kind, OTHERS[kind])
+    store = painted(load(*NEW, f"synthesize.style={style}"), pairs, root, tmp_path / "out")
+    provenance = store.patient("synthetic-a1").provenance
+    assert provenance is not None
+    assert (provenance.style_patient in ("a2", "a3")) == (kind == "spade" and style == "other")
+    assert len(provenance.style_slices) == (6 if provenance.style_patient else 0)
+
+
+def test_paint_in_keeps_the_deformed_background(load: Load, pairs: Path, tmp_path: Path) -> None:
+    root = write_synthesizer(tmp_path / "paint_in", OTHERS["paint_in"])
+    store = painted(load(*NEW), pairs, root, tmp_path / "out")
+    image, label = store.image("synthetic-a1"), store.label("synthetic-a1")
+    assert image[label == 0].mean() == pytest.approx(-50, abs=15)  # as in the source
+    assert image[label == 1].mean() > 0
+
+
+def test_changed_settings_change_the_store_even_where_the_seeds_are_the_same(
+    load: Load, pairs: Path, synthesizer: Path, tmp_path: Path
+) -> None:
+    first = painted(load(*NEW), pairs, synthesizer, tmp_path / "first")
+    other = painted(load(*NEW, "synthesize.deformation.strength=0.05"), pairs, synthesizer, tmp_path / "other")
+    assert first.manifest.digest != other.manifest.digest
+
+
+def test_new_masks_do_not_depend_on_the_batch_size(load: Load, pairs: Path, synthesizer: Path, tmp_path: Path) -> None:
+    large = painted(load(*NEW), pairs, synthesizer, tmp_path / "large")
+    small = painted(load(*NEW, "synthesize.batch_size=4"), pairs, synthesizer, tmp_path / "small")
+    assert all(np.array_equal(large.label(patient), small.label(patient)) for patient in large.patients())
+    assert np.abs(images(large).astype(int) - images(small)).max() <= 1  # rounding
+    assert large.manifest.digest == small.manifest.digest
+
+
+ALONE = (  # one class, which lies anywhere; two of three training patients are known
+    "prepare.classes={1: nodule}",
+    "prepare.channels={nodule: [1]}",
+    "prepare.lesions={nodule: null}",
+    "evaluate.regions={nodule: {labels: [1], tolerance: 1}}",
+    "trial.primary=nodule",
+    "trial.label_fractions=[0.67]",
+    "synthesize.unlabelled=0.5",
+    "synthesize.ratio=2",
+    "synthesize.edits.sizes={tiny: 1, small: 1}",
+)
+
+
+@pytest.fixture
+def nodules(pairs: Path) -> Path:
+    """The same store, of which every labelled pixel is a nodule."""
+    for path in pairs.glob("patients/*/label.npy"):
+        np.save(path, (np.load(path) > 0).astype(np.uint8))
+    manifest = pairs / "store.json"
+    content = json.loads(manifest.read_text()) | {"classes": {"1": "nodule"}, "channels": {"nodule": [1]}}
+    manifest.write_text(json.dumps(content))
+    lines = [line.rsplit(",", 1)[0] for line in (pairs / "index.csv").read_text().splitlines()]
+    (pairs / "index.csv").write_text("\n".join(lines).replace("kidney", "nodule"))
+    return pairs
+
+
+def write_nodule_synthesizer(config: Config, root: Path, card: SynthesizerCard = CARD) -> tuple[str, Path]:
+    """That of the two known patients, and the name of the third."""
+    known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)
+    (unknown,) = {"a1", "a2", "a3"} - set(known)
+    few = {"classes": {1: "nodule"}, "lesions": (1,), "training_patients": tuple(known)}
+    return unknown, write_synthesizer(root, replace(card, **few, intensities=card.intensities[:-1]))  # type: ignore[arg-type] # by name
+
+
+@pytest.mark.parametrize("masks", ["as_they_are", "new"])
+@pytest.mark.parametrize("kind", ["pix2pix", "paint_in", "spade"])
+def test_lesions_are_put_into_scans_whose_labels_are_never_read(
+    load: Load, nodules: Path, tmp_path: Path, kind: str, masks: str
+) -> None:
+    config = load(*ALONE, f"synthesize.masks={masks}", "synthesize.style=other")
+    unknown, root = write_nodule_synthesizer(config, tmp_path / kind, ({"pix2pix": CARD} | OTHERS)[kind])
+    (nodules / "patients" / unknown / "label.npy").write_bytes(b"not read")
+    store = painted(config, nodules, root, tmp_path / "out")
+    assert len(store.slices()) == 24
+    alone = [patient for patient in store.patients() if source_of(patient) == unknown]
+    assert sum(len(store.image(patient)) for patient in alone) == 12
+    assert all(store.label(patient).any((1, 2)).all() for patient in alone)
+    for patient in alone:
+        provenance = store.patient(patient).provenance
+        assert provenance is not None
+        assert not provenance.source_labels
+        assert provenance.unlabelled_patients == (unknown,)
+        assert unknown not in provenance.patients
+    known = {"a1", "a2", "a3"} - {unknown}
+    assert check_synthetic(store, PairStore(nodules), known)
+
+
+def test_scans_without_labels_need_lesions_of_any_place(
+    load: Load, pairs: Path, synthesizer: Path, tmp_path: Path
+) -> None:
+    root = write_synthesizer(tmp_path / "few", replace(CARD, training_patients=()))
+    with pytest.raises(
+        ConfigError, match=r"synthesize\.unlabelled: is above 0, but a scan's own 'kidney' is not known"
+    ):
+        painted(load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]"), pairs, root, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_ratio_that_rounds_to_nothing_is_refused(load: Load, pairs: Path, synthesizer: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"synthesize.ratio: 0.01 of 18 training slices rounds to none"):
-        choose_slices(PairStore(pairs), load("synthesize.ratio=0.01").synthesize, seed=1)
+        painted(load("synthesize.ratio=0.01"), pairs, synthesizer, tmp_path / "out")
 
 
-def test_labelled_only_without_labelled_slices_is_refused(load: Load, pairs: Path) -> None:
-    index = pairs / "index.csv"
-    rows = [line.split(",") for line in index.read_text().splitlines()]
-    index.write_text("\n".join(",".join([*row[:3], *("0" if x.isdigit() else x for x in row[3:])]) for row in rows))
-    with pytest.raises(ConfigError, match=r"synthesize.labelled_only: true leaves no slice"):
-        choose_slices(PairStore(pairs), load("synthesize.labelled_only=true").synthesize, seed=1)
+def test_one_slice_patients_and_empty_masks_are_painted(
+    load: Load, pairs: Path, synthesizer: Path, tmp_path: Path
+) -> None:
+    for name in ("image", "label"):
+        path = pairs / "patients" / "a3" / f"{name}.npy"
+        np.save(path, np.load(path)[-1:])  # the empty one
+    rows = (pairs / "index.csv").read_text().splitlines()
+    rows = [row for row in rows if not row.startswith("a3")] + ["a3,0,train,0,0"]
+    (pairs / "index.csv").write_text("\n".join(rows))
+    store = painted(load(*NEW), pairs, synthesizer, tmp_path / "out")
+    assert store.image("synthetic-a3").shape == (1, 32, 32)
+    assert len(store.slices()) == 13

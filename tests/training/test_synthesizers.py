@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,10 +151,18 @@ def test_synthesizer_moves_to_a_device(network: nn.Module) -> None:
 
 
 def test_synthesizer_of_training_patients_is_accepted(pairs: Path) -> None:
-    check_training_patients(BLANK, PairStore(pairs), pairs)
+    check_training_patients(BLANK, PairStore(pairs), ["a1", "a2", "a3"], pairs)
 
 
-@pytest.mark.parametrize("patient", ["b1", "c1", "nobody"])
-def test_synthesizer_that_knows_another_patient_is_refused(pairs: Path, patient: str) -> None:
-    with pytest.raises(LeakageError, match=f"knows 1 patients outside the training split of .*{patient}"):
-        check_training_patients(replace(BLANK, training_patients=("a1", patient)), PairStore(pairs), pairs)
+@pytest.mark.parametrize("patient", ["a3", "b1", "c1", "nobody"])
+def test_synthesizer_that_knows_labels_of_another_patient_is_refused(pairs: Path, patient: str) -> None:
+    card = replace(BLANK, training_patients=("a1", patient))
+    with pytest.raises(LeakageError, match=f"knows 1 patients outside the 2 training patients of .*{patient}"):
+        check_training_patients(card, PairStore(pairs), ["a1", "a2"], pairs)
+
+
+@pytest.mark.parametrize(("patient", "refused"), [("a3", False), ("b1", True), ("c1", True)])
+def test_synthesizer_may_know_scans_of_the_training_split_alone(pairs: Path, patient: str, refused: bool) -> None:
+    card = replace(BLANK, unlabelled_patients=(patient,))
+    with pytest.raises(LeakageError, match=patient) if refused else nullcontext():
+        check_training_patients(card, PairStore(pairs), ["a1", "a2"], pairs)

@@ -1,88 +1,99 @@
-"""Label maps of training patients, painted by the synthesizer: a pair store of synthetic slices with provenance."""
+"""Masks of training patients, as they are or new, painted by the synthesizer: a pair store with provenance.
+
+Beside the store's own files:
+overlap.csv   patient, slice, dice, nearest_patient, nearest_slice: the training mask that each slice's is most like
+edits.csv     patient, class, action, done, place, size, radius: what was done to the lesions of new masks, in mm
+"""
 
 from __future__ import annotations
 
+import csv
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
+from jaxtyping import Float32
 
 from nephrite import __version__
-from nephrite.config import Config, SynthesizeSettings
-from nephrite.errors import ConfigError, StoreError
-from nephrite.files import whole_folder
+from nephrite.config import Config
+from nephrite.errors import StoreError
+from nephrite.files import digest, whole_folder
 from nephrite.imaging.intensity import invert_window
-from nephrite.imaging.slices import PairStore, Provenance, SliceRef, create_arrays, finish_store, write_patient
+from nephrite.imaging.slices import (
+    PairStore,
+    Provenance,
+    SliceRef,
+    create_arrays,
+    finish_store,
+    synthetic_name,
+    write_patient,
+)
+from nephrite.imaging.split import training_subset, unlabelled_patients
 from nephrite.recording import Run
 from nephrite.stages.progress import progress_bar
 
 if TYPE_CHECKING:
     from nephrite.imaging.slices import Manifest
+    from nephrite.training.asking import Asked
+    from nephrite.training.novelty import Nearest
     from nephrite.training.synthesizers import Synthesizer, SynthesizerCard
 
-PREFIX = "synthetic-"
+OVERLAP, EDITS = "overlap.csv", "edits.csv"
+EXPECTED = 4  # slices with a lesion in a run of a scan, for the progress bar
+Fakes: TypeAlias = Float32[np.ndarray, "slice height width"]
 
 
 class Painter(NamedTuple):
-    """A synthesizer, ready to paint."""
+    """A synthesizer, ready to paint.
+
+    Attributes:
+        card, synthesizer: as trained.
+        labelled: training patients whose labels are known.
+        settings: digest of the settings that masks are made with.
+        seed: of everything random, shared by the synthesizers of a cell.
+        batch_size: slices at a time.
+    """
 
     card: SynthesizerCard
     synthesizer: Synthesizer
+    labelled: list[str]
+    settings: str
+    seed: int
+    batch_size: int
 
 
-def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, synthetic: Path) -> dict[str, float]:
-    """Paint 'synthesize.ratio' slices per real training slice, from label maps of training patients alone.
+def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, painted: Path) -> dict[str, float]:
+    """Paint 'synthesize.ratio' slices per real slice of the training patients whose labels the painter's cell knows.
 
-    Each source patient becomes one synthetic patient, with the source's label maps, window, spacing and orientation.
+    Each pass over the slices of a source patient becomes one synthetic patient, with the source's window, spacing and
+    orientation, and with its masks, or masks made of them, or new lesions alone in scans without labels.
 
     Raises:
         StoreError: the store or the synthesizer is missing, broken, or they do not fit each other.
-        LeakageError: the synthesizer knows patients outside the training split.
-        ConfigError: the settings leave no slice to paint.
+        LeakageError: the synthesizer knows patients that the cell does not.
+        ConfigError: the settings leave nothing to paint, or ask for what the training patients cannot give.
     """
     store = PairStore(pairs)
-    painter = _open_synthesizer(config, synthesizer, store)
-    chosen = choose_slices(store, config.synthesize, seed=config.trial.seed)
+    painter, started = _open_painter(config, synthesizer, store), time.perf_counter()
+    jobs, count = _ask(config, store, painter)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
-    started = time.perf_counter()
-    sources = {patient: list(refs) for patient, refs in groupby(chosen, key=lambda ref: ref.patient)}
-    with whole_folder(synthetic) as root:
-        for refs in progress_bar(sources.values(), "synthesize", len(sources)):
-            _paint_patient(root, painter, store, refs, seed=config.trial.seed, batch_size=config.synthesize.batch_size)
-        manifest = _finish(root, store, list(sources))
-    seconds = time.perf_counter() - started
-    run.dataset(synthetic, name="synthetic", digest=manifest.digest)
-    return {
-        "slices": float(len(chosen)),
-        "patients": float(len(sources)),
-        "slices_per_second": len(chosen) / seconds,
-    }
+    with whole_folder(painted) as root:
+        book = _Book(store, painter.labelled)
+        for asked, fakes in progress_bar(_paint(painter, jobs), "synthesize", count):
+            name = _write_patient(root, painter, store, asked, fakes)
+            book.enter(name, asked)
+        book.write(root)
+        manifest = _finish(root, store, book.patients)
+    run.dataset(painted, name="painted", digest=manifest.digest)
+    return {**book.metrics, "slices_per_second": len(book.overlaps) / (time.perf_counter() - started)}
 
 
-def choose_slices(store: PairStore, settings: SynthesizeSettings, *, seed: int) -> list[SliceRef]:
-    """Training slices to paint, by patient and position; a slice comes again only when all others have come as often.
-
-    Raises:
-        ConfigError: the settings leave no slice to paint.
-    """
-    slices = store.slices("train", labelled_only=settings.labelled_only)
-    real = len(store.slices("train"))
-    wanted = round(settings.ratio * real)
-    if not slices:
-        finding = f"{str(settings.labelled_only).lower()} leaves no slice of the training patients of {store.root}"
-        raise ConfigError("synthesize.labelled_only", finding, "set it to false, or check the labels")
-    if wanted == 0:
-        finding = f"{settings.ratio:g} of {real} training slices rounds to none"
-        raise ConfigError("synthesize.ratio", finding, "raise it")
-    rng = np.random.default_rng(seed)
-    rounds = [rng.permutation(len(slices)) for _ in range(-(-wanted // len(slices)))]
-    return sorted(slices[number] for number in np.concatenate(rounds)[:wanted])
-
-
-def _open_synthesizer(config: Config, root: Path, store: PairStore) -> Painter:
+def _open_painter(config: Config, root: Path, store: PairStore) -> Painter:
+    from nephrite.training.data import derive_seed
     from nephrite.training.devices import pick_device
     from nephrite.training.synthesizers import check_training_patients, read_synthesizer
 
@@ -91,38 +102,158 @@ def _open_synthesizer(config: Config, root: Path, store: PairStore) -> Painter:
     if found != expected:
         finding = f"paints classes {found[0]} at {found[1]} px, but {store.root} has {expected[0]} at {expected[1]} px"
         raise StoreError(root, finding, "run 'train_gan' on this store")
-    check_training_patients(card, store, root)
-    return Painter(card, synthesizer.to(pick_device(config.compute)))
+    seed, cell = config.trial.seed, config.this_painter.cell
+    labelled = training_subset(store.patients("train"), config.this_painter.fraction, cell=cell, seed=seed)
+    check_training_patients(card, store, labelled, root)
+    return Painter(
+        card,
+        synthesizer.to(pick_device(config.compute)),
+        labelled,
+        digest([config.synthesize.model_dump(mode="json", exclude={"batch_size"}), config.prepare.lesions]),
+        derive_seed(seed, "synthesize", cell),
+        config.synthesize.batch_size,
+    )
 
 
-def _paint_patient(
-    root: Path, painter: Painter, store: PairStore, refs: list[SliceRef], *, seed: int, batch_size: int
-) -> None:
-    """Write one synthetic patient, one batch at a time."""
+def _ask(config: Config, store: PairStore, painter: Painter) -> tuple[Iterator[Asked], int]:
+    """What is to be painted, and roughly how many synthetic patients that makes."""
+    from nephrite.training.asking import prepare_asker
+    from nephrite.training.passes import choose_passes, count_slices
+
+    settings = config.synthesize
+    share = count_slices(store, painter.labelled, settings)
+    asker = prepare_asker(
+        store,
+        painter.labelled,
+        unlabelled_patients(store.splits, painter.labelled),
+        conditioning=painter.synthesizer.conditioning,
+        lesions=config.prepare.lesion_values,
+        settings=settings,
+        styled=painter.card.kind == "spade",
+        seed=painter.seed,
+    )
+    passes = choose_passes(
+        store, painter.labelled, share.masks, labelled_only=settings.labelled_only, seed=painter.seed
+    )
+    jobs = chain(map(asker.of_masks, passes), asker.of_scans(share.scans))
+    return jobs, len(passes) + share.scans // EXPECTED
+
+
+def _paint(painter: Painter, jobs: Iterable[Asked]) -> Iterator[tuple[Asked, Fakes]]:
+    """Paint synthetic patients of few slices together, as far as their requests are of the same parts."""
+    group: list[Asked] = []
+    for asked in jobs:
+        if group and [part is None for part in asked.request] != [part is None for part in group[0].request]:
+            yield from _paint_group(painter, group)
+            group = []
+        group.append(asked)
+        if sum(len(one.request.label) for one in group) >= painter.batch_size:
+            yield from _paint_group(painter, group)
+            group = []
+    if group:
+        yield from _paint_group(painter, group)
+
+
+def _paint_group(painter: Painter, group: Sequence[Asked]) -> Iterator[tuple[Asked, Fakes]]:
     from nephrite.training.data import derive_seed
+    from nephrite.training.scenes import join_requests
 
-    source, positions = refs[0].patient, [ref.position for ref in refs]
-    real, labels = store.patient(source), store.label(source)
-    image, label = create_arrays(root, PREFIX + source, (len(refs), *labels.shape[1:]))
-    seeds = [derive_seed(seed, "noise", source, row) for row in range(len(refs))]
-    for start in range(0, len(refs), batch_size):
-        batch = slice(start, start + batch_size)
-        masks = labels[positions[batch]]
-        label[batch] = masks
-        reals = np.stack([store.windowed(SliceRef(source, position)) for position in positions[batch]])
-        request = painter.synthesizer.conditioning.of_real(reals, masks)
-        fakes = painter.synthesizer.paint(request, seeds[batch])
-        image[batch] = invert_window(fakes, *real.window)
-    unchanged = (None,) * len(refs)
-    provenance = Provenance(source, tuple(positions), unchanged, painter.card.id, painter.card.training_patients)
-    write_patient(root, replace(real, patient=PREFIX + source, version=__version__, provenance=provenance))
+    whole = join_requests([asked.request for asked in group])
+    seeds = [
+        derive_seed(painter.seed, "noise", *asked.source[:2], row)
+        for asked in group
+        for row in range(len(asked.request.label))
+    ]
+    fakes = [
+        painter.synthesizer.paint(whole.take(batch), seeds[batch])
+        for batch in (slice(start, start + painter.batch_size) for start in range(0, len(seeds), painter.batch_size))
+    ]
+    ends = np.cumsum([len(asked.request.label) for asked in group])[:-1]
+    yield from zip(group, np.split(np.concatenate(fakes), ends), strict=True)
 
 
-def _finish(root: Path, store: PairStore, sources: list[str]) -> Manifest:
+def _write_patient(root: Path, painter: Painter, store: PairStore, asked: Asked, fakes: Fakes) -> str:
+    """Write one synthetic patient and return its id."""
+    name, real = synthetic_name(asked.source.source, asked.source.number), store.patient(asked.source.source)
+    image, label = create_arrays(root, name, fakes.shape)
+    image[:], label[:] = invert_window(fakes, *real.window), asked.request.label
+    provenance = _provenance(painter, asked)
+    write_patient(root, replace(real, patient=name, version=__version__, provenance=provenance))
+    return name
+
+
+def _provenance(painter: Painter, asked: Asked) -> Provenance:
+    known = {*painter.labelled}
+    seen = {asked.style.patient} if asked.style else set()
+    seen |= {asked.source.source}
+    return Provenance(
+        source_patient=asked.source.source,
+        source_slices=asked.source.positions,
+        deformation_seeds=(asked.seed,) * len(asked.source.positions),
+        synthesizer=painter.card.id,
+        training_patients=tuple(sorted({*painter.card.training_patients, *painter.labelled})),
+        unlabelled_patients=tuple(sorted({*painter.card.unlabelled_patients} | seen - known)),
+        source_labels=asked.labelled,
+        style_patient=asked.style.patient if asked.style else None,
+        style_slices=asked.style.positions if asked.style else (),
+        settings=painter.settings,
+    )
+
+
+class _Book:
+    """What is noted of each synthetic slice and each edited lesion."""
+
+    def __init__(self, store: PairStore, labelled: Sequence[str]) -> None:
+        from nephrite.training.novelty import TrainingMasks
+
+        self.classes, self.known = store.manifest.classes, TrainingMasks(store, labelled)
+        self.patients: list[str] = []
+        self.overlaps: list[tuple[str, int, float, str, int]] = []
+        self.edits: list[tuple[str, str, str, bool, str, str, float]] = []
+
+    def enter(self, patient: str, asked: Asked) -> None:
+        """Note one synthetic patient; a mask that is as it was is its own nearest."""
+        self.patients.append(patient)
+        rows = self._copies(asked) if asked.seed is None else self.known.nearest(asked.request.label)
+        self.overlaps += [(patient, number, round(dice, 4), *ref) for number, (dice, ref) in enumerate(rows)]
+        self.edits += [
+            (patient, self.classes[edit.label], edit.action, edit.done, edit.place or "", edit.size, edit.radius)
+            for edit in asked.edits
+        ]
+
+    def _copies(self, asked: Asked) -> list[Nearest]:
+        from nephrite.training.novelty import Nearest
+
+        return [Nearest(1.0, SliceRef(asked.source.source, position)) for position in asked.source.positions]
+
+    def write(self, root: Path) -> None:
+        """Write both tables."""
+        _write_table(root / OVERLAP, ("patient", "slice", "dice", "nearest_patient", "nearest_slice"), self.overlaps)
+        _write_table(root / EDITS, ("patient", "class", "action", "done", "place", "size", "radius"), self.edits)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Of the whole store."""
+        return {
+            "slices": float(len(self.overlaps)),
+            "patients": float(len(self.patients)),
+            "edited_lesions": float(sum(row[3] for row in self.edits)),
+            "nearest_mask_dice": float(np.mean([row[2] for row in self.overlaps])),
+        }
+
+
+def _write_table(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
+
+
+def _finish(root: Path, store: PairStore, patients: Sequence[str]) -> Manifest:
     return finish_store(
         root,
         kind="synthetic",
-        splits={PREFIX + source: "train" for source in sources},
+        splits=dict.fromkeys(patients, "train"),
         split_settings={},
         classes=store.manifest.classes,
         channels=store.manifest.channels,

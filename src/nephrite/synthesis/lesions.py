@@ -74,10 +74,22 @@ def find_host(run: Run, value: int, weight: Float[np.ndarray, "s h w"] | None = 
     label, organ = run.label, run.lesions[value]
     others = np.isin(label, list(run.lesions))
     if others.any():
-        others = ndimage.binary_dilation(others, np.ones((3, 3, 3), dtype=bool))
+        others = grow(others)
     home = (label == (organ or 0)) & ~others
     free = (label == 0) & ~others
     return Host(home, free, home * (np.float32(1) if weight is None else weight), organ is not None)
+
+
+def grow(mask: Bool[np.ndarray, "s h w"]) -> Bool[np.ndarray, "s h w"]:
+    """A mask with all neighbors, diagonal and in the next slices too; scipy's dilation takes 9 times as long."""
+    grown = mask
+    for axis in range(3):
+        before = grown.swapaxes(0, axis)
+        grown = before.copy()
+        grown[1:] |= before[:-1]
+        grown[:-1] |= before[1:]
+        grown = grown.swapaxes(0, axis)
+    return grown
 
 
 def find_lesions(label: UInt8[np.ndarray, "s h w"], value: int, positions: Integer[np.ndarray, " s"]) -> list[Pixels]:

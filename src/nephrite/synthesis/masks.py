@@ -19,10 +19,13 @@ from scipy import ndimage
 from torch import Tensor
 
 from nephrite.augment import deform
-from nephrite.augment.deform import DeformParameters
+from nephrite.augment.deform import Deformed, DeformParameters
 from nephrite.augment.geometric import GeometricParameters
+from nephrite.augment.parameters import take
 from nephrite.synthesis.edits import EditParameters, EditRanges, LesionEdit, draw_edits, edit_lesions
 from nephrite.synthesis.lesions import Run
+
+AT_ONCE = 32  # slices that are deformed together
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def apply(
         tissue: tissue classes.
         hosts: from `fit_hosts`: for lesion classes without an organ, which tissues they lie in.
     """
-    moved = deform.apply(parameters.deformation, label, tissue, image)
+    moved = _deform(parameters.deformation, label, tissue, image)
     assert moved.image is not None
     before = moved.label.cpu().numpy()
     tissues = None if moved.tissue is None else moved.tissue.cpu().numpy()
@@ -174,6 +177,25 @@ def fit_hosts(
     ring = far & ~near
     counts = np.bincount(tissue.cpu().numpy()[ring], minlength=tissues)
     return tuple(float(count) for count in counts / max(counts.sum(), 1))
+
+
+def _deform(
+    parameters: DeformParameters,
+    label: UInt8[Tensor, "b h w"],
+    tissue: UInt8[Tensor, "b h w"] | None,
+    image: Float[Tensor, "b 1 h w"],
+) -> Deformed:
+    """Some slices at a time: what lies between takes many times the memory of a slice."""
+    parts = []
+    for start in range(0, len(label), AT_ONCE):
+        share = slice(start, start + AT_ONCE)
+        moved = deform.apply(
+            take(parameters, share), label[share], None if tissue is None else tissue[share], image[share]
+        )
+        parts.append(moved)
+    labels, tissues, images = zip(*parts, strict=True)
+    moved_tissue = None if tissue is None else torch.cat(tissues)
+    return Deformed(torch.cat(labels), moved_tissue, torch.cat(images))
 
 
 def _weigh(tissue: UInt8[np.ndarray, "b h w"], likely: Sequence[float]) -> Float[np.ndarray, "b h w"]:

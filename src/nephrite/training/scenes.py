@@ -5,12 +5,13 @@ b  batch    k  channels of the condition    h, w  height and width in pixels
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Integer, UInt8
 from torch import Tensor
 
 from nephrite.synthesis.blend import paint_region
@@ -33,6 +34,16 @@ class Request(NamedTuple):
     background: Float32[np.ndarray, "slice h w"] | None = None
     changed: Bool[np.ndarray, "slice h w"] | None = None
     style: Float32[np.ndarray, "slice h w"] | None = None
+
+    def take(self, chosen: slice | Integer[np.ndarray, " part"]) -> Request:
+        """Some of the slices."""
+        return self._replace(**{name: part[chosen] for name, part in self._asdict().items() if part is not None})
+
+
+def join_requests(requests: Sequence[Request]) -> Request:
+    """One request of the slices of several, all of the same parts."""
+    parts = {name: part for name, part in requests[0]._asdict().items() if part is not None}
+    return requests[0]._replace(**{name: np.concatenate([getattr(one, name) for one in requests]) for name in parts})
 
 
 class Scene(NamedTuple):

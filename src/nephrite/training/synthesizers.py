@@ -8,7 +8,7 @@ history.json            one row of metrics per epoch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +24,7 @@ from torch import nn
 from nephrite.config import MethodSettings
 from nephrite.errors import LeakageError, StoreError
 from nephrite.files import digest, read_record, sha256, write_json
-from nephrite.imaging.slices import PairStore
+from nephrite.imaging.slices import UNLABELLED, PairStore
 from nephrite.training.intensities import Intensity
 from nephrite.training.methods import method_of
 from nephrite.training.scenes import Conditioning, Request
@@ -96,6 +96,7 @@ class SynthesizerCard:
         pairs: digest of the store that it was trained on.
         run_id: of the training's record; None where nothing was recorded.
         version: of the software that wrote it.
+        unlabelled_patients: every patient of whom it knows the scan alone.
     """
 
     id: str
@@ -111,6 +112,7 @@ class SynthesizerCard:
     pairs: str
     run_id: str | None
     version: str
+    unlabelled_patients: tuple[str, ...] = ()
     format: Literal[2] = 2
 
     @property
@@ -174,16 +176,24 @@ def read_synthesizer(root: Path) -> tuple[SynthesizerCard, Synthesizer]:
     return card, card.synthesizer(network)
 
 
-def check_training_patients(card: SynthesizerCard, store: PairStore, place: Path) -> None:
-    """Refuse a synthesizer that knows patients outside the store's training split.
+def check_training_patients(card: SynthesizerCard, store: PairStore, labelled: Iterable[str], place: Path) -> None:
+    """Refuse a synthesizer that knows labels of patients other than these, or scans outside the training split.
+
+    Args:
+        card: of the synthesizer.
+        store: that it paints from.
+        labelled: training patients whose labels it may know.
+        place: where it lies.
 
     Raises:
         LeakageError: names how many and the first of them.
     """
-    unknown = sorted(set(card.training_patients) - set(store.patients("train")))
+    scans, known = {*store.patients("train"), *store.patients(UNLABELLED)}, {*labelled}
+    unknown = sorted({*card.training_patients} - known | {*card.unlabelled_patients} - scans)
     if unknown:
-        finding = f"knows {len(unknown)} patients outside the training split of {store.root}, e.g. {unknown[0]}"
-        raise LeakageError(place, finding, "train the synthesizer on this split")
+        finding = f"knows {len(unknown)} patients outside the {len(known)} training patients of {store.root}"
+        remedy = "train the synthesizer on this split, with this fraction and cell"
+        raise LeakageError(place, f"{finding}, e.g. {unknown[0]}", remedy)
 
 
 def _load_weights(path: Path, card: SynthesizerCard, network: nn.Module) -> None:
