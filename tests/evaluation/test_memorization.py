@@ -10,6 +10,7 @@ from nephrite.evaluation.memorization import (
     calibrate,
     measure_memorization,
     nearest_slices,
+    repeated_slices,
     thumbnails,
 )
 from nephrite.imaging.slices import SliceRef
@@ -101,3 +102,9 @@ def test_without_validation_or_training_or_synthetic_slices_there_is_no_answer()
         calibrate(some, none)
     with pytest.raises(DataError, match="synthetic slices: are none"):
         measure_memorization(none, some, some, _references(3))
+
+
+def test_only_later_slices_of_one_picture_are_repetitions() -> None:
+    first, second = np.random.default_rng(0).random((2, 24, 24)).astype(np.float32)
+    found = repeated_slices(np.stack([first, second, first, 0.5 * first + 0.1]))
+    assert found.tolist() == [False, False, True, True]  # blind to contrast

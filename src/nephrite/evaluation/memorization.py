@@ -120,6 +120,18 @@ def nearest_slices(
     return similarity, position
 
 
+def repeated_slices(samples: Thumbnails, *, similarity: float = 0.999) -> Bool[np.ndarray, " sample"]:
+    """Which samples show the same picture as an earlier one: a generator that paints one prototype again and again."""
+    unit = _normalized(samples)
+    block = max(1, BLOCK_VALUES // max(len(samples), 1))
+    repeated = np.zeros(len(samples), dtype=np.bool_)
+    for start in range(0, len(samples), block):
+        rows = unit[start : start + block]
+        same = rows @ unit[: start + len(rows)].T >= similarity
+        repeated[start : start + block] = np.tril(same, start - 1).any(axis=1)
+    return repeated
+
+
 def calibrate(validation: Thumbnails, training: Thumbnails, *, quantile: float = 0.99, shift: int = 1) -> Calibration:
     """The similarity that hardly any honest slice exceeds; arguments as for `measure_memorization`.
 

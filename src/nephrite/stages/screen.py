@@ -1,0 +1,288 @@
+"""Painted slices to those that are accepted, and a report on all of them."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from nephrite import __version__
+from nephrite.config import Config
+from nephrite.errors import StoreError
+from nephrite.files import whole_folder, write_json
+from nephrite.imaging.slices import PairStore, SliceRef, create_arrays, finish_store, write_patient
+from nephrite.imaging.split import training_subset
+from nephrite.recording import Run
+
+if TYPE_CHECKING:
+    from nephrite.evaluation.memorization import Memorization, Thumbnails
+    from nephrite.evaluation.screening import Measures, Screening
+    from nephrite.models.segmenters import Segmenter
+
+FACTS, ROWS, PAGE, TEXT = "screening.json", "screening.csv", "screening.html", "screening.md"
+ACCEPTED, REJECTED = "accepted.png", "rejected.png"
+EXAMINER = "examiner"
+SHOWN = 12
+EXAMINED = 2000  # real slices of each kind that the tests are compared on
+BLOCK = 64
+
+
+class Sight(NamedTuple):
+    """What is screened, and what it is compared with.
+
+    Attributes:
+        real, painted: the stores.
+        training: slices of the patients whose labels the painter knows.
+        validation: slices of patients that no one was trained on.
+        seen: all slices that the painter may have copied: `training`, and those of scans without labels.
+        slices: the painted ones.
+        synthesizer: id.
+    """
+
+    real: PairStore
+    painted: PairStore
+    training: list[SliceRef]
+    validation: list[SliceRef]
+    seen: list[SliceRef]
+    slices: list[SliceRef]
+    synthesizer: str
+
+
+def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: Path) -> dict[str, float]:
+    """Accept painted slices that pass the tests of 'screen', and write what was measured on all of them.
+
+    The tests are agreement with the mask, intensity of each class, and not to be a copy. The segmenter that measures
+    agreement is trained on the patients whose labels the painter knows, and on no one else.
+
+    Raises:
+        LeakageError: painted slices know patients that the painter must not know.
+        StoreError: a store is missing, broken, or does not fit the other one.
+        ConfigError: no slice is accepted: names the thresholds, and what each test rejected.
+        DataError: there is no validation slice to calibrate by.
+    """
+    started, sight = time.monotonic(), _open_stores(config, pairs, painted)
+    for name, store in (("pairs", sight.real), ("painted", sight.painted)):
+        run.dataset(store.root, name=name, digest=store.manifest.digest)
+    if config.screen.filter == "all":
+        with whole_folder(synthetic) as folder:
+            shutil.copytree(painted, folder, dirs_exist_ok=True)
+        metrics = {"painted": float(len(sight.slices)), "accepted": float(len(sight.slices)), "accepted_share": 1.0}
+    else:
+        metrics = _screen(config, run, sight, synthetic)
+    run.dataset(synthetic, name="synthetic", digest=PairStore(synthetic).manifest.digest)
+    return {**metrics, "seconds": time.monotonic() - started}
+
+
+def _screen(config: Config, run: Run, sight: Sight, synthetic: Path) -> dict[str, float]:
+    from nephrite.evaluation.screening_page import headline_figures
+    from nephrite.training.screening import fit_examiner
+    from nephrite.training.trainer import resumable_folder
+
+    with resumable_folder(synthetic, _fingerprint(config, sight)) as folder:
+        for path in folder.iterdir():  # an attempt with other thresholds keeps its examiner
+            if path.name in ("patients", ACCEPTED, REJECTED):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        examiner = fit_examiner(config, sight.real, sight.training, folder / EXAMINER)
+        screening = _measure(config, sight, examiner)
+        facts = _report(config, run, sight, screening, folder)
+        screening.demand_some()
+        _write_accepted(folder, sight, screening)
+        shutil.rmtree(folder / EXAMINER, ignore_errors=True)
+    return headline_figures(facts)
+
+
+def _open_stores(config: Config, pairs: Path, painted: Path) -> Sight:
+    """Open what is compared; the leakage guard stands here, before anything is trained."""
+    from nephrite.training.leakage import check_synthetic
+
+    real, fakes, painter = PairStore(pairs), PairStore(painted), config.this_painter
+    labelled = training_subset(real.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
+    synthesizer = check_synthetic(fakes, real, labelled)
+    training = [ref for ref in real.slices("train") if ref.patient in set(labelled)]
+    for store, slices, remedy in (
+        (real, training, "raise 'prepare.split.train'"),
+        (fakes, fakes.slices(), "run 'synthesize' again"),
+    ):
+        if not slices:
+            raise StoreError(store.root, "holds no slice that could be screened", remedy)
+    provenances = [fakes.patient(patient).provenance for patient in fakes.patients()]
+    scans = {patient for each in provenances if each for patient in each.unlabelled_patients} - set(labelled)
+    seen = training + [ref for ref in real.slices() if ref.patient in scans]
+    return Sight(real, fakes, training, real.slices("validation"), seen, fakes.slices(), synthesizer)
+
+
+def _measure(config: Config, sight: Sight, examiner: Segmenter) -> Screening:
+    from nephrite.evaluation.class_intensity import intensity_ranges
+    from nephrite.evaluation.screening import BACKGROUND, Screening, measure
+    from nephrite.training.screening import examine, nearest_masks, thin
+
+    manifest, threshold = sight.real.manifest, config.evaluate.threshold
+    memorization, repeated = _memorization(config, sight)
+
+    def look(store: PairStore, slices: list[SliceRef]) -> Measures:
+        batches = examine(examiner, store, slices, threshold=threshold)
+        return measure(batches, manifest.channels, manifest.classes)
+
+    training = look(sight.real, thin(sight.training, EXAMINED))
+    names = {0: BACKGROUND, **manifest.classes}
+    held = [value for value, count in zip(names, training.intensity.slices, strict=True) if count]
+    measured = look(sight.painted, sight.slices)
+    return Screening(
+        settings=config.screen,
+        channels=tuple(manifest.channels),
+        classes=names,
+        training=training,
+        validation=look(sight.real, thin(sight.validation, EXAMINED)),
+        painted=measured,
+        ranges=intensity_ranges(training.intensity.only(held), names),
+        memorization=memorization,
+        repeated=repeated,
+        mask_overlap=nearest_masks(sight.painted, sight.slices, sight.real, sight.training),
+        sizes=tuple(_sizes(config, sight, measured)),
+    )
+
+
+def _memorization(config: Config, sight: Sight) -> tuple[Memorization, np.ndarray]:
+    """Painted against training slices, and against each other."""
+    from nephrite.evaluation.memorization import measure_memorization, repeated_slices
+
+    painted = _thumbnails(sight.painted, sight.slices)
+    found = measure_memorization(
+        painted,
+        _thumbnails(sight.real, sight.seen),
+        _thumbnails(sight.real, sight.validation),
+        sight.seen,
+        quantile=config.screen.memorization_quantile,
+    )
+    return found, repeated_slices(painted)
+
+
+def _thumbnails(store: PairStore, slices: list[SliceRef]) -> Thumbnails:
+    from nephrite.evaluation.memorization import SIZE, thumbnails
+
+    small = np.empty((len(slices), SIZE, SIZE), np.float32)
+    for start in range(0, len(slices), BLOCK):
+        images = [store.windowed(ref) for ref in slices[start : start + BLOCK]]
+        small[start : start + BLOCK] = thumbnails(np.stack(images))
+    return small
+
+
+def _sizes(config: Config, sight: Sight, measured: Measures) -> list[str]:
+    """By lesions where the settings name some, else by the area of all classes."""
+    from nephrite.evaluation.screening import area_quarters, lesion_sizes
+
+    lesions = [value in config.prepare.lesion_values for value in sight.real.manifest.classes]
+    spacings = np.array([sight.painted.patient(ref.patient).spacing for ref in sight.slices])
+    if any(lesions):
+        return lesion_sizes(measured.pixels[:, lesions].sum(axis=1), spacings[:, 1] * spacings[:, 2])
+    return area_quarters(measured.pixels.sum(axis=1))
+
+
+def _report(config: Config, run: Run, sight: Sight, screening: Screening, folder: Path) -> dict[str, object]:
+    """Figures, rows, sheets and page, in the folder and in the record of the run; also where nothing is accepted."""
+    from nephrite.evaluation.page import html_page
+    from nephrite.evaluation.screening import compare_features
+    from nephrite.evaluation.screening_page import screening_facts, screening_markdown, screening_rows
+
+    painter = str(config.this_painter)
+    facts = {
+        "painter": painter,
+        "synthesizer": sight.synthesizer,
+        "examiner": {"patients": len({ref.patient for ref in sight.training}), "slices": len(sight.training)},
+        **screening_facts(screening, compare_features(screening, seed=config.trial.seed)),
+    }
+    write_json(folder / FACTS, facts)
+    _write_rows(folder / ROWS, sight, screening_rows(screening))
+    pictures = _draw(sight, screening, folder)
+    text = screening_markdown(facts, pictures)
+    (folder / TEXT).write_text(text, encoding="utf-8")
+    (folder / PAGE).write_text(html_page(text, folder, title=f"Synthetic slices of {painter}"), encoding="utf-8")
+    for name in (FACTS, ROWS, TEXT, PAGE, *(name for _, name in pictures)):
+        run.artifact(folder / name, folder="screening")
+    return facts
+
+
+def _write_rows(path: Path, sight: Sight, rows: list[dict[str, object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["patient", "slice", "source_slice", *rows[0]], lineterminator="\n")
+        writer.writeheader()
+        for ref, row in zip(sight.slices, rows, strict=True):
+            provenance = sight.painted.patient(ref.patient).provenance
+            source = provenance.source_slices[ref.position] if provenance else ""
+            writer.writerow({"patient": ref.patient, "slice": ref.position, "source_slice": source, **row})
+
+
+def _draw(sight: Sight, screening: Screening, folder: Path) -> list[tuple[str, str]]:
+    """Sheets of label map, painted slice and nearest training slice; rejected ones in the order of their reasons."""
+    from nephrite.imaging.sheet import Sample, write_sheet
+
+    pictures = []
+    for name, chosen, text in ((ACCEPTED, screening.passed, "Pass"), (REJECTED, ~screening.passed, "Fail")):
+        rows = _shown(screening, chosen)
+        samples = [
+            Sample(
+                np.array(sight.painted.label(sight.slices[row].patient)[sight.slices[row].position]),
+                sight.painted.windowed(sight.slices[row]),
+                sight.real.windowed(screening.memorization.nearest[row]),
+            )
+            for row in rows
+        ]
+        if samples:
+            write_sheet(folder / name, samples, across=2)
+            pictures.append((f"{text} the tests: label map, painted slice, nearest training slice", name))
+    return pictures
+
+
+def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
+    """Some of the chosen slices, evenly over their reasons; three of four with labels, where there are so many."""
+    from nephrite.training.screening import thin
+
+    rows = sorted(np.flatnonzero(chosen).tolist(), key=screening.reasons)
+    labelled = thin([row for row in rows if screening.painted.labelled[row]], SHOWN * 3 // 4)
+    return labelled + thin([row for row in rows if not screening.painted.labelled[row]], SHOWN - len(labelled))
+
+
+def _write_accepted(folder: Path, sight: Sight, screening: Screening) -> None:
+    """A store of the accepted slices; a patient without any is left out."""
+    positions: dict[str, list[int]] = {}
+    for row in np.flatnonzero(screening.accepted).tolist():
+        positions.setdefault(sight.slices[row].patient, []).append(sight.slices[row].position)
+    for patient, chosen in positions.items():
+        known, source = sight.painted.patient(patient), sight.painted.label(patient)
+        image, label = create_arrays(folder, patient, (len(chosen), *source.shape[1:]))
+        image[:], label[:] = sight.painted.image(patient)[chosen], source[chosen]
+        assert known.provenance is not None, "the guard has seen it"
+        write_patient(folder, replace(known, version=__version__, provenance=known.provenance.take(chosen)))
+    manifest = sight.painted.manifest
+    finish_store(
+        folder,
+        kind="synthetic",
+        splits=dict.fromkeys(positions, "train"),
+        split_settings={},
+        classes=manifest.classes,
+        channels=manifest.channels,
+        size=manifest.size,
+        version=__version__,
+    )
+
+
+def _fingerprint(config: Config, sight: Sight) -> dict[str, object]:
+    """Everything that the examiner depends on; thresholds may change without training it again."""
+    settings = config.train_segmenter
+    return {
+        "stage": "screen",
+        "painter": str(config.this_painter),
+        "seed": config.trial.seed,
+        "steps": config.screen.steps,
+        "network": settings.segmenters[config.screen.segmenter].model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude={"segmenters", "epochs", "steps_per_epoch"}),
+        "region": config.evaluate.regions[config.trial.primary].labels,
+        "threshold": config.evaluate.threshold,
+        "pairs": sight.real.manifest.digest,
+        "version": __version__,
+    }
