@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-containers check image compile ui bench docs lock clean
+.PHONY: help env demo trial test test-containers check image compile ui bench docs lock clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -12,6 +12,10 @@ PORT ?= 5000
 WORKERS ?= 2
 IMAGE ?= localhost/nephrite:latest
 PARAMS ?= params.yaml
+CONFIG ?=
+DATA ?=
+FOLDER ?= results/$(basename $(notdir $(CONFIG)))
+PROCESSES ?= 2
 CLUSTER ?= pipelines/cluster.yaml
 SCANS ?=
 
@@ -40,7 +44,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: env ## The whole trial on the embedded phantom: at most 10 minutes on two cores
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config -q --local core.no_scm true
-	$(BIN)/dvc repro synthesize
+	$(BIN)/dvc repro screen
 	@# DVC runs one stage at a time, but lets two commands work on different stages: the arms in two halves, a core each
 	half() { $(BIN)/dvc repro -s "train_segmenter$$1" && $(BIN)/dvc repro -s "evaluate$$1"; }
 	half "" & other=$$!
@@ -48,6 +52,11 @@ demo: env ## The whole trial on the embedded phantom: at most 10 minutes on two 
 	wait $$other || true
 	$(BIN)/dvc repro
 	@echo; cat reports/summary.txt
+
+trial: env ## A whole trial: CONFIG=configs/lidc.yaml DATA=folder-of-cases FOLDER=results/lidc (PROCESSES=2)
+	@[ -n "$(CONFIG)" ] || { echo "name the params file: make trial CONFIG=configs/lidc.yaml DATA=... FOLDER=..." >&2; exit 1; }
+	$(BIN)/nephrite plan --params $(CONFIG) $(if $(DATA),--set acquire.folder.path=$(DATA)) --folder $(FOLDER) --processes $(PROCESSES)
+	$(BIN)/nephrite trial --params $(CONFIG) $(if $(DATA),--set acquire.folder.path=$(DATA)) --folder $(FOLDER) --processes $(PROCESSES)
 
 test: env ## The whole test suite, real servers included
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not containers" $(ARGS)

@@ -59,12 +59,19 @@ def test_missing_path_is_a_usage_error() -> None:
 
 
 def test_dry_run_prints_settings_that_load_again(root: Path, tmp_path: Path) -> None:
-    arguments = ["--params", str(root / "params.yaml"), "--set", "train_gan.epochs=3", "--set", "arm=real/light/0"]
+    arguments = [
+        "--params",
+        str(root / "params.yaml"),
+        "--set",
+        "train_gan.pix2pix.epochs=3",
+        "--set",
+        "arm=real/light/1.0/0",
+    ]
     code, shown = invoke("prepare", "--raw", "x", "--pairs", "y", *arguments, "--dry-run")
     (tmp_path / "again.yaml").write_text(shown)
     assert code == 0
     assert load_config(tmp_path / "again.yaml") == load_config(root / "params.yaml", arguments[3::2])
-    assert yaml.safe_load(shown)["train_gan"]["epochs"] == 3
+    assert yaml.safe_load(shown)["train_gan"]["pix2pix"]["epochs"] == 3
 
 
 def test_error_on_purpose_is_one_line_and_exit_code_2(root: Path) -> None:
@@ -147,9 +154,22 @@ def test_wrong_settings_in_text_are_named(tmp_path: Path) -> None:
     assert "ConfigError: --params-text: trial" in shown.stderr
 
 
-def test_runs_in_place_of_a_folder_are_fetched(record: str, load: Callable[..., Config], tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(load().model_dump(mode="json")))
-    shown = run_cli("report", "--params", str(path), "--pairs", "p", "--scores", "runs:[]", "--report", "r")
-    assert (shown.returncode, shown.stderr.splitlines()[-1].partition(":")[0]) == (2, "TrackingError")
-    assert "names no run" in shown.stderr
+def test_whole_trial_and_plan_are_listed_with_their_options() -> None:
+    for command, option in (("trial", "--processes"), ("plan", "--finished")):
+        assert option in invoke(command, "--help")[1]
+
+
+def test_trial_shows_the_summary(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "summary.txt").write_text("No evidence.")
+    monkeypatch.setattr("nephrite.runner.run_trial", lambda config, folder, processes: folder / "reports")
+    arguments = ("--params", str(root / "params.yaml"), "--folder", str(tmp_path))
+    assert invoke("trial", *arguments) == (0, "No evidence.\n")
+
+
+def test_plan_shows_its_lines(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, filters: 90.0)
+    code, shown = invoke("plan", "--params", str(root / "params.yaml"), "--folder", str(tmp_path))
+    assert code == 0, shown
+    assert shown.startswith("arms ")
+    assert "smallest effect" in shown

@@ -5,24 +5,20 @@ Only the module of the command that was asked for is imported, so that `nephrite
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import logging
-import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from nephrite import __version__
 from nephrite.config import Config, load_config
 from nephrite.errors import NephriteError
-from nephrite.files import whole_file
+from nephrite.execution import Notes, StageFunction, command_name, run_stage, stage_function
 
 PARAMS = Path("params.yaml")
 STAGES = {
@@ -30,6 +26,7 @@ STAGES = {
     "prepare": "Turn raw volumes into paired slices per patient, with index and split.",
     "train_gan": "Train the label-to-CT synthesizer on the training patients.",
     "synthesize": "Paint synthetic slices from the masks of training patients.",
+    "screen": "Screen synthetic slices: accept, reject, and say how faithful and how new they are.",
     "train_segmenter": "Train the segmenter of one arm.",
     "evaluate": "Score one arm on the test patients.",
     "report": "Judge all arms: table, figures, verdict.",
@@ -40,6 +37,11 @@ CLUSTER = {
     PUBLISH: "Push a folder of data as a DVC version that anyone can pull.",
     CLOSE: "End what a pipeline left open in MLflow.",
 }
+TRIAL, PLAN = "trial", "plan"
+WHOLE = {
+    PLAN: "What a trial will cost, and the smallest effect that it could show.",
+    TRIAL: "Run every stage, trainings side by side; what is finished is kept.",
+}
 USE = {"predict": "Segment scans with the registered champion."}
 COMMANDS = STAGES | CLUSTER | USE
 ROLES = {
@@ -47,7 +49,8 @@ ROLES = {
     "raw": "Raw volumes.",
     "pairs": "Paired slices of real patients.",
     "synthesizer": "Trained synthesizer.",
-    "synthetic": "Paired synthetic slices.",
+    "painted": "Paired slices as they were painted.",
+    "synthetic": "Paired synthetic slices that were accepted.",
     "segmenter": "Trained segmenter of one arm.",
     "segmenters": "Folder of all trained segmenters.",
     "scores": "Scores: the file of one arm, or for 'report' the folder of all.",
@@ -56,13 +59,6 @@ ROLES = {
     "scans": "Folder of scans; label maps beside them are ignored.",
     "masks": "Folder of label maps, each on its scan's own voxels.",
 }
-StageFunction = Callable[..., dict[str, float]]
-
-
-def stage_function(name: str) -> StageFunction:
-    """The function of a stage, imported now."""
-    function: StageFunction = getattr(importlib.import_module(f"nephrite.stages.{name}"), name)
-    return function
 
 
 def stage_paths(function: StageFunction) -> dict[str, bool]:
@@ -76,20 +72,26 @@ class StageGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All stages, in the order in which they run."""
-        return [_command_name(stage) for stage in COMMANDS]
+        return [command_name(stage) for stage in COMMANDS | WHOLE]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of one stage; underscores are accepted too."""
         stage = cmd_name.replace("-", "_")
-        if stage == CLOSE:
-            return close_command()
+        special = {CLOSE: close_command, TRIAL: trial_command, PLAN: plan_command}
+        if stage in special:
+            return special[stage]()
         return stage_command(stage) if stage in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the stages without importing them."""
-        for title, commands in (("Stages", STAGES), ("In a cluster", CLUSTER), ("With the champion", USE)):
+        for title, commands in (
+            ("The whole trial", WHOLE),
+            ("Stages", STAGES),
+            ("In a cluster", CLUSTER),
+            ("With the champion", USE),
+        ):
             with formatter.section(title):
-                formatter.write_dl([(_command_name(name), text) for name, text in commands.items()])
+                formatter.write_dl([(command_name(name), text) for name, text in commands.items()])
 
 
 def settings_options() -> list[click.Parameter]:
@@ -110,7 +112,7 @@ def stage_command(stage: str) -> click.Command:
     function = stage_function(stage)
     path_type = click.Path(path_type=Path)
     options: list[click.Parameter] = [
-        click.Option([f"--{_command_name(name)}"], type=path_type, required=required, metavar="PATH", help=ROLES[name])
+        click.Option([f"--{command_name(name)}"], type=path_type, required=required, metavar="PATH", help=ROLES[name])
         for name, required in stage_paths(function).items()
     ]
     options += settings_options()
@@ -138,7 +140,7 @@ def stage_command(stage: str) -> click.Command:
         else:
             run_stage(stage, config, paths, Notes(lineage, page, run_id))
 
-    return click.Command(_command_name(stage), params=options, callback=run, help=inspect.getdoc(function))
+    return click.Command(command_name(stage), params=options, callback=run, help=inspect.getdoc(function))
 
 
 def close_command() -> click.Command:
@@ -147,65 +149,57 @@ def close_command() -> click.Command:
     def run(params: Path, params_text: str | None, overrides: tuple[str, ...]) -> None:
         from nephrite.tracking import close_trial
 
-        click.echo(f"{_command_name(CLOSE)}: {close_trial(load_config(params, overrides, text=params_text))}")
+        click.echo(f"{command_name(CLOSE)}: {close_trial(load_config(params, overrides, text=params_text))}")
 
-    return click.Command(_command_name(CLOSE), params=settings_options(), callback=run, help=CLUSTER[CLOSE])
-
-
-class Notes(NamedTuple):
-    """What a pipeline hands to a step, and wants to know of it."""
-
-    lineage: str = "{}"
-    page: Path | None = None
-    run_id: Path | None = None
+    return click.Command(command_name(CLOSE), params=settings_options(), callback=run, help=CLUSTER[CLOSE])
 
 
-def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: Notes) -> None:
-    """Run one stage inside the record of its own run, and print its metrics."""
-    if config.compute.threads != "auto":
-        os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported
-    from nephrite.lineage import parse_lineage
-    from nephrite.tracking import open_run
-
-    function, facts = stage_function(stage), parse_lineage(notes.lineage)
-    with open_run(config, stage, facts) as run, TemporaryDirectory(prefix="nephrite-") as folder:
-        metrics = function(config, run, **_fetched(paths, Path(folder)))
-        if run.id is None:  # a further process of one training: the first one tells
-            return
-        run.metrics(metrics, step=0)
-        title = f"{_command_name(stage)}{f' {config.arm}' if config.arm else ''}"
-        if notes.page:
-            _write(notes.page, result_page(stage, title, metrics, {**facts, "mlflow run": run.id}, paths))
-        if notes.run_id:
-            _write(notes.run_id, run.id)
-    click.echo(f"{title}: {', '.join(f'{name} {value:.4g}' for name, value in metrics.items())}")
+def whole_options() -> list[click.Parameter]:
+    """Of the commands that look at the whole trial."""
+    folder = click.Path(path_type=Path, file_okay=False)
+    return [
+        *settings_options(),
+        click.Option(["--folder"], type=folder, default=Path(), help="Where the trial lies; default: here."),
+        click.Option(
+            ["--processes"], type=click.IntRange(1), default=2, show_default=True, help="Trainings at a time."
+        ),
+    ]
 
 
-def result_page(
-    stage: str, title: str, metrics: dict[str, float], facts: dict[str, str], paths: dict[str, Path | None]
-) -> str:
-    """The page of a stage; that of the report is the report itself."""
-    from nephrite.evaluation.page import stage_page
+def trial_command() -> click.Command:
+    """The command that runs all stages."""
 
-    report, synthesizer = paths.get("report"), paths.get("synthesizer")
-    if stage == "report" and report:
-        from nephrite.stages.report import PAGE
+    def run(params: Path, params_text: str | None, overrides: tuple[str, ...], folder: Path, processes: int) -> None:
+        from nephrite.runner import run_trial
 
-        return (report / PAGE).read_text(encoding="utf-8")
-    return stage_page(title, metrics, facts, synthesizer if stage == "train_gan" else None)
+        report = run_trial(load_config(params, overrides, text=params_text), folder, processes=processes)
+        click.echo((report / "summary.txt").read_text(encoding="utf-8"))
+
+    return click.Command(TRIAL, params=whole_options(), callback=run, help=WHOLE[TRIAL])
 
 
-def _fetched(paths: dict[str, Path | None], folder: Path) -> dict[str, Path | None]:
-    """The paths, after what stands for runs was fetched from MLflow."""
-    from nephrite.courier import KEPT, PREFIX, fetch_arms
+def plan_command() -> click.Command:
+    """The command that looks ahead."""
 
-    named = {name: str(path) for name, path in paths.items() if name in KEPT and str(path).startswith(PREFIX)}
-    return paths | {name: fetch_arms(name, text, folder / name) for name, text in named.items()}
+    def run(
+        *,
+        params: Path,
+        params_text: str | None,
+        overrides: tuple[str, ...],
+        folder: Path,
+        processes: int,
+        finished: Path | None,
+    ) -> None:
+        from nephrite.layout import Layout
+        from nephrite.planning import make_plan
 
+        config, pairs = load_config(params, overrides, text=params_text), Layout(folder).pairs
+        for line in make_plan(config, processes=processes, pairs=pairs, finished=finished).lines():
+            click.echo(line)
 
-def _write(path: Path, text: str) -> None:
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    scores = click.Path(path_type=Path, file_okay=False)
+    finished = click.Option(["--finished"], type=scores, help="Scores of a finished trial, whose spread is taken.")
+    return click.Command(PLAN, params=[*whole_options(), finished], callback=run, help=WHOLE[PLAN])
 
 
 @click.group(cls=StageGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -227,10 +221,6 @@ def main() -> None:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
-
-
-def _command_name(stage: str) -> str:
-    return stage.replace("_", "-")
 
 
 def _as_yaml(config: Config) -> str:

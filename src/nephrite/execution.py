@@ -1,0 +1,89 @@
+"""One stage, run inside the record of its own run; the module of a stage is imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import click
+
+from nephrite.config import Config
+from nephrite.files import whole_file
+
+StageFunction = Callable[..., dict[str, float]]
+
+
+def command_name(stage: str) -> str:
+    """A stage's name on the command line."""
+    return stage.replace("_", "-")
+
+
+def stage_function(name: str) -> StageFunction:
+    """The function of a stage, imported now."""
+    function: StageFunction = getattr(importlib.import_module(f"nephrite.stages.{name}"), name)
+    return function
+
+
+class Notes(NamedTuple):
+    """What a pipeline hands to a step, and wants to know of it."""
+
+    lineage: str = "{}"
+    page: Path | None = None
+    run_id: Path | None = None
+
+
+def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: Notes) -> None:
+    """Run one stage inside the record of its own run, and print its metrics."""
+    if config.compute.threads != "auto":
+        os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported
+    from nephrite.lineage import parse_lineage
+    from nephrite.tracking import open_run
+
+    function, facts = stage_function(stage), parse_lineage(notes.lineage)
+    with open_run(config, stage, facts) as run, TemporaryDirectory(prefix="nephrite-") as folder:
+        metrics = function(config, run, **_fetched(paths, Path(folder)))
+        if run.id is None:  # a further process of one training: the first one tells
+            return
+        run.metrics(metrics, step=0)
+        title = " ".join(str(part) for part in (command_name(stage), config.arm or config.painter) if part)
+        if notes.page:
+            _write(notes.page, result_page(stage, title, metrics, {**facts, "mlflow run": run.id}, paths))
+        if notes.run_id:
+            _write(notes.run_id, run.id)
+    click.echo(f"{title}: {', '.join(f'{name} {value:.4g}' for name, value in metrics.items())}")
+
+
+def result_page(
+    stage: str, title: str, metrics: dict[str, float], facts: dict[str, str], paths: dict[str, Path | None]
+) -> str:
+    """The page of a stage; report and screening are pages themselves."""
+    from nephrite.evaluation.page import stage_page
+
+    report, synthesizer, synthetic = (paths.get(name) for name in ("report", "synthesizer", "synthetic"))
+    if stage == "report" and report:
+        from nephrite.stages.report import PAGE
+
+        return (report / PAGE).read_text(encoding="utf-8")
+    if stage == "screen" and synthetic:
+        from nephrite.stages.screen import PAGE as SCREENING
+
+        if (synthetic / SCREENING).is_file():  # not where the filter is switched off
+            return (synthetic / SCREENING).read_text(encoding="utf-8")
+    return stage_page(title, metrics, facts, synthesizer if stage == "train_gan" else None)
+
+
+def _fetched(paths: dict[str, Path | None], folder: Path) -> dict[str, Path | None]:
+    """The paths, after what stands for runs was fetched from MLflow."""
+    from nephrite.courier import KEPT, PREFIX, fetch_arms
+
+    named = {name: str(path) for name, path in paths.items() if name in KEPT and str(path).startswith(PREFIX)}
+    return paths | {name: fetch_arms(name, text, folder / name) for name, text in named.items()}
+
+
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,65 @@
+"""Where everything of a trial lies below one folder: the layout that dvc.yaml writes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nephrite.config import Arm, Painter
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of a trial, below `root`."""
+
+    root: Path
+
+    @property
+    def raw(self) -> Path:
+        """Raw volumes."""
+        return self.root / "data" / "raw"
+
+    @property
+    def pairs(self) -> Path:
+        """Paired slices of real patients."""
+        return self.root / "data" / "prepared"
+
+    def synthesizer(self, painter: Painter) -> Path:
+        """A trained synthesizer."""
+        return self.root / "models" / "synthesizers" / str(painter)
+
+    def painted(self, painter: Painter) -> Path:
+        """All slices that it painted."""
+        return self.root / "data" / "painted" / str(painter)
+
+    @property
+    def synthetic_sets(self) -> Path:
+        """Folder of all accepted slices."""
+        return self.root / "data" / "synthetic"
+
+    def synthetic(self, painter: Painter) -> Path:
+        """Those of one painter that 'screen' accepted."""
+        return self.synthetic_sets / str(painter)
+
+    @property
+    def segmenters(self) -> Path:
+        """Folder of all segmenters."""
+        return self.root / "models" / "segmenters"
+
+    def segmenter(self, arm: Arm) -> Path:
+        """The segmenter of one arm."""
+        return self.segmenters / str(arm)
+
+    @property
+    def scores(self) -> Path:
+        """Folder of all scores."""
+        return self.root / "scores"
+
+    def score(self, arm: Arm) -> Path:
+        """The scores of one arm."""
+        return self.scores / f"{arm}.json"
+
+    @property
+    def report(self) -> Path:
+        """Table, figures and verdict."""
+        return self.root / "reports"

@@ -1,0 +1,246 @@
+"""What a trial will cost, and what it could show, before it is run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nephrite.config import SPLITS, Arm, Config
+from nephrite.errors import TrialError
+from nephrite.evaluation.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, counted
+
+if TYPE_CHECKING:
+    from nephrite.evaluation.power import Spread
+
+EFFECTS = (0.02, 0.03)  # gains in Dice that one would like to see
+MOST_CELLS = 64
+POWER = "found in 4 of 5 such trials"
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What so many cells and test patients could show.
+
+    Attributes:
+        spread: standard deviations between cells, patients and single scores.
+        source: where they come from.
+        smallest_effect: in Dice of the primary region, found in four of five trials; None where no verdict is possible.
+        cells_needed: gain in Dice to the cells that show it; None where `MOST_CELLS` do not.
+    """
+
+    spread: Spread
+    source: str
+    smallest_effect: float | None
+    cells_needed: Mapping[float, int | None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A trial in numbers.
+
+    Attributes:
+        kinds: training sets, segmenters and label fractions; their product is the number of arms.
+        cells: subsets and initialisations, per arm.
+        trainings: of segmenters.
+        teachers: further trainings of segmenters, for self-training.
+        synthesizers: trainings of synthesizers.
+        filters: further trainings of segmenters, shorter ones, that screen what the synthesizers paint.
+        steps: optimizer steps of all these segmenters.
+        seconds: of these steps on this machine; synthesizers are not counted.
+        processes: side by side, of one thread each.
+        patients: split to number; None where only a run can tell.
+        fractions: label fraction to number of training patients.
+        outlook: None where the test patients are not known.
+    """
+
+    kinds: tuple[int, int, int]
+    cells: int
+    trainings: int
+    teachers: int
+    synthesizers: int
+    filters: int
+    steps: int
+    seconds: float
+    processes: int
+    patients: Mapping[str, int] | None
+    fractions: Mapping[float, int]
+    outlook: Outlook | None
+
+    def lines(self) -> list[str]:
+        """The plan as text, a name and a value in each line."""
+        rows = [
+            ("arms", self._arms()),
+            ("trainings", self._trainings()),
+            ("steps", f"{self.steps:,} of segmenters"),
+            ("time", f"about {_duration(self.seconds)} for the segmenters on this machine, {self._side_by_side()}"),
+            ("patients", self._patients()),
+            *self._outlook(),
+        ]
+        width = max(len(name) for name, _ in rows)
+        return [f"{name:<{width}}  {value}" for name, value in rows]
+
+    def _arms(self) -> str:
+        names = ("training set", "segmenter", "label fraction")
+        product = " x ".join(counted(number, name) for number, name in zip(self.kinds, names, strict=True))
+        return f"{np.prod(self.kinds)} ({product}), each in {counted(self.cells, 'cell')}"
+
+    def _trainings(self) -> str:
+        teachers = f", {counted(self.teachers, 'teacher')} for self-training" if self.teachers else ""
+        filters = f", {counted(self.filters, 'filter')} for screening" if self.filters else ""
+        painters = f", {counted(self.synthesizers, 'synthesizer')}" if self.synthesizers else ""
+        return f"{counted(self.trainings, 'segmenter')}{teachers}{filters}{painters}"
+
+    def _side_by_side(self) -> str:
+        beside = "; synthesizers come on top" if self.synthesizers else ""
+        return f"{self.processes} at a time{beside}"
+
+    def _patients(self) -> str:
+        if self.patients is None:
+            return "not known before 'prepare': the source does not say how many it has"
+        known = ", ".join(f"{100 * fraction:.3g}%: {count}" for fraction, count in self.fractions.items())
+        train, validation, test = (self.patients[split] for split in SPLITS)
+        return f"{train} for training ({known}), {validation} for validation, {test} for test"
+
+    def _outlook(self) -> list[tuple[str, str]]:
+        found = self.outlook
+        if found is None:
+            return [("smallest effect", "not known without the number of test patients")]
+        none = f"none: a verdict needs {MINIMUM_CELLS} cells and {MINIMUM_PATIENTS} test patients"
+        more = f"not within {MOST_CELLS} cells: more test patients are needed"
+        needed = [(f"cells for {effect:g}", str(cells or more)) for effect, cells in found.cells_needed.items()]
+        deviations = " / ".join(f"{part:.3f}" for part in astuple(found.spread))
+        return [
+            ("smallest effect", f"{found.smallest_effect:.3f} Dice, {POWER}" if found.smallest_effect else none),
+            *needed,
+            ("spread", f"{deviations} between cells, patients and single scores,"),
+            ("", found.source),
+        ]
+
+
+def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | None) -> Plan:
+    """Count, time a few steps, and simulate.
+
+    Args:
+        config: settings of the trial.
+        processes: trainings side by side.
+        pairs: the store, if it was prepared already; else the patients are counted at the source.
+        finished: folder with the scores of a finished trial of the same settings, whose spread is taken; None: assumed.
+
+    Raises:
+        ConfigError: a label fraction that leaves no patient.
+        DataError: the patients cannot be counted, or the finished trial cannot be read.
+        TrialError: the finished trial has no question, or too few cells.
+    """
+    trial, steps = config.trial, _training_steps(config)
+    teachers = [arm for arm in trial.arms if arm.has("self_training")]
+    splits = patient_splits(config, pairs)
+    patients = {name: list(splits.values()).count(name) for name in SPLITS} if splits else None
+    filters = len(trial.painters) if config.screen.filter != "all" else 0
+    side_by_side = min(processes, len(os.sched_getaffinity(0)))
+    return Plan(
+        kinds=(len(trial.training_sets.all), len(trial.segmenters), len(trial.label_fractions)),
+        cells=len(trial.cells),
+        trainings=len(trial.arms),
+        teachers=len(teachers),
+        synthesizers=len(trial.painters),
+        filters=filters,
+        steps=steps * (len(trial.arms) + len(teachers)) + filters * config.screen.steps,
+        seconds=trainings_seconds(config, [*trial.arms, *teachers], filters=filters) / side_by_side,
+        processes=side_by_side,
+        patients=patients,
+        fractions=_fraction_counts(config, splits) if splits else {},
+        outlook=look_ahead(config, patients["test"], finished) if patients else None,
+    )
+
+
+def look_ahead(config: Config, patients: int, finished: Path | None) -> Outlook:
+    """Simulate trials with so many test patients; see `evaluation.power`."""
+    from nephrite.evaluation.power import ASSUMED_SPREAD, QUICK, USUAL, cells_needed, smallest_effect
+
+    spread = read_spread(config, finished) if finished else ASSUMED_SPREAD
+    assumed = "assumed from a pilot; '--finished SCORES' takes that of a trial of yours"
+    usual, quick = (replace(simulation, confidence=config.report.confidence) for simulation in (USUAL, QUICK))
+    needed = {e: cells_needed(e, spread, patients, most=MOST_CELLS, simulation=quick) for e in EFFECTS}
+    smallest = smallest_effect(spread, len(config.trial.cells), patients, simulation=usual)
+    return Outlook(spread, f"that of {finished}" if finished else assumed, smallest, needed)
+
+
+def trainings_seconds(config: Config, arms: Sequence[Arm], *, filters: int) -> float:
+    """Seconds of the optimizer steps of all these trainings and filters, one after the other on one thread."""
+    from nephrite.training.timing import augmentation_seconds, step_seconds
+
+    names = {*config.trial.segmenters, *([config.screen.segmenter] if filters else [])}
+    networks = {name: step_seconds(config, name) for name in names}
+    augmented = {name: augmentation_seconds(config, arm) for name, arm in {a.training_set: a for a in arms}.items()}
+    seconds = _training_steps(config) * sum(networks[arm.segmenter] + augmented[arm.training_set] for arm in arms)
+    return seconds + (filters * config.screen.steps * networks[config.screen.segmenter] if filters else 0)
+
+
+def _training_steps(config: Config) -> int:
+    return config.train_segmenter.epochs * config.train_segmenter.steps_per_epoch
+
+
+def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
+    """Patient to split: of the prepared store, or as the source's patients will be assigned.
+
+    Returns:
+        None where there is no store, and the source tells its patients only to 'acquire'.
+
+    Raises:
+        DataError: the source's folder cannot be read, or its patients leave a split empty.
+    """
+    from nephrite.imaging.slices import PairStore
+    from nephrite.imaging.sources import find_cases
+    from nephrite.imaging.split import split_patients
+
+    acquire = config.acquire
+    if (pairs / "store.json").is_file():
+        store = PairStore(pairs)
+        return {patient: split for split in SPLITS for patient in store.patients(split)}
+    if acquire.source == "folder" and acquire.folder.path:
+        names = [case.patient for case in find_cases(acquire.folder.path)]
+    elif acquire.source == "phantom":
+        names = [f"case_{number:05d}" for number in range(acquire.phantom.patients)]
+    elif acquire.source == "kits19":
+        kits = acquire.kits19
+        names = [f"case_{number:05d}" for number in range(kits.first_case, kits.last_case + 1)]
+    else:
+        return None
+    return split_patients(names, config.prepare.split)
+
+
+def read_spread(config: Config, scores: Path) -> Spread:
+    """Spread of the question of a finished trial at the smallest label fraction.
+
+    Raises:
+        StoreError: an arm's scores are missing or broken.
+        TrialError: the trial has no question, or too few cells.
+    """
+    from nephrite.evaluation.power import estimate_spread
+    from nephrite.evaluation.trial import Trial
+    from nephrite.stages.report import read_arms, trial_plan
+
+    trial = Trial(trial_plan(config), tuple(read_arms(config, scores)))
+    if trial.plan.question is None:
+        raise TrialError(scores, "asks no question about synthetic data", "plan without '--finished'")
+    return estimate_spread(trial.differences(*trial.plan.question, trial.segmenters, trial.plan.fraction))
+
+
+def _fraction_counts(config: Config, splits: Mapping[str, str]) -> dict[float, int]:
+    from nephrite.imaging.split import training_subset
+
+    names, trial = [name for name, split in splits.items() if split == "train"], config.trial
+    fractions = sorted(trial.label_fractions)
+    return {share: len(training_subset(names, share, cell=trial.cells[0], seed=trial.seed)) for share in fractions}
+
+
+def _duration(seconds: float) -> str:
+    """'50 seconds', '12 minutes', '3 hours', '40 days': the unit of which there are at least two."""
+    units = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+    name, length = next(((name, length) for name, length in units if seconds >= 2 * length), units[-1])
+    return f"{seconds / length:,.0f} {name}"

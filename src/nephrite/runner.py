@@ -1,0 +1,251 @@
+"""A whole trial in one command: every stage in its order, trainings side by side, each process started once.
+
+DVC starts a process per training, which costs more than a short training itself. Here a few worker processes of one
+thread each take one job after the other. What is finished, for the same settings and inputs, is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from nephrite import __version__
+from nephrite.config import Arm, Config, Painter
+from nephrite.execution import Notes, run_stage
+from nephrite.files import digest, write_json
+from nephrite.layout import Layout
+
+DONE = ".done"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of a stage.
+
+    Attributes:
+        stage: its name.
+        config: settings, with the arm or painter that it works on.
+        paths: its arguments.
+        output: the one among them that it writes.
+        key: digest of everything that the output follows from.
+    """
+
+    stage: str
+    config: Config
+    paths: dict[str, Path]
+    output: Path
+    key: str
+
+    @property
+    def name(self) -> str:
+        """The stage, and what it works on."""
+        return " ".join(str(part) for part in (self.stage, self.config.painter or self.config.arm) if part)
+
+
+@dataclass
+class Chain:
+    """Jobs that one worker does one after the other, once other chains are done."""
+
+    jobs: list[Job]
+    after: list[Chain] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """Of its last job."""
+        return self.jobs[-1].key
+
+
+def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | None = None) -> Path:
+    """Run every stage of a trial below `folder` that is not finished already; gives the folder of the report.
+
+    Args:
+        config: settings of the trial.
+        folder: where everything lies; see `layout.Layout`.
+        processes: trainings side by side.
+        pool: workers in their place; shut down at the end.
+
+    Raises:
+        NephriteError: of the first job that failed; jobs that were under way end first.
+    """
+    chains = plan_chains(config, Layout(folder))
+    left = {id(chain): [job for job in chain.jobs if not is_done(job, folder)] for chain in chains}
+    total = sum(len(jobs) for jobs in left.values())
+    with _progress() as bar, pool or _workers(processes) as workers:
+        task = bar.add_task("trial", total=total)
+        for count in _run_chains(chains, left, workers, folder):
+            bar.advance(task, count)
+    return Layout(folder).report
+
+
+def plan_chains(config: Config, layout: Layout) -> list[Chain]:
+    """The trial's jobs in an order in which each chain comes after those that it needs."""
+    raw, pairs = _first_jobs(config, layout)
+    data = Chain([raw, pairs])
+    painters = {
+        painter: Chain(_painter_jobs(config, layout, painter, pairs.key), [data]) for painter in config.trial.painters
+    }
+    arms = []
+    for arm in sorted(config.trial.arms, key=lambda arm: config.trial.painter(arm) is not None):
+        painter = config.trial.painter(arm)
+        source = painters[painter] if painter else None
+        arms.append(Chain(_arm_jobs(config, layout, arm, pairs.key, source), [source or data]))
+    judged = Chain(_last_jobs(config, layout, [chain.key for chain in arms]), arms)
+    return [data, *painters.values(), *arms, judged]
+
+
+def is_done(job: Job, folder: Path) -> bool:
+    """Whether the output is there, made by the same settings from the same inputs."""
+    path = _mark(job, folder)
+    return job.output.exists() and path.is_file() and json.loads(path.read_text(encoding="utf-8")) == {"key": job.key}
+
+
+def _first_jobs(config: Config, layout: Layout) -> tuple[Job, Job]:
+    acquired = digest({"stage": "acquire", "settings": _section(config, "acquire"), "version": __version__})
+    raw = Job("acquire", config, {"raw": layout.raw}, layout.raw, acquired)
+    prepared = digest({"stage": "prepare", "settings": _section(config, "prepare"), "raw": acquired})
+    return raw, Job("prepare", config, {"raw": layout.raw, "pairs": layout.pairs}, layout.pairs, prepared)
+
+
+def _painter_jobs(config: Config, layout: Layout, painter: Painter, pairs: str) -> list[Job]:
+    settings = config.model_copy(update={"painter": painter})
+    places = {
+        "pairs": layout.pairs,
+        "synthesizer": layout.synthesizer(painter),
+        "painted": layout.painted(painter),
+        "synthetic": layout.synthetic(painter),
+    }
+    jobs, before = [], digest({"painter": str(painter), "seed": config.trial.seed, "pairs": pairs})
+    for stage, inputs, output in (
+        ("train_gan", ("pairs",), "synthesizer"),
+        ("synthesize", ("pairs", "synthesizer"), "painted"),
+        ("screen", ("pairs", "painted"), "synthetic"),
+    ):
+        section = _section(config, stage)
+        facts = {"stage": stage, "settings": section.get(painter.synthesizer, section), "before": before}
+        if stage == "screen":
+            facts["segmenter"] = _training_facts(config, config.screen.segmenter)
+        before = digest(facts)
+        paths = {name: places[name] for name in (*inputs, output)}
+        jobs.append(Job(stage, settings, paths, places[output], before))
+    return jobs
+
+
+def _arm_jobs(config: Config, layout: Layout, arm: Arm, pairs: str, source: Chain | None) -> list[Job]:
+    settings = config.model_copy(update={"arm": arm})
+    painter = config.trial.painter(arm)
+    synthetic = {"synthetic": layout.synthetic(painter)} if painter else {}
+    segmenter, score = layout.segmenter(arm), layout.score(arm)
+    fakes = config.trial.training_sets.fakes(arm.training_set)
+    trained = digest(
+        {
+            "arm": str(arm),
+            "fakes": fakes.model_dump(mode="json") if fakes else None,
+            "segmenter": _training_facts(config, arm.segmenter),
+            "inputs": [pairs, source.key if source else None],
+        }
+    )
+    return [
+        Job(
+            "train_segmenter",
+            settings,
+            {"pairs": layout.pairs, "segmenter": segmenter, **synthetic},
+            segmenter,
+            trained,
+        ),
+        Job(
+            "evaluate",
+            settings,
+            {"pairs": layout.pairs, "segmenter": segmenter, "scores": score},
+            score,
+            digest({"stage": "evaluate", "settings": _section(config, "evaluate"), "segmenter": trained}),
+        ),
+    ]
+
+
+def _training_facts(config: Config, segmenter: str) -> dict[str, Any]:
+    """Settings that the weights of a segmenter follow from."""
+    section = _section(config, "train_segmenter")
+    section["segmenters"] = section["segmenters"][segmenter]
+    region = config.evaluate.regions[config.trial.primary].labels
+    best_epoch = [config.trial.primary, region, config.evaluate.threshold]
+    return {"settings": section, "seed": config.trial.seed, "best epoch": best_epoch}
+
+
+def _last_jobs(config: Config, layout: Layout, scores: Sequence[str]) -> list[Job]:
+    painted = {"synthetic": layout.synthetic_sets} if config.trial.painters else {}
+    key = digest({"stage": "report", "settings": config.model_dump(mode="json"), "scores": list(scores)})
+    paths = {"pairs": layout.pairs, "scores": layout.scores, "report": layout.report, **painted}
+    return [Job("report", config, paths, layout.report, key)]
+
+
+def _run_chains(chains: Sequence[Chain], left: dict[int, list[Job]], pool: Executor, folder: Path) -> Iterator[int]:
+    """Submit each chain when those before it are done; yields the number of jobs of every chain that ends."""
+    done = {id(chain) for chain in chains if not left[id(chain)]}
+    running: dict[Future[None], Chain] = {}
+    waiting = [chain for chain in chains if id(chain) not in done]
+    try:
+        while waiting or running:
+            for chain in [chain for chain in waiting if all(id(other) in done for other in chain.after)]:
+                running[pool.submit(_run_jobs, left[id(chain)], folder)] = chain
+                waiting.remove(chain)
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                chain = running.pop(future)
+                future.result()
+                done.add(id(chain))
+                yield len(left[id(chain)])
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+
+
+def _run_jobs(jobs: Sequence[Job], folder: Path) -> None:
+    """What a worker does: each job inside the record of its own run, then its mark."""
+    for job in jobs:
+        _clear(job.output)
+        run_stage(job.stage, job.config, dict(job.paths), Notes())
+        write_json(_mark(job, folder), {"key": job.key})
+
+
+def _workers(processes: int) -> Executor:
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"  # processes of one thread do more than one process of several
+    os.environ["TTY_COMPATIBLE"] = "0"  # the trial has one progress bar, that of the first process
+
+
+def _clear(output: Path) -> None:
+    """Remove what other settings made; a training that was cut short lies beside it and is taken up."""
+    if output.is_dir():
+        shutil.rmtree(output)
+    else:
+        output.unlink(missing_ok=True)
+
+
+def _mark(job: Job, folder: Path) -> Path:
+    return folder / DONE / f"{job.output.relative_to(folder)}.json"
+
+
+def _section(config: Config, stage: str) -> dict[str, Any]:
+    content = config.model_dump(mode="json", include={stage})[stage]
+    return {key: value for key, value in content.items() if key not in ("workers", "block")}
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    return Progress(
+        *columns, TextColumn("left"), TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    )

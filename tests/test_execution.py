@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from nephrite.config import Config
+from nephrite.errors import TrackingError
+from nephrite.execution import Notes, command_name, result_page, run_stage, stage_function
+
+Load = Callable[..., Config]
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """In place of every stage a function that remembers its paths."""
+    calls: list[dict[str, object]] = []
+
+    def fake(config: Config, run: object, **paths: Path) -> dict[str, float]:
+        calls.append(dict(paths))
+        return {"loss": 0.25}
+
+    monkeypatch.setattr("nephrite.execution.stage_function", lambda name: fake)
+    return calls
+
+
+def test_a_command_is_named_with_dashes() -> None:
+    assert command_name("train_segmenter") == "train-segmenter"
+
+
+def test_the_function_of_a_stage_comes_from_its_module() -> None:
+    assert stage_function("report").__module__ == "nephrite.stages.report"
+
+
+@pytest.mark.usefixtures("record", "stage")
+@pytest.mark.parametrize(
+    ("override", "title"),
+    [("arm=real/light/1.0/0", "evaluate real/light/1.0/0"), ("painter=pix2pix/1.0/0", "evaluate pix2pix/1.0/0")],
+)
+def test_metrics_are_shown_with_what_the_stage_worked_on(
+    load: Load, capsys: pytest.CaptureFixture[str], override: str, title: str
+) -> None:
+    run_stage("evaluate", load(override), {}, Notes())
+    assert capsys.readouterr().out == f"{title}: loss 0.25\n"
+
+
+def test_metrics_facts_and_page_are_kept(
+    record: str, stage: list[dict[str, object]], load: Load, tmp_path: Path
+) -> None:
+    notes = Notes('{"image": "nephrite@sha256:1"}', tmp_path / "page.html", tmp_path / "id")
+    run_stage("evaluate", load("arm=real/light/1.0/0"), {"pairs": tmp_path}, notes)
+    run = MlflowClient(record).get_run((tmp_path / "id").read_text())
+    assert (run.data.metrics["loss"], run.data.tags["nephrite.image"]) == (0.25, "nephrite@sha256:1")
+    assert run.info.run_id in (tmp_path / "page.html").read_text()
+    assert stage == [{"pairs": tmp_path}]
+
+
+@pytest.mark.usefixtures("record", "stage")
+def test_threads_are_set_unless_the_surroundings_set_them(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, expected in ((None, "3"), ("7", "7")):
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        if given:
+            monkeypatch.setenv("OMP_NUM_THREADS", given)
+        run_stage("report", load("compute.threads=3"), {}, Notes())
+        assert os.environ["OMP_NUM_THREADS"] == expected
+
+
+@pytest.mark.usefixtures("record", "stage")
+def test_runs_in_place_of_a_folder_are_fetched(load: Load) -> None:
+    with pytest.raises(TrackingError, match="names no run"):
+        run_stage("report", load(), {"scores": Path("runs:[]")}, Notes())
+
+
+def test_the_page_of_the_report_is_the_report(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("<h1>No evidence</h1>")
+    assert result_page("report", "report", {}, {}, {"report": tmp_path}) == "<h1>No evidence</h1>"

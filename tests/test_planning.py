@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nephrite.config import Arm, Config
+from nephrite.errors import ConfigError, SourceError, StoreError, TrialError
+from nephrite.evaluation.scores import ArmScores, PatientScore, RegionScore, SliceScores
+from nephrite.files import write_json
+from nephrite.planning import Plan, look_ahead, make_plan, patient_splits, trainings_seconds
+
+Load = Callable[..., Config]
+MakePlan = Callable[..., Plan]
+CELLS = ("trial.cells=[0, 1, 2]", "trial.segmenters=[light]")
+
+
+@pytest.fixture
+def plan(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePlan:
+    """Make a plan without timing anything: every training takes a minute."""
+    monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, filters: 60.0 * len(arms))
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+
+    def make(*overrides: str, pairs: Path | None = None, finished: Path | None = None, processes: int = 2) -> Plan:
+        config = load("acquire.phantom.patients=60", *overrides)
+        return make_plan(config, processes=processes, pairs=pairs or tmp_path / "none", finished=finished)
+
+    return make
+
+
+def test_trainings_teachers_filters_and_synthesizers_are_counted(plan: MakePlan) -> None:
+    real = "trial.training_sets.real=[real, real+geometric, real+geometric+self_training]"
+    found = plan(*CELLS, real, "trial.label_fractions=[0.2, 0.5]", "train_segmenter.epochs=3", "screen.filter=all")
+    assert (found.kinds, found.cells, found.trainings) == ((5, 1, 2), 3, 30)
+    assert (found.teachers, found.synthesizers, found.filters) == (6, 6, 0)
+    assert found.steps == 36 * 9
+    assert "arms             10 (5 training sets x 1 segmenter x 2 label fractions), each in 3 cells" in found.lines()
+    assert "steps            324 of segmenters" in found.lines()
+
+
+def test_the_filters_of_screening_are_counted(plan: MakePlan) -> None:
+    found = plan(*CELLS, "screen.filter=tests", "screen.steps=10")
+    assert (found.trainings, found.filters, found.steps) == (12, 3, 12 * 6 + 3 * 10)
+    assert "trainings        12 segmenters, 3 filters for screening, 3 synthesizers" in found.lines()
+
+
+def test_processes_share_the_time_as_far_as_there_are_processors(plan: MakePlan) -> None:
+    seconds = {processes: plan(*CELLS, processes=processes).seconds for processes in (1, 2, 8)}
+    assert seconds == {1: 720, 2: 360, 8: 360}
+
+
+def test_patients_are_counted_at_the_source_as_they_will_be_split(plan: MakePlan) -> None:
+    found = plan("trial.label_fractions=[0.25, 1.0]")
+    assert found.patients is not None
+    assert sum(found.patients.values()) == 60
+    assert found.fractions == {0.25: round(found.patients["train"] / 4), 1.0: found.patients["train"]}
+
+
+def test_patients_of_a_prepared_store_are_taken_from_it(plan: MakePlan, pairs: Path) -> None:
+    found = plan(pairs=pairs)
+    assert found.patients == {"train": 3, "validation": 2, "test": 2}
+    assert "patients         3 for training (100%: 3), 2 for validation, 2 for test" in found.lines()
+
+
+def test_a_folder_of_ones_own_is_counted(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    splits = patient_splits(load("acquire.source=folder", f"acquire.folder.path={kits_folder}"), tmp_path)
+    assert splits is not None
+    assert len(splits) == 12
+    with pytest.raises(SourceError, match="nowhere"):
+        patient_splits(load("acquire.source=folder", "acquire.folder.path=nowhere"), tmp_path)
+
+
+def test_kits19_is_counted_by_its_cases(load: Load, tmp_path: Path) -> None:
+    splits = patient_splits(load("acquire.source=kits19", "acquire.kits19.last_case=19"), tmp_path)
+    assert splits is not None
+    assert sorted(splits) == [f"case_{number:05d}" for number in range(20)]
+
+
+def test_patients_that_only_a_run_can_tell_are_said_to_be_unknown(plan: MakePlan) -> None:
+    version = f"acquire.dvc={{remote: somewhere, version: {'0' * 32}.dir}}"
+    found = plan("acquire.source=dvc", version)
+    assert (found.patients, found.outlook) == (None, None)
+    assert "patients         not known before 'prepare': the source does not say how many it has" in found.lines()
+    assert found.lines()[-1] == "smallest effect  not known without the number of test patients"
+
+
+def test_a_fraction_without_patients_is_refused(plan: MakePlan) -> None:
+    with pytest.raises(ConfigError, match=r"trial.label_fractions: 0.01 of \d+ training patients rounds to none"):
+        plan("trial.label_fractions=[0.01, 1.0]")
+
+
+def test_too_few_cells_can_show_nothing(plan: MakePlan) -> None:
+    found = plan("trial.cells=[0, 1]")
+    assert found.outlook is not None
+    assert found.outlook.smallest_effect is None
+    assert "smallest effect  none: a verdict needs 3 cells and 8 test patients" in found.lines()
+
+
+def test_the_outlook_says_effect_and_cells(load: Load) -> None:
+    few, many = (look_ahead(load(*CELLS), patients, None) for patients in (14, 200))
+    assert few.cells_needed == {0.02: None, 0.03: None}
+    assert many.cells_needed == {0.02: pytest.approx(15, abs=2), 0.03: pytest.approx(7, abs=1)}
+    assert few.smallest_effect is not None
+    assert many.smallest_effect is not None
+    assert 0 < many.smallest_effect < few.smallest_effect < 0.2
+
+
+def test_the_lines_are_a_table(plan: MakePlan) -> None:
+    lines = plan(*CELLS).lines()
+    assert {line[15:17] for line in lines} == {"  "}
+    assert all(line[17] != " " and len(line) <= 110 for line in lines)
+    assert any("not within 64 cells: more test patients are needed" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(50, "50 seconds"), (600, "10 minutes"), (7100, "118 minutes"), (7200, "2 hours"), (9e7, "1,042 days")],
+)
+def test_times_are_said_in_the_unit_that_fits(plan: MakePlan, seconds: float, text: str) -> None:
+    assert any(line.startswith(f"time             about {text} ") for line in replace(plan(), seconds=seconds).lines())
+
+
+def test_the_spread_of_a_finished_trial_replaces_the_assumed_one(plan: MakePlan, load: Load, tmp_path: Path) -> None:
+    config = load(*CELLS)
+    generator = np.random.default_rng(0)
+    for arm in config.trial.arms:
+        write_json(tmp_path / "scores" / f"{arm}.json", _scores(arm, generator).to_json())
+    found = plan(*CELLS, finished=tmp_path / "scores")
+    assert found.outlook is not None
+    assert found.outlook.spread.residual == pytest.approx(0.03, rel=0.2)
+    assert found.lines()[-1] == f"                 that of {tmp_path / 'scores'}"
+
+
+def test_a_trial_that_is_not_finished_has_no_spread(plan: MakePlan, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is missing"):
+        plan(*CELLS, finished=tmp_path)
+
+
+def test_a_trial_without_a_question_has_no_spread(plan: MakePlan, load: Load, tmp_path: Path) -> None:
+    overrides = (*CELLS, "trial.training_sets={real: [real, real+geometric], synthetic: []}", "trial.synthesizers=[]")
+    for arm in load(*overrides).trial.arms:
+        write_json(tmp_path / f"{arm}.json", _scores(arm, np.random.default_rng(0)).to_json())
+    with pytest.raises(TrialError, match="asks no question"):
+        plan(*overrides, finished=tmp_path)
+
+
+def test_time_is_steps_times_what_a_step_of_each_arm_takes(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nephrite.training.timing.step_seconds", lambda config, name: {"light": 1.0, "fpn": 10.0}[name])
+    monkeypatch.setattr(
+        "nephrite.training.timing.augmentation_seconds", lambda config, arm: float(arm.has("geometric"))
+    )
+    config = load(
+        "trial.segmenters=[light, fpn]",
+        "train_segmenter.epochs=2",
+        "train_segmenter.steps_per_epoch=5",
+        "screen={segmenter: fpn, steps: 7}",
+    )
+    trained = 10 * (4 * 1 + 4 * 10 + 2 * 2 * 1)
+    assert trainings_seconds(config, config.trial.arms, filters=0) == trained
+    assert trainings_seconds(config, config.trial.arms, filters=3) == trained + 3 * 7 * 10
+
+
+def _scores(arm: Arm, generator: np.random.Generator) -> ArmScores:
+    """Forty test patients; scores of two arms differ by a deviation of 0.03."""
+    dice = np.linspace(0.3, 0.7, 40) + generator.normal(0, 0.03 / np.sqrt(2), 40)
+    regions = ("kidney_and_tumor", "tumor")
+    patients = tuple(
+        PatientScore(
+            f"c{number}",
+            {name: RegionScore(float(value), float(value), 5.0, 10.0, 9.0) for name in regions},
+            SliceScores(6, 60.0, 58.0, {"kidney": 0.5}, {"kidney": 4}),
+        )
+        for number, value in enumerate(dice)
+    )
+    return ArmScores(arm, patients, 0.5, steps=3, seconds=1.0, training_patients=3)

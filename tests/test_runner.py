@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from nephrite.config import Config
+from nephrite.errors import SourceError, StoreError
+from nephrite.execution import Notes
+from nephrite.layout import Layout
+from nephrite.runner import is_done, plan_chains, run_trial
+
+Load = Callable[..., Config]
+WRITES = {
+    "acquire": "raw",
+    "prepare": "pairs",
+    "train_gan": "synthesizer",
+    "synthesize": "painted",
+    "screen": "synthetic",
+    "train_segmenter": "segmenter",
+    "evaluate": "scores",
+    "report": "report",
+}
+SETTINGS = (
+    *("trial.segmenters=[light]", "trial.cells=[0, 1]", "trial.synthesizers=[pix2pix, spade]"),
+    "trial.training_sets.real=[real, real+geometric]",
+    "trial.training_sets.synthetic=[{name: real+synthetic, synthesizer: pix2pix, way: append}, "
+    "{name: real+spade, synthesizer: spade, way: append}]",
+)
+
+
+class Stages:
+    """Stand-ins for all stages: each writes its output, if its inputs are there, and is remembered."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.fails = ""
+
+    def __call__(self, stage: str, config: Config, paths: dict[str, Path], notes: Notes) -> None:
+        output = paths[WRITES[stage]]
+        work = " ".join(str(part) for part in (stage, config.painter or config.arm) if part)
+        assert all(path.exists() for path in paths.values() if path != output), work
+        assert not output.exists()
+        if work == self.fails:
+            raise StoreError("pairs", "is broken", "run 'prepare' again")
+        self.ran.append(work)
+        if output.suffix == ".json":
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text("{}")
+        else:
+            output.mkdir(parents=True)
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
+    """The stand-ins, in the place of the real stages."""
+    stages = Stages()
+    monkeypatch.setattr("nephrite.runner.run_stage", stages)
+    return stages
+
+
+@pytest.fixture
+def run(load: Load, stages: Stages, tmp_path: Path) -> Callable[..., list[str]]:
+    """Run the trial with changed settings; gives what was done, sorted."""
+
+    def run_with(*overrides: str) -> list[str]:
+        stages.ran.clear()
+        run_trial(load_spade(load, *overrides), tmp_path, processes=2, pool=ThreadPoolExecutor(2))
+        return sorted(stages.ran)
+
+    return run_with
+
+
+def load_spade(load: Load, *overrides: str) -> Config:
+    """Settings with a second synthesizer, which differs from the first by its name alone."""
+    pix2pix = load().train_gan["pix2pix"].model_dump_json()
+    return load(f"train_gan.spade={pix2pix}", *SETTINGS, *overrides)
+
+
+def done_with(done: list[str], *names: str) -> list[str]:
+    return [work for work in done if any(name in work for name in names)]
+
+
+def test_every_stage_runs_once_for_each_arm_and_painter(run: Callable[..., list[str]], load: Load) -> None:
+    done, trial = run(), load_spade(load).trial
+    expected = [f"{stage} {arm}" for arm in trial.arms for stage in ("train_segmenter", "evaluate")]
+    expected += [f"{stage} {p}" for p in trial.painters for stage in ("train_gan", "synthesize", "screen")]
+    assert done == sorted([*expected, "acquire", "prepare", "report"])
+
+
+def test_each_job_comes_after_those_that_it_needs(run: Callable[..., list[str]], stages: Stages) -> None:
+    run()
+    assert stages.ran[:2] == ["acquire", "prepare"]
+    assert stages.ran[-1] == "report"
+    place = {work: number for number, work in enumerate(stages.ran)}
+    chain = [f"{stage} spade/1.0/1" for stage in ("train_gan", "synthesize", "screen")]
+    chain += [f"{stage} real+spade/light/1.0/1" for stage in ("train_segmenter", "evaluate")]
+    assert [place[work] for work in chain] == sorted(place[work] for work in chain)
+
+
+def test_unchanged_settings_do_nothing_the_second_time(run: Callable[..., list[str]]) -> None:
+    run()
+    assert run() == []
+
+
+def test_how_many_processes_or_threads_work_changes_nothing(run: Callable[..., list[str]]) -> None:
+    run()
+    assert run("acquire.workers=2", "prepare.workers=3", "compute.threads=2") == ["report"]
+
+
+def test_a_changed_synthesizer_redoes_only_what_follows_from_it(run: Callable[..., list[str]]) -> None:
+    run()
+    done = run("train_gan.spade.learning_rate=0.01")
+    assert len(done) == 2 * 5 + 1
+    assert len(done_with(done, "spade", "report")) == len(done)
+
+
+def test_another_share_of_fakes_retrains_the_arm_but_no_synthesizer(run: Callable[..., list[str]]) -> None:
+    run()
+    other = (
+        "trial.training_sets.synthetic=[{name: real+synthetic, synthesizer: pix2pix, way: mix, share: 0.5}, "
+        "{name: real+spade, synthesizer: spade, way: append}]"
+    )
+    arms = [f"{stage} real+synthetic/light/1.0/{cell}" for stage in ("evaluate", "train_segmenter") for cell in (0, 1)]
+    assert run(other) == sorted([*arms, "report"])
+
+
+def test_a_new_cell_leaves_the_finished_ones_alone(run: Callable[..., list[str]]) -> None:
+    run()
+    done = run("trial.cells=[0, 1, 2]")
+    assert len(done) == 2 * 3 + 4 * 2 + 1
+    assert done_with(done, "1.0/0", "1.0/1") == []
+
+
+def test_another_tolerance_scores_again_and_trains_nothing(run: Callable[..., list[str]]) -> None:
+    run()
+    done = run("evaluate.regions.tumor.tolerance=9")
+    assert done_with(done, "train") == []
+    assert len(done_with(done, "evaluate")) == 8
+
+
+def test_a_missing_output_is_made_again(run: Callable[..., list[str]], tmp_path: Path) -> None:
+    run()
+    (tmp_path / "scores" / "real" / "light" / "1.0" / "0.json").unlink()
+    assert run() == ["evaluate real/light/1.0/0"]
+
+
+def test_a_failing_job_ends_the_run_with_its_error_and_what_is_finished_stays(
+    run: Callable[..., list[str]], stages: Stages
+) -> None:
+    stages.fails = "train_segmenter real+spade/light/1.0/1"
+    with pytest.raises(StoreError, match="pairs: is broken"):
+        run()
+    before = set(stages.ran)
+    stages.fails = ""
+    after = set(run())
+    assert {"acquire", "prepare", "train_gan spade/1.0/1"} <= before
+    assert "train_segmenter real+spade/light/1.0/1" in after
+    assert not before & after
+
+
+def test_an_output_without_its_mark_is_not_done(load: Load, tmp_path: Path) -> None:
+    job = plan_chains(load_spade(load), Layout(tmp_path))[0].jobs[0]
+    job.output.mkdir(parents=True)
+    assert not is_done(job, tmp_path)
+
+
+@pytest.mark.usefixtures("record")
+def test_the_error_of_a_stage_comes_whole_out_of_its_process(load: Load, tmp_path: Path) -> None:
+    config = load("acquire.source=folder", f"acquire.folder.path={tmp_path / 'nowhere'}")
+    with pytest.raises(SourceError, match="nowhere: "):
+        run_trial(config, tmp_path / "trial", processes=1)
