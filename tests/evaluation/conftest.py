@@ -10,6 +10,7 @@ from nephrite.evaluation.scores import ArmScores, PatientScore, RegionScore, Sli
 from nephrite.evaluation.trial import Trial, TrialPlan, synthetic_question
 
 REFERENCE = "real+geometric"
+RIVAL = "real+geometric+copy_paste"
 GAINS = {"real": -0.1, REFERENCE: 0.0, "real+synthetic+geometric": 0.05}
 
 
@@ -17,7 +18,9 @@ GAINS = {"real": -0.1, REFERENCE: 0.0, "real+synthetic+geometric": 0.05}
 def make_arm() -> Callable[..., ArmScores]:
     """One arm whose tumor Dice is given for each patient."""
 
-    def make(training_set: str, segmenter: str, cell: int, dice: Mapping[str, float]) -> ArmScores:
+    def make(
+        training_set: str, segmenter: str, cell: int, dice: Mapping[str, float], fraction: float = 1.0
+    ) -> ArmScores:
         slices = SliceScores(10, 80.0, 60.0, {"kidney": 0.8, "tumor": None}, {"kidney": 5, "tumor": 0})
         patients = tuple(
             PatientScore(
@@ -30,8 +33,8 @@ def make_arm() -> Callable[..., ArmScores]:
             )
             for patient, value in dice.items()
         )
-        arm = Arm(training_set=training_set, segmenter=segmenter, cell=cell)
-        return ArmScores(arm, patients, float(np.mean([*dice.values()])), 300, 12.5, 40)
+        arm = Arm(training_set=training_set, segmenter=segmenter, fraction=fraction, cell=cell)
+        return ArmScores(arm, patients, float(np.mean([*dice.values()])), 300, 12.5, round(40 * fraction))
 
     return make
 
@@ -61,11 +64,36 @@ def make_trial(make_arms: Callable[..., list[ArmScores]]) -> Callable[..., Trial
     """A whole trial; arguments as for `make_arms`."""
 
     def make(**arguments: object) -> Trial:
-        question = synthetic_question(list(GAINS), REFERENCE)
+        question = synthetic_question({"real+synthetic+geometric": REFERENCE}, REFERENCE)
         plan = TrialPlan("tumor", REFERENCE, question, resamples=2000, digest="0" * 64)
         return Trial(plan, tuple(make_arms(**arguments)))
 
     return make
+
+
+@pytest.fixture
+def wide_trial(make_arm: Callable[..., ArmScores]) -> Trial:
+    """Two segmenters, three label fractions, two synthetic sets and a rival; synthetic data helps with few labels."""
+    generator, cells = np.random.default_rng(5), 4
+    base = generator.uniform(0.3, 0.6, 12)
+    gains = {REFERENCE: 0.0, RIVAL: 0.02, "real+weak+geometric": -0.05, "real+synthetic+geometric": 0.05}
+
+    def dice(gain: float, fraction: float) -> dict[str, float]:
+        """More labels add to every arm, and leave less to gain."""
+        reached = 0.2 * np.log10(10 * fraction) + gain * (1.1 - fraction)
+        return _dice(base + reached + generator.normal(0, 0.01, 12))
+
+    arms = [
+        make_arm(name, segmenter, cell, dice(gain, fraction), fraction)
+        for segmenter in ("light", "fpn")
+        for fraction in (1.0, 0.1, 0.25)
+        for name, gain in gains.items()
+        for cell in range(cells)
+    ]
+    sets = ("real+weak+geometric", "real+synthetic+geometric")
+    question = ("real+synthetic+geometric", REFERENCE)
+    plan = TrialPlan("tumor", REFERENCE, question, 0.1, sets, (RIVAL,), resamples=500, digest="0" * 64)
+    return Trial(plan, tuple(arms))
 
 
 def _dice(values: np.ndarray) -> dict[str, float]:

@@ -12,17 +12,18 @@ from nephrite.evaluation.equivalence import Equivalence, data_equivalence
 BAND = (0xD6, 0xE4, 0xF0)
 
 
-def _draw(found: Equivalence, target: Path) -> Path:
-    names = ("real+standard", "real+synthetic+standard")
-    equivalence_plot(found, target, score="3-D Dice of tumor", reference=names[0], synthetic=names[1])
+def _draw(found: Equivalence, target: Path, segmenters: tuple[str, ...] = ("light",)) -> Path:
+    names = {"training_set": "real+synthetic+standard", "against": "real+standard"}
+    entries = [{"segmenter": name, **names, **found.to_json()} for name in segmenters]
+    equivalence_plot({"plan": {"region": "tumor", "confidence": 0.95}, "equivalence": entries}, target)
     return target
 
 
-def _found(score: float, patients: int = 20) -> Equivalence:
+def _found(score: float, patients: int = 20, cells: int = 4) -> Equivalence:
     generator = np.random.default_rng(0)
     means = {5: 0.4, 10: 0.5, 40: 0.58}
-    reference = {n: mean + 0.05 * generator.standard_normal((4, patients)) for n, mean in means.items()}
-    return data_equivalence(reference, {5: score + 0.05 * generator.standard_normal((4, patients))}, resamples=500)
+    reference = {n: mean + 0.05 * generator.standard_normal((cells, patients)) for n, mean in means.items()}
+    return data_equivalence(reference, {5: score + 0.05 * generator.standard_normal((cells, patients))}, resamples=500)
 
 
 def _pixels(path: Path) -> np.ndarray:
@@ -54,9 +55,14 @@ def test_an_equivalence_beyond_the_curve_is_shaded_at_the_edge_only(tmp_path: Pa
     assert last - first < 100
 
 
-@pytest.mark.parametrize(("score", "patients"), [(0.2, 20), (0.5, 1)])
-def test_losses_and_single_patients_have_no_band(tmp_path: Path, score: float, patients: int) -> None:
-    assert _band(_draw(_found(score, patients), tmp_path / "curve.png")) == (-1, -1)
+@pytest.mark.parametrize(("score", "patients", "cells"), [(0.2, 20, 4), (0.5, 1, 4), (0.5, 20, 1)])
+def test_losses_and_what_cannot_be_said_have_no_band(tmp_path: Path, score: float, patients: int, cells: int) -> None:
+    assert _band(_draw(_found(score, patients, cells), tmp_path / "curve.png")) == (-1, -1)
+
+
+def test_each_segmenter_has_a_panel(tmp_path: Path) -> None:
+    one, two = (_draw(_found(0.5), tmp_path / f"{len(names)}.png", names) for names in (("a",), ("a", "b")))
+    assert _pixels(two).shape[0] > 1.7 * _pixels(one).shape[0]
 
 
 def test_the_same_equivalence_makes_the_same_picture(tmp_path: Path) -> None:

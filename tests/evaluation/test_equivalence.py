@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nephrite.errors import TrialError
-from nephrite.evaluation.equivalence import Equivalence, data_equivalence
+from nephrite.evaluation.equivalence import Equivalence, data_equivalence, equivalences
+from nephrite.evaluation.trial import Trial
 
 CURVE = {5: 0.40, 10: 0.50, 20: 0.56, 40: 0.58}
 Tables = dict[int, np.ndarray]
@@ -111,3 +113,26 @@ def test_tables_that_do_not_make_a_curve_are_refused() -> None:
         data_equivalence(curve, {40: curve[40]})
     with pytest.raises(TrialError, match="different cells and patients"):
         data_equivalence(curve, {5: curve[5][:3]})
+
+
+def test_a_trial_is_read_from_the_cells_that_all_fractions_share(wide_trial: Trial) -> None:
+    kinds = ("real+geometric", "light", 0.25, 3)
+    arms = [a for a in wide_trial.arms if (a.arm.training_set, a.arm.segmenter, a.arm.fraction, a.arm.cell) != kinds]
+    found = equivalences(replace(wide_trial, arms=tuple(arms)))
+    assert (found["light"].cells, found["fpn"].cells) == (3, 4)
+    assert found["light"].worth_something
+
+
+def test_two_fractions_of_the_same_number_of_patients_make_no_curve(wide_trial: Trial) -> None:
+    arms = tuple(replace(scores, training_patients=7) for scores in wide_trial.arms)
+    assert equivalences(replace(wide_trial, arms=arms)) == {}
+
+
+def test_cells_of_different_numbers_of_patients_are_refused(wide_trial: Trial) -> None:
+    arms = tuple(replace(scores, training_patients=5 + scores.arm.cell) for scores in wide_trial.arms)
+    with pytest.raises(TrialError, match=r"was trained on \[5, 6, 7, 8\] patients in different cells"):
+        equivalences(replace(wide_trial, arms=arms))
+
+
+def test_a_trial_without_a_question_has_no_equivalence(wide_trial: Trial) -> None:
+    assert equivalences(replace(wide_trial, plan=replace(wide_trial.plan, question=None))) == {}

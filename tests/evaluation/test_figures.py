@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from nephrite.config import Arm
-from nephrite.evaluation.figures import example_sheet, forest_plot, forest_rows, learning_curves, score_plot
+from nephrite.evaluation.figures import example_sheet, learning_curves, score_plot
 from nephrite.evaluation.summary import trial_json
 from nephrite.evaluation.trial import Trial
 
@@ -22,31 +21,35 @@ def _colors(path: Path) -> set[tuple[int, ...]]:
     return {color for count, color in counts or [] if count >= 40 and isinstance(color, tuple)}
 
 
-def test_the_headline_leads_the_forest_plot(make_trial: MakeTrial) -> None:
-    rows = forest_rows(trial_json(make_trial()))
-    assert [label for label, _ in rows[:2]] == ["all segmenters: real+synthetic+geometric", "light: real"]
-    assert len(rows) == 5
-
-
-def test_a_single_segmenter_shows_the_headline_once(make_trial: MakeTrial) -> None:
-    rows = forest_rows(trial_json(make_trial(segmenters=("light",))))
-    assert [label for label, _ in rows] == ["light: real+synthetic+geometric", "light: real"]
-
-
-@pytest.mark.parametrize("size", [(3, 10, True), (1, 10, False), (1, 1, False)])
-def test_the_forest_plot_shows_the_null_where_it_is_known(
-    make_trial: MakeTrial, tmp_path: Path, size: tuple[int, int, bool]
-) -> None:
-    forest_plot(trial_json(make_trial(cells=size[0], patients=size[1])), tmp_path / "forest.png")
-    colors = _colors(tmp_path / "forest.png")
-    assert (0xD5, 0x5E, 0x00) in colors  # the headline's mark
-    assert ((0xD6, 0xE4, 0xF0) in colors) == size[2]
+def _blue(path: Path) -> int:
+    """Pixels of lines that let the white below shine through."""
+    with Image.open(path) as image:
+        red, _, blue = np.asarray(image.convert("RGB")).astype(int).transpose(2, 0, 1)
+    return int((blue - red > 100).sum())
 
 
 def test_the_same_trial_makes_the_same_picture(make_trial: MakeTrial, tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
         score_plot(trial_json(make_trial()), tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_many_groups_of_arms_take_several_lines_of_panels(
+    make_trial: MakeTrial, wide_trial: Trial, tmp_path: Path
+) -> None:
+    for name, trial in (("one.png", make_trial(segmenters=("light",))), ("six.png", wide_trial)):
+        score_plot(trial_json(trial), tmp_path / name)
+    with Image.open(tmp_path / "one.png") as one, Image.open(tmp_path / "six.png") as six:
+        assert six.width > 1.5 * one.width
+        assert six.height > 1.8 * one.height
+
+
+def test_many_cells_are_drawn_as_their_mean(tmp_path: Path) -> None:
+    for name, cells in (("few.png", 3), ("many.png", 4)):
+        arms = [Arm(training_set="real", segmenter="light", fraction=1.0, cell=cell) for cell in range(cells)]
+        learning_curves({arm: [(0, 1.0), (9, 0.1 * arm.cell)] for arm in arms}, {}, tmp_path / name)
+    few, many = (_blue(tmp_path / name) for name in ("few.png", "many.png"))
+    assert many < 0.6 * few
 
 
 def test_each_training_set_has_its_color(make_trial: MakeTrial, tmp_path: Path) -> None:
@@ -56,7 +59,7 @@ def test_each_training_set_has_its_color(make_trial: MakeTrial, tmp_path: Path) 
 
 
 def test_an_arm_without_a_validation_curve_is_drawn(tmp_path: Path) -> None:
-    arm = Arm(training_set="real", segmenter="light", cell=0)
+    arm = Arm(training_set="real", segmenter="light", fraction=1.0, cell=0)
     learning_curves({arm: [(0, 1.0), (5, 0.5)]}, {}, tmp_path / "curves.png")
     assert (0x00, 0x72, 0xB2) in _colors(tmp_path / "curves.png")
 

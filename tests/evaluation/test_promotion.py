@@ -17,7 +17,9 @@ def candidate(gain: float = 0.0, patients: int = 10, weights: str = "new") -> Ca
     names = [f"p{number}" for number in range(patients)]
     base = rng.uniform(0.4, 0.6, patients) + gain + rng.normal(0, 0.01, patients) * bool(gain)
     volumes = {name: 10.0 + number for number, name in enumerate(names)}
-    return Candidate("real/light/0", weights, "tumor", dict(zip(names, base.tolist(), strict=True)), volumes, 0.5, None)
+    return Candidate(
+        "real/light/1.0/0", weights, "tumor", dict(zip(names, base.tolist(), strict=True)), volumes, 0.5, None
+    )
 
 
 CHAMPION = candidate(weights="old")

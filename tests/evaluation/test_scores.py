@@ -72,5 +72,5 @@ def test_dice_stands_in_the_order_of_patient_ids(scores: ArmScores) -> None:
 
 
 def test_a_region_that_was_not_scored_is_named(scores: ArmScores) -> None:
-    with pytest.raises(TrialError, match=r"real/light/0: region 'cyst' was not scored.*kidney_and_tumor"):
+    with pytest.raises(TrialError, match=r"real/light/1.0/0: region 'cyst' was not scored.*kidney_and_tumor"):
         dice_by_patient(scores, "cyst")

@@ -112,6 +112,34 @@ def test_the_null_is_the_difference_between_cells_of_one_arm() -> None:
     assert null.typical == pytest.approx(np.sqrt((0.1**2 + 0.1**2) / 3))
 
 
+def test_the_null_pairs_cells_in_their_order_and_by_patient() -> None:
+    scores = np.array([[0.5, 0.9], [0.4, 0.8], [0.3, 0.3], [0.0, 0.2], [0.9, 0.9]])
+    null = null_difference(scores, resamples=200)
+    assert null is not None
+    assert (null.pairs, null.trial_pairs) == (10, 2)
+    assert null.mean == pytest.approx((0.1 + 0.2) / 2)
+
+
+def test_the_nulls_interval_is_that_of_a_trial_of_its_pairs() -> None:
+    scores = np.random.default_rng(0).standard_normal((8, 15))
+    null = null_difference(scores, resamples=300, seed=2)
+    expected = paired_interval(scores[::2] - scores[1::2], resamples=300, seed=2)
+    assert null is not None
+    assert (null.mean, null.low, null.high) == (expected.mean, expected.low, expected.high)
+
+
+def test_the_null_of_eight_cells_covers_zero_where_only_chance_differs() -> None:
+    generator, held = np.random.default_rng(1), []
+    for seed in range(200):
+        by_cell, noise = 0.02 * generator.standard_normal((8, 1)), 0.1 * generator.standard_normal((8, 20))
+        null = null_difference(0.5 + by_cell + noise, resamples=400, seed=seed)
+        assert null is not None
+        assert null.low is not None
+        assert null.high is not None
+        held.append(null.low <= 0 <= null.high)
+    assert 0.92 <= np.mean(held) < 1
+
+
 def test_one_cell_has_no_null() -> None:
     assert null_difference(np.array([[0.5, 0.7]])) is None
 

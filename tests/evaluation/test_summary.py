@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from nephrite.evaluation.scores import ArmScores
-from nephrite.evaluation.summary import trial_json, trial_schema
+from nephrite.evaluation.summary import group_name, in_percent, trial_json, trial_schema
 from nephrite.evaluation.trial import Trial, TrialPlan
 
 MakeTrial = Callable[..., Trial]
@@ -26,14 +26,52 @@ def test_trial_json_follows_its_schema(make_trial: MakeTrial, size: tuple[int, i
     _validate(trial_json(make_trial(cells=size[0], patients=size[1])))
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"surprise": 1}, {"patients": []}, {"headline": None}])
+def test_a_trial_of_several_fractions_and_rivals_follows_the_schema(wide_trial: Trial) -> None:
+    content = trial_json(wide_trial)
+    _validate(content)
+    assert [row["fraction"] for row in content["answers"]] == [0.1, 0.25, 1.0]
+    assert len(content["rivals"]) == 12
+    assert [best["training_set"] for best in content["best_synthetic"]] == ["real+synthetic+geometric"] * 3
+    assert "at 10% of the training patients" in content["headline"]
+
+
+def test_the_equivalence_is_read_for_each_segmenter_at_the_fewest_patients(wide_trial: Trial) -> None:
+    found = trial_json(wide_trial)["equivalence"]
+    assert [(entry["segmenter"], entry["start"], entry["largest"]) for entry in found] == [
+        ("light", 4, 40),
+        ("fpn", 4, 40),
+    ]
+    assert [point["patients"] for point in found[0]["reference"]] == [4, 10, 40]
+    assert found[0]["more"] == pytest.approx(4 * 10 ** (0.05 / 0.2) - 4, abs=1)
+    assert found[0]["sentence"].startswith("At 4 real patients, synthetic data is worth ")
+
+
+def test_one_label_fraction_makes_no_learning_curve(make_trial: MakeTrial) -> None:
+    assert trial_json(make_trial())["equivalence"] is None
+
+
+def test_rows_are_named_by_fraction_where_there_are_several(wide_trial: Trial, make_trial: MakeTrial) -> None:
+    wide, narrow = trial_json(wide_trial), trial_json(make_trial())
+    assert [group_name(wide, wide["arms"][0]), group_name(wide, wide["answer"])] == [
+        "light, 10%",
+        "all segmenters, 10%",
+    ]
+    assert [group_name(narrow, narrow["arms"][0]), group_name(narrow, narrow["answer"])] == ["light", "all segmenters"]
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.07, "7%"), (0.125, "12.5%"), (1.0, "100%")])
+def test_shares_are_shown_in_percent_without_false_digits(share: float, text: str) -> None:
+    assert in_percent(share) == text
+
+
+@pytest.mark.parametrize("change", [{"version": 1}, {"surprise": 1}, {"patients": []}, {"headline": None}])
 def test_the_schema_refuses_other_content(make_trial: MakeTrial, change: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         _validate(trial_json(make_trial()) | change)
 
 
 def test_a_trial_without_synthetic_sets_asks_nothing(make_arms: Callable[..., list[ArmScores]]) -> None:
-    arms = tuple(arm for arm in make_arms() if not arm.arm.synthetic)
+    arms = tuple(arm for arm in make_arms() if not arm.arm.has("synthetic"))
     content = trial_json(Trial(TrialPlan("tumor", "real+geometric", None, resamples=100), arms))
     _validate(content)
     assert content["answer"] is None
@@ -48,7 +86,8 @@ def test_the_headline_says_the_verdict_with_interval_patients_cells_and_null(mak
     assert content["headline"].startswith("Synthetic data helps: real+synthetic+geometric minus real+geometric is +0.0")
     assert f"[{answer['low']:+.3f}, {answer['high']:+.3f}]" in content["headline"]
     assert "10 test patients, 3 cells and 2 segmenters" in content["headline"]
-    assert f"by up to {answer['null']['largest']:.3f}" in content["headline"]
+    null = answer["null"]
+    assert f"by up to {null['largest']:.3f} (null {null['mean']:+.3f} [{null['low']:+.3f}, " in content["headline"]
 
 
 def test_one_cell_says_how_to_ask_for_more_and_what_was_not_resampled(make_trial: MakeTrial) -> None:

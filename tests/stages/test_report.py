@@ -14,7 +14,7 @@ from nephrite.evaluation.scores import ArmScores, PatientScore, RegionScore, Sli
 from nephrite.evaluation.summary import trial_schema
 from nephrite.files import write_json
 from nephrite.recording import SilentRun
-from nephrite.stages.report import report
+from nephrite.stages.report import report, trial_plan
 
 Load = Callable[..., Config]
 SMALL_TRIAL = ("trial.segmenters=[light]", "trial.cells=[0]")
@@ -80,10 +80,58 @@ def test_without_synthetic_slices_there_is_no_example_sheet(config: Config, scor
 
 
 def test_a_missing_arm_is_named_and_nothing_is_written(config: Config, scores: Path, pairs: Path) -> None:
-    (scores / "real" / "light" / "0.json").unlink()
-    with pytest.raises(StoreError, match=r"real/light/0.json: is missing"):
+    (scores / "real" / "light" / "1.0" / "0.json").unlink()
+    with pytest.raises(StoreError, match=r"real/light/1.0/0.json: is missing"):
         reported(config, scores, pairs, None)
     assert not (scores.parent / "reports").exists()
+
+
+WIDE = (
+    *("trial.segmenters=[light]", "trial.cells=[0, 1, 2]", "trial.label_fractions=[0.25, 1.0]"),
+    "trial.training_sets.real=[real, real+geometric, real+geometric+copy_paste]",
+)
+
+
+@pytest.fixture
+def wide(load: Load, tmp_path: Path) -> Config:
+    """Settings of a trial with two label fractions and a rival, whose scores lie in the same folder."""
+    config = load(*WIDE)
+    for number, arm in enumerate(config.trial.arms):
+        found = scores_of(arm, 0.3 + 0.2 * arm.fraction + number / 200)
+        write_json(
+            tmp_path / "scores" / f"{arm}.json", replace(found, training_patients=round(12 * arm.fraction)).to_json()
+        )
+    return config
+
+
+def test_label_fractions_and_rivals_get_charts_and_sections(wide: Config, pairs: Path, tmp_path: Path) -> None:
+    folder = reported(wide, tmp_path / "scores", pairs, None)
+    content, text = json.loads((folder / "trial.json").read_text()), (folder / "report.md").read_text()
+    jsonschema.validate(content, trial_schema())
+    assert content["plan"]["rivals"] == ["real+geometric+copy_paste"]
+    assert content["equivalence"][0]["start"] == 3
+    assert all(f"figures/{path.name}" in text for path in (folder / "figures").iterdir())
+    assert {"equivalence.png", "rivals.png"} <= {path.name for path in (folder / "figures").iterdir()}
+
+
+def test_the_summary_stays_within_its_columns(wide: Config, pairs: Path, tmp_path: Path) -> None:
+    lines = (reported(wide, tmp_path / "scores", pairs, None) / "summary.txt").read_text().splitlines()
+    assert max(len(line) for line in lines if " /" not in line) <= 110  # paths are never cut
+    assert sum(line.startswith("The question at ") for line in lines) == 2
+    assert any(line.startswith("Best synthetic set by validation at 25%: ") for line in lines)
+
+
+def test_a_declared_question_is_the_one_that_is_asked(load: Load, wide: Config) -> None:
+    declared = load(*WIDE, "trial.question=[real+synthetic, real]")
+    assert trial_plan(wide).question == ("real+synthetic+geometric", "real+geometric")
+    assert trial_plan(declared).question == ("real+synthetic", "real")
+
+
+def test_metrics_name_arm_fraction_and_difference(wide: Config, pairs: Path, tmp_path: Path) -> None:
+    target = tmp_path / "reports"
+    metrics = report(wide, SilentRun(), pairs=pairs, scores=tmp_path / "scores", report=target)
+    assert metrics["dice_tumor_light_0.25_real_synthetic_geometric"] > metrics["dice_tumor_light_0.25_real"]
+    assert metrics["difference_low"] <= metrics["difference"] <= metrics["difference_high"]
 
 
 def test_scores_of_other_arms_are_left_aside_with_a_word(

@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,7 @@ from nephrite.evaluation.statistics import (
     paired_interval,
     paired_intervals,
 )
+from nephrite.evaluation.trial import AGAIN, Trial
 
 GRID = 400  # numbers of patients between the smallest and the largest at which both arms are compared
 Tables = Mapping[int, Float[np.ndarray, "cell patient"]]
@@ -104,6 +105,10 @@ class Equivalence:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; a number of patients beyond the curve is null, and named in 'beyond'."""
+        points = {
+            name: [{"patients": point.patients, **asdict(point.score)} for point in side]
+            for name, side in (("reference", self.reference), ("synthetic", self.synthetic))
+        }
         numbers = {"more": self.more, "low": self.low, "high": self.high}
         finite = {name: None if value == math.inf else value for name, value in numbers.items()}
         return {
@@ -113,6 +118,10 @@ class Equivalence:
             "beyond": [name for name, value in numbers.items() if value == math.inf],
             "worth_something": self.worth_something,
             "sentence": self.sentence,
+            "cells": self.cells,
+            "test_patients": self.test_patients,
+            **points,
+            "curve": list(self.curve),
         }
 
     def _in_words(self, more: float | None) -> str:
@@ -165,6 +174,42 @@ def data_equivalence(
         synthetic=tuple(CurvePoint(count, interval(synthetic[count])) for count in sorted(synthetic)),
         curve=tuple(curve),
     )
+
+
+def equivalences(trial: Trial) -> dict[str, Equivalence]:
+    """The data equivalence of the trial's question for each segmenter, from the cells that all label fractions share.
+
+    Empty where nothing can be read: without a question, with a single number of real patients, or without such a cell.
+
+    Raises:
+        TrialError: cells of one arm were trained on different numbers of patients.
+    """
+    found = {}
+    for segmenter in trial.segmenters if trial.plan.question else ():
+        synthetic, reference = (_tables(trial, name, segmenter) for name in trial.plan.question or ())
+        shared = {count: table for count, table in synthetic.items() if count in reference}
+        if len(reference) > 1 and shared and min(shared) < max(reference):
+            plan = trial.plan
+            found[segmenter] = data_equivalence(
+                reference, shared, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed
+            )
+    return found
+
+
+def _tables(trial: Trial, training_set: str, segmenter: str) -> dict[int, Float[np.ndarray, "cell patient"]]:
+    """Number of real patients to scores; of two label fractions that round to one number the smaller one counts."""
+    question = trial.plan.question or ()
+    tables: dict[int, Float[np.ndarray, "cell patient"]] = {}
+    sides = [trial.runs(name, segmenter, fraction).keys() for name in question for fraction in trial.fractions]
+    cells = sorted(set(sides[0]).intersection(*sides[1:]))
+    for fraction in trial.fractions if cells else ():
+        runs = trial.runs(training_set, segmenter, fraction)
+        counts = sorted({run.training_patients for run in runs.values()})
+        if len(counts) > 1:
+            place = f"{training_set} ({segmenter}, label fraction {fraction})"
+            raise TrialError(place, f"was trained on {counts} patients in different cells", AGAIN)
+        tables.setdefault(counts[0], trial.table(training_set, segmenter, fraction, cells))
+    return tables
 
 
 def _crossing(counts: Sequence[int], curve: Sequence[float], score: float, start: int) -> float:

@@ -1,4 +1,4 @@
-"""The report in Markdown, and its short form for a terminal; both read nothing but the content of trial.json."""
+"""The report in Markdown; it reads nothing but the content of trial.json."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
 from nephrite.evaluation.statistics import MINIMUM_CELLS, counted
+from nephrite.evaluation.summary import group_name, in_percent, interval_text, p_text
+from nephrite.evaluation.terminal import null_text, sample_text, summary_lines
+
+FOREST, RIVALS = "Differences to the reference, with intervals", "Differences to the rivals, with intervals"
+CURVE = "Score against number of real patients, with and without synthetic data"
 
 
 def report_markdown(trial: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
@@ -19,53 +21,28 @@ def report_markdown(trial: Mapping[str, Any], pictures: Mapping[str, str]) -> st
         trial: the content of trial.json.
         pictures: what a picture shows to its path relative to the report.
     """
+    shown = {name: f"![{name}]({path})" for name, path in pictures.items()}
     sections = [
         f"# {trial['headline'].partition(':')[0]}",
         trial["headline"],
         _verdict(trial),
-        *[f"![{shows}]({path})" for shows, path in list(pictures.items())[:1]],
+        shown.pop(FOREST, ""),
+        "## The question",
+        _question(trial),
         "## Differences to the reference",
-        _comparisons(trial),
+        _groups(trial, trial["comparisons"]),
+        *_rivals(trial, shown.pop(RIVALS, "")),
+        *_worth(trial, shown.pop(CURVE, "")),
         "## Scores of the arms",
         _scores(trial),
         _capstone(trial),
-        *[f"![{shows}]({path})" for shows, path in list(pictures.items())[1:]],
+        *shown.values(),
         "## How to read this",
         _reading(trial),
         "## More cells",
         _more_cells(trial),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def summary_table(trial: Mapping[str, Any]) -> Table:
-    """The result table for a terminal of 80 columns: one row for each arm, below the name of its segmenter."""
-    table = Table(title=f"3-D Dice, {_sample(trial)}", title_justify="left", box=None, padding=(0, 1, 0, 0))
-    table.add_column("training set", no_wrap=True)
-    for region in trial["arms"][0]["regions"]:
-        table.add_column(region.replace("_", "\n"), justify="right")
-    table.add_column(f"{trial['plan']['region']} against reference", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for segmenter, arms in itertools.groupby(trial["arms"], key=lambda arm: str(arm["segmenter"])):
-        table.add_row(f"[bold]{escape(segmenter)}[/bold]")
-        for arm in arms:
-            table.add_row(*_summary_row(trial, arm))
-    return table
-
-
-def summary_lines(trial: Mapping[str, Any]) -> list[str]:
-    """What a terminal shows below the table: the verdict in words, the best run, the notes."""
-    best = trial["best_run"]
-    name = f"{best['training_set']}/{best['segmenter']}/{best['cell']}"
-    chosen = f"Best run by validation: {name}, validation score {best['validation_score']:.3f}."
-    return [trial["headline"], chosen, *trial["notes"]]
-
-
-def _summary_row(trial: Mapping[str, Any], arm: Mapping[str, Any]) -> list[str]:
-    row = _comparison_of(trial, arm)
-    dice = [_number(region["dice"]) for region in arm["regions"].values()]
-    judged = [escape(_difference(row)), row["verdict"]] if row else ["is the reference", ""]
-    return [" " + escape(arm["training_set"]), *dice, *judged]
 
 
 def _verdict(trial: Mapping[str, Any]) -> str:
@@ -76,20 +53,55 @@ def _verdict(trial: Mapping[str, Any]) -> str:
     return "\n".join(f"- {fact}" for fact in facts)
 
 
-def _comparisons(trial: Mapping[str, Any]) -> str:
-    region, confidence = trial["plan"]["region"], f"{trial['plan']['confidence']:.0%}"
-    head = ["segmenter", "training set", "against", "patients", "cells", f"Dice of {region}: difference [{confidence}]"]
-    answer = trial["answer"]
-    first = [_comparison_row(answer, "**all**" if len(answer["segmenters"]) > 1 else "**headline**")] if answer else []
-    rows = first + [_comparison_row(row, row["segmenters"][0]) for row in trial["comparisons"]]
-    return _table([*head, "p (Holm)", "another cell alone", "verdict"], rows)
+def _question(trial: Mapping[str, Any]) -> str:
+    """The question at each label fraction, then for each segmenter."""
+    if not trial["answer"]:
+        return "The trial does not ask whether synthetic data helps."
+    rows = trial["answers"] + (trial["answer_by_segmenter"] if len(trial["answer"]["segmenters"]) > 1 else [])
+    head = ["segmenter", "training set", *_head(trial)]
+    return _table(head, [[group_name(trial, row), row["training_set"], *_judged(row)] for row in rows])
 
 
-def _comparison_row(row: Mapping[str, Any], name: str) -> list[str]:
-    null = f"up to {row['null']['largest']:.3f}" if row["null"] else "not known"
-    sample = [str(row["patients"]), str(len(row["cells"]))]
-    judged = [_difference(row), _number(row["p_holm"]), null, row["verdict"]]
-    return [name, row["training_set"], row["against"], *sample, *judged]
+def _groups(trial: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> str:
+    """A table for each segmenter and label fraction."""
+    parts = []
+    for name, rows in itertools.groupby(comparisons, key=lambda row: group_name(trial, row)):
+        table = _table(["training set", *_head(trial)], [[row["training_set"], *_judged(row)] for row in rows])
+        parts.append(f"### {name}\n\n{table}")
+    return "\n\n".join(parts) or "There is no other training set."
+
+
+def _rivals(trial: Mapping[str, Any], picture: str) -> list[str]:
+    if not trial["rivals"]:
+        return []
+    text = (
+        "Synthetic data earns its place only if it does more than what costs no generator. Holm's correction is over "
+        "the rows of this section."
+    )
+    return ["## Against the rivals", text, picture, _groups(trial, trial["rivals"])]
+
+
+def _worth(trial: Mapping[str, Any], picture: str) -> list[str]:
+    """What synthetic data is worth in real patients: the chart and its numbers; the sentence stands above."""
+    if not trial["equivalence"]:
+        return []
+    head = ["segmenter", "training set", "real patients", f"Dice of {trial['plan']['region']}"]
+    rows = []
+    for found in trial["equivalence"]:
+        for side, name in (("reference", found["against"]), ("synthetic", found["training_set"])):
+            rows += [[found["segmenter"], name, str(point["patients"]), _score(point)] for point in found[side]]
+    return ["## Worth in real patients", picture, _table(head, rows)]
+
+
+def _head(trial: Mapping[str, Any]) -> list[str]:
+    plan = trial["plan"]
+    difference = f"Dice of {plan['region']}: difference [{in_percent(plan['confidence'])}]"
+    return ["against", difference, "verdict", "null", "p (Holm)", "patients", "cells"]
+
+
+def _judged(row: Mapping[str, Any]) -> list[str]:
+    sample = [p_text(row), str(row["patients"]), str(len(row["cells"]))]
+    return [row["against"], interval_text(row), row["verdict"], null_text(row), *sample]
 
 
 def _scores(trial: Mapping[str, Any]) -> str:
@@ -98,19 +110,24 @@ def _scores(trial: Mapping[str, Any]) -> str:
         head += [f"{region}: Dice", "surface Dice", "HD95 in mm (defined in)"]
     rows = []
     for arm in trial["arms"]:
-        row = [arm["segmenter"], arm["training_set"], str(len(arm["cells"]))]
+        row = [group_name(trial, arm), arm["training_set"], str(len(arm["cells"]))]
         for score in arm["regions"].values():
             distance = f"{_number(score['hd95'], 1)} ({score['hd95_defined']} of {score['scored']})"
             row += [_number(score["dice"]), _number(score["surface_dice"]), distance]
         rows.append(row)
-    return f"Means over {_sample(trial)}.\n\n{_table(head, rows)}"
+    return f"Means over {sample_text(trial)}.\n\n{_table(head, rows)}"
 
 
 def _capstone(trial: Mapping[str, Any]) -> str:
     channels = list(trial["arms"][0]["foreground_iou"])
     head = ["segmenter", "training set", "capstone IoU in %", "predicting nothing", *(f"IoU of {c}" for c in channels)]
     rows = [
-        [arm["segmenter"], arm["training_set"], _number(arm["capstone_iou"], 2), _number(arm["predict_nothing"], 2)]
+        [
+            group_name(trial, arm),
+            arm["training_set"],
+            _number(arm["capstone_iou"], 2),
+            _number(arm["predict_nothing"], 2),
+        ]
         + [_number(arm["foreground_iou"][channel]) for channel in channels]
         for arm in trial["arms"]
     ]
@@ -129,12 +146,17 @@ def _reading(trial: Mapping[str, Any]) -> str:
             f"- Declared before any run: Dice of *{plan['region']}*, reference *{plan['reference']}*.",
             "- A cell is one subset of training patients and one initialisation, shared by all arms. A difference is "
             "paired by test patient within a cell.",
-            f"- Intervals: {plan['confidence']:.0%}, {plan['resamples']:,} bootstrap resamples of {resampled}, "
+            f"- Intervals: {in_percent(plan['confidence'])}, {plan['resamples']:,} bootstrap resamples of {resampled}, "
             "widened for small numbers (expanded percentile interval).",
-            "- p: Wilcoxon signed-rank over patients, Holm's correction over the rows below the headline. It does not "
+            "- p: Wilcoxon signed-rank over patients, Holm's correction over the rows of the same section. It does not "
             "know about cells; the verdict follows the interval.",
-            "- Another cell alone: the largest difference between two cells of the compared arm, when nothing else "
-            "changed. One run's gain of that size means nothing.",
+            "- Null: what a trial of the compared arm against itself finds, where only the cells differ (cell 0 minus "
+            "cell 1, cell 2 minus cell 3 and so on, paired by patient). Its interval should hold zero. It rests on "
+            "half as many pairs as there are cells; with fewer than 4 cells on a single pair, and so on patients "
+            "alone: the luck of one run. At label fractions below 100% other cells know other patients too, which "
+            "arms of one cell never do, so there the null is wider than what chance does to a difference. How far two "
+            "cells lie apart at most stands in trial.json.",
+            "- Best synthetic set: chosen by its mean validation score; test had no say in it.",
             "- Surface Dice and HD95: both regions empty score 1 and 0 mm; with one of them empty the surface Dice is "
             "0 and HD95 is not defined, so an arm that misses a region altogether is not punished by HD95.",
             f"- Settings digest: `{plan['digest']}`.",
@@ -146,20 +168,15 @@ def _more_cells(trial: Mapping[str, Any]) -> str:
     cells = _cells(trial)
     wanted = list(range(max(MINIMUM_CELLS, 2 * len(cells))))
     return (
-        f"This trial has {counted(len(cells), 'cell')}; a verdict needs at least {MINIMUM_CELLS}, and a gain of 0.02 "
-        f"about 8. Set this in params.yaml and run `dvc repro` again; finished arms are kept:\n\n"
+        f"This trial has {counted(len(cells), 'cell')}; a verdict needs at least {MINIMUM_CELLS}, and how many a gain "
+        "of 0.02 needs `nephrite plan` says. Set this in params.yaml and run again; finished arms are kept:\n\n"
         f"```yaml\ntrial:\n  cells: {wanted}\n```"
     )
 
 
-def _comparison_of(trial: Mapping[str, Any], arm: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    wanted = ([arm["segmenter"]], arm["training_set"])
-    return next((row for row in trial["comparisons"] if (row["segmenters"], row["training_set"]) == wanted), None)
-
-
-def _difference(row: Mapping[str, Any]) -> str:
-    interval = "no interval" if row["low"] is None else f"[{row['low']:+.3f}, {row['high']:+.3f}]"
-    return f"{row['mean']:+.3f} {interval}"
+def _score(point: Mapping[str, Any]) -> str:
+    interval = "" if point["low"] is None else f" [{point['low']:.3f}, {point['high']:.3f}]"
+    return f"{point['mean']:.3f}{interval}"
 
 
 def _number(value: float | None, digits: int = 3) -> str:
@@ -168,10 +185,6 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 def _cells(trial: Mapping[str, Any]) -> list[int]:
     return sorted({cell for arm in trial["arms"] for cell in arm["cells"]})
-
-
-def _sample(trial: Mapping[str, Any]) -> str:
-    return f"{counted(len(trial['patients']), 'patient')} and {counted(len(_cells(trial)), 'cell')}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -49,17 +49,26 @@ class Interval:
 
 @dataclass(frozen=True)
 class NullDifference:
-    """How far the mean score moves from one cell of the reference arm to another, when nothing else changed.
+    """How far the score of one arm moves from one cell to another, when nothing else changed.
 
     Attributes:
-        pairs: pairs of cells that were compared.
+        pairs: all pairs of cells.
         typical: root mean square of the differences between their mean scores.
         largest: the largest of these differences, without its sign.
+        trial_pairs: disjoint pairs of cells, in their order, that were judged as if each were a cell of a trial.
+        mean: difference that such a trial finds: first minus second cell of each pair, paired by test patient.
+        low: lower end of its interval; None with one test patient. With a single pair it knows patients only, as that
+            of a trial with one cell, and may well lie off zero: that is the luck of one run.
+        high: upper end of its interval.
     """
 
     pairs: int
     typical: float
     largest: float
+    trial_pairs: int
+    mean: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -181,13 +190,36 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def null_difference(scores: Float[np.ndarray, "cell patient"]) -> NullDifference | None:
-    """Differences between the cells of one arm, pair by pair; None with fewer than two cells."""
-    pairs = list(itertools.combinations(scores.mean(axis=1), 2))
-    if not pairs:
+def null_difference(
+    scores: Float[np.ndarray, "cell patient"], *, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> NullDifference | None:
+    """What a trial of one arm against itself finds, where only the cells differ; None with fewer than two cells.
+
+    For the interval the cells are paired in their order (0 with 1, 2 with 3; an odd last one is left out), so that no
+    cell counts twice and the pairs are as independent as the cells of a trial. There are half as many of them, so the
+    interval is longer than that of a comparison.
+
+    Args:
+        scores: of the arm.
+        confidence: of the interval.
+        resamples: bootstrap draws.
+        seed: of the bootstrap.
+    """
+    moves = np.abs([one - other for one, other in itertools.combinations(scores.mean(axis=1), 2)])
+    if not len(moves):
         return None
-    moves = np.abs([one - other for one, other in pairs])
-    return NullDifference(len(pairs), float(np.sqrt(np.mean(moves**2))), float(moves.max()))
+    paired = scores[: len(scores) // 2 * 2]
+    differences = paired[::2] - paired[1::2]
+    found = paired_interval(differences, confidence=confidence, resamples=resamples, seed=seed)
+    return NullDifference(
+        pairs=len(moves),
+        typical=float(np.sqrt(np.mean(moves**2))),
+        largest=float(moves.max()),
+        trial_pairs=len(differences),
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
+    )
 
 
 def judge(interval: Interval, *, cells: int, patients: int) -> Verdict:

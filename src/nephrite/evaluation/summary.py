@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
 from typing import Any
 
 import numpy as np
 
+from nephrite.evaluation.comparisons import (
+    BestSynthetic,
+    Comparison,
+    answer,
+    answers,
+    answers_by_segmenter,
+    best_synthetic,
+    with_reference,
+    with_rivals,
+)
+from nephrite.evaluation.equivalence import equivalences
 from nephrite.evaluation.scores import ArmScores, dice_by_patient, mean_over_slices
 from nephrite.evaluation.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, counted
-from nephrite.evaluation.trial import Comparison, Trial
+from nephrite.evaluation.trial import Trial, TrialPlan
 
-VERSION = 1
+VERSION = 2
 NO_NULL = "what another cell alone would change is not known from one cell"
 OPENINGS = {
     "helps": "Synthetic data helps",
@@ -30,25 +41,52 @@ def trial_json(trial: Trial) -> dict[str, Any]:
     Raises:
         TrialError: two arms that are compared share no cell.
     """
-    answer = trial.answer()
-    plan = asdict(trial.plan)
+    found = answer(trial)
     return {
         "version": VERSION,
-        "headline": _headline(answer, trial.plan.region),
-        "plan": plan | {"question": list(trial.plan.question) if trial.plan.question else None},
+        "headline": _headline(found, trial.plan.region),
+        "plan": _plan(trial.plan),
         "patients": list(trial.patients),
-        "answer": _comparison(answer) if answer else None,
-        "answer_by_segmenter": [_comparison(comparison) for comparison in trial.answers_by_segmenter()],
-        "comparisons": [_comparison(comparison) for comparison in trial.comparisons()],
-        "arms": [
-            _arm(list(trial.runs(training_set, segmenter).values()), trial)
-            for segmenter in trial.segmenters
-            for training_set in trial.training_sets
-            if trial.runs(training_set, segmenter)
-        ],
+        "answer": _comparison(found) if found else None,
+        "answers": [_comparison(row) for row in answers(trial)],
+        "answer_by_segmenter": [_comparison(row) for row in answers_by_segmenter(trial)],
+        "comparisons": [_comparison(row) for row in with_reference(trial)],
+        "rivals": [_comparison(row) for row in with_rivals(trial)],
+        "best_synthetic": [_best_synthetic(best) for best in best_synthetic(trial)],
+        "equivalence": _equivalence(trial),
+        "arms": [_arm(runs, trial) for runs in trial.grouped_runs()],
         "best_run": _best_run(trial.best_run(), trial.plan.region),
         "notes": _notes(trial),
     }
+
+
+def group_name(trial: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """What an arm or comparison is listed under: its segmenter, and its label fraction where the trial has several.
+
+    Args:
+        trial: the content of trial.json.
+        row: an entry of its arms or comparisons.
+    """
+    segmenters = row.get("segmenters", [row.get("segmenter")])
+    name = segmenters[0] if len(segmenters) == 1 else "all segmenters"
+    several = len({arm["fraction"] for arm in trial["arms"]}) > 1
+    return f"{name}, {in_percent(row['fraction'])}" if several else str(name)
+
+
+def in_percent(share: float) -> str:
+    """'10%', '12.5%'."""
+    return f"{100 * share:.3g}%"
+
+
+def interval_text(row: Mapping[str, Any]) -> str:
+    """'+0.012 [-0.003, +0.027]', of a comparison or of its null."""
+    interval = "no interval" if row["low"] is None else f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+    return f"{row['mean']:+.3f} {interval}"
+
+
+def p_text(row: Mapping[str, Any]) -> str:
+    """'0.012', or '< 0.001'."""
+    return f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.0005 else "< 0.001"
 
 
 def trial_schema() -> dict[str, Any]:
@@ -62,14 +100,44 @@ def _headline(answer: Comparison | None, region: str) -> str:
     """The verdict as one sentence."""
     if answer is None:
         return "This trial does not ask whether synthetic data helps: no two training sets differ by it alone."
-    found, null = answer.interval, answer.null
+    found = answer.interval
     interval = "" if found.low is None else f" [{found.low:+.3f}, {found.high:+.3f}]"
     over = f"{counted(answer.patients, 'test patient')}, {counted(len(answer.cells), 'cell')} and "
-    moved = f"another cell alone moves {answer.against} by up to {null.largest:.3f}" if null else NO_NULL
+    few = f" at {in_percent(answer.fraction)} of the training patients" if answer.fraction < 1 else ""
     return (
         f"{OPENINGS[answer.verdict.word]}: {answer.training_set} minus {answer.against} is {found.mean:+.3f} "
-        f"Dice of {region}{interval} over {over}{counted(len(answer.segmenters), 'segmenter')}; {moved}."
+        f"Dice of {region}{interval}{few} over {over}{counted(len(answer.segmenters), 'segmenter')}; {_moved(answer)}."
     )
+
+
+def _moved(answer: Comparison) -> str:
+    if answer.null is None:
+        return NO_NULL
+    null = interval_text(asdict(answer.null))
+    return f"another cell alone moves {answer.against} by up to {answer.null.largest:.3f} (null {null})"
+
+
+def _plan(plan: TrialPlan) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan).items()}
+
+
+def _best_synthetic(best: BestSynthetic) -> dict[str, Any]:
+    return {
+        "fraction": best.fraction,
+        "training_set": best.training_set,
+        "validation_score": best.validation_score,
+        "comparisons": [_comparison(row) for row in best.comparisons],
+    }
+
+
+def _equivalence(trial: Trial) -> list[dict[str, Any]] | None:
+    """Of the question's pair for each segmenter; None where the trial has no learning curve."""
+    found = equivalences(trial)
+    if not found or trial.plan.question is None:
+        return None
+    training_set, against = trial.plan.question
+    names = {"training_set": training_set, "against": against}
+    return [{"segmenter": name, **names, **worth.to_json()} for name, worth in found.items()]
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
@@ -77,6 +145,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "training_set": comparison.training_set,
         "against": comparison.against,
         "segmenters": list(comparison.segmenters),
+        "fraction": comparison.fraction,
         "cells": list(comparison.cells),
         "patients": comparison.patients,
         "better": comparison.better,
@@ -98,6 +167,7 @@ def _arm(runs: Sequence[ArmScores], trial: Trial) -> dict[str, Any]:
     return {
         "training_set": runs[0].arm.training_set,
         "segmenter": runs[0].arm.segmenter,
+        "fraction": runs[0].arm.fraction,
         "cells": [run.arm.cell for run in runs],
         "training_patients": [run.training_patients for run in runs],
         "steps": [run.steps for run in runs],
@@ -152,7 +222,8 @@ def _notes(trial: Trial) -> list[str]:
         )
     if not trial.plan.question:
         notes.append("No two training sets differ by synthetic data only, so the trial does not ask whether it helps.")
-    ragged = len(trial.arms) < len(trial.training_sets) * len(trial.segmenters) * len(cells)
+    kinds = len(trial.training_sets) * len(trial.segmenters) * len(trial.fractions)
+    ragged = len(trial.arms) < kinds * len(cells)
     if ragged:
         notes.append("Some arms lack a cell; each comparison uses the cells that both of its arms share.")
     return notes

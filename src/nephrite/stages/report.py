@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PAGE = "report.html"
-EXPERIMENT = ("trial", "acquire", "prepare", "train_gan", "synthesize", "train_segmenter", "evaluate")
+WIDTH = 110  # of summary.txt
+EXPERIMENT = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate")
 
 
 def report(
@@ -77,7 +78,10 @@ def trial_plan(config: Config) -> Any:
     return TrialPlan(
         region=trial.primary,
         reference=trial.reference,
-        question=synthetic_question(trial.training_sets.all, trial.reference),
+        question=trial.question or synthetic_question(trial.training_sets.pairs, trial.reference),
+        fraction=min(trial.label_fractions),
+        synthetic=tuple(fakes.name for fakes in trial.training_sets.synthetic),
+        rivals=trial.training_sets.rivals,
         confidence=settings.confidence,
         resamples=settings.resamples,
         seed=trial.seed,
@@ -86,30 +90,45 @@ def trial_plan(config: Config) -> Any:
 
 
 def _draw(config: Config, content: dict[str, Any], arms: list[ArmScores], folder: Path) -> dict[str, str]:
-    from nephrite.evaluation.figures import forest_plot, learning_curves, score_plot
+    from nephrite.evaluation.figures import learning_curves, score_plot
+    from nephrite.evaluation.forest_figure import forest_plot, rival_plot
+    from nephrite.evaluation.markdown import CURVE, FOREST, RIVALS
 
+    pictures = {FOREST: "differences.png", "Each test patient's score, by arm": "patients.png"}
     forest_plot(content, folder / "figures" / "differences.png")
     score_plot(content, folder / "figures" / "patients.png")
+    if content["rivals"]:
+        pictures[RIVALS] = "rivals.png"
+        rival_plot(content, folder / "figures" / "rivals.png")
+    if content["equivalence"]:
+        from nephrite.evaluation.curve_figure import equivalence_plot
+
+        pictures[CURVE] = "equivalence.png"
+        equivalence_plot(content, folder / "figures" / "equivalence.png")
     losses = {scores.arm: [(int(row["step"]), row["train_loss"]) for row in scores.history] for scores in arms}
     dice = {scores.arm: [(int(row["step"]), row["validation_dice"]) for row in scores.history] for scores in arms}
+    pictures["How the arms learn"] = "learning.png"
     learning_curves(losses, dice, folder / "figures" / "learning.png")
-    return {
-        "Differences to the reference, with intervals": "figures/differences.png",
-        "Each test patient's score, by arm": "figures/patients.png",
-        "How the arms learn": "figures/learning.png",
-    }
+    return {shows: f"figures/{name}" for shows, name in pictures.items()}
 
 
 def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -> dict[str, str]:
     from nephrite.evaluation.figures import example_sheet
     from nephrite.imaging.slices import PairStore
 
-    real, painted = PairStore(pairs), PairStore(synthetic)
+    real, painted = PairStore(pairs), PairStore(shown_store(config, synthetic))
     labels = config.evaluate.regions[config.trial.primary].labels
     names = [name for value, name in painted.manifest.classes.items() if value in labels]
     triplets = [_triplet(real, painted, ref) for ref in _examples(painted, names, config.report.examples)]
     example_sheet(triplets, painted.manifest.classes, folder / "figures" / "examples.png")
     return {"Label map, the slice painted from it, and the real slice": "figures/examples.png"}
+
+
+def shown_store(config: Config, synthetic: Path) -> Path:
+    """The synthetic slices that are shown: of a folder with those of all painters, those of the first one."""
+    from nephrite.imaging.slices import MANIFEST
+
+    return synthetic if (synthetic / MANIFEST).is_file() else synthetic / str(config.trial.painters[0])
 
 
 def _examples(store: PairStore, names: list[str], count: int) -> list[SliceRef]:
@@ -137,29 +156,33 @@ def _triplet(real: PairStore, painted: PairStore, ref: SliceRef) -> Triplet:
 
 
 def _summary(content: dict[str, Any], report: Path) -> str:
-    """The table, the verdict and what to open next, as plain text of 110 columns."""
+    """The table, the verdict and what to open next, as plain text."""
     import io
+    import textwrap
 
     from rich.console import Console
 
-    from nephrite.evaluation.markdown import summary_lines, summary_table
+    from nephrite.evaluation.terminal import summary_lines, summary_table
 
-    console = Console(file=io.StringIO(), width=110, record=True)
+    console = Console(file=io.StringIO(), width=WIDTH, record=True)
     console.print(summary_table(content))
-    for line in summary_lines(content):
-        console.print(line, markup=False, highlight=False)
-    console.print(f"Open next: {report / 'report.md'}, {report / 'trial.json'}, {report / 'figures'}; runs: make ui")
-    return console.export_text()
+    console.print()
+    opened = f"Open next: {report / 'report.md'}, {report / 'trial.json'}, {report / 'figures'}; runs: make ui"
+    for line in (*summary_lines(content), opened):
+        wrapped = textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        console.print(wrapped, markup=False, highlight=False, soft_wrap=True)
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines()) + "\n"
 
 
 def _metrics(content: dict[str, Any]) -> dict[str, float]:
     region = content["plan"]["region"]
-    metrics = {
-        f"dice_{region}_{arm['segmenter']}_{arm['training_set'].replace('+', '_')}": arm["regions"][region]["dice"]
-        for arm in content["arms"]
-    }
+    metrics = {_metric_name(region, arm): arm["regions"][region]["dice"] for arm in content["arms"]}
     answer = content["answer"]
     if answer:
         metrics["difference"] = answer["mean"]
         metrics |= {f"difference_{end}": answer[end] for end in ("low", "high") if answer[end] is not None}
     return metrics
+
+
+def _metric_name(region: str, arm: dict[str, Any]) -> str:
+    return f"dice_{region}_{arm['segmenter']}_{arm['fraction']:g}_{arm['training_set'].replace('+', '_')}"
