@@ -22,6 +22,7 @@ from nephrite.models.segmenters import Segmenter, build_segmenter
 from nephrite.recording import SilentRun
 from nephrite.training.data import Batch, Pairs, channel_masks
 from nephrite.training.devices import pick_device, resolve_precision
+from nephrite.training.mixing import group_counts
 from nephrite.training.segmentation import SegmentationModule, SegmentationTask
 from nephrite.training.trainer import fit
 
@@ -128,13 +129,16 @@ def measure(raw: Path, folder: Path, comparison: Comparison, repeats: int) -> tu
 def timed_module(store: PairStore, config: Config, comparison: Comparison, repeats: int, folder: Path) -> TimedModule:
     """Our training as `train_segmenter` builds it, on the memory-mapped store."""
     pace = {"epochs": repeats + 1, "steps_per_epoch": STEPS, "batch_size": BATCH}
+    slices = store.slices("train")
     task = SegmentationTask(
-        training=Pairs((store, store.slices("train"))),
+        training=Pairs((store, slices)),
+        groups=(len(slices),),
+        counts=group_counts((), steps=pace["epochs"] * STEPS, batch_size=BATCH),
         validation=Pairs((store, store.slices("validation")[:BATCH])),
         channels=store.manifest.channels,
         region=(2,),
         threshold=0.5,
-        geometric=comparison.augmented,
+        augmentation="geometric" if comparison.augmented else "none",
     )
     settings = config.train_segmenter.model_copy(update=pace)
     return TimedModule(new_network(), task, settings, seed=0, folder=folder)

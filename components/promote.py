@@ -10,14 +10,13 @@ def promote(  # noqa: PLR0917 - kfp itself calls it by position
     params: str,
     lineage: str,
     report: dsl.Input[dsl.Artifact],
-    real_runs: list[str],
-    synthetic_runs: list[str],
+    runs: list[str],
     promotion: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
 ) -> dsl.ContainerSpec:
     """Register the best segmenter, from the models that the runs of train_segmenter kept in MLflow."""
     args = [
         "--params-text", params, "--lineage", lineage, "--report", report.path,
-        "--segmenters", f"runs:{real_runs}{synthetic_runs}", "--promotion", promotion.path, "--page", page.path,
+        "--segmenters", f"runs:{runs}", "--promotion", promotion.path, "--page", page.path,
     ]  # fmt: skip
     return dsl.ContainerSpec(image=IMAGE, command=["nephrite", "promote"], args=args)

@@ -10,15 +10,15 @@ def report(  # noqa: PLR0917 - kfp itself calls it by position
     params: str,
     lineage: str,
     pairs: dsl.Input[dsl.Dataset],
-    synthetic: dsl.Input[dsl.Dataset],
-    real_runs: list[str],
-    synthetic_runs: list[str],
+    runs: list[str],
     report: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
+    synthetic: dsl.Input[dsl.Dataset] | None = None,
 ) -> dsl.ContainerSpec:
-    """Judge all arms, from the scores that the runs of evaluate kept in MLflow."""
+    """Judge all arms, from the scores that the runs of evaluate kept in MLflow; `synthetic` is shown as an example."""
     args = [
-        "--params-text", params, "--lineage", lineage, "--pairs", pairs.path, "--synthetic", synthetic.path,
-        "--scores", f"runs:{real_runs}{synthetic_runs}", "--report", report.path, "--page", page.path,
+        "--params-text", params, "--lineage", lineage, "--pairs", pairs.path,
+        "--scores", f"runs:{runs}", "--report", report.path, "--page", page.path,
+        dsl.IfPresentPlaceholder("synthetic", ["--synthetic", synthetic.path]),
     ]  # fmt: skip
     return dsl.ContainerSpec(image=IMAGE, command=["nephrite", "report"], args=args)

@@ -9,14 +9,15 @@ from components import IMAGE
 def synthesize(  # noqa: PLR0917 - kfp itself calls it by position
     params: str,
     lineage: str,
+    painter: str,
     pairs: dsl.Input[dsl.Dataset],
     synthesizer: dsl.Input[dsl.Model],
-    synthetic: dsl.Output[dsl.Dataset],
+    painted: dsl.Output[dsl.Dataset],
     page: dsl.Output[dsl.HTML],
 ) -> dsl.ContainerSpec:
     """Paint synthetic slices from the masks of training patients."""
     args = [
-        "--params-text", params, "--lineage", lineage, "--pairs", pairs.path, "--synthesizer", synthesizer.path,
-        "--synthetic", synthetic.path, "--page", page.path,
+        "--params-text", params, "--lineage", lineage, "--set", f"painter={painter}", "--pairs", pairs.path,
+        "--synthesizer", synthesizer.path, "--painted", painted.path, "--page", page.path,
     ]  # fmt: skip
     return dsl.ContainerSpec(image=IMAGE, command=["nephrite", "synthesize"], args=args)

@@ -6,16 +6,17 @@ from components import IMAGE
 
 
 @dsl.container_component
-def train_gan(
+def train_gan(  # noqa: PLR0917 - kfp itself calls it by position
     params: str,
     lineage: str,
+    painter: str,
     pairs: dsl.Input[dsl.Dataset],
     synthesizer: dsl.Output[dsl.Model],
     page: dsl.Output[dsl.HTML],
 ) -> dsl.ContainerSpec:
-    """Train the label-to-CT synthesizer on the training patients."""
+    """Train one synthesizer on the training patients of its fraction and cell."""
     args = [
-        "--params-text", params, "--lineage", lineage, "--pairs", pairs.path, "--synthesizer", synthesizer.path,
-        "--page", page.path,
+        "--params-text", params, "--lineage", lineage, "--set", f"painter={painter}", "--pairs", pairs.path,
+        "--synthesizer", synthesizer.path, "--page", page.path,
     ]  # fmt: skip
     return dsl.ContainerSpec(image=IMAGE, command=["nephrite", "train-gan"], args=args)

@@ -1,11 +1,14 @@
 """The trial as a pipeline: does synthetic data make the segmenter better?
 
-    acquire - prepare -+- train_gan - synthesize -+- arms with synthetic slices -+- report - promote
-                       +- arms without -----------------------------------------+
+    acquire - prepare -+- arms without synthetic slices ----------------------------------+- report - promote
+                       +- train_gan - synthesize - screen - its arms, for every painter --+
 
+Painters (synthesizer, label fraction, cell) stand one beside the other in the graph, each with one loop over its arms:
+a loop inside a loop does not hold under an exit handler (kubeflow/pipelines#13273), nor in `kfp.local`.
 No `from __future__ import annotations` here: kfp reads the types off the signature.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kfp import dsl
@@ -20,66 +23,117 @@ from components.prepare import prepare
 from components.promote import promote
 from components.publish import publish
 from components.report import report
+from components.screen import screen
 from components.synthesize import synthesize
 from components.train_gan import train_gan
 from components.train_segmenter import train_segmenter
 from pipelines.cluster import Cluster
-from pipelines.placement import Placement
+from pipelines.experiment import Painting
+from pipelines.fan_in import list_names, with_lists
+from pipelines.placement import Placement, shown_name
 from pipelines.workspace import pipeline_settings
 
 NAME = "augmentation"
 DESCRIPTION = "Trains segmenters with and without synthetic slices and judges the difference."
 YES, NO = "yes", "no"  # gates are text: kfp's local runner skips conditions on numbers without a word
+Channels = dict[str, PipelineChannel]
 
 
-class Runs(NamedTuple):
-    """MLflow run ids of a loop's arms: lists of what train_segmenter and evaluate wrote."""
+class Arms(NamedTuple):
+    """The tasks in a loop over arms; each keeps its MLflow run's id."""
 
-    trained: dsl.Collected
-    evaluated: dsl.Collected
+    trained: PipelineTask
+    scored: PipelineTask
 
 
-def build_pipeline(cluster: Cluster, image: str) -> BaseComponent:
-    """The pipeline for one kind of cluster and one image.
+class Painted(NamedTuple):
+    """Accepted slices of a painter, and the arms that see them."""
 
-    Its arguments: `params` (the settings as YAML), `lineage` (JSON object), `real_arms` and `synthetic_arms`
-    ('SET/SEGMENTER/CELL'), and the gates `publish_synthetic` and `promote_best` ('yes' or 'no').
-    """
-    place = Placement(cluster, image)
+    painter: str
+    synthetic: PipelineChannel
+    arms: Arms
 
-    def put(task: PipelineTask) -> PipelineTask:
-        return place.put(task, task.component_spec.name.replace("-", "_"))
 
-    def train_arms(arms: PipelineChannel, **given: PipelineChannel) -> Runs:
+class Steps:
+    """The steps of a trial, put on one kind of cluster."""
+
+    def __init__(self, cluster: Cluster, image: str) -> None:
+        self.place = Placement(cluster, image)
+        self.parallelism = cluster.parallelism
+
+    def put(self, task: PipelineTask, about: str = "") -> PipelineTask:
+        """Place a task; `about` tells it from others of its step on Kubeflow's page."""
+        return self.place.put(task, task.component_spec.name.replace("-", "_"), about)
+
+    def train_arms(self, name: str, arms: Sequence[str], at_once: int, **given: PipelineChannel) -> Arms:
         """Train and score every arm; `given` are the settings and the slices that the arms see."""
-        with dsl.ParallelFor(arms, parallelism=cluster.parallelism) as arm:
-            trained = put(train_segmenter(arm=arm, **given))
+        with dsl.ParallelFor(list(arms), parallelism=at_once, name=name) as arm:
+            trained = self.put(train_segmenter(arm=arm, **given))
             seen = {name: channel for name, channel in given.items() if name != "synthetic"}
-            scored = put(evaluate(arm=arm, segmenter=trained.outputs["segmenter"], **seen))
-        return Runs(dsl.Collected(trained.outputs["run"]), dsl.Collected(scored.outputs["run"]))
+            scored = self.put(evaluate(arm=arm, segmenter=trained.outputs["segmenter"], **seen))
+        return Arms(trained, scored)
+
+    def paint(self, paintings: Sequence[Painting], pairs: PipelineChannel, same: Channels) -> list[Painted]:
+        """Train every synthesizer, and the arms that see its slices; `parallelism` trainings at a time in all."""
+        lanes = min(len(paintings), self.parallelism) or 1
+        done: list[Painted] = []
+        for number, (painter, arms) in enumerate(paintings):
+            shared = {"painter": painter, "pairs": pairs, **same}
+            trained = self.put(train_gan(**shared), painter)
+            if number >= lanes:
+                trained.after(done[number - lanes].arms.scored)
+            synthesizer = trained.outputs["synthesizer"]
+            painted = self.put(synthesize(synthesizer=synthesizer, **shared), painter).outputs["painted"]
+            synthetic = self.put(screen(painted=painted, **shared), painter).outputs["synthetic"]
+            looped = self.train_arms(
+                shown_name("arms-of", painter),
+                arms,
+                self.parallelism // lanes,
+                pairs=pairs,
+                synthetic=synthetic,
+                **same,
+            )
+            done.append(Painted(painter, synthetic, looped))
+        return done
+
+
+def build_pipeline(
+    cluster: Cluster, image: str, real_arms: Sequence[str], paintings: Sequence[Painting]
+) -> BaseComponent:
+    """The pipeline of a trial's arms for one kind of cluster and one image.
+
+    Its arguments: `params` (the settings as YAML), `lineage` (JSON object), and the gates `publish_synthetic` and
+    `promote_best` ('yes' or 'no').
+    """
+    steps = Steps(cluster, image)
 
     @dsl.pipeline(name=NAME, description=DESCRIPTION, pipeline_config=pipeline_settings(cluster))
-    def augmentation(  # noqa: PLR0917 - kfp itself calls it by position
-        params: str,
-        lineage: str,
-        real_arms: list[str],
-        synthetic_arms: list[str],
-        publish_synthetic: str = NO,
-        promote_best: str = YES,
-    ) -> None:
+    def augmentation(params: str, lineage: str, publish_synthetic: str = NO, promote_best: str = YES) -> None:
         same = {"params": params, "lineage": lineage}
-        with dsl.ExitHandler(put(close_trial(params=params)), name="trial"):
-            raw = put(acquire(**same)).outputs["raw"]
-            pairs = put(prepare(raw=raw, **same)).outputs["pairs"]
-            synthesizer = put(train_gan(pairs=pairs, **same)).outputs["synthesizer"]
-            synthetic = put(synthesize(pairs=pairs, synthesizer=synthesizer, **same)).outputs["synthetic"]
-            with dsl.If(publish_synthetic == YES, name="publish-synthetic"):
-                put(publish(data=synthetic, **same))
-            real = train_arms(real_arms, pairs=pairs, **same)
-            mixed = train_arms(synthetic_arms, pairs=pairs, synthetic=synthetic, **same)
-            scored = {"real_runs": real.evaluated, "synthetic_runs": mixed.evaluated}
-            judged = put(report(pairs=pairs, synthetic=synthetic, **scored, **same)).outputs["report"]
+        with dsl.ExitHandler(steps.put(close_trial(params=params)), name="trial"):
+            raw = steps.put(acquire(**same)).outputs["raw"]
+            pairs = steps.put(prepare(raw=raw, **same)).outputs["pairs"]
+            looped = []
+            if real_arms:
+                looped.append(steps.train_arms("real-arms", real_arms, steps.parallelism, pairs=pairs, **same))
+            painted = steps.paint(paintings, pairs, same)
+            looped += [each.arms for each in painted]
+            if painted:
+                with dsl.If(publish_synthetic == YES, name="publish-synthetic"):
+                    for each in painted:
+                        steps.put(publish(data=each.synthetic, **same), each.painter)
+            shown = {"synthetic": painted[0].synthetic} if painted else {}
+            scored = collected([each.scored for each in looped])
+            judging = with_lists(report, "runs", len(looped))(pairs=pairs, **shown, **scored, **same)
+            judged = steps.put(judging).outputs["report"]
             with dsl.If(promote_best == YES, name="promote-best"):
-                put(promote(report=judged, real_runs=real.trained, synthetic_runs=mixed.trained, **same))
+                trained = collected([each.trained for each in looped])
+                steps.put(with_lists(promote, "runs", len(looped))(report=judged, **trained, **same))
 
     return augmentation
+
+
+def collected(tasks: Sequence[PipelineTask]) -> dict[str, dsl.Collected]:
+    """The runs of tasks in loops, as inputs of a component with one list per loop."""
+    lists = [dsl.Collected(task.outputs["run"]) for task in tasks]
+    return dict(zip(list_names("runs", len(lists)), lists, strict=True))

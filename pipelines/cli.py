@@ -56,12 +56,12 @@ def group() -> None:
 )
 @click.option("--params", type=FILE, default=Path("params.yaml"), show_default=True, help="Settings.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable.")
-@click.option("--arm", "arms", multiple=True, metavar="SET/SEGMENTER/CELL", help="Only this arm; repeatable.")
+@click.option("--arm", "arms", multiple=True, metavar="SET/SEGMENTER/FRACTION/CELL", help="Only this arm; repeatable.")
 @click.option("--scans", metavar="s3://BUCKET/FOLDER", help="What 'inference' segments.")
 @click.option("--cluster", type=FILE, default=CLUSTER_FILE, help="What the steps ask for; default: no GPUs.")
 @click.option("--image", envvar="NEPHRITE_IMAGE", required=True, help="NAME@sha256:... (NEPHRITE_IMAGE).")
 @click.option("--allow-tag", is_flag=True, help="Accept an image without digest, for a local trial.")
-@click.option("--publish/--no-publish", default=False, show_default=True, help="Push the synthetic set with DVC.")
+@click.option("--publish/--no-publish", default=False, show_default=True, help="Push the synthetic sets with DVC.")
 @click.option("--promote/--no-promote", default=True, show_default=True, help="Register the best segmenter.")
 @click.option("--output", type=FILE, help="Where the pipeline goes.  [default: build/PIPELINE.yaml]")
 @click.pass_context
@@ -96,7 +96,8 @@ def compile_pipeline(
         check_fit(experiment, settings, cluster)
         check_publish(experiment, params, publish=publish)
         lineage = write_package(output, experiment, settings, image, publish=publish, promote=promote)
-        told = f"{len(experiment.real_arms)} arms without synthetic slices, {len(experiment.synthetic_arms)} with"
+        counts = [len(found) for found in (experiment.paintings, experiment.real_arms, experiment.synthetic_arms)]
+        told = "{} painters, {} arms without synthetic slices, {} with".format(*counts)
     if lineage["commit"].endswith("-dirty") or lineage["commit"] == "unknown":
         click.echo(f"warning: the commit is '{lineage['commit']}', so the run cannot be repeated from it", err=True)
     click.echo(f"{output}: {told}; data {lineage['data']}; commit {lineage['commit'][:12]}")

@@ -26,6 +26,7 @@ STEPS = (
     "prepare",
     "train_gan",
     "synthesize",
+    "screen",
     "train_segmenter",
     "evaluate",
     "report",
@@ -34,7 +35,7 @@ STEPS = (
     "close_trial",
     "predict",
 )
-TRAINING_STEPS = ("train_gan", "train_segmenter")
+TRAINING_STEPS = ("train_gan", "screen", "train_segmenter")  # 'screen' trains the segmenter that it measures with
 CLUSTER_FILE = Path(__file__).with_name("cluster.yaml")
 
 
@@ -147,7 +148,9 @@ class Cluster(Settings):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"]
     image_pull_secret: Name | None = None
     user: int = Field(ge=1, description="Numeric id of the image's user; never root.")
-    parallelism: int = Field(ge=1, description="Arms that each of the two loops trains at a time.")
+    parallelism: int = Field(
+        ge=1, description="Trainings at a time, of arms without fakes and again of painters with their arms."
+    )
     workspace: Workspace | None = None
     steps: dict[Literal[STEPS], Step]  # type: ignore[valid-type] # one list of the steps, not two
 

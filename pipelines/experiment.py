@@ -6,16 +6,16 @@ The package itself reads and judges the settings, in a process of its own; this 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
+import math
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -25,11 +25,27 @@ from pipelines.errors import ClusterError, ExperimentError
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 FOLDER = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/[^/\s?#]+)+/?")
 PATIENCE = 120  # seconds that the package may take to read a params file
+# Kubeflow describes a run in one object of Kubernetes, of at most 1.5 MiB, and hands the graph to a pod as one argument
+# of at most 128 KiB (kubeflow/pipelines#13738, #12453): each painter takes 24 KiB and 3.4 KiB of these, each arm 2 KiB.
+MOST_PAINTERS, MOST_ARMS = 32, 200
+PARTS = ("set", "segmenter", "fraction", "cell")
+
+
+class Painting(NamedTuple):
+    """One training of a synthesizer, and the arms that see its slices.
+
+    Attributes:
+        painter: 'SYNTHESIZER/FRACTION/CELL'.
+        arms: 'SET/SEGMENTER/FRACTION/CELL'.
+    """
+
+    painter: str
+    arms: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Settings that were found right, and their arms as 'SET/SEGMENTER/CELL'."""
+    """Settings that were found right, and the arms and painters of their trial."""
 
     text: str
     settings: dict[str, Any]
@@ -37,12 +53,30 @@ class Experiment:
     @property
     def real_arms(self) -> list[str]:
         """Arms that see no synthetic slices."""
-        return self._arms("real")
+        trial = self.settings["trial"]
+        return [
+            f"{name}/{segmenter}/{fraction}/{cell}"
+            for name in trial["training_sets"]["real"]
+            for segmenter in trial["segmenters"]
+            for fraction in trial["label_fractions"]
+            for cell in trial["cells"]
+        ]
+
+    @property
+    def paintings(self) -> list[Painting]:
+        """Every synthesizer of every label fraction and cell, with its arms."""
+        trial = self.settings["trial"]
+        return [
+            Painting(f"{synthesizer}/{fraction}/{cell}", tuple(self._arms_of(synthesizer, f"{fraction}/{cell}")))
+            for synthesizer in trial["synthesizers"]
+            for fraction in trial["label_fractions"]
+            for cell in trial["cells"]
+        ]
 
     @property
     def synthetic_arms(self) -> list[str]:
         """Arms that see synthetic slices."""
-        return self._arms("synthetic")
+        return [arm for painting in self.paintings for arm in painting.arms]
 
     @property
     def data_version(self) -> str:
@@ -57,10 +91,11 @@ class Experiment:
         )
         return f"{source}@{revision}"
 
-    def _arms(self, kind: str) -> list[str]:
+    def _arms_of(self, synthesizer: str, place: str) -> Iterator[str]:
         trial = self.settings["trial"]
-        product = itertools.product(trial["training_sets"][kind], trial["segmenters"], trial["cells"])
-        return ["/".join(map(str, arm)) for arm in product]
+        for fakes in trial["training_sets"]["synthetic"]:
+            if fakes["synthesizer"] == synthesizer:
+                yield from (f"{fakes['name']}/{segmenter}/{place}" for segmenter in trial["segmenters"])
 
 
 def read_experiment(params: Path, overrides: Sequence[str] = (), arms: Sequence[str] = ()) -> Experiment:
@@ -72,14 +107,30 @@ def read_experiment(params: Path, overrides: Sequence[str] = (), arms: Sequence[
     experiment = read_settings(params, overrides)
     if arms:
         experiment = read_settings(params, [*overrides, *_only(arms, experiment)])
-    for kind, found in (("real", experiment.real_arms), ("synthetic", experiment.synthetic_arms)):
-        if not found:
-            remedy = "name a set of each kind, or run this trial with 'dvc repro'"
-            raise ExperimentError(f"{params}: trial.training_sets.{kind}", "is empty; the pipeline needs both", remedy)
-    if experiment.settings["acquire"]["source"] == "folder":
+    _check_size(params, experiment)
+    _check_source(params, experiment.settings["acquire"])
+    return experiment
+
+
+def _check_size(params: Path, experiment: Experiment) -> None:
+    """Refuse a trial whose workflow Kubernetes would not store: the graph holds every painter, its state every arm."""
+    counts = {"painters": len(experiment.paintings), "arms": len(experiment.real_arms) + len(experiment.synthetic_arms)}
+    for name, most in (("painters", MOST_PAINTERS), ("arms", MOST_ARMS)):
+        if counts[name] > most:
+            finding = f"makes {counts[name]} {name}; one pipeline takes {most}"
+            remedy = "name fewer synthesizers, label fractions or cells (--set, --arm), or run 'nephrite trial'"
+            raise ExperimentError(f"{params}: trial", finding, remedy)
+
+
+def _check_source(params: Path, acquire: dict[str, Any]) -> None:
+    """Refuse data that only this machine has."""
+    if acquire["source"] == "folder":
         remedy = "push the folder with 'nephrite publish' and take acquire.source 'dvc'"
         raise ExperimentError(f"{params}: acquire.source", "is 'folder', which no pod can see", remedy)
-    return experiment
+    if acquire["unlabelled"]:
+        remedy = "run 'nephrite acquire' here, push its output with 'nephrite publish', and take acquire.source 'dvc'"
+        finding = f"is the folder '{acquire['unlabelled']}', which no pod can see"
+        raise ExperimentError(f"{params}: acquire.unlabelled", finding, remedy)
 
 
 def read_settings(params: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -113,17 +164,22 @@ def _only(arms: Sequence[str], whole: Experiment) -> list[str]:
     for arm in arms:
         if arm not in known:
             raise ExperimentError(f"--arm {arm}", "is no arm of the trial", f"choose from {', '.join(known)}")
-    sets, segmenters, cells = ([*dict.fromkeys(part)] for part in zip(*(arm.split("/") for arm in arms), strict=True))
-    if len(set(arms)) != len(sets) * len(segmenters) * len(cells):
-        finding = (
-            f"{len(set(arms))} arms are no grid of {len(sets)} sets x {len(segmenters)} segmenters x {len(cells)} cells"
-        )
-        raise ExperimentError("--arm", finding, "name every arm of the grid, since the report compares them all")
+    columns = [[*dict.fromkeys(part)] for part in zip(*(arm.split("/") for arm in arms), strict=True)]
+    if len(set(arms)) != math.prod(map(len, columns)):
+        grid = " x ".join(f"{len(column)} {part}s" for part, column in zip(PARTS, columns, strict=True))
+        remedy = "name every arm of the grid, since the report compares them all"
+        raise ExperimentError("--arm", f"{len(set(arms))} arms are no grid of {grid}", remedy)
+    sets, segmenters, fractions, cells = columns
     names = whole.settings["trial"]["training_sets"]
-    kept = {kind: [name for name in names[kind] if name in sets] for kind in ("real", "synthetic")}
+    kept = {
+        "real": [name for name in names["real"] if name in sets],
+        "synthetic": [fakes for fakes in names["synthetic"] if fakes["name"] in sets],
+    }
     return [
         f"trial.training_sets={json.dumps(kept)}",
+        f"trial.synthesizers={json.dumps([*dict.fromkeys(fakes['synthesizer'] for fakes in kept['synthetic'])])}",
         f"trial.segmenters={json.dumps(segmenters)}",
+        f"trial.label_fractions=[{', '.join(fractions)}]",
         f"trial.cells=[{', '.join(cells)}]",
     ]
 

@@ -19,6 +19,7 @@ from pipelines.augmentation import NO, YES
 from pipelines.cluster import Cluster
 from pipelines.errors import PipelineError
 from pipelines.experiment import Experiment, find_commit
+from pipelines.sharing import share_steps
 from pipelines.workspace import use_workspace
 
 Spec = dict[str, Any]
@@ -37,14 +38,13 @@ def write_package(
     arguments = {
         "params": experiment.text,
         "lineage": json.dumps(lineage, sort_keys=True),
-        "real_arms": experiment.real_arms,
-        "synthetic_arms": experiment.synthetic_arms,
         "publish_synthetic": YES if publish else NO,
         "promote_best": YES if promote else NO,
     }
-    content = _compiled(augmentation.build_pipeline(cluster, image))
+    content = _compiled(augmentation.build_pipeline(cluster, image, experiment.real_arms, experiment.paintings))
     if cluster.workspace:
         use_workspace(content[0])
+    share_steps(*content)
     _write(output, content, arguments)
     return lineage
 

@@ -28,11 +28,11 @@ class Placement:
     cluster: Cluster
     image: str
 
-    def put(self, task: PipelineTask, step: str) -> PipelineTask:
-        """Give a task everything that its step needs on the cluster."""
+    def put(self, task: PipelineTask, step: str, about: str = "") -> PipelineTask:
+        """Give a task all that its step needs on the cluster; `about` follows the step's name where it is shown."""
         settings = self.cluster.steps[step]
         task.container_spec.args = list(_settled_arguments(task))
-        task.set_container_image(self.image).set_display_name(step.replace("_", "-"))
+        task.set_container_image(self.image).set_display_name(shown_name(step.replace("_", "-"), about))
         task.set_caching_options(enable_caching=step not in UNCACHED)
         _set_resources(task, settings)
         _set_node(task, settings)
@@ -57,6 +57,11 @@ class Placement:
         place = self.cluster.checkpoints
         kubernetes.mount_pvc(task, place.claim, place.path)
         task.set_env_variable("NEPHRITE_CHECKPOINTS", place.path)
+
+
+def shown_name(step: str, about: str) -> str:
+    """A name on Kubeflow's page; no slashes, since it becomes a part of the outputs' addresses."""
+    return f"{step}-{about}".rstrip("-").replace("/", "-")
 
 
 def _settled_arguments(task: PipelineTask) -> Iterator[str]:

@@ -3,7 +3,8 @@
 Kubeflow mounts the volume into a step only if a parameter of the step holds its path, and resolves the path only there
 (kubeflow/pipelines, driver: needsWorkspaceMount); so each step that reads or writes large data gets the parameter
 `workspace`, and its command finds the data below that. The artifacts go altogether: one that no step wrote would still
-be recorded, and looked for in the object store.
+be recorded, and looked for in the object store. What a painter painted has a folder of its painter's name: steps that
+were not told the painter, since they only get its slices, are told it here.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from kfp import dsl
 
 from pipelines.cluster import Cluster
 
-LARGE = ("raw", "pairs", "synthetic")
-PARAMETER = "workspace"
+LARGE = ("raw", "pairs", "painted", "synthetic")
+BY_PAINTER = ("painted", "synthetic")
+PARAMETER, PAINTER = "workspace", "painter"
+CHANNEL = "pipelinechannel--"  # of what comes into a loop or a condition: this, the task's name, '-', the output's
 Node = dict[str, Any]
 
 
@@ -35,28 +38,30 @@ def pipeline_settings(cluster: Cluster) -> dsl.PipelineConfig | None:
 def use_workspace(spec: Node) -> None:
     """Let the steps of a compiled pipeline write and read large data in the workspace; their order stays."""
     moved = {name: _declared(component) for name, component in spec["components"].items()}
-    for task in _tasks(spec):
+    for _, task in _tasks(spec):
         moved[task["componentRef"]["name"]] |= _large_inputs(task)
     touching = {name for name, each in spec["components"].items() if moved[name] and "executorLabel" in each}
-    for task in _tasks(spec):
+    painters, places = _painters(spec), dict[str, Node]()
+    for _, task in _tasks(spec):
         name = task["componentRef"]["name"]
-        _drop(task.get("inputs", {}), moved[name])
         if name in touching:
-            task["inputs"]["parameters"][PARAMETER] = {"runtimeValue": {"constant": dsl.WORKSPACE_PATH_PLACEHOLDER}}
+            places[name] = _places(task, painters)
+            task["inputs"]["parameters"] |= places[name]
             task["cachingOptions"] = {}  # what an earlier run wrote went with its volume
+        _drop(task.get("inputs", {}), moved[name])
     for name, component in spec["components"].items():
         _drop(component.get("inputDefinitions", {}), moved[name])
         _drop(component.get("outputDefinitions", {}), moved[name])
         if name in touching:
-            component["inputDefinitions"]["parameters"][PARAMETER] = {"parameterType": "STRING"}
+            component["inputDefinitions"]["parameters"] |= {each: {"parameterType": "STRING"} for each in places[name]}
             container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
             container["args"] = [_in_workspace(argument, moved[name]) for argument in container["args"]]
 
 
-def _tasks(spec: Node) -> Iterator[Node]:
-    """Every task of every level."""
+def _tasks(spec: Node) -> Iterator[tuple[str, Node]]:
+    """Every task of every level, by its name; kfp gives no name twice."""
     for component in (spec["root"], *spec["components"].values()):
-        yield from component.get("dag", {}).get("tasks", {}).values()
+        yield from component.get("dag", {}).get("tasks", {}).items()
 
 
 def _declared(component: Node) -> dict[str, str]:
@@ -67,19 +72,41 @@ def _declared(component: Node) -> dict[str, str]:
 
 def _large_inputs(task: Node) -> dict[str, str]:
     """Names of a task's large inputs, each with what it holds, e.g. 'data' with 'synthetic'."""
-    found = {}
-    for name, source in task.get("inputs", {}).get("artifacts", {}).items():
-        told = source.get("taskOutputArtifact", {}).get("outputArtifactKey") or source["componentInputArtifact"]
-        content = told.rpartition("-")[2]  # inside loops and conditions it is 'pipelinechannel--STEP-NAME'
-        if content in LARGE:
-            found[name] = content
-    return found
+    sources = {name: _source(told) for name, told in task.get("inputs", {}).get("artifacts", {}).items()}
+    return {name: content for name, (_, content) in sources.items() if content in LARGE}
+
+
+def _source(told: Node) -> tuple[str, str]:
+    """The task that an artifact comes from, and the artifact's name there."""
+    if "taskOutputArtifact" in told:
+        return told["taskOutputArtifact"]["producerTask"], told["taskOutputArtifact"]["outputArtifactKey"]
+    task, _, content = told["componentInputArtifact"].removeprefix(CHANNEL).rpartition("-")
+    return task, content
+
+
+def _painters(spec: Node) -> dict[str, Node]:
+    """What each task that was told its painter was told, by the task's name."""
+    inputs = {name: task.get("inputs", {}).get("parameters", {}) for name, task in _tasks(spec)}
+    return {name: parameters[PAINTER] for name, parameters in inputs.items() if PAINTER in parameters}
+
+
+def _places(task: Node, painters: dict[str, Node]) -> Node:
+    """Parameters that lead a task to its data: the path of the volume, and whose slices it gets."""
+    sources = [_source(told) for told in task["inputs"].get("artifacts", {}).values()]
+    places: Node = {PARAMETER: {"runtimeValue": {"constant": dsl.WORKSPACE_PATH_PLACEHOLDER}}}
+    for producer, content in sources:
+        if content in BY_PAINTER:
+            places[PAINTER] = painters[producer]
+    return places
 
 
 def _in_workspace(argument: str, moved: dict[str, str]) -> str:
     for name, content in moved.items():
+        parts = [f"{{{{$.inputs.parameters['{PARAMETER}']}}}}", content]
+        if content in BY_PAINTER:
+            parts.append(f"{{{{$.inputs.parameters['{PAINTER}']}}}}")
+        place = "/".join(parts)
         for side in ("inputs", "outputs"):
-            place = f"{{{{$.inputs.parameters['{PARAMETER}']}}}}/{content}"
             argument = argument.replace(f"{{{{$.{side}.artifacts['{name}'].path}}}}", place)
     return argument
 

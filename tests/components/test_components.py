@@ -52,6 +52,13 @@ def test_only_publish_and_close_trial_stand_beside_the_stages() -> None:
     assert set(NAMES) - stages == {"publish", "close_trial"} - stages
 
 
+@pytest.mark.parametrize("name", ["train_gan", "synthesize", "screen"])
+def test_steps_of_a_painter_are_told_which_one(name: str) -> None:
+    (executor,) = component(name).pipeline_spec.deployment_spec["executors"].values()
+    told = list(executor["container"]["args"])
+    assert told[told.index("--set") + 1] == "painter={{$.inputs.parameters['painter']}}"
+
+
 def test_image_of_components_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     import components
 

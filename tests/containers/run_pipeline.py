@@ -86,13 +86,23 @@ def step_runner(root: Path, environment: dict[str, str]) -> local.DockerRunner:
     )
 
 
-def without_retries(compiled: str) -> str:
-    """The compiled pipeline, every step tried once: here a failure is a finding, not a lost machine."""
+def for_one_machine(compiled: str) -> str:
+    """The compiled pipeline, as `kfp.local` has to be given it.
+
+    Every step is tried once: here a failure is a finding, not a lost machine. And every step has a definition of its
+    own: Kubeflow keeps outputs by the task's name, but `kfp.local` by the definition's.
+    """
     documents = list(yaml.safe_load_all(compiled))
     pipeline = documents[0]
-    for component in (pipeline["root"], *pipeline["components"].values()):
-        for task in component.get("dag", {}).get("tasks", {}).values():
+    shared, executors = pipeline["components"], pipeline["deploymentSpec"]["executors"]
+    for level in (pipeline["root"], *list(shared.values())):
+        for name, task in level.get("dag", {}).get("tasks", {}).items():
             task.pop("retryPolicy", None)
+            component = shared[task["componentRef"]["name"]]
+            if "executorLabel" in component:
+                executors[f"exec-{name}"] = executors[component["executorLabel"]]
+                shared[f"comp-{name}"] = {**component, "executorLabel": f"exec-{name}"}
+                task["componentRef"]["name"] = f"comp-{name}"
     return yaml.safe_dump_all(documents)
 
 
@@ -107,7 +117,7 @@ def run_pipeline(pipeline: Path, root: Path, arguments: dict[str, Any], environm
     local.init(step_runner(root, environment), pipeline_root=str(root), workspace_root=str(root / WORKSPACE))
     before = os.umask(0)  # kfp makes the folders, another user writes into them
     try:
-        components.load_component_from_text(without_retries(pipeline.read_text(encoding="utf-8")))(**arguments)
+        components.load_component_from_text(for_one_machine(pipeline.read_text(encoding="utf-8")))(**arguments)
     finally:
         os.umask(before)
 

@@ -25,11 +25,12 @@ COMPILE = (str(BIN / "nephrite-pipeline"), "compile", "--image", IMAGE, "--allow
 CHAIN = (
     "acquire.phantom.patients=12",
     "prepare.split={train: 0.5, validation: 0.2, test: 0.3, salt: stone}",
-    "trial.training_sets={real: [real, real+geometric], synthetic: [real+synthetic]}",
+    "trial.training_sets={real: [real], synthetic: [{name: real+synthetic, synthesizer: pix2pix, way: append}]}",
     "trial.reference=real",
     "trial.segmenters=[light]",
+    "trial.label_fractions=[0.5, 1.0]",  # two painters; the smaller one's arm refuses what the other one painted
+    "screen.filter=report",  # two epochs make no synthesizer whose slices would be accepted
 )
-FEW = ("real/light/0", "real+synthetic/light/0")
 
 
 class Place(NamedTuple):
@@ -38,12 +39,12 @@ class Place(NamedTuple):
     folder: Path
     root: Path
 
-    def run(self, *command: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command here."""
-        path = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.root), **variables}
-        done = subprocess.run(
-            command, cwd=self.folder, env={**os.environ, **path}, capture_output=True, text=True, check=False
-        )
+        # the code of this tree, in processes that these commands start too
+        paths = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": f"{self.root / 'src'}:{self.root}"}
+        environment = {**os.environ, **paths}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0 or not check, f"{done.stdout}{done.stderr}"
         return done
 
@@ -97,11 +98,11 @@ def test_pipeline_in_containers_finds_what_dvc_finds(place: Place) -> None:
 def test_large_data_go_through_the_workspace_and_its_model_segments_scans(place: Place) -> None:
     cluster = place.folder / "pipelines" / "cluster.yaml"
     cluster.write_text(cluster.read_text().replace("workspace: null", "workspace: {size: 1Gi}"))
-    assert in_containers(place, *(part for arm in FEW for part in ("--arm", arm))).returncode == 0
+    assert in_containers(place).returncode == 0
     (outputs,) = (place.folder / "run").glob("augmentation-*")
     assert (outputs / "report" / "report" / "trial.json").is_file()
-    assert (outputs / "train-gan" / "synthesizer").is_dir()
-    assert not [path for name in ("raw", "pairs", "synthetic") for path in outputs.rglob(name)]
+    assert (outputs / "train-gan-2" / "synthesizer").is_dir()
+    assert not [path for name in ("raw", "pairs", "painted", "synthetic") for path in outputs.rglob(name)]
 
     place.run(str(BIN / "nephrite"), "acquire", "--raw", "run/scans", "--set", "acquire.phantom.patients=2")
     champion = ("--scans", "s3://clinic/scans", "--set", "predict.alias=challenger")  # nobody has crowned it yet

@@ -213,17 +213,49 @@ def compiled_gpu(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, A
 @pytest.fixture(scope="session")
 def compiled_workspace(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> Package:
     """The project's params.yaml, compiled for the default cluster with a workspace."""
-    folder = tmp_path_factory.mktemp("workspace")
-    wanted = "workspace: {size: 200Gi, storage_class: shared}"
-    text = CLUSTER_FILE.read_text(encoding="utf-8").replace("workspace: null", wanted)
-    (folder / "own.yaml").write_text(text, encoding="utf-8")
-    return compile_for(folder, settings, folder / "own.yaml")
+    return compile_for(*with_workspace(tmp_path_factory.mktemp("workspace"), settings))
+
+
+@pytest.fixture(scope="session")
+def grown(settings: dict[str, Any]) -> dict[str, Any]:
+    """Two synthesizers, two label fractions and two cells: eight painters, those of 'other' with one set of fakes."""
+    trial = settings["trial"]
+    fakes = {"name": "real+other+geometric", "synthesizer": "other", "way": "mix", "share": 0.5}
+    sets = {**trial["training_sets"], "synthetic": [*trial["training_sets"]["synthetic"], fakes]}
+    more = {
+        "training_sets": sets,
+        "synthesizers": ["pix2pix", "other"],
+        "label_fractions": [0.25, 1.0],
+        "cells": [0, 1],
+    }
+    gans = {**settings["train_gan"], "other": settings["train_gan"]["pix2pix"]}
+    return {**settings, "trial": {**trial, **more}, "train_gan": gans}
+
+
+@pytest.fixture(scope="session")
+def compiled_grown(tmp_path_factory: pytest.TempPathFactory, grown: dict[str, Any]) -> Package:
+    """The trial of eight painters, compiled for the default cluster."""
+    return compile_for(tmp_path_factory.mktemp("grown"), grown, CLUSTER_FILE)
+
+
+@pytest.fixture(scope="session")
+def compiled_grown_workspace(tmp_path_factory: pytest.TempPathFactory, grown: dict[str, Any]) -> Package:
+    """The trial of eight painters, compiled for the default cluster with a workspace."""
+    return compile_for(*with_workspace(tmp_path_factory.mktemp("grown"), grown))
 
 
 @pytest.fixture(scope="session")
 def compiled_inference(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> Package:
     """The champion's pipeline, compiled for the default cluster."""
     return compile_for(tmp_path_factory.mktemp("inference"), settings, CLUSTER_FILE, SCANS)
+
+
+def with_workspace(folder: Path, settings: dict[str, Any]) -> tuple[Path, dict[str, Any], Path]:
+    """What `compile_for` takes, the cluster being the default one with a workspace."""
+    wanted = "workspace: {size: 200Gi, storage_class: shared}"
+    text = CLUSTER_FILE.read_text(encoding="utf-8").replace("workspace: null", wanted)
+    (folder / "own.yaml").write_text(text, encoding="utf-8")
+    return folder, settings, folder / "own.yaml"
 
 
 def compile_for(folder: Path, settings: dict[str, Any], cluster: Path, scans: str | None = None) -> Package:

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.cluster import CLUSTER_FILE
 from pipelines.package import Package
+from tests.pipelines.conftest import compile_for
 
-LOOPS = ("comp-for-loop-3", "comp-for-loop-4")
+INNER = "comp-exit-handler-1"
+SEGMENTERS = ("light", "heavy", "fpn")
 
 
-def tasks(package: Package, component: str = "comp-exit-handler-1") -> dict[str, Any]:
+def tasks(package: Package, component: str = INNER) -> dict[str, Any]:
     """The tasks inside a component of the compiled pipeline."""
     inside: dict[str, Any] = package.spec["components"][component]["dag"]["tasks"]
     return inside
 
 
-def arguments(package: Package, executor: str) -> list[str]:
-    """The arguments of a step's command."""
-    told: list[str] = package.spec["deploymentSpec"]["executors"][f"exec-{executor}"]["container"]["args"]
+def named(package: Package, name: str, component: str = INNER) -> Any:
+    """The task that Kubeflow's page shows under a name."""
+    (found,) = [task for task in tasks(package, component).values() if task["taskInfo"]["name"] == name]
+    return found
+
+
+def arguments(package: Package, task: dict[str, Any]) -> list[str]:
+    """The arguments of a task's command."""
+    label = package.spec["components"][task["componentRef"]["name"]]["executorLabel"]
+    told: list[str] = package.spec["deploymentSpec"]["executors"][label]["container"]["args"]
     return told
+
+
+def arms(loop: dict[str, Any]) -> list[str]:
+    """What a loop goes over."""
+    items: list[str] = json.loads(loop["parameterIterator"]["items"]["raw"])
+    return items
+
+
+def before(package: Package, name: str) -> set[str]:
+    """Names, on Kubeflow's page, of the tasks that a task waits for."""
+    return {tasks(package)[key]["taskInfo"]["name"] for key in named(package, name)["dependentTasks"]}
 
 
 def test_trial_runs_under_a_handler_that_closes_it_however_it_ends(compiled: Package) -> None:
@@ -30,30 +53,69 @@ def test_trial_runs_under_a_handler_that_closes_it_however_it_ends(compiled: Pac
 
 
 @pytest.mark.parametrize(
-    ("step", "before"),
+    ("step", "needed"),
     [
-        ("prepare", ["acquire"]),
-        ("train-gan", ["prepare"]),
-        ("synthesize", ["prepare", "train-gan"]),
-        ("for-loop-3", ["prepare"]),
-        ("for-loop-4", ["prepare", "synthesize"]),
-        ("report", ["for-loop-3", "for-loop-4", "prepare", "synthesize"]),
+        ("prepare", {"acquire"}),
+        ("real-arms", {"prepare"}),
+        ("train-gan-pix2pix-1.0-0", {"prepare"}),
+        ("synthesize-pix2pix-1.0-0", {"prepare", "train-gan-pix2pix-1.0-0"}),
+        ("screen-pix2pix-1.0-0", {"prepare", "synthesize-pix2pix-1.0-0"}),
+        ("arms-of-pix2pix-1.0-0", {"prepare", "screen-pix2pix-1.0-0"}),
+        ("publish-synthetic", {"screen-pix2pix-1.0-0"}),
+        ("report", {"real-arms", "arms-of-pix2pix-1.0-0", "prepare", "screen-pix2pix-1.0-0"}),
+        ("promote-best", {"real-arms", "arms-of-pix2pix-1.0-0", "report"}),
     ],
 )
-def test_step_waits_for_what_it_needs_and_for_nothing_else(compiled: Package, step: str, before: list[str]) -> None:
-    assert tasks(compiled)[step]["dependentTasks"] == before
+def test_step_waits_for_what_it_needs_and_for_nothing_else(compiled: Package, step: str, needed: set[str]) -> None:
+    assert before(compiled, step) == needed
 
 
-@pytest.mark.parametrize(("loop", "arms"), [("for-loop-3", "real_arms"), ("for-loop-4", "synthetic_arms")])
-def test_loop_goes_over_arms_that_are_given_at_run_time(compiled: Package, loop: str, arms: str) -> None:
-    task = tasks(compiled)[loop]
-    assert task["parameterIterator"]["items"] == {"inputParameter": f"pipelinechannel--{arms}"}
-    assert task["iteratorPolicy"] == {"parallelismLimit": 2}
+def test_loop_goes_over_the_arms_of_its_painter(compiled_grown: Package) -> None:
+    loops = {name: task for task in tasks(compiled_grown).values() if "arms" in (name := task["taskInfo"]["name"])}
+    assert len(loops) == 1 + 8
+    assert len(arms(loops["real-arms"])) == 2 * 3 * 4
+    assert arms(loops["arms-of-other-0.25-1"]) == [f"real+other+geometric/{net}/0.25/1" for net in SEGMENTERS]
+    assert [arm.rsplit("/", 2)[1:] for arm in arms(loops["arms-of-pix2pix-1.0-0"])] == [["1.0", "0"]] * 6
 
 
-def test_only_arms_of_the_second_loop_are_given_synthetic_slices(compiled: Package) -> None:
-    assert "--synthetic" not in arguments(compiled, "train-segmenter")
-    told = arguments(compiled, "train-segmenter-2")
+@pytest.mark.parametrize("step", ["train-gan", "synthesize", "screen"])
+def test_painter_reaches_the_commands_of_its_steps(compiled_grown: Package, step: str) -> None:
+    task = named(compiled_grown, f"{step}-other-0.25-1")
+    assert task["inputs"]["parameters"]["painter"]["runtimeValue"]["constant"] == "other/0.25/1"
+    assert "painter={{$.inputs.parameters['painter']}}" in arguments(compiled_grown, task)
+
+
+def test_arms_get_the_slices_of_their_own_painter(compiled_grown: Package) -> None:
+    for number in range(1, 9):
+        (loop,) = [task for task in tasks(compiled_grown).values() if screened(task) == number]
+        painter = loop["taskInfo"]["name"].removeprefix("arms-of-")
+        key = f"screen-{number}" if number > 1 else "screen"
+        assert tasks(compiled_grown)[key]["taskInfo"]["name"] == f"screen-{painter}"
+
+
+def screened(task: dict[str, Any]) -> int | None:
+    """The number of the 'screen' whose slices a loop gets."""
+    for source in task.get("inputs", {}).get("artifacts", {}).values() if "parameterIterator" in task else ():
+        producer = str(source["taskOutputArtifact"]["producerTask"])
+        if producer.startswith("screen"):
+            return int(producer.removeprefix("screen").removeprefix("-") or 1)
+    return None
+
+
+def test_trainings_at_a_time_are_those_of_the_cluster_file(compiled: Package, compiled_grown: Package) -> None:
+    assert named(compiled, "real-arms")["iteratorPolicy"] == {"parallelismLimit": 2}
+    assert named(compiled, "arms-of-pix2pix-1.0-0")["iteratorPolicy"] == {"parallelismLimit": 2}
+    assert named(compiled_grown, "arms-of-pix2pix-1.0-0")["iteratorPolicy"] == {"parallelismLimit": 1}
+    assert before(compiled_grown, "train-gan-pix2pix-0.25-1") == {"prepare"}
+    assert before(compiled_grown, "train-gan-pix2pix-1.0-0") == {"prepare", "arms-of-pix2pix-0.25-0"}
+    assert before(compiled_grown, "train-gan-other-1.0-1") == {"prepare", "arms-of-other-0.25-1"}
+
+
+def test_only_arms_of_a_painter_are_given_synthetic_slices(compiled: Package) -> None:
+    real = tasks(compiled, named(compiled, "real-arms")["componentRef"]["name"])["train-segmenter"]
+    assert "--synthetic" not in arguments(compiled, real)
+    mixed = tasks(compiled, named(compiled, "arms-of-pix2pix-1.0-0")["componentRef"]["name"])["train-segmenter-2"]
+    told = arguments(compiled, mixed)
     assert told[told.index("--synthetic") + 1] == "{{$.inputs.artifacts['synthetic'].path}}"
 
 
@@ -62,41 +124,73 @@ def test_no_argument_is_left_for_the_server_to_settle(compiled: Package) -> None
     assert not [text for told in executors for text in told["container"]["args"] if "IfPresent" in text]
 
 
-def test_report_gets_the_runs_of_evaluate(compiled: Package) -> None:
-    given = tasks(compiled)["report"]["inputs"]["parameters"]
-    sources = [given[name]["taskOutputParameter"]["outputParameterKey"] for name in ("real_runs", "synthetic_runs")]
-    assert sources == ["pipelinechannel--evaluate-run", "pipelinechannel--evaluate-2-run"]
-    runs = "runs:{{$.inputs.parameters['real_runs']}}{{$.inputs.parameters['synthetic_runs']}}"
-    assert runs in arguments(compiled, "report")
+def test_report_gets_the_runs_of_evaluate_of_every_loop(compiled_grown: Package) -> None:
+    task = named(compiled_grown, "report")
+    given = {name: told for name, told in task["inputs"]["parameters"].items() if name.startswith("runs")}
+    loops = {told["taskOutputParameter"]["producerTask"] for told in given.values()}
+    assert {tasks(compiled_grown)[loop]["taskInfo"]["name"] for loop in loops} == before(compiled_grown, "report") - {
+        "prepare",
+        "screen-pix2pix-0.25-0",
+    }
+    (runs,) = [text for text in arguments(compiled_grown, task) if text.startswith("runs:")]
+    assert all("evaluate" in told["taskOutputParameter"]["outputParameterKey"] for told in given.values())
+    assert runs == "runs:" + "".join(f"{{{{$.inputs.parameters['{name}']}}}}" for name in sorted(given))
 
 
 def test_promote_gets_the_runs_of_train_segmenter(compiled: Package) -> None:
-    given = tasks(compiled)["condition-5"]["inputs"]["parameters"]
+    given = named(compiled, "promote-best")["inputs"]["parameters"]
     keys = {
-        value["taskOutputParameter"]["outputParameterKey"] for value in given.values() if "taskOutputParameter" in value
+        told["taskOutputParameter"]["outputParameterKey"] for told in given.values() if "taskOutputParameter" in told
     }
     assert keys == {"pipelinechannel--train-segmenter-run", "pipelinechannel--train-segmenter-2-run"}
 
 
 @pytest.mark.parametrize(
-    ("task", "inside", "gate"),
-    [("condition-2", "publish", "publish_synthetic"), ("condition-5", "promote", "promote_best")],
+    ("name", "inside", "gate"),
+    [
+        ("publish-synthetic", ["publish-pix2pix-1.0-0"], "publish_synthetic"),
+        ("promote-best", ["promote"], "promote_best"),
+    ],
 )
-def test_publish_and_promote_stand_behind_a_gate_of_text(compiled: Package, task: str, inside: str, gate: str) -> None:
-    condition = tasks(compiled)[task]["triggerPolicy"]["condition"]
-    assert condition == f"inputs.parameter_values['pipelinechannel--{gate}'] == 'yes'"
-    assert list(tasks(compiled, f"comp-{task}")) == [inside]
+def test_publish_and_promote_stand_behind_a_gate_of_text(
+    compiled: Package, name: str, inside: list[str], gate: str
+) -> None:
+    task = named(compiled, name)
+    assert task["triggerPolicy"]["condition"] == f"inputs.parameter_values['pipelinechannel--{gate}'] == 'yes'"
+    within = tasks(compiled, task["componentRef"]["name"]).values()
+    assert [each["taskInfo"]["name"] for each in within] == inside
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_arm_is_trained_then_scored(compiled: Package, loop: str) -> None:
-    inside = tasks(compiled, loop)
-    (scored,) = (task for name, task in inside.items() if name.startswith("evaluate"))
-    assert scored["inputs"]["artifacts"]["segmenter"]["taskOutputArtifact"]["outputArtifactKey"] == "segmenter"
-    assert len(inside) == 2
+def test_every_painter_s_slices_are_published(compiled_grown: Package) -> None:
+    inside = tasks(compiled_grown, named(compiled_grown, "publish-synthetic")["componentRef"]["name"])
+    sources = [task["inputs"]["artifacts"]["data"]["componentInputArtifact"] for task in inside.values()]
+    assert len(set(sources)) == len(sources) == 8
+
+
+def test_arm_is_trained_then_scored(compiled: Package) -> None:
+    for name in ("real-arms", "arms-of-pix2pix-1.0-0"):
+        inside = tasks(compiled, named(compiled, name)["componentRef"]["name"])
+        (scored,) = (task for key, task in inside.items() if key.startswith("evaluate"))
+        assert scored["inputs"]["artifacts"]["segmenter"]["taskOutputArtifact"]["outputArtifactKey"] == "segmenter"
+        assert len(inside) == 2
 
 
 def test_all_but_the_handler_carry_lineage_into_their_cache_key(compiled: Package) -> None:
-    steps = [name for name in compiled.spec["deploymentSpec"]["executors"] if name != "exec-close-trial"]
-    assert len(steps) == 11
-    assert all("--lineage" in arguments(compiled, name.removeprefix("exec-")) for name in steps)
+    executors = compiled.spec["deploymentSpec"]["executors"]
+    without = [name for name, told in executors.items() if "--lineage" not in told["container"]["args"]]
+    assert without == ["exec-close-trial"]
+    assert len(executors) == 12
+
+
+@pytest.mark.parametrize(("kind", "gone"), [("synthetic", "train-gan"), ("real", "real-arms")])
+def test_trial_of_one_kind_of_arms_has_no_steps_for_the_other(
+    settings: dict[str, Any], tmp_path: Path, kind: str, gone: str
+) -> None:
+    trial = {**settings["trial"], "training_sets": {**settings["trial"]["training_sets"], kind: []}}
+    if kind == "synthetic":
+        trial["synthesizers"] = []
+    package = compile_for(tmp_path, {**settings, "trial": trial}, CLUSTER_FILE)
+    shown = {task["taskInfo"]["name"] for task in tasks(package).values()}
+    assert not [name for name in shown if name.startswith(gone)]
+    assert {"prepare", "report", "promote-best"} < shown
+    assert ("--synthetic" in arguments(package, named(package, "report"))) == (kind == "real")

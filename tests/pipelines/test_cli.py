@@ -38,7 +38,7 @@ def task_details(*states: str) -> dict[str, Any]:
     return {"task_details": [{"task_id": state, "display_name": "acquire", "state": state} for state in states]}
 
 
-def test_compile_writes_the_pipeline_and_counts_its_arms(
+def test_compile_writes_the_pipeline_and_counts_painters_and_arms(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "build" / "augmentation.yaml"
@@ -54,8 +54,8 @@ def test_compile_writes_the_pipeline_and_counts_its_arms(
     ]
     assert run(monkeypatch, "compile", "--image", IMAGE, *words) == 0
     given = read_package(output).arguments
-    assert (len(given["real_arms"]), given["publish_synthetic"], given["promote_best"]) == (12, "yes", "no")
-    assert "12 arms without synthetic slices, 12 with; data phantom@" in capsys.readouterr().out
+    assert (given["publish_synthetic"], given["promote_best"]) == ("yes", "no")
+    assert "2 painters, 12 arms without synthetic slices, 12 with; data phantom@" in capsys.readouterr().out
 
 
 def test_compile_warns_of_a_commit_that_is_none(
@@ -87,13 +87,19 @@ def test_compile_of_inference_needs_no_arms_and_goes_to_its_own_file(
         ),
         (["--image", IMAGE, "--params", "absent.yaml"], "ExperimentError: absent.yaml: is missing; name a params file"),
         (["--image", IMAGE, "--cluster", "absent.yaml"], "ClusterError: absent.yaml: is missing; start from"),
-        (["--image", IMAGE, "--arm", "real/huge/0"], "ExperimentError: --arm real/huge/0: is no arm of the trial;"),
+        (
+            ["--image", IMAGE, "--arm", "real/huge/1.0/0"],
+            "ExperimentError: --arm real/huge/1.0/0: is no arm of the trial;",
+        ),
         (["--image", IMAGE, "--publish"], "ExperimentError: params.yaml: publish.remote: is not set"),
         (["--image", IMAGE, "--set", "compute.accelerator=gpu"], "ClusterError: "),
         (["--image", IMAGE, "--scans", SCANS], "ExperimentError: --scans: is of no use to the pipeline 'augmentation'"),
         ([*CHAMPION], "ExperimentError: --scans: is missing; name the folder to segment"),
         ([*CHAMPION, "--scans", "/data"], "ExperimentError: --scans /data: is no s3:// folder; copy the scans"),
-        ([*CHAMPION, "--scans", SCANS, "--arm", "real/fpn/0"], "ExperimentError: --arm: is of no use to the pipeline"),
+        (
+            [*CHAMPION, "--scans", SCANS, "--arm", "real/fpn/1.0/0"],
+            "ExperimentError: --arm: is of no use to the pipeline",
+        ),
         ([*CHAMPION, "--scans", SCANS, "--no-publish"], "ExperimentError: --publish: is of no use to the pipeline"),
         ([*CHAMPION, "--scans", SCANS, "--promote"], "ExperimentError: --promote: is of no use to the pipeline"),
         ([*CHAMPION, "--scans", SCANS, "--set", "compute.accelerator=gpu"], "ClusterError: "),

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import experiment
+from nephrite.config import Config
 from pipelines.cluster import CLUSTER_FILE, load_cluster
 from pipelines.errors import ClusterError, ExperimentError
 from pipelines.experiment import (
+    MOST_PAINTERS,
     Experiment,
     check_fit,
     check_image,
@@ -32,11 +33,20 @@ def with_compute(settings: dict[str, Any], **compute: object) -> Experiment:
 
 
 def test_package_resolves_the_settings_and_their_arms() -> None:
-    read = read_experiment(PARAMS, ["trial.cells=[0, 1]", "train_gan.epochs=3"])
-    assert read.settings["train_gan"]["epochs"] == 3
+    read = read_experiment(PARAMS, ["trial.cells=[0, 1]", "train_gan.pix2pix.epochs=3"])
+    assert read.settings["train_gan"]["pix2pix"]["epochs"] == 3
     assert yaml.safe_load(read.text) == read.settings
     assert len(read.real_arms) == len(read.synthetic_arms) == 2 * 3 * 2
-    assert (read.real_arms[0], read.synthetic_arms[-1]) == ("real/light/0", "real+synthetic+geometric/fpn/1")
+    assert (read.real_arms[0], read.synthetic_arms[-1]) == ("real/light/1.0/0", "real+synthetic+geometric/fpn/1.0/1")
+    assert [painting.painter for painting in read.paintings] == ["pix2pix/1.0/0", "pix2pix/1.0/1"]
+
+
+def test_arms_and_painters_are_those_of_the_package(grown: dict[str, Any]) -> None:
+    ours, trial = Experiment("", grown), Config.model_validate(grown).trial
+    assert {*ours.real_arms, *ours.synthetic_arms} == {str(arm) for arm in trial.arms}
+    assert [painting.painter for painting in ours.paintings] == [str(painter) for painter in trial.painters]
+    painted = {arm: painting.painter for painting in ours.paintings for arm in painting.arms}
+    assert painted == {str(arm): str(painter) for arm in trial.arms if (painter := trial.painter(arm))}
 
 
 def test_refusal_of_the_package_is_handed_on_with_its_remedy() -> None:
@@ -56,26 +66,54 @@ def test_folder_is_refused_since_no_pod_sees_it() -> None:
         read_experiment(PARAMS, ["acquire.source=folder", "acquire.folder.path=/scans"])
 
 
-@pytest.mark.parametrize("kind", ["real", "synthetic"])
-def test_trial_without_sets_of_both_kinds_is_refused(settings: dict[str, Any], kind: str, monkeypatch: Any) -> None:
-    trial = {**settings["trial"], "training_sets": {**settings["trial"]["training_sets"], kind: []}}
-    monkeypatch.setattr(experiment, "read_settings", lambda *_: Experiment("", {**settings, "trial": trial}))
-    with pytest.raises(ExperimentError, match=f"training_sets.{kind}: is empty; the pipeline needs both"):
-        read_experiment(PARAMS)
+def test_unlabelled_scans_of_this_machine_are_refused_since_no_pod_sees_them() -> None:
+    told = "unlabelled: is the folder '/scans', which no pod can see; run 'nephrite acquire' here, push its output"
+    with pytest.raises(ExperimentError, match=told):
+        read_experiment(PARAMS, ["acquire.unlabelled=/scans"])
 
 
-def test_chosen_arms_become_a_trial_of_their_own() -> None:
-    read = read_experiment(PARAMS, arms=["real+geometric/fpn/0", "real+synthetic/fpn/0"])
-    assert (read.real_arms, read.synthetic_arms) == (["real+geometric/fpn/0"], ["real+synthetic/fpn/0"])
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (MOST_PAINTERS + 1, f"makes {MOST_PAINTERS + 1} painters; one pipeline takes"),
+        (20, "makes 240 arms; one pipeline"),
+    ],
+)
+def test_trial_that_no_cluster_stores_is_refused(cells: int, told: str) -> None:
+    with pytest.raises(ExperimentError, match=f"trial: {told} .*; name fewer synthesizers, label fractions or cells"):
+        read_experiment(PARAMS, [f"trial.cells={list(range(cells))}"])
+
+
+def test_chosen_arms_become_a_trial_of_their_own(grown: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "grown.yaml").write_text(yaml.safe_dump(grown))
+    sets = ("real+geometric", "real+other+geometric")
+    chosen = [f"{name}/{net}/0.25/{cell}" for name in sets for net in ("light", "fpn") for cell in (1, 0)]
+    read = read_experiment(tmp_path / "grown.yaml", arms=chosen)
+    assert {*read.real_arms, *read.synthetic_arms} == set(chosen)
+    assert [painting.painter for painting in read.paintings] == ["other/0.25/1", "other/0.25/0"]
+    assert read.settings["trial"]["training_sets"]["synthetic"][0]["share"] == 0.5
+
+
+def test_arms_without_synthetic_slices_need_no_painter() -> None:
+    read = read_experiment(PARAMS, arms=["real+geometric/fpn/1.0/0", "real/fpn/1.0/0"])
+    assert (len(read.real_arms), read.paintings, read.settings["trial"]["synthesizers"]) == (2, [], [])
+
+
+def test_one_set_of_each_kind_is_a_trial() -> None:
+    read = read_experiment(PARAMS, arms=["real+geometric/fpn/1.0/0", "real+synthetic/fpn/1.0/0"])
+    assert (read.real_arms, read.synthetic_arms) == (["real+geometric/fpn/1.0/0"], ["real+synthetic/fpn/1.0/0"])
     assert read.settings["trial"]["segmenters"] == ["fpn"]
 
 
 @pytest.mark.parametrize(
     ("arms", "told"),
     [
-        (["real/huge/0"], "--arm real/huge/0: is no arm of the trial; choose from real/light/0, "),
-        (["real+geometric/fpn/0", "real+synthetic/light/0"], "2 arms are no grid of 2 sets x 2 segmenters x 1 cells"),
-        (["real/fpn/0", "real+synthetic/fpn/0"], "real+geometric"),
+        (["real/huge/1.0/0"], "--arm real/huge/1.0/0: is no arm of the trial; choose from real/light/1.0/0, "),
+        (
+            ["real+geometric/fpn/1.0/0", "real+synthetic/light/1.0/0"],
+            "2 arms are no grid of 2 sets x 2 segmenters x 1 fractions x 1 cells",
+        ),
+        (["real/fpn/1.0/0", "real+synthetic/fpn/1.0/0"], "real+geometric"),
     ],
 )
 def test_unknown_arms_or_arms_that_make_no_trial_are_refused(arms: list[str], told: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 from pipelines.package import Package
 from pipelines.placement import POD_FIELDS
 
-TRAINING = {"exec-train-gan", "exec-train-segmenter", "exec-train-segmenter-2"}
-ON_GPU = TRAINING | {"exec-synthesize", "exec-evaluate", "exec-evaluate-2"}
+TRAINING = {"exec-train-gan", "exec-screen", "exec-train-segmenter", "exec-train-segmenter-2"}
+ON_GPU = TRAINING | {"exec-synthesize", "exec-evaluate"}
 
 
 def placed(package: Package) -> dict[str, dict[str, Any]]:
@@ -28,12 +28,21 @@ def all_tasks(package: Package) -> dict[str, dict[str, Any]]:
     """Every task that runs a container, of all levels."""
     dags = [package.spec["root"], *package.spec["components"].values()]
     tasks = [task for dag in dags if "dag" in dag for task in dag["dag"]["tasks"].items()]
-    return {name: task for name, task in tasks if f"exec-{name}" in containers(package)}
+    return {name: task for name, task in tasks if "executorLabel" in component(package, task)}
+
+
+def component(package: Package, task: dict[str, Any]) -> dict[str, Any]:
+    """What a task refers to."""
+    told: dict[str, Any] = package.spec["components"][task["componentRef"]["name"]]
+    return told
 
 
 def test_every_step_is_placed(compiled: Package) -> None:
     assert set(placed(compiled)) == set(containers(compiled))
-    assert len(all_tasks(compiled)) == 12
+    assert {component(compiled, task)["executorLabel"] for task in all_tasks(compiled).values()} == set(
+        placed(compiled)
+    )
+    assert len(all_tasks(compiled)) == 13
 
 
 def test_every_step_takes_the_image_by_digest(compiled: Package) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from kfp.dsl import WORKSPACE_PATH_PLACEHOLDER
 from pipelines.package import Package
 
 PATH = "{{$.inputs.parameters['workspace']}}"
+PAINTER = "{{$.inputs.parameters['painter']}}"
 OUTSIDE = {"promote", "close-trial"}  # they read neither scans nor slices
 
 
@@ -18,12 +20,19 @@ def tasks(package: Package) -> dict[str, dict[str, Any]]:
     """Every task of every level that runs a container."""
     levels = [package.spec["root"], *package.spec["components"].values()]
     found = {name: task for level in levels for name, task in level.get("dag", {}).get("tasks", {}).items()}
-    return {name: task for name, task in found.items() if f"exec-{name}" in package.spec["deploymentSpec"]["executors"]}
+    return {name: task for name, task in found.items() if label(package, task)}
+
+
+def label(package: Package, task: dict[str, Any]) -> str | None:
+    """The name of what runs a task; None for a loop or a condition."""
+    told: str | None = package.spec["components"][task["componentRef"]["name"]].get("executorLabel")
+    return told
 
 
 def arguments(package: Package, name: str) -> list[str]:
     """The arguments of a step's command."""
-    told: list[str] = package.spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]["args"]
+    executor = label(package, tasks(package)[name])
+    told: list[str] = package.spec["deploymentSpec"]["executors"][executor]["container"]["args"]
     return told
 
 
@@ -51,12 +60,14 @@ def test_cluster_is_asked_for_a_volume_of_this_size_and_class(compiled_workspace
         ("prepare", "--raw", "raw"),
         ("prepare", "--pairs", "pairs"),
         ("train-gan", "--pairs", "pairs"),
-        ("synthesize", "--synthetic", "synthetic"),
+        ("synthesize", "--painted", f"painted/{PAINTER}"),
+        ("screen", "--painted", f"painted/{PAINTER}"),
+        ("screen", "--synthetic", f"synthetic/{PAINTER}"),
         ("train-segmenter", "--pairs", "pairs"),
-        ("train-segmenter-2", "--synthetic", "synthetic"),
+        ("train-segmenter-2", "--synthetic", f"synthetic/{PAINTER}"),
         ("evaluate-2", "--pairs", "pairs"),
-        ("report", "--synthetic", "synthetic"),
-        ("publish", "--data", "synthetic"),
+        ("report", "--synthetic", f"synthetic/{PAINTER}"),
+        ("publish", "--data", f"synthetic/{PAINTER}"),
     ],
 )
 def test_step_finds_large_data_in_the_workspace(
@@ -67,7 +78,7 @@ def test_step_finds_large_data_in_the_workspace(
 
 
 def test_no_large_data_are_left_among_the_artifacts(compiled_workspace: Package, compiled: Package) -> None:
-    gone = {"raw", "pairs", "synthetic", "data"}
+    gone = {"raw", "pairs", "painted", "synthetic", "data"}
     assert gone <= artifacts(compiled)
     assert artifacts(compiled_workspace) == artifacts(compiled) - gone
     passed = [name for task in tasks(compiled_workspace).values() for name in task["inputs"].get("artifacts", {})]
@@ -82,8 +93,29 @@ def test_steps_that_touch_the_workspace_are_given_its_path_so_that_it_is_mounted
     assert {name for name, place in given.items() if place is None} == OUTSIDE
     assert {place for name, place in given.items() if name not in OUTSIDE} == {WORKSPACE_PATH_PLACEHOLDER}
     for name in given.keys() - OUTSIDE:
-        definitions = compiled_workspace.spec["components"][f"comp-{name}"]["inputDefinitions"]["parameters"]
+        component = tasks(compiled_workspace)[name]["componentRef"]["name"]
+        definitions = compiled_workspace.spec["components"][component]["inputDefinitions"]["parameters"]
         assert definitions["workspace"] == {"parameterType": "STRING"}
+
+
+def test_every_painter_has_its_folders_and_no_other_step_reads_them(compiled_grown_workspace: Package) -> None:
+    found = tasks(compiled_grown_workspace)
+    told = {name: task["inputs"]["parameters"].get("painter") for name, task in found.items()}
+    for number in range(2, 9):
+        painter = told[f"screen-{number}"]
+        assert painter is not None
+        assert told[f"synthesize-{number}"] == told[f"publish-{number}"] == painter
+        assert told[f"train-segmenter-{number + 1}"] == painter
+    assert len({json.dumps(told[f"screen-{number}"]) for number in range(2, 9)}) == 7
+    assert told["report"] == told["screen"] != told["screen-2"]
+    assert told["train-segmenter"] is told["prepare"] is told["evaluate-2"] is None
+
+
+def test_steps_declare_what_they_are_told(compiled_grown_workspace: Package) -> None:
+    for name, task in tasks(compiled_grown_workspace).items():
+        component = compiled_grown_workspace.spec["components"][task["componentRef"]["name"]]
+        declared = component["inputDefinitions"]["parameters"]
+        assert set(declared) == set(task["inputs"]["parameters"]), name
 
 
 def test_cache_is_off_for_all_that_touch_the_workspace(compiled_workspace: Package) -> None:
