@@ -23,30 +23,47 @@ it starts. `NAME` stands for a name of your own.
 """
 
 
+CALLERS = ("arm", "painter")  # no settings of a file: what a stage is called for
+
+
 def settings_page() -> str:
     """The whole page as Markdown."""
     values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    return HEAD + "".join(_section(name, field, values) for name, field in Config.model_fields.items() if name != "arm")
+    return HEAD + "".join(
+        _section(name, field, values) for name, field in Config.model_fields.items() if name not in CALLERS
+    )
 
 
 def _section(name: str, field: FieldInfo, values: dict[str, Any]) -> str:
-    model = field.annotation
-    assert isinstance(model, type)
-    assert issubclass(model, Settings)
-    rows = "".join(f"| {' | '.join(row)} |\n" for row in _rows(model, name, values[name]))
+    (model,), own = _models(field.annotation)
+    path, content = (f"{name}.NAME", None) if own else (name, values[name])
+    rows = "".join(f"| {' | '.join(row)} |\n" for row in _rows(model, path, content))
     return f"\n## {name}\n\n{model.__doc__}\n\n| key | value | meaning | default |\n|---|---|---|---|\n{rows}"
 
 
 def _rows(model: type[Settings], path: str, value: Any) -> Iterator[tuple[str, str, str, str]]:
     for name, field in model.model_fields.items():
         key = f"{path}.{name}"
-        inner = value.get(name, field.default) if isinstance(value, dict) else None
+        inner = value.get(name, _default(field)) if isinstance(value, dict) else None
         variants, own = _models(field.annotation)
         if not variants:
-            shown = "-" if value is None else f"`{yaml.safe_dump(inner, default_flow_style=True).splitlines()[0]}`"
+            shown = "-" if value is None else f"`{_shown(inner)}`"
             yield f"`{key}`", _type(field), field.description or "", shown
         for variant in variants:
             yield from _rows(variant, f"{key}.NAME" if own else key, _matching(variant, inner, own))
+
+
+def _shown(value: Any) -> str:
+    plain = list(value) if isinstance(value, tuple) else value
+    return yaml.safe_dump(plain, default_flow_style=True, width=1000).splitlines()[0]
+
+
+def _default(field: FieldInfo) -> Any:
+    """As it would stand in a params file."""
+    if field.is_required():
+        return None
+    default = field.get_default(call_default_factory=True, validated_data={})
+    return default.model_dump(mode="json") if isinstance(default, Settings) else default
 
 
 def _models(kind: Any) -> tuple[list[type[Settings]], bool]:
@@ -60,7 +77,9 @@ def _models(kind: Any) -> tuple[list[type[Settings]], bool]:
 
 def _matching(variant: type[Settings], value: Any, own: bool) -> Any:
     """The default of this variant; None where the params file has another, or names of its own."""
-    if own or ("kind" in variant.model_fields and value["kind"] not in _type(variant.model_fields["kind"])):
+    if own or not isinstance(value, dict):
+        return None
+    if "kind" in variant.model_fields and value["kind"] not in _type(variant.model_fields["kind"]):
         return None
     return value
 

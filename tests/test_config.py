@@ -15,14 +15,14 @@ from nephrite.errors import ConfigError
 Load = Callable[..., Config]
 
 REFUSED = {
-    "train_gan.epohs=3": r"train_gan\.epohs: unknown key; did you mean 'epochs'\?",
+    "train_gan.pix2pix.epohs=3": r"train_gan\.pix2pix\.epohs: unknown key; did you mean 'epochs'\?",
     "prepare.intensity.widht=3": r"prepare\.intensity\.widht: unknown key; did you mean 'width'\?",
     "train_segmenter.segmenters.light.encoder=x": r"light\.encoder: unknown key.*known here are base_width, depth",
     "nosuch.a=1": r"nosuch: unknown key; remove it; known here are acquire",
-    "train_gan.epochs=many": r"train_gan\.epochs: value 'many': .*integer",
-    "train_gan.epochs=0": r"train_gan\.epochs: value 0: .*greater than or equal to 1",
-    "train_gan.epochs=yes": r"train_gan: 'epochs' is true",
-    "train_gan.learning_rate=.nan": r"learning_rate: value nan: .*finite",
+    "train_gan.pix2pix.epochs=many": r"train_gan\.pix2pix\.epochs: value 'many': .*integer",
+    "train_gan.pix2pix.epochs=0": r"train_gan\.pix2pix\.epochs: value 0: .*greater than or equal to 1",
+    "train_gan.pix2pix.epochs=yes": r"train_gan\.pix2pix: 'epochs' is true",
+    "train_gan.pix2pix.learning_rate=.nan": r"learning_rate: value nan: .*finite",
     "train_gan=3": r"train_gan: value 3: ",
     "compute.precision=64": r"compute\.precision: value 64: ",
     "compute.devices=0": r"compute\.devices: value 0: ",
@@ -30,12 +30,14 @@ REFUSED = {
     "prepare.intensity={kind: percentile, low: 9, high: 2}": r"prepare\.intensity: 'low' 9.0 is not below 'high' 2.0",
     "prepare.split.test=0.5": r"prepare\.split: train \+ validation \+ test is 1\.2, not 1",
     "prepare.lesions={mass: kidney}": r"prepare: 'lesions' names \['mass'\]; the classes are \['kidney', 'tumor'\]",
-    "train_gan.method={kind: magic}": r"train_gan\.method: .*'pix2pix', 'spade', 'paint_in', 'randomised', 'diffusion'",
-    "train_gan.method={kind: diffusion, base_width: 8, depth: 1, noise_steps: 9, sampling_steps: 10}": (
-        r"train_gan\.method: 'sampling_steps' 10 is more than 'noise_steps' 9"
+    "train_gan.pix2pix.method={kind: magic}": (
+        r"train_gan\.pix2pix\.method: .*'pix2pix', 'spade', 'paint_in', 'randomised', 'diffusion'"
     ),
-    "train_gan.differentiable_augmentation=[flip]": r"differentiable_augmentation.*value 'flip'",
-    "train_gan.tissue.classes=1": r"train_gan\.tissue\.classes: value 1",
+    "train_gan.pix2pix.method={kind: diffusion, base_width: 8, depth: 1, noise_steps: 9, sampling_steps: 10}": (
+        r"train_gan\.pix2pix\.method: 'sampling_steps' 10 is more than 'noise_steps' 9"
+    ),
+    "train_gan.pix2pix.differentiable_augmentation=[flip]": r"differentiable_augmentation.*value 'flip'",
+    "train_gan.pix2pix.tissue.classes=1": r"train_gan\.pix2pix\.tissue\.classes: value 1",
     "prepare.classes={0: body}": r"prepare\.classes\.0: ",
     "acquire.source=folder": r"acquire: source 'folder' needs 'acquire\.folder\.path'",
     "acquire.source=dvc": r"acquire: source 'dvc' needs 'acquire\.dvc\.remote' and 'acquire\.dvc\.version'",
@@ -44,18 +46,36 @@ REFUSED = {
     "publish.remote=gs://bucket/dvc": r"publish\.remote: value 'gs://bucket/dvc': .*s3://",
     "acquire.kits19={first_case: 9, last_case: 3, revision: a, images_url: a, labels_url: a}": r"'kits19\.last_case'",
     "trial.reference=real+magic": r"trial: reference 'real\+magic' is not among",
-    "trial.cells=[1, 1]": r"trial: a cell or a segmenter is named twice",
+    "trial.cells=[1, 1]": r"trial: 'cells' names one twice",
+    "screen.agreement=[0.9, 0.3]": r"screen.agreement: the first of \[0.9, 0.3\] is above the second",
+    "screen.segmenter=none": r"'screen.segmenter' is 'none'; not under 'train_segmenter.segmenters'",
+    "screen.intensity_distance=-1": r"screen.intensity_distance",
+    "trial.synthesizers=[]": r"trial: 'synthesizers' is \[\]; the training sets use \['pix2pix'\]",
+    "trial.label_fractions=[0]": r"trial\.label_fractions\.0: value 0",
+    "synthesize.deformation.strength=0.2": r"synthesize\.deformation\.strength: value 0\.2: .*less than",
+    "synthesize.edits.removed=0.6": r"synthesize\.edits: removed \+ rescaled \+ moved is 1\.1, more than 1",
+    "synthesize.edits.factor=[0, 1]": r"synthesize\.edits: 'factor' \[0\.0, 1\.0\] begins at 0",
+    "synthesize.edits.sizes={tiny: 0}": r"synthesize\.edits: 'sizes' gives no size a weight above 0",
+    "synthesize.edits.sizes={huge: 1}": r"synthesize\.edits\.sizes\.huge: ",
+    "synthesize.masks=other": r"synthesize\.masks: value 'other'",
+    "synthesize.unlabelled=1.2": r"synthesize\.unlabelled: value 1\.2",
+    "prepare.lesions={cyst: kidney}": r"prepare: 'lesions' names \['cyst'\]",
+    "train_segmenter.intensity.gamma=[2, 1]": r"the first of \[2\.0, 1\.0\] is above the second",
+    "painter=pix2pix/1.0": r"painter: a painter is written 'SYNTHESIZER/FRACTION/CELL'",
+    "painter=spade/1.0/0": r"painter 'spade/1.0/0' is not among the trial's",
     "trial.cells=[-1]": r"trial\.cells\.0: value -1",
     "trial.segmenters=[light, giant]": r"'trial\.segmenters' names \['giant'\]",
     "trial.primary=liver": r"'trial\.primary' is 'liver'; not among 'evaluate\.regions'",
-    "trial.training_sets.real=[geometric]": r"trial\.training_sets: 'geometric' is not made of",
-    "trial.training_sets.real=[geometric+real]": r"'geometric\+real' is not made of",
-    "trial.training_sets.real=[real+synthetic]": r"stands in the wrong one of the lists",
+    "trial.training_sets.real=[geometric]": r"trial\.training_sets: 'geometric' is not 'real', then any of",
+    "trial.training_sets.real=[geometric+real]": r"'geometric\+real' is not 'real', then any of",
+    "trial.training_sets.real=[real+geometric+standard]": r"has both 'geometric' and 'standard'",
+    "trial.training_sets.synthetic=[{name: real+geometric, synthesizer: pix2pix, way: mix}]": r"has no component that",
+    "trial.training_sets.real=[real+synthetic]": r"'real\+synthetic' of the list 'real' has the component 'synthetic'",
     "trial.training_sets.real=[real, real, real+geometric]": r"a training set is named twice",
     "evaluate.regions.tumor.labels=[3]": r"region 'tumor' with labels \[3\] is not a union of 'prepare\.channels'",
-    "arm=real": r"arm: an arm is written 'TRAINING_SET/SEGMENTER/CELL'",
+    "arm=real": r"arm: an arm is written 'TRAINING_SET/SEGMENTER/FRACTION/CELL'",
     "arm=real/light/x": r"arm: an arm is written",
-    "arm=real/light/99": r"arm 'real/light/99' is not among the trial's",
+    "arm=real/light/1.0/99": r"arm 'real/light/1.0/99' is not among the trial's",
 }
 
 
@@ -94,22 +114,24 @@ def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, mess
 
 
 def test_error_in_an_override_names_the_override(load: Load) -> None:
-    with pytest.raises(ConfigError, match=r"params\.yaml with '--set train_gan\.epochs=0': train_gan\.epochs"):
-        load("train_gan.epochs=0")
+    with pytest.raises(
+        ConfigError, match=r"params\.yaml with '--set train_gan\.pix2pix\.epochs=0': train_gan\.pix2pix\.epochs"
+    ):
+        load("train_gan.pix2pix.epochs=0")
 
 
 def test_further_errors_are_counted(load: Load) -> None:
     with pytest.raises(ConfigError, match=r"\(and 1 more\)"):
-        load("train_gan.epochs=0", "synthesize.ratio=-1")
+        load("train_gan.pix2pix.epochs=0", "synthesize.ratio=-1")
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train_gan.epochs", "is not of the form section.key=value"),
+        ("train_gan.pix2pix.epochs", "is not of the form section.key=value"),
         ("=3", "is not of the form section.key=value"),
         ("trial.name.x=3", "'name' is a value, not a section"),
-        ("train_gan.epochs=[", "is not a YAML value"),
+        ("train_gan.pix2pix.epochs=[", "is not a YAML value"),
     ],
 )
 def test_override_that_cannot_be_read_is_refused(override: str, message: str, load: Load) -> None:
@@ -137,25 +159,68 @@ def test_missing_section_is_named(root: Path, tmp_path: Path) -> None:
 
 
 def test_later_override_wins_and_label_values_may_be_keys(load: Load) -> None:
-    config = load("train_gan.epochs=3", "train_gan.epochs=4", "prepare.classes.2=mass", "prepare.lesions={}")
-    assert config.train_gan.epochs == 4
+    config = load(
+        "train_gan.pix2pix.epochs=3", "train_gan.pix2pix.epochs=4", "prepare.classes.2=mass", "prepare.lesions={}"
+    )
+    assert config.train_gan["pix2pix"].epochs == 4
     assert config.prepare.classes == {1: "kidney", 2: "mass"}
 
 
 def test_number_that_yaml_reads_as_text_is_still_a_number(load: Load) -> None:
-    assert load("train_gan.learning_rate=1e-3").train_gan.learning_rate == 0.001
+    assert load("train_gan.pix2pix.learning_rate=1e-3").train_gan["pix2pix"].learning_rate == 0.001
 
 
 def test_settings_cannot_be_changed_after_validation(load: Load) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load().train_gan.epochs = 3
+        load().train_gan["pix2pix"].epochs = 3
 
 
 def test_arm_reads_and_writes_its_name() -> None:
-    arm = Arm.parse("real+synthetic+geometric/fpn/2")
-    assert (str(arm), arm.segmenter, arm.cell) == ("real+synthetic+geometric/fpn/2", "fpn", 2)
-    assert (arm.synthetic, arm.geometric) == (True, True)
-    assert (Arm.parse("real/fpn/2").synthetic, Arm.parse("real/fpn/2").geometric) == (False, False)
+    arm = Arm.parse("real+synthetic+geometric/fpn/1.0/2")
+    assert (str(arm), arm.segmenter, arm.cell) == ("real+synthetic+geometric/fpn/1.0/2", "fpn", 2)
+    assert (arm.has("synthetic"), arm.has("geometric"), arm.fraction) == (True, True, 1.0)
+    assert not Arm.parse("real/fpn/0.25/2").has("geometric")
+
+
+def test_a_set_knows_its_fakes_and_itself_without_them(load: Load) -> None:
+    sets = load().trial.training_sets
+    assert sets.fakes("real") is None
+    assert sets.fakes("real+synthetic").way == "append"  # type: ignore[union-attr] # it has some
+    assert sets.pairs == {"real+synthetic": "real", "real+synthetic+geometric": "real+geometric"}
+
+
+def test_painters_are_one_for_each_fraction_and_cell(load: Load) -> None:
+    trial = load("trial.cells=[0, 1]", "trial.label_fractions=[0.5, 1.0]").trial
+    assert [str(painter) for painter in trial.painters] == [
+        *("pix2pix/0.5/0", "pix2pix/0.5/1"),
+        *("pix2pix/1.0/0", "pix2pix/1.0/1"),
+    ]
+    assert str(trial.painter(Arm.parse("real+synthetic/fpn/0.5/1"))) == "pix2pix/0.5/1"
+
+
+def test_rivals_are_the_real_sets_with_pasted_lesions_or_pseudo_labels(load: Load) -> None:
+    config = load("trial.training_sets.real=[real, real+geometric, real+copy_paste, real+standard+self_training]")
+    assert config.trial.training_sets.rivals == ("real+copy_paste", "real+standard+self_training")
+
+
+def test_a_declared_question_is_a_synthetic_set_and_a_real_one(load: Load) -> None:
+    assert load().trial.question is None
+    declared = load("trial.question=[real+synthetic, real+geometric]")
+    assert declared.trial.question == ("real+synthetic", "real+geometric")
+    for question in ("[real, real+synthetic]", "[real+synthetic, real+synthetic+geometric]", "[real+other, real]"):
+        with pytest.raises(ConfigError, match=r"trial: question .* is not a set of the list 'synthetic'"):
+            load(f"trial.question={question}")
+
+
+def test_the_only_painter_need_not_be_named(load: Load) -> None:
+    assert str(load().this_painter) == "pix2pix/1.0/0"
+    with pytest.raises(ConfigError, match=r"add '--set painter=pix2pix/1.0/0'"):
+        _ = load("trial.cells=[0, 1]").this_painter
+
+
+def test_lesions_are_named_by_class_and_found_by_value(load: Load) -> None:
+    assert load().prepare.lesion_values == {2: 1}
+    assert load("prepare.lesions={kidney: null}").prepare.lesion_values == {1: None}
 
 
 def test_arms_are_the_whole_product(load: Load) -> None:
@@ -164,9 +229,9 @@ def test_arms_are_the_whole_product(load: Load) -> None:
 
 
 def test_stage_without_its_arm_says_how_to_name_one(load: Load) -> None:
-    with pytest.raises(ConfigError, match=r"add '--set arm=real/light/0'"):
+    with pytest.raises(ConfigError, match=r"add '--set arm=real/light/1.0/0'"):
         _ = load().this_arm
-    assert load("arm=real/light/0").this_arm.training_set == "real"
+    assert load("arm=real/light/1.0/0").this_arm.training_set == "real"
 
 
 @pytest.mark.parametrize("name", [name for name in fields() if not name.startswith("arm.")])

@@ -14,7 +14,7 @@ from nephrite.errors import TrackingError
 from nephrite.tracking import open_run
 
 Load = Callable[..., Config]
-ARMS = ("real/light/0", "real+geometric/fpn/0")
+ARMS = ("real/light/1.0/0", "real+geometric/fpn/1.0/0")
 
 
 def kept(load: Load, arm: str, folder: Path, *, stage: str = "evaluate", content: str = "scores") -> str:

@@ -17,14 +17,16 @@ import yaml
 from nephrite.config import Config, load_config
 
 BIN = Path(sys.executable).parent
-OUTPUTS = ("data/raw", "data/prepared", "data/synthetic", "models/synthesizer", "reports")
+PAINTED = ("models/synthesizers", "data/painted", "data/synthetic")
+OUTPUTS = ("data/raw", "data/prepared", "reports")
 SEGMENTERS, TRAINING_SETS = ("light", "heavy", "fpn"), ("real", "real+geometric")
 CHAIN = (
     "acquire.phantom.patients=8",
-    "trial.training_sets={real: [real], synthetic: [real+synthetic]}",
+    "trial.training_sets={real: [real], synthetic: [{name: real+synthetic, synthesizer: pix2pix, way: append}]}",
     "trial.reference=real",
     "trial.segmenters=[light]",
-    "train_gan.epochs=1",
+    "train_gan.pix2pix.epochs=1",
+    "screen.filter=all",
     "train_segmenter.epochs=1",
 )
 
@@ -79,15 +81,21 @@ class Project:
 
 
 def arms(stage: str, segmenters: tuple[str, ...] = SEGMENTERS, *, cell: int = 0) -> set[str]:
-    """DVC's names of a stage's arms in one cell."""
-    sets = [name.replace("real", "real+synthetic") if "synthetic" in stage else name for name in TRAINING_SETS]
-    return {f"{stage}@{name}-{segmenter}-{cell}" for name in sets for segmenter in segmenters}
+    """DVC's names of a stage's arms in one cell; a set with synthetic slices goes by its place in the list."""
+    sets = ("fakes0", "fakes1") if "synthetic" in stage else TRAINING_SETS
+    return {f"{stage}@{name}-{segmenter}-1.0-{cell}" for name in sets for segmenter in segmenters}
+
+
+def painter(*stages: str, cell: int = 0) -> set[str]:
+    """DVC's names of the stages of the only synthesizer in one cell."""
+    return {f"{stage}@pix2pix-1.0-{cell}" for stage in stages}
 
 
 def pretend(project: Project) -> None:
     """Put placeholders where the outputs belong, and have DVC take them for the stages' outputs."""
     trial = load_config(project.place / "params.yaml").trial
-    folders = [*OUTPUTS, *(f"models/segmenters/{arm}" for arm in trial.arms)]
+    painted = (f"{folder}/{painter}" for folder in PAINTED for painter in trial.painters)
+    folders = [*OUTPUTS, *painted, *(f"models/segmenters/{arm}" for arm in trial.arms)]
     files = [f"{folder}/file" for folder in folders] + [f"scores/{arm}.json" for arm in trial.arms]
     for name in [*files, "promotion/decision.json"]:
         (project.place / name).parent.mkdir(parents=True, exist_ok=True)
@@ -124,12 +132,12 @@ def test_finished_project_has_nothing_to_do(project: Project) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "stages"),
     [
-        ("synthesize.ratio", 0.5, {"synthesize"}),
-        ("train_gan.epochs", 99, {"train_gan"}),
+        ("synthesize.ratio", 0.5, painter("synthesize")),
+        ("train_gan.pix2pix.epochs", 99, painter("train_gan")),
         (
             "train_segmenter.segmenters.light.base_width",
             9,
-            arms("train_segmenter", ("light",)) | arms("train_segmenter_synthetic", ("light",)),
+            arms("train_segmenter", ("light",)) | arms("train_segmenter_synthetic", ("light",)) | painter("screen"),
         ),
         ("evaluate.regions.tumor.tolerance", 9, arms("evaluate") | arms("evaluate_synthetic")),
         ("report.examples", 2, set()),
@@ -151,17 +159,18 @@ def test_setting_without_effect_on_results_leaves_the_trial_alone(key: str, valu
 def test_new_cell_trains_its_own_arms_only(project: Project) -> None:
     project.set("trial.cells", [0, 1])
     stages = ("train_segmenter", "train_segmenter_synthetic", "evaluate", "evaluate_synthetic")
-    assert project.changed() == {"report"}.union(*(arms(stage, cell=1) for stage in stages))
+    new = painter("train_gan", "synthesize", "screen", cell=1)
+    assert project.changed() == {"report"}.union(new, *(arms(stage, cell=1) for stage in stages))
 
 
 def test_new_synthetic_set_retrains_only_the_arms_that_see_it(project: Project) -> None:
-    project.touch("data/synthetic/file")
-    assert project.changed() == {"synthesize", "report"} | arms("train_segmenter_synthetic")
+    project.touch("data/synthetic/pix2pix/1.0/0/file")
+    assert project.changed() == {"report"} | painter("screen") | arms("train_segmenter_synthetic")
 
 
 def test_new_score_reruns_the_report_but_no_training(project: Project) -> None:
-    project.touch("scores/real/light/0.json")
-    assert project.changed() == {"evaluate@real-light-0", "report"}
+    project.touch("scores/real/light/1.0/0.json")
+    assert project.changed() == {"evaluate@real-light-1.0-0", "report"}
 
 
 @pytest.mark.parametrize(
@@ -169,10 +178,10 @@ def test_new_score_reruns_the_report_but_no_training(project: Project) -> None:
     [
         ("evaluation/figures.py", {"report"}),
         ("imaging/phantom.py", {"acquire"}),
-        ("models/discriminators.py", {"train_gan"}),
+        ("models/discriminators.py", painter("train_gan")),
         (  # 'randomised' paints by way of augment/standard.py
             "augment/geometric.py",
-            arms("train_segmenter") | arms("train_segmenter_synthetic") | {"train_gan", "synthesize"},
+            arms("train_segmenter") | arms("train_segmenter_synthetic") | painter("train_gan", "synthesize", "screen"),
         ),
         ("tracking.py", set()),
     ],
@@ -183,12 +192,16 @@ def test_changed_code_reruns_what_imports_it(module: str, stages: set[str], proj
 
 
 def test_outputs_lie_on_disk_once(project: Project) -> None:
-    files = [project.place / "models" / "synthesizer" / "file", project.place / "promotion" / "decision.json"]
+    files = [
+        project.place / "models" / "synthesizers" / "pix2pix" / "1.0" / "0" / "file",
+        project.place / "promotion" / "decision.json",
+    ]
     assert [path.stat().st_nlink for path in files] == [2, 2], "the file and DVC's cache are not one"
 
 
 def test_trial_without_synthetic_arms_is_possible(project: Project) -> None:
     project.set("trial.training_sets.synthetic", [])
+    project.set("trial.synthesizers", [])
     assert project.changed() == {"report"}
 
 
@@ -232,7 +245,7 @@ def test_whole_chain_runs_once_and_then_has_nothing_to_do(
     content = load(*CHAIN).model_dump(mode="json")
     (project.place / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     first = project.dvc("repro")
-    assert first.stdout.count("Running stage") == 10
+    assert first.stdout.count("Running stage") == 11
     assert "not enough runs" in (project.place / "reports" / "summary.txt").read_text()
     assert (project.place / "promotion" / "decision.json").is_file()
 

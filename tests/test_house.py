@@ -27,6 +27,7 @@ WITHOUT_MIRROR = {
     "test_faces.py",
     "test_dvc.py",
     "trial/test_judge.py",  # the judge as a whole: false alarms, power, coverage
+    "trial/test_planted.py",  # the judge with real trainings: planted harm, planted leaks
     "training/test_golden.py",  # a fixed seed, three steps, losses stored
 }
 OUTSIDE = {"components", "pipelines", "containers", "k8s"}  # folders of tests of what is not in the package

@@ -34,7 +34,7 @@ def _no_trial_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "override",
     [
-        "arm=real/light/0",
+        "arm=real/light/1.0/0",
         "compute.precision=bf16-mixed",
         "tracking.experiment=x",
         "prepare.workers=7",
@@ -112,7 +112,7 @@ def test_versions_name_this_package_and_torch() -> None:
 
 
 def test_settings_of_an_arm_name_its_segmenter_only(load: Load) -> None:
-    shown = stage_settings(load("arm=real/light/0"), "train_segmenter")
+    shown = stage_settings(load("arm=real/light/1.0/0"), "train_segmenter")
     assert shown.keys() == {"trial", "train_segmenter"}
     names = flatten(shown)
     assert names["train_segmenter.segmenter.kind"] == "unet"

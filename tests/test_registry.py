@@ -24,7 +24,7 @@ from nephrite.tracking import open_run
 
 Load = Callable[..., Config]
 SIZE = 32
-TAGS = {"weights": "abc", "arm": "real/light/0"}
+TAGS = {"weights": "abc", "arm": "real/light/1.0/0"}
 
 
 def tiny(seed: int = 0) -> nn.Module:

@@ -22,7 +22,7 @@ from nephrite.recording import SilentRun
 from nephrite.tracking import close_trial, connect, open_run
 
 Load = Callable[..., Config]
-ARM = "arm=real+geometric/light/0"
+ARM = "arm=real+geometric/light/1.0/0"
 
 
 def runs(uri: str, **tags: str) -> list[RunEntity]:
@@ -51,14 +51,14 @@ def test_stages_of_one_trial_share_a_parent(record: str, load: Load) -> None:
 
 def test_other_settings_are_another_trial(record: str, load: Load) -> None:
     record_stage(load(), "prepare")
-    record_stage(load("train_gan.epochs=9"), "prepare")
+    record_stage(load("train_gan.pix2pix.epochs=9"), "prepare")
     assert len(runs(record, stage="trial")) == 2
 
 
 def test_run_is_named_after_stage_and_arm(record: str, load: Load) -> None:
     record_stage(load(ARM), "train_segmenter")
     (child,) = runs(record, segmenter="light", training_set="real+geometric", cell="0")
-    assert child.info.run_name == "train_segmenter real+geometric/light/0"
+    assert child.info.run_name == "train_segmenter real+geometric/light/1.0/0"
 
 
 def test_settings_of_the_stage_are_parameters(record: str, load: Load) -> None:
@@ -155,7 +155,7 @@ def test_interruption_ends_the_run_as_killed(record: str, load: Load, signal: Ba
 
 
 def test_second_execution_supersedes_the_first_of_the_same_arm(record: str, load: Load) -> None:
-    other = record_stage(load("arm=real/light/0"), "evaluate")
+    other = record_stage(load("arm=real/light/1.0/0"), "evaluate")
     first, second = record_stage(load(ARM), "evaluate"), record_stage(load(ARM), "evaluate")
     superseded = {
         run.info.run_id: run.data.tags.get("nephrite.superseded_by") for run in runs(record, stage="evaluate")

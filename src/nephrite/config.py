@@ -9,17 +9,38 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from nephrite.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _rising(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError(f"the first of {list(limits)} is above the second")
+    return limits
+
+
+LabelFraction = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+Range = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], AfterValidator(_rising)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
 Remote = Annotated[str, Field(pattern=r"^(s3://[A-Za-z0-9._-]+(/.*)?|[^:]+)$")]  # no other scheme, no user:password@
 VersionHash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$")]
 SPLITS = ("train", "validation", "test")
-COMPONENTS = ("real", "synthetic", "geometric")
+REAL = "real"
+AUGMENTATIONS = ("geometric", "standard")
+RIVALS = ("copy_paste", "self_training")
 
 
 class Settings(BaseModel):
@@ -38,85 +59,181 @@ class Settings(BaseModel):
 
 
 class Arm(Settings):
-    """One training of the trial: what the segmenter sees, which segmenter, which cell."""
+    """One training of the trial: what the segmenter sees, which segmenter, how many patients, which cell."""
 
     training_set: str = Field(description="Components joined by '+', 'real' first, e.g. 'real+synthetic+geometric'.")
     segmenter: Name = Field(description="A name under 'train_segmenter.segmenters'.")
-    cell: int = Field(ge=0, description="Number of the cell: the initialisation shared by all arms of the cell.")
+    fraction: LabelFraction = Field(description="Share of the training patients that the arm knows the labels of.")
+    cell: int = Field(ge=0, description="Number of the cell: subset and initialisation, shared by all arms.")
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read 'real+geometric/light/0'."""
+        """Read 'real+geometric/light/1.0/0'."""
         parts = text.split("/")
-        if len(parts) != 3 or not parts[2].isdigit():
-            raise ValueError("an arm is written 'TRAINING_SET/SEGMENTER/CELL', e.g. 'real+geometric/light/0'")
-        return cls(training_set=parts[0], segmenter=parts[1], cell=int(parts[2]))
+        if len(parts) != 4 or not parts[3].isdigit():
+            example = "real+geometric/light/1.0/0"
+            raise ValueError(f"an arm is written 'TRAINING_SET/SEGMENTER/FRACTION/CELL', e.g. '{example}'")
+        return cls.model_validate(dict(zip(("training_set", "segmenter", "fraction", "cell"), parts, strict=True)))
 
-    @property
-    def synthetic(self) -> bool:
-        """Whether synthetic slices join the training set."""
-        return "synthetic" in self.training_set.split("+")
-
-    @property
-    def geometric(self) -> bool:
-        """Whether batches are augmented geometrically."""
-        return "geometric" in self.training_set.split("+")
+    def has(self, component: str) -> bool:
+        """Whether the training set has a component, e.g. 'standard'."""
+        return component in self.training_set.split("+")
 
     def __str__(self) -> str:
-        return f"{self.training_set}/{self.segmenter}/{self.cell}"
+        return f"{self.training_set}/{self.segmenter}/{self.fraction}/{self.cell}"
+
+
+class Painter(Settings):
+    """One training of a synthesizer: which one, on how many patients, for which cell."""
+
+    synthesizer: Name = Field(description="A name under 'train_gan'.")
+    fraction: LabelFraction = Field(description="Share of the training patients whose labels it knows.")
+    cell: int = Field(ge=0, description="Number of the cell whose arms use its slices.")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read 'pix2pix/1.0/0'."""
+        parts = text.split("/")
+        if len(parts) != 3 or not parts[2].isdigit():
+            raise ValueError("a painter is written 'SYNTHESIZER/FRACTION/CELL', e.g. 'pix2pix/1.0/0'")
+        return cls.model_validate(dict(zip(("synthesizer", "fraction", "cell"), parts, strict=True)))
+
+    def __str__(self) -> str:
+        return f"{self.synthesizer}/{self.fraction}/{self.cell}"
+
+
+class Fakes(Settings):
+    """A training set with synthetic slices: whose they are, and how they are used."""
+
+    name: str = Field(description="Name of the set, e.g. 'real+synthetic+standard'; one part stands for the fakes.")
+    synthesizer: Name = Field(description="A name under 'train_gan'.")
+    way: Literal["append", "mix", "pretrain", "schedule"] = Field(
+        description="'append' puts all accepted slices beside the real ones; 'mix' makes them a share of each batch; "
+        "'pretrain' takes a share of the steps on them alone, then the rest on real slices; 'schedule' lets their "
+        "share of a batch fall to zero."
+    )
+    share: float = Field(default=0.25, gt=0, lt=1, description="See 'way'; without effect on 'append'.")
 
 
 class TrainingSets(Settings):
     """The training sets of the trial, in two lists, so that a new synthetic set retrains only the arms that see it."""
 
-    real: tuple[str, ...] = Field(description="Sets without synthetic slices.")
-    synthetic: tuple[str, ...] = Field(description="Sets with synthetic slices.")
+    real: tuple[str, ...] = Field(description="Names of sets without synthetic slices, components joined by '+'.")
+    synthetic: tuple[Fakes, ...] = Field(description="Sets with synthetic slices.")
 
     @model_validator(mode="after")
     def _names_are_components(self) -> Self:
-        for name in (*self.real, *self.synthetic):
-            parts = name.split("+")
-            expected = [component for component in COMPONENTS if component in parts]
-            if parts != expected or parts[0] != "real":
-                raise ValueError(f"'{name}' is not made of {' + '.join(COMPONENTS)} in this order, 'real' first")
-            if name in (self.real if "synthetic" in parts else self.synthetic):
-                raise ValueError(f"'{name}' stands in the wrong one of the lists 'real' and 'synthetic'")
-        if len({*self.real, *self.synthetic}) != len(self.real) + len(self.synthetic):
+        for name in self.real:
+            if _fakes_component(name) is not None:
+                raise ValueError(f"'{name}' of the list 'real' has the component '{_fakes_component(name)}', {_RULE}")
+        for fakes in self.synthetic:
+            if _fakes_component(fakes.name) is None:
+                raise ValueError(f"'{fakes.name}' of the list 'synthetic' has no component that stands for the fakes")
+        if len(set(self.all)) != len(self.all):
             raise ValueError("a training set is named twice")
         return self
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All training sets, those without synthetic slices first."""
-        return self.real + self.synthetic
+        """Names of all training sets, those without synthetic slices first."""
+        return self.real + tuple(fakes.name for fakes in self.synthetic)
+
+    def fakes(self, name: str) -> Fakes | None:
+        """What synthetic slices a training set has; None for a set without."""
+        return next((fakes for fakes in self.synthetic if fakes.name == name), None)
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """Sets without synthetic slices that get by other means what these are meant to give."""
+        return tuple(name for name in self.real if {*RIVALS} & {*name.split("+")})
+
+    @property
+    def pairs(self) -> dict[str, str]:
+        """Sets with synthetic slices whose counterpart without them is there too, and that counterpart."""
+        counterparts = {fakes.name: self.without_fakes(fakes.name) for fakes in self.synthetic}
+        return {name: without for name, without in counterparts.items() if without in self.real}
+
+    def without_fakes(self, name: str) -> str:
+        """The same training set without its synthetic slices."""
+        component = _fakes_component(name) if self.fakes(name) else None
+        return "+".join(part for part in name.split("+") if part != component)
+
+
+_RULE = f"which is not among {', '.join((*AUGMENTATIONS, *RIVALS))}"
+
+
+def _fakes_component(name: str) -> str | None:
+    """The component of a training set that stands for its synthetic slices: the one that is no other's name."""
+    first, *others = name.split("+")
+    unknown = [part for part in others if part not in AUGMENTATIONS + RIVALS]
+    if first != REAL or len({*others}) != len(others) or len(unknown) > 1 or "" in others:
+        raise ValueError(
+            f"'{name}' is not 'real', then any of {', '.join(AUGMENTATIONS + RIVALS)} and at most one name of fakes"
+        )
+    if set(AUGMENTATIONS) <= set(others):
+        raise ValueError(f"'{name}' has both 'geometric' and 'standard', which includes it")
+    return unknown[0] if unknown else None
 
 
 class TrialSettings(Settings):
-    """The experiment: arms = training sets x segmenters x cells."""
+    """The experiment: arms = training sets x segmenters x label fractions x cells."""
 
     name: Name = Field(description="What the trial is called in MLflow and in the report.")
     seed: int = Field(ge=0, description="Seed of everything random that is not the cell's own initialisation.")
     primary: Name = Field(description="Region whose per-patient 3-D Dice decides; declared before any run.")
     reference: str = Field(description="Training set that all others are compared with.")
+    question: tuple[str, str] | None = Field(
+        default=None,
+        description="The headline, declared before any run: [set with synthetic slices, set without]; null = the "
+        "reference and the first set that differs from it by synthetic slices alone.",
+    )
     training_sets: TrainingSets
+    synthesizers: tuple[Name, ...] = Field(description="Names under 'train_gan' that the sets with fakes use.")
     segmenters: tuple[Name, ...] = Field(min_length=1, description="Names under 'train_segmenter.segmenters'.")
+    label_fractions: tuple[LabelFraction, ...] = Field(
+        min_length=1,
+        description="Shares of the training patients, nested within a cell; synthesizers see the same share.",
+    )
     cells: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        min_length=1, description="Initialisations; a verdict needs at least 3."
+        min_length=1, description="Subsets and initialisations; a verdict needs at least 3."
     )
 
     @model_validator(mode="after")
     def _arms_are_distinct(self) -> Self:
         if self.reference not in self.training_sets.all:
             raise ValueError(f"reference '{self.reference}' is not among the training sets {self.training_sets.all}")
-        if len(set(self.cells)) != len(self.cells) or len(set(self.segmenters)) != len(self.segmenters):
-            raise ValueError("a cell or a segmenter is named twice")
+        self._question_is_about_fakes()
+        used = {fakes.synthesizer for fakes in self.training_sets.synthetic}
+        if used != set(self.synthesizers):
+            raise ValueError(f"'synthesizers' is {sorted(self.synthesizers)}; the training sets use {sorted(used)}")
+        for name in ("cells", "segmenters", "label_fractions", "synthesizers"):
+            if len(set(getattr(self, name))) != len(getattr(self, name)):
+                raise ValueError(f"'{name}' names one twice")
         return self
+
+    def _question_is_about_fakes(self) -> None:
+        with_fakes, without = self.question or ("", "")
+        if self.question and not (self.training_sets.fakes(with_fakes) and without in self.training_sets.real):
+            raise ValueError(
+                f"question {list(self.question)} is not a set of the list 'synthetic', then one of the list 'real'"
+            )
 
     @property
     def arms(self) -> list[Arm]:
         """Every arm of the trial."""
-        product = itertools.product(self.training_sets.all, self.segmenters, self.cells)
-        return [Arm(training_set=name, segmenter=segmenter, cell=cell) for name, segmenter, cell in product]
+        product = itertools.product(self.training_sets.all, self.segmenters, self.label_fractions, self.cells)
+        return [Arm(training_set=name, segmenter=net, fraction=share, cell=cell) for name, net, share, cell in product]
+
+    @property
+    def painters(self) -> list[Painter]:
+        """Every synthesizer that some arm needs, each trained for its fraction and cell."""
+        product = itertools.product(self.synthesizers, self.label_fractions, self.cells)
+        return [Painter(synthesizer=name, fraction=fraction, cell=cell) for name, fraction, cell in product]
+
+    def painter(self, arm: Arm) -> Painter | None:
+        """Whose slices an arm uses; None for an arm without synthetic slices."""
+        fakes = self.training_sets.fakes(arm.training_set)
+        return Painter(synthesizer=fakes.synthesizer, fraction=arm.fraction, cell=arm.cell) if fakes else None
 
 
 class PhantomSettings(Settings):
@@ -161,6 +278,10 @@ class AcquireSettings(Settings):
     phantom: PhantomSettings
     kits19: Kits19Settings
     folder: FolderSettings
+    unlabelled: Path | None = Field(
+        default=None,
+        description="Folder of scans without label maps, of other patients, for synthesizers and self-training.",
+    )
     dvc: DvcSettings = Field(default_factory=DvcSettings)
 
     @model_validator(mode="after")
@@ -233,11 +354,13 @@ class PrepareSettings(Settings):
     classes: dict[Annotated[int, Field(ge=1, le=255)], Name] = Field(
         min_length=1, description="Label value to class name; 0 is background."
     )
-    lesions: dict[Name, Name | None] = Field(
-        default_factory=dict, description="Class name of a lesion to that of the organ which holds it; null = anywhere."
-    )
     channels: dict[Name, tuple[int, ...]] = Field(
         min_length=1, description="The segmenter's sigmoid outputs: channel name to the label values it stands for."
+    )
+    lesions: dict[Name, Name | None] = Field(
+        default_factory=dict,
+        description="Classes that are lesions, and the class of the organ that holds them (null = any place): what is "
+        "pasted, added, moved and removed.",
     )
     intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
     in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
@@ -257,6 +380,13 @@ class PrepareSettings(Settings):
         if unnamed:
             raise ValueError(f"'lesions' names {unnamed}; the classes are {sorted(self.classes.values())}")
         return self
+
+    @property
+    def lesion_values(self) -> dict[int, int | None]:
+        """Label value of each lesion class, and that of the organ that holds it."""
+        values: dict[str | None, int | None] = {name: value for value, name in self.classes.items()} | {None: None}
+        pairs = ((values[lesion], values[organ]) for lesion, organ in self.lesions.items())
+        return {lesion: organ for lesion, organ in pairs if lesion is not None}
 
 
 class Pix2PixSettings(Settings):
@@ -363,6 +493,68 @@ class TrainGanSettings(Settings):
     constant_share: Fraction = Field(description="Share of the epochs before the learning rate falls linearly to 0.")
     ema_decay: float = Field(ge=0, lt=1, description="Moving average of the generator's weights per step; 0 = none.")
     sample_every: Positive = Field(description="Epochs between sample sheets.")
+    unlabelled: bool = Field(
+        default=False,
+        description="Whether it also learns from scans without labels: those of 'acquire.unlabelled', and those of "
+        "training patients outside the label fraction; needs 'condition: anatomy'.",
+    )
+
+    @model_validator(mode="after")
+    def _scans_alone_show_tissue_only(self) -> Self:
+        if self.unlabelled and (self.condition != "anatomy" or self.method.kind == "paint_in"):
+            raise ValueError("'unlabelled' needs 'condition: anatomy' and a method that paints whole slices")
+        return self
+
+
+class DeformationSettings(Settings):
+    """How label map, tissue map and image of a training patient's slices are deformed together, as one volume."""
+
+    rotation: float = Field(default=10, ge=0, le=180, description="Degrees, plus or minus.")
+    scale: float = Field(default=0.1, ge=0, lt=1, description="Share, plus or minus.")
+    shift: float = Field(default=0.05, ge=0, lt=1, description="Share of the side, plus or minus.")
+    strength: float = Field(
+        default=0.03,
+        ge=0,
+        le=0.1,
+        description="Deviation of the smooth displacement, as share of the side; above 0.1 anatomy would fold.",
+    )
+    knots: int = Field(default=6, ge=2, le=8, description="Of the displacement per side; more make it less smooth.")
+    along: Fraction = Field(default=0.3, description="Share of its variance that changes along the patient.")
+    reach: float = Field(default=40, gt=0, description="Millimetres along the patient over which that part changes.")
+
+
+class EditSettings(Settings):
+    """What is done to the lesions of new masks: probabilities per lesion, and new ones as ellipsoids (DiffTumor)."""
+
+    removed: Fraction = Field(default=0.1, description="Probability that a lesion is taken away.")
+    rescaled: Fraction = Field(default=0.3, description="Probability that a lesion gets another size.")
+    moved: Fraction = Field(default=0.2, description="Probability that a lesion is put elsewhere in its slices.")
+    factor: Range = Field(default=(0.6, 1.6), description="Of a rescaled lesion's radius.")
+    added: float = Field(
+        default=0.5, ge=0, le=16, description="Expected number of new lesions per patient painted and lesion class."
+    )
+    rim: Fraction = Field(default=0.5, description="Probability that a new lesion lies at the rim of its organ.")
+    sizes: dict[Literal["tiny", "small", "medium", "large"], Annotated[float, Field(ge=0)]] = Field(
+        default={"tiny": 1.0, "small": 1.0, "medium": 1.0, "large": 1.0},
+        description="Weights of new lesions' sizes, with radii of about 3, 6, 12.5 and 25 mm.",
+    )
+    elongation: float = Field(
+        default=1.3, ge=1, le=4, description="Factor by which a half-axis is longer or shorter at most."
+    )
+    elastic: float = Field(
+        default=0.1, ge=0, le=0.3, description="Unevenness of a new lesion's surface, as share of its radius."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> Self:
+        total = self.removed + self.rescaled + self.moved
+        if total > 1 + 1e-6:
+            raise ValueError(f"removed + rescaled + moved is {total:g}, more than 1")
+        if self.factor[0] <= 0:
+            raise ValueError(f"'factor' {list(self.factor)} begins at 0 or below")
+        if not sum(self.sizes.values()):
+            raise ValueError("'sizes' gives no size a weight above 0")
+        return self
 
 
 class SynthesizeSettings(Settings):
@@ -370,7 +562,64 @@ class SynthesizeSettings(Settings):
 
     ratio: float = Field(gt=0, description="Synthetic slices per real training slice.")
     labelled_only: bool = Field(description="Paint only masks that hold a labelled class.")
+    masks: Literal["as_they_are", "new"] = Field(
+        default="as_they_are", description="The training patients' own masks, or masks deformed and edited anew."
+    )
+    deformation: DeformationSettings = Field(default_factory=DeformationSettings)
+    edits: EditSettings = Field(default_factory=EditSettings)
+    style: Literal["own", "other", "drawn"] = Field(
+        default="drawn",
+        description="Contrast that 'spade' paints in: the slice's own, another patient's, or one drawn by chance.",
+    )
+    unlabelled: Fraction = Field(
+        default=0.0,
+        description="Share of the slices that are painted on scans whose labels are unknown, with lesions added.",
+    )
     batch_size: Positive = Field(description="Slices painted at a time; no effect on what is painted.")
+
+
+class ScreenSettings(Settings):
+    """Which painted slices are accepted, by tests whose thresholds stand here, and a report on all of them."""
+
+    filter: Literal["all", "report", "tests"] = Field(
+        default="tests",
+        description="'tests' accepts slices that pass every test below; 'report' measures them and accepts all; 'all' "
+        "accepts all, measures nothing, and costs nothing.",
+    )
+    segmenter: Name = Field(
+        description="A name under 'train_segmenter.segmenters': trained on the real slices of the painter's patients, "
+        "it finds what was asked for, and its features measure fidelity."
+    )
+    steps: Positive = Field(description="Optimizer steps of that segmenter.")
+    agreement: tuple[Fraction, Fraction] = Field(
+        default=(0.3, 1.0),
+        description="Least and greatest Dice between the foreground asked for and found, of a slice with a labelled "
+        "class; 'nephrite screen' shows that of real slices beside it.",
+    )
+    false_positives: Fraction = Field(
+        default=0.005, description="Greatest share of pixels found in a slice that holds no labelled class."
+    )
+    intensity_distance: Annotated[float, Field(ge=0)] | None = Field(
+        default=0.05,
+        description="How far a class's mean may lie outside its range in the training slices, where 1 is the whole "
+        "intensity window; null = any distance.",
+    )
+    memorization: Literal["reject", "report"] = Field(
+        default="reject",
+        description="Whether copies of training slices are rejected, or counted only: 'report' for a synthesizer that "
+        "keeps the real background and is close to it by design ('paint_in').",
+    )
+    memorization_quantile: float = Field(
+        default=0.99,
+        gt=0,
+        lt=1,
+        description="A copy is closer to its nearest training slice than this share of validation slices.",
+    )
+
+    @field_validator("agreement")
+    @classmethod
+    def _band_rises(cls, band: tuple[float, float]) -> tuple[float, float]:
+        return _rising(band)
 
 
 class UNetSettings(Settings):
@@ -406,6 +655,43 @@ class GeometricSettings(Settings):
     shift: float = Field(ge=0, lt=1, description="Share of the side, plus or minus.")
 
 
+class IntensitySettings(Settings):
+    """Intensity augmentation of 'standard', with nnU-Net's numbers (Isensee et al. 2021); probabilities per slice."""
+
+    noise_probability: Fraction = Field(default=0.1, description="Of Gaussian noise.")
+    noise_deviation: Range = Field(default=(0.0, 0.1), description="As share of the slice's own deviation.")
+    blur_probability: Fraction = Field(default=0.1, description="Of Gaussian blur.")
+    blur_sigma: Range = Field(default=(0.5, 1.0), description="Pixels.")
+    brightness_probability: Fraction = Field(default=0.15, description="Of a factor on all intensities.")
+    brightness: Range = Field(default=(0.75, 1.25), description="The factor.")
+    contrast_probability: Fraction = Field(default=0.15, description="Of a factor on the distance from the mean.")
+    contrast: Range = Field(default=(0.75, 1.25), description="The factor.")
+    bias_probability: Fraction = Field(default=0.15, description="Of a smooth field that multiplies the slice.")
+    bias_strength: Range = Field(default=(0.0, 0.3), description="Deviation of the field's logarithm.")
+    low_resolution_probability: Fraction = Field(default=0.125, description="Of a coarser grid and back.")
+    zoom: Range = Field(default=(0.5, 1.0), description="Side of the coarser grid, as share of the slice's.")
+    gamma_probability: Fraction = Field(default=0.3, description="Of an exponent on the intensities.")
+    gamma: Range = Field(default=(0.7, 1.5), description="The exponent.")
+    inverted_gamma_probability: Fraction = Field(default=0.1, description="Of the same on the negative.")
+
+
+class CopyPasteSettings(Settings):
+    """Lesions of other training patients pasted into slices while training (TumorCP, Yang et al. 2021)."""
+
+    probability: Fraction = Field(default=0.5, description="That a slice gets a lesion, if one fits.")
+    rotation: float = Field(default=180, ge=0, le=180, description="Degrees, plus or minus.")
+    scale: Range = Field(default=(0.85, 1.25), description="Magnification of the lesion.")
+    elastic: float = Field(default=0.03, ge=0, le=0.1, description="Deviation of its bending, as share of its crop.")
+    gamma: Range = Field(default=(0.7, 1.5), description="Exponent of its intensities.")
+
+
+class SelfTrainingSettings(Settings):
+    """Pseudo-labels on scans without labels, given by a teacher that was trained on the labelled patients alone."""
+
+    share: float = Field(default=0.5, gt=0, lt=1, description="Of each batch.")
+    confidence: float = Field(default=0.9, gt=0.5, lt=1, description="Sigmoid output from which a label is believed.")
+
+
 class TrainSegmenterSettings(Settings):
     """One segmenter of one arm; everything here is the same in all arms."""
 
@@ -418,6 +704,9 @@ class TrainSegmenterSettings(Settings):
     plateau_factor: float = Field(gt=0, lt=1, description="What the learning rate is then multiplied with.")
     early_stopping: int | None = Field(ge=1, description="Epochs without better validation Dice; null = never stop.")
     geometric: GeometricSettings
+    intensity: IntensitySettings = Field(default_factory=IntensitySettings)
+    copy_paste: CopyPasteSettings = Field(default_factory=CopyPasteSettings)
+    self_training: SelfTrainingSettings = Field(default_factory=SelfTrainingSettings)
     segmenters: dict[Name, SegmenterSettings]
 
 
@@ -497,8 +786,9 @@ class Config(Settings):
     trial: TrialSettings
     acquire: AcquireSettings
     prepare: PrepareSettings
-    train_gan: TrainGanSettings
+    train_gan: dict[Name, TrainGanSettings]
     synthesize: SynthesizeSettings
+    screen: ScreenSettings
     train_segmenter: TrainSegmenterSettings
     evaluate: EvaluateSettings
     report: ReportSettings
@@ -508,23 +798,39 @@ class Config(Settings):
     tracking: TrackingSettings
     compute: ComputeSettings
     arm: Arm | None = Field(default=None, description="Set by the caller of a stage that works on one arm.")
+    painter: Painter | None = Field(default=None, description="Set by the caller of a stage of one synthesizer.")
 
-    @field_validator("arm", mode="before")
+    @field_validator("arm", "painter", mode="before")
     @classmethod
-    def _arm_from_text(cls, value: object) -> object:
-        return Arm.parse(value) if isinstance(value, str) else value
+    def _parts_from_text(cls, value: object, info: ValidationInfo) -> object:
+        kind = Arm if info.field_name == "arm" else Painter
+        return kind.parse(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
+        missing = sorted(set(self.trial.synthesizers) - set(self.train_gan))
+        if missing:
+            raise ValueError(f"'trial.synthesizers' names {missing}; not under 'train_gan'")
         missing = sorted(set(self.trial.segmenters) - set(self.train_segmenter.segmenters))
         if missing:
             raise ValueError(f"'trial.segmenters' names {missing}; not under 'train_segmenter.segmenters'")
+        if self.screen.segmenter not in self.train_segmenter.segmenters:
+            raise ValueError(f"'screen.segmenter' is '{self.screen.segmenter}'; not under 'train_segmenter.segmenters'")
         if self.trial.primary not in self.evaluate.regions:
             raise ValueError(f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'")
+        pasting = [name for name in self.trial.training_sets.all if "copy_paste" in name.split("+")]
+        if pasting and not self.prepare.lesions:
+            raise ValueError(f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none")
         for name, region in self.evaluate.regions.items():
             self._region_is_made_of_channels(name, region)
+        if self.painter and self.painter not in self.trial.painters:
+            raise ValueError(
+                f"painter '{self.painter}' is not among the trial's synthesizers x label fractions x cells"
+            )
         if self.arm and self.arm not in self.trial.arms:
-            raise ValueError(f"arm '{self.arm}' is not among the trial's training sets x segmenters x cells")
+            raise ValueError(
+                f"arm '{self.arm}' is not among the trial's training sets x segmenters x label fractions x cells"
+            )
         return self
 
     def _region_is_made_of_channels(self, name: str, region: RegionSettings) -> None:
@@ -546,6 +852,23 @@ class Config(Settings):
             example = self.trial.arms[0]
             raise ConfigError("arm", "is not given, and this stage works on one arm", f"add '--set arm={example}'")
         return self.arm
+
+    @property
+    def this_painter(self) -> Painter:
+        """The synthesizer that a stage was called for; need not be named where the trial has one only.
+
+        Raises:
+            ConfigError: none was given, and there are several, or none.
+        """
+        painters = self.trial.painters
+        if self.painter is None and len(painters) == 1:
+            return painters[0]
+        if self.painter is None:
+            remedy = (
+                f"add '--set painter={painters[0]}'" if painters else "add a set to 'trial.training_sets.synthetic'"
+            )
+            raise ConfigError("painter", "is not given, and this stage works on one synthesizer", remedy)
+        return self.painter
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), *, text: str | None = None) -> Config:
@@ -585,7 +908,7 @@ def _override(content: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(
-            f"--set {override}", "is not of the form section.key=value", "write e.g. 'train_gan.epochs=5'"
+            f"--set {override}", "is not of the form section.key=value", "write e.g. 'train_gan.pix2pix.epochs=5'"
         )
     *sections, last = key.split(".")
     place = content

@@ -30,7 +30,7 @@ def fetch_arms(kind: str, text: str, target: Path) -> Path:
     Args:
         kind: 'scores' or 'segmenters'.
         text: 'runs:' and MLflow run ids, in any punctuation; JSON lists, one after the other, are fine.
-        target: folder that gets `<training set>/<segmenter>/<cell>/`, of scores `<cell>.json`.
+        target: folder that gets `<training set>/<segmenter>/<fraction>/<cell>/`, of scores `<cell>.json`.
 
     Returns:
         `target`.

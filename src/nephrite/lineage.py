@@ -37,6 +37,7 @@ LIBRARIES = (
 )
 WITHOUT_EFFECT: dict[str, Any] = {
     "arm": True,
+    "painter": True,
     "compute": True,
     "tracking": True,
     "publish": True,
@@ -133,7 +134,7 @@ def dvc_hash(path: Path, lock: Path = Path("dvc.lock")) -> str | None:
 
 
 def stage_settings(config: Config, stage: str) -> dict[str, object]:
-    """The settings that a stage's run shows: its own section, that of the trial, and of its arm the one segmenter.
+    """The settings that a stage's run shows: its own section, that of the trial; of networks the one it trains.
 
     `predict` shows its own section only: its model comes from whichever trial made it.
     """
@@ -141,6 +142,8 @@ def stage_settings(config: Config, stage: str) -> dict[str, object]:
     if stage == "train_segmenter" and config.arm:
         segmenters = content[stage].pop("segmenters")
         content[stage]["segmenter"] = segmenters[config.arm.segmenter]
+    if stage == "train_gan" and config.painter:
+        content[stage] = content[stage][config.painter.synthesizer]
     return content
 
 

@@ -280,8 +280,8 @@ def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
 
 
 def _child_tags(config: Config, stage: str, trial: str | None) -> dict[str, str]:
-    """What one searches runs by. An empty arm stands for a stage that works on none."""
-    code, arm = code_state(), config.arm if trial else None
+    """What one searches runs by. Under 'arm' stands what the stage works on: an arm, a painter, or nothing."""
+    code, arm = code_state(), (config.arm or config.painter) if trial else None
     parts = arm.model_dump() if arm else {}
     return {
         NAME: f"{stage} {arm}" if arm else stage,

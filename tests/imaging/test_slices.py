@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nephrite.errors import StoreError
-from nephrite.imaging.slices import PairStore, SliceRef
+from nephrite.imaging.slices import PairStore, Provenance, SliceRef, source_of, synthetic_name
 
 
 def test_patients_are_listed_by_split(pairs: Path) -> None:
@@ -70,3 +71,30 @@ def test_a_truncated_array_is_named(pairs: Path) -> None:
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(StoreError, match=r"a1/image.npy: cannot be read"):
         PairStore(pairs).image("a1")
+
+
+@pytest.mark.parametrize("patient", ["a1", "case_00000.x", "synthetic-a-2"])
+def test_synthetic_patients_of_one_source_have_names_of_their_own_that_tell_it(patient: str) -> None:
+    names = [synthetic_name(patient, number) for number in (1, 2, 12)]
+    assert len({*names}) == 3
+    assert {source_of(name) for name in names} == {patient}
+    assert source_of("a1") == "a1"
+
+
+def test_provenance_of_some_slices_is_cut_in_all_that_is_told_by_slice() -> None:
+    whole = Provenance("a1", (4, 5, 7), (9, 9, None), "s", ("a1",), style_patient="a2", style_slices=(1, 2, 3))
+    part = whole.take([2, 0])
+    assert (part.source_slices, part.deformation_seeds, part.style_slices) == ((7, 4), (None, 9), (3, 1))
+    assert Provenance("a1", (4, 5), (None, None), "s", ("a1",)).take([1]).style_slices == ()
+
+
+def test_labels_of_a_scan_count_as_unknown_only_if_it_is_named_among_the_scans() -> None:
+    unread = Provenance("a3", (1,), (5,), "s", ("a1",), unlabelled_patients=("a3",), source_labels=False)
+    assert unread.patients == {"a1"}
+    assert replace(unread, unlabelled_patients=()).patients == {"a1", "a3"}
+    assert replace(unread, source_labels=True).patients == {"a1", "a3"}
+
+
+def test_provenance_of_some_slices_keeps_what_holds_for_all() -> None:
+    whole = Provenance("a", (3, 5, 8), (None, 1, 2), "painter", ("a", "b"), ("c",))
+    assert whole.take([2, 0]) == Provenance("a", (8, 3), (2, None), "painter", ("a", "b"), ("c",))

@@ -71,3 +71,17 @@ def test_version_whose_files_are_gone_leaves_nothing_behind(load: Load, kits_fol
     with pytest.raises(RemoteError, match=r"cannot be fetched whole"):
         acquire(load("acquire.source=dvc", *place), SilentRun(), raw=tmp_path / "raw")
     assert not list(tmp_path.glob("raw*"))
+
+
+def test_scans_without_labels_come_along_without_their_label_maps(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    (kits_folder / "case_00011").rename(tmp_path / "other")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "other").rename(tmp_path / "more" / "other")
+    config = load(
+        *("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"acquire.unlabelled={tmp_path / 'more'}")
+    )
+    metrics = acquire(config, SilentRun(), raw=tmp_path / "raw")
+    assert metrics == {"cases": 11}
+    assert [path.name for path in (tmp_path / "raw" / "unlabelled" / "other").iterdir()] == ["imaging.nii.gz"]

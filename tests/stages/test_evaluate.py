@@ -20,7 +20,7 @@ from nephrite.stages.evaluate import evaluate, region_mask
 from nephrite.stages.train_segmenter import train_segmenter
 
 Load = Callable[..., Config]
-ARM = "arm=real/light/0"
+ARM = "arm=real/light/1.0/0"
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_segmenter_that_saw_a_test_patient_is_refused(load: Load, pairs: Path, s
         {"pairs": "other"},
         {"classes": {"1": "liver"}},
         {"channels": {"tumor": [2], "kidney": [1]}},
-        {"arm": "real/heavy/0"},
+        {"arm": "real/heavy/1.0/0"},
     ],
 )
 def test_segmenter_of_other_data_or_arm_is_refused(

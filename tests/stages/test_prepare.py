@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from nephrite.config import Config
 from nephrite.errors import LabelValueError, SourceError, SplitError
-from nephrite.imaging.slices import PairStore
+from nephrite.imaging.slices import UNLABELLED, PairStore
 from nephrite.recording import SilentRun
 from nephrite.stages.prepare import prepare
 
@@ -72,7 +73,7 @@ def test_fractions_keep_their_precision(
 def test_unknown_label_value_leaves_nothing_behind(load: Load, kits_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(LabelValueError, match=r"segmentation.nii.gz: values \{2\} are not among the classes"):
         prepared(
-            load("prepare.classes={1: kidney}", "prepare.channels={kidney: [1]}", *KIDNEY_ONLY),
+            load("prepare.classes={1: kidney}", "prepare.channels={kidney: [1]}", "prepare.lesions={}", *KIDNEY_ONLY),
             kits_folder,
             tmp_path / "pairs",
         )
@@ -93,3 +94,35 @@ def test_too_few_patients_are_refused_before_any_is_prepared(load: Load, kits_fo
 
 
 KIDNEY_ONLY = ("evaluate.regions={kidney: {labels: [1], tolerance: 2}}", "trial.primary=kidney")
+
+
+def unlabelled(raw: Path, *names: str) -> None:
+    for number, name in enumerate(names):
+        folder = raw / UNLABELLED / name
+        folder.mkdir(parents=True)
+        shutil.copy(raw / f"case_{number:05d}" / "imaging.nii.gz", folder / "imaging.nii.gz")
+        scan = nib.Nifti1Image.from_filename(folder / "imaging.nii.gz")
+        nib.save(nib.Nifti1Image(np.asarray(scan.dataobj)[::-1] + 1, scan.affine), folder / "imaging.nii.gz")
+
+
+def test_scans_without_labels_are_a_split_of_their_own(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    unlabelled(kits_folder, "other_1", "other_2")
+    store = prepared(load(), kits_folder, tmp_path / "pairs")
+    assert store.patients(UNLABELLED) == ["other_1", "other_2"]
+    assert len(store.patients("train")) + len(store.patients("validation")) + len(store.patients("test")) == 12
+    assert not store.label("other_1").any()
+    assert store.image("other_1").std() > 10
+
+
+def test_scan_without_labels_of_a_labelled_patient_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    unlabelled(kits_folder, "case_00007")
+    with pytest.raises(SourceError, match=r"unlabelled/case_00007: is of 'case_00007', who stands among the labelled"):
+        prepared(load(), kits_folder, tmp_path / "pairs")
+
+
+def test_the_same_scan_without_labels_under_another_name_is_refused(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(kits_folder / "case_00004", kits_folder / UNLABELLED / "other")
+    with pytest.raises(SourceError, match="holds the same scan as"):
+        prepared(load(), kits_folder, tmp_path / "pairs")

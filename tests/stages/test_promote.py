@@ -24,7 +24,7 @@ from nephrite.training.artifacts import WEIGHTS, SegmenterCard, load_segmenter, 
 
 Load = Callable[..., Config]
 MODEL = "nephrite-segmenter"
-ARM = Arm(training_set="real+geometric", segmenter="light", cell=0)
+ARM = Arm(training_set="real+geometric", segmenter="light", fraction=1.0, cell=0)
 SETTINGS = UNetSettings(kind="unet", base_width=4, depth=2, padding="same", normalization="batch")
 
 
@@ -47,7 +47,7 @@ class Trial:
         scores = {f"p{number}": dice + number / 100 for number in range(patients)}
         best = {**ARM.model_dump(), "validation_score": 0.6, "dice_by_patient": scores}
         best["truth_volume_by_patient"] = dict.fromkeys(scores, 20.0)
-        write_json(self.paths["report"] / "trial.json", {"version": 1, "plan": {"region": "tumor"}, "best_run": best})
+        write_json(self.paths["report"] / "trial.json", {"version": 2, "plan": {"region": "tumor"}, "best_run": best})
 
     def promote(self, config: Config) -> dict[str, Any]:
         """Run the stage; what it wrote."""
@@ -167,7 +167,9 @@ def test_champion_that_was_set_by_hand_is_left_alone(trial: Trial, load: Load, r
 
 def test_segmenter_that_was_trained_again_after_the_report_is_refused(trial: Trial, load: Load) -> None:
     trial.train(seed=1, dice=0.5, validation=0.7)
-    with pytest.raises(StoreError, match=r"trial\.json: is of real\+geometric/light/0 with validation score 0\.600000"):
+    with pytest.raises(
+        StoreError, match=r"trial\.json: is of real\+geometric/light/1.0/0 with validation score 0\.600000"
+    ):
         trial.promote(load())
     assert versions() == {CHAMPION: None, CHALLENGER: None}
 
@@ -175,7 +177,7 @@ def test_segmenter_that_was_trained_again_after_the_report_is_refused(trial: Tri
 def test_report_without_scores_of_the_best_run_is_refused(trial: Trial, load: Load) -> None:
     trial.train(seed=1, dice=0.5)
     path = trial.paths["report"] / "trial.json"
-    path.write_text(json.dumps({"version": 1, "plan": {"region": "tumor"}, "best_run": {}}), encoding="utf-8")
+    path.write_text(json.dumps({"version": 2, "plan": {"region": "tumor"}, "best_run": {}}), encoding="utf-8")
     with pytest.raises(StoreError, match="names no best run with its scores"):
         trial.promote(load())
 

@@ -57,16 +57,16 @@ def trained(config: Config, pairs: Path, target: Path) -> SynthesizerCard:
 
 OTHERS = {
     "spade": (
-        "train_gan.method={kind: spade, base_width: 4, depth: 3, hidden_width: 4, code_length: 4, "
+        "train_gan.pix2pix.method={kind: spade, base_width: 4, depth: 3, hidden_width: 4, code_length: 4, "
         "divergence_weight: 0.05}",
-        "train_gan.condition=anatomy",
-        "train_gan.differentiable_augmentation=[translation, cutout]",
+        "train_gan.pix2pix.condition=anatomy",
+        "train_gan.pix2pix.differentiable_augmentation=[translation, cutout]",
     ),
     "paint_in": (
-        "train_gan.method={kind: paint_in, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5, rim: 2}",
+        "train_gan.pix2pix.method={kind: paint_in, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5, rim: 2}",
     ),
 }
-RANDOMISED = "train_gan.method={kind: randomised, spread: 0.1}"
+RANDOMISED = "train_gan.pix2pix.method={kind: randomised, spread: 0.1}"
 
 
 def poison(pairs: Path, *patients: str) -> None:
@@ -110,12 +110,12 @@ def test_seed_decides_the_synthesizer(load: Load, pairs: Path, tmp_path: Path) -
 
 def test_kept_weights_are_those_of_the_moving_average(load: Load, pairs: Path, tmp_path: Path) -> None:
     raw = trained(load(), pairs, tmp_path / "raw")
-    assert trained(load("train_gan.ema_decay=0.9"), pairs, tmp_path / "average").id != raw.id
+    assert trained(load("train_gan.pix2pix.ema_decay=0.9"), pairs, tmp_path / "average").id != raw.id
 
 
 def test_record_gets_each_epoch_each_sheet_and_the_synthesizer(load: Load, pairs: Path, tmp_path: Path) -> None:
     run = Recorder()
-    config = load("train_gan.epochs=3", "train_gan.sample_every=2")
+    config = load("train_gan.pix2pix.epochs=3", "train_gan.pix2pix.sample_every=2")
     metrics = train_gan(config, run, pairs=pairs, synthesizer=tmp_path / "s")
     assert run.steps == [3, 6, 9]
     assert run.artifacts[:2] == ["samples/epoch_0002.png", "samples/epoch_0003.png"]
@@ -124,7 +124,7 @@ def test_record_gets_each_epoch_each_sheet_and_the_synthesizer(load: Load, pairs
 
 
 def test_sheet_shows_eight_samples_in_two_columns(load: Load, pairs: Path, tmp_path: Path) -> None:
-    trained(load("train_gan.epochs=1"), pairs, tmp_path / "s")
+    trained(load("train_gan.pix2pix.epochs=1"), pairs, tmp_path / "s")
     with Image.open(tmp_path / "s" / "samples" / "epoch_0001.png") as sheet:
         assert sheet.size == (6 * 128 + 5 * 2, 4 * 128 + 3 * 2)
 
@@ -153,7 +153,7 @@ def test_every_kind_resumes_and_knows_training_patients_alone(
 
 
 def test_tissue_borders_and_intensities_are_on_the_card(load: Load, pairs: Path, tmp_path: Path) -> None:
-    card = trained(load(*OTHERS["spade"], "train_gan.epochs=1"), pairs, tmp_path / "s")
+    card = trained(load(*OTHERS["spade"], "train_gan.pix2pix.epochs=1"), pairs, tmp_path / "s")
     assert card.tissue_edges == tuple(sorted(card.tissue_edges or ()))
     assert len(card.intensities) == len(card.tissue_edges) + 3
     tumor, kidney = card.intensities[-1].mean, card.intensities[-2].mean
@@ -167,7 +167,7 @@ def test_what_needs_no_training_is_a_card_and_a_sheet(load: Load, pairs: Path, t
     metrics = train_gan(load(RANDOMISED), run, pairs=pairs, synthesizer=tmp_path / "s")
     found = sorted(str(path.relative_to(tmp_path / "s")) for path in (tmp_path / "s").rglob("*.*"))
     assert found == ["samples/drawn.png", "synthesizer.json"]
-    assert (metrics, run.steps) == ({"training_slices": 18}, [])
+    assert (metrics, run.steps) == ({"training_slices": 18, "unlabelled_scans": 0}, [])
     assert run.artifacts == ["samples/drawn.png", "/synthesizer.json"]
 
 
@@ -178,7 +178,7 @@ def test_painting_in_without_a_lesion_is_refused(load: Load, pairs: Path, tmp_pa
 
 
 def test_what_other_settings_left_is_discarded(load: Load, pairs: Path, tmp_path: Path) -> None:
-    other = load("train_gan.learning_rate=0.1")
+    other = load("train_gan.pix2pix.learning_rate=0.1")
     with pytest.raises(ConnectionAbortedError):
         train_gan(other, Recorder(killed_at=3), pairs=pairs, synthesizer=tmp_path / "s")
     assert trained(load(), pairs, tmp_path / "s").id == trained(load(), pairs, tmp_path / "whole").id
@@ -186,7 +186,7 @@ def test_what_other_settings_left_is_discarded(load: Load, pairs: Path, tmp_path
 
 def test_non_finite_loss_leaves_nothing(load: Load, pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(NonFiniteLossError, match=r"generator_loss: is inf at optimizer step 1;"):
-        trained(load("train_gan.l1_weight=1.0e+39"), pairs, tmp_path / "s")
+        trained(load("train_gan.pix2pix.l1_weight=1.0e+39"), pairs, tmp_path / "s")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs"]
 
 
@@ -210,8 +210,13 @@ def test_two_processes_train_one_synthesizer(pairs: Path, root: Path, tmp_path: 
     script.write_text(SCRIPT)
     overrides = [
         *("compute.accelerator=cpu", "compute.precision=32-true", "compute.devices=2", "compute.strategy=auto"),
-        *("train_gan.epochs=2", "train_gan.sample_every=2", "train_gan.batch_size=6", "train_gan.ema_decay=0.9"),
-        "train_gan.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
+        *(
+            "train_gan.pix2pix.epochs=2",
+            "train_gan.pix2pix.sample_every=2",
+            "train_gan.pix2pix.batch_size=6",
+            "train_gan.pix2pix.ema_decay=0.9",
+        ),
+        "train_gan.pix2pix.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
     ]
     command = [sys.executable, str(script), str(root / "params.yaml"), str(pairs), str(tmp_path / "s"), *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -219,3 +224,30 @@ def test_two_processes_train_one_synthesizer(pairs: Path, root: Path, tmp_path: 
     assert done.stdout.count("'l1_loss'") == 2  # both processes came to the end
     assert read_synthesizer(tmp_path / "s")[0].training_patients == ("a1", "a2", "a3")
     assert [row["step"] for row in read_json(tmp_path / "s" / "history.json")] == [3, 6]
+
+
+def test_a_label_fraction_trains_on_fewer_patients(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load("painter=pix2pix/0.67/1", "trial.label_fractions=[0.67, 1.0]", "trial.cells=[0, 1]")
+    metrics = train_gan(config, SilentRun(), pairs=pairs, synthesizer=tmp_path / "s")
+    card, _ = read_synthesizer(tmp_path / "s")
+    assert (len(card.training_patients), metrics["training_slices"]) == (2, 12)
+
+
+UNLABELLED = ("train_gan.pix2pix.condition=anatomy", "train_gan.pix2pix.unlabelled=true")
+QUANTILES = "train_gan.pix2pix.tissue={kind: quantiles, classes: 3, smoothing: 1.0}"
+
+
+def test_the_other_training_patients_are_seen_without_labels(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load(*UNLABELLED, QUANTILES, "painter=pix2pix/0.67/0", "trial.label_fractions=[0.67, 1.0]")
+    for path in ("once", "again"):
+        train_gan(config, SilentRun(), pairs=pairs, synthesizer=tmp_path / path)
+        known, _ = read_synthesizer(tmp_path / path)
+        label = np.load(pairs / "patients" / known.unlabelled_patients[0] / "label.npy", mmap_mode="r+")
+        label[:] = 2  # what nobody reads cannot matter
+    assert {*known.training_patients, *known.unlabelled_patients} == {"a1", "a2", "a3"}
+    assert read_synthesizer(tmp_path / "once")[0].id == known.id
+
+
+def test_scans_without_labels_must_be_there(load: Load, pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train_gan\.pix2pix\.unlabelled: wants scans without labels, and there are"):
+        train_gan(load(*UNLABELLED, QUANTILES), SilentRun(), pairs=pairs, synthesizer=tmp_path / "s")

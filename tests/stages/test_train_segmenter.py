@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -26,7 +27,7 @@ MACHINES = (
     *("compute.devices=1", "compute.strategy=ddp", "train_segmenter.epochs=1", "train_segmenter.steps_per_epoch=2"),
     "train_segmenter.segmenters.light={kind: unet, base_width: 4, depth: 2, padding: same, normalization: none}",
 )
-REAL, BOTH = "arm=real/light/0", "arm=real+synthetic/light/0"
+REAL, BOTH = "arm=real/light/1.0/0", "arm=real+synthetic/light/1.0/0"
 
 
 class Kill(SilentRun):
@@ -57,7 +58,7 @@ def test_folder_says_what_the_segmenter_is(load: Load, pairs: Path, tmp_path: Pa
         "segmenter.json",
         "weights.safetensors",
     ]
-    assert (card.arm, card.training_patients, card.synthesizer) == ("real/light/0", ("a1", "a2", "a3"), None)
+    assert (card.arm, card.training_patients, card.synthesizer) == ("real/light/1.0/0", ("a1", "a2", "a3"), None)
     assert metrics["validation_score"] == card.validation_score
     assert metrics["training_slices"] == 18
 
@@ -75,7 +76,7 @@ def test_kept_weights_are_those_of_the_best_epoch(
     assert same_weights(tmp_path / "long", tmp_path / "short")
 
 
-@pytest.mark.parametrize("arm", ["real+geometric/light/0", "real+geometric/fpn/0"])
+@pytest.mark.parametrize("arm", ["real+geometric/light/1.0/0", "real+geometric/fpn/1.0/0"])
 def test_killed_training_ends_like_an_undisturbed_one(load: Load, pairs: Path, tmp_path: Path, arm: str) -> None:
     fpn = "train_segmenter.segmenters.fpn.weights=none"
     config = load(f"arm={arm}", fpn, "train_segmenter.plateau_patience=0", "train_segmenter.learning_rate=0.02")
@@ -93,7 +94,7 @@ def test_killed_training_ends_like_an_undisturbed_one(load: Load, pairs: Path, t
 def test_terminated_pod_goes_on_at_the_same_step_on_another_machine(
     load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    config = load("arm=real+geometric/light/0", "train_segmenter.plateau_patience=0")
+    config = load("arm=real+geometric/light/1.0/0", "train_segmenter.plateau_patience=0")
     train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "undisturbed")
     monkeypatch.setenv("NEPHRITE_CHECKPOINTS", str(tmp_path / "volume"))
     steps: list[int] = []
@@ -117,7 +118,7 @@ def test_terminated_pod_goes_on_at_the_same_step_on_another_machine(
 
 
 def test_same_settings_give_the_same_weights_and_another_cell_others(load: Load, pairs: Path, tmp_path: Path) -> None:
-    for name, arm in (("a", "real/light/0"), ("b", "real/light/0"), ("c", "real/light/1")):
+    for name, arm in (("a", "real/light/1.0/0"), ("b", "real/light/1.0/0"), ("c", "real/light/1.0/1")):
         train_segmenter(load("trial.cells=[0, 1]", f"arm={arm}"), SilentRun(), pairs=pairs, segmenter=tmp_path / name)
     assert same_weights(tmp_path / "a", tmp_path / "b")
     assert not same_weights(tmp_path / "a", tmp_path / "c")
@@ -223,3 +224,61 @@ def test_two_machines_of_torchrun_train_one_segmenter_in_one_run(
     assert [text.count("validation_score") for text in told] == [1, 0]
     card = read_card(tmp_path / "s")
     assert card.run_id == (tmp_path / "id").read_text()
+
+
+SETS = "trial.training_sets.real=[real, real+geometric, real+standard+copy_paste, real+standard+self_training]"
+
+
+def test_a_label_fraction_knows_fewer_patients(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load("arm=real/light/0.34/1", "trial.label_fractions=[0.34, 1.0]", "trial.cells=[0, 1]")
+    metrics = train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
+    assert (len(read_card(tmp_path / "s").training_patients), metrics["training_slices"]) == (1, 6)
+
+
+def test_slices_painted_for_all_patients_are_refused_by_a_smaller_fraction(
+    load: Load, pairs: Path, synthetic: Path, tmp_path: Path
+) -> None:
+    config = load("arm=real+synthetic/light/0.34/0", "trial.label_fractions=[0.34, 1.0]")
+    with pytest.raises(LeakageError, match="outside the 1 training patients of the arm"):
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "s", synthetic=synthetic)
+
+
+def test_copy_paste_changes_the_training(load: Load, pairs: Path, tmp_path: Path) -> None:
+    for path in pairs.rglob("label.npy"):  # kidney everywhere: room for a second tumor
+        label = np.load(path, mmap_mode="r+")
+        label[label == 0] = 1
+    for name, chance in (("never", 0.0), ("always", 1.0)):
+        arm = ("arm=real+standard+copy_paste/light/1.0/0", f"train_segmenter.copy_paste.probability={chance}")
+        config = load(SETS, *arm)
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / name)
+    assert not same_weights(tmp_path / "never", tmp_path / "always")
+
+
+def test_self_training_learns_from_the_rest_of_the_training_patients(load: Load, pairs: Path, tmp_path: Path) -> None:
+    fraction = ("trial.label_fractions=[0.34, 1.0]", "train_segmenter.self_training.confidence=0.51")
+    config = load(SETS, "arm=real+standard+self_training/light/0.34/0", *fraction)
+    metrics = train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
+    assert metrics["training_slices"] == 18
+    assert len(read_card(tmp_path / "s").training_patients) == 1
+    assert not (tmp_path / "s" / "teacher").exists()
+
+
+def test_self_training_without_further_scans_says_what_to_do(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load(SETS, "arm=real+standard+self_training/light/1.0/0")
+    with pytest.raises(
+        ConfigError, match=r"there are none; name 'acquire\.unlabelled', or take a label fraction below"
+    ):
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
+
+
+@pytest.mark.parametrize("way", ["mix", "pretrain", "schedule"])
+def test_ways_to_use_synthetic_slices_are_different_trainings(
+    load: Load, pairs: Path, synthetic: Path, tmp_path: Path, way: str
+) -> None:
+    for name in ("append", way):
+        fakes = (
+            f"trial.training_sets.synthetic=[{{name: real+synthetic, synthesizer: pix2pix, way: {name}, share: 0.5}}]"
+        )
+        config = load(BOTH, fakes)
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / name, synthetic=synthetic)
+    assert not same_weights(tmp_path / "append", tmp_path / way)

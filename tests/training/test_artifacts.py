@@ -23,7 +23,7 @@ from nephrite.training.artifacts import (
 
 NETWORK = UNetSettings(kind="unet", base_width=4, depth=1, padding="same", normalization="batch")
 MADE = SegmenterCard(
-    arm="real/light/0",
+    arm="real/light/1.0/0",
     settings=NETWORK,
     classes={1: "kidney", 2: "tumor"},
     channels={"kidney": (1,), "tumor": (2,)},

@@ -18,11 +18,11 @@ from nephrite.training.scenes import Request
 from nephrite.training.synthesizers import read_synthesizer
 
 SMALL = (
-    "train_gan.method={kind: diffusion, base_width: 8, depth: 1, noise_steps: 50, sampling_steps: 3}",
-    "train_gan.learning_rate=0.003",
-    "train_gan.ema_decay=0.9",
-    "train_gan.epochs=5",
-    "train_gan.sample_every=5",
+    "train_gan.pix2pix.method={kind: diffusion, base_width: 8, depth: 1, noise_steps: 50, sampling_steps: 3}",
+    "train_gan.pix2pix.learning_rate=0.003",
+    "train_gan.pix2pix.ema_decay=0.9",
+    "train_gan.pix2pix.epochs=5",
+    "train_gan.pix2pix.sample_every=5",
 )
 Load = Callable[..., Config]
 

@@ -22,25 +22,25 @@ from nephrite.training.intensities import fit_tissue
 from nephrite.training.scenes import Conditioning
 
 NOISY = (
-    "train_gan.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
-    "train_gan.ema_decay=0.9",
-    "train_gan.epochs=3",
+    "train_gan.pix2pix.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
+    "train_gan.pix2pix.ema_decay=0.9",
+    "train_gan.pix2pix.epochs=3",
 )
 KINDS = {
-    "pix2pix": ("train_gan.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",),
+    "pix2pix": ("train_gan.pix2pix.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",),
     "spade": (
-        "train_gan.method={kind: spade, base_width: 4, depth: 3, hidden_width: 4, code_length: 4, "
+        "train_gan.pix2pix.method={kind: spade, base_width: 4, depth: 3, hidden_width: 4, code_length: 4, "
         "divergence_weight: 0.05}",
-        "train_gan.condition=anatomy",
+        "train_gan.pix2pix.condition=anatomy",
     ),
     "paint_in": (
-        "train_gan.method={kind: paint_in, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5, rim: 2}",
+        "train_gan.pix2pix.method={kind: paint_in, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5, rim: 2}",
     ),
 }
 CAREFUL = (
-    "train_gan.differentiable_augmentation=[translation, cutout, intensity]",
-    "train_gan.ema_decay=0.9",
-    "train_gan.epochs=2",
+    "train_gan.pix2pix.differentiable_augmentation=[translation, cutout, intensity]",
+    "train_gan.pix2pix.ema_decay=0.9",
+    "train_gan.pix2pix.epochs=2",
 )
 every_kind = pytest.mark.parametrize("kind", KINDS)
 # A golden run: fixed seed, processor, float32. It changes only when the method changes on purpose.
@@ -56,7 +56,7 @@ class KilledRun(SilentRun):
 
 
 def build(config: Config, pairs: Path, *, seed: int = 3) -> AdversarialModule:
-    store, settings = PairStore(pairs), config.train_gan
+    store, settings = PairStore(pairs), config.train_gan["pix2pix"]
     slices = store.slices("train")
     conditioning = Conditioning(
         classes=tuple(store.manifest.classes),
@@ -85,14 +85,18 @@ def rows(module: AdversarialModule) -> list[dict[str, float]]:
 
 
 def test_l1_falls_on_a_mapping_that_can_be_learned(load: Load, pairs: Path, tmp_path: Path) -> None:
-    config = load("train_gan.epochs=15", "train_gan.learning_rate=0.003", "train_gan.constant_share=1.0")
+    config = load(
+        "train_gan.pix2pix.epochs=15", "train_gan.pix2pix.learning_rate=0.003", "train_gan.pix2pix.constant_share=1.0"
+    )
     history = train(config, pairs, tmp_path / "a").history
     assert history[-1]["l1_loss"] < 0.5 * history[0]["l1_loss"]
 
 
 def test_discriminator_learns_too(load: Load, pairs: Path, tmp_path: Path) -> None:
-    wide = "train_gan.discriminator={base_width: 16, layers: 2}"
-    history = train(load(wide, "train_gan.epochs=8", "train_gan.batch_size=3"), pairs, tmp_path / "a").history
+    wide = "train_gan.pix2pix.discriminator={base_width: 16, layers: 2}"
+    history = train(
+        load(wide, "train_gan.pix2pix.epochs=8", "train_gan.pix2pix.batch_size=3"), pairs, tmp_path / "a"
+    ).history
     assert min(row["discriminator_loss"] for row in history) < 0.9 * history[0]["discriminator_loss"]
     assert max(row["discriminator_accuracy"] for row in history) > 0.7
 
@@ -115,7 +119,7 @@ def test_history_has_a_row_per_epoch_with_all_that_shows_who_is_winning(
 
 
 def test_generator_loss_is_the_sum_of_its_parts(load: Load, pairs: Path, tmp_path: Path) -> None:
-    row = train(load("train_gan.epochs=1", "train_gan.l1_weight=7"), pairs, tmp_path / "a").history[0]
+    row = train(load("train_gan.pix2pix.epochs=1", "train_gan.pix2pix.l1_weight=7"), pairs, tmp_path / "a").history[0]
     assert row["generator_loss"] == pytest.approx(row["adversarial_loss"] + 7 * row["l1_loss"], rel=1e-5)
 
 
@@ -148,13 +152,19 @@ def test_killed_training_resumes_to_the_weights_of_an_undisturbed_one(
 
 @every_kind
 def test_every_kind_learns(load: Load, pairs: Path, tmp_path: Path, kind: str) -> None:
-    quick = ("train_gan.epochs=10", "train_gan.learning_rate=0.003", "train_gan.constant_share=1.0")
+    quick = (
+        "train_gan.pix2pix.epochs=10",
+        "train_gan.pix2pix.learning_rate=0.003",
+        "train_gan.pix2pix.constant_share=1.0",
+    )
     history = train(load(*KINDS[kind], *quick), pairs, tmp_path / "a").history
     assert history[-1]["l1_loss"] < 0.6 * history[0]["l1_loss"]
 
 
 def test_style_penalty_is_part_of_the_loss(load: Load, pairs: Path, tmp_path: Path) -> None:
-    row = train(load(*KINDS["spade"], "train_gan.epochs=1", "train_gan.l1_weight=7"), pairs, tmp_path / "a").history[0]
+    row = train(
+        load(*KINDS["spade"], "train_gan.pix2pix.epochs=1", "train_gan.pix2pix.l1_weight=7"), pairs, tmp_path / "a"
+    ).history[0]
     expected = row["adversarial_loss"] + 7 * row["l1_loss"] + row["style_penalty"]
     assert row["generator_loss"] == pytest.approx(expected, rel=1e-5)
     assert row["style_penalty"] > 0
@@ -164,7 +174,8 @@ def test_augmentation_changes_what_is_learned_and_not_what_is_painted_on(
     load: Load, pairs: Path, tmp_path: Path
 ) -> None:
     plain, changed = (
-        train(load(*extra, "train_gan.epochs=1"), pairs, tmp_path / str(n)) for n, extra in enumerate([(), CAREFUL[:1]])
+        train(load(*extra, "train_gan.pix2pix.epochs=1"), pairs, tmp_path / str(n))
+        for n, extra in enumerate([(), CAREFUL[:1]])
     )
     assert not torch.equal(weights(plain), weights(changed))
     batch = plain.pairs[[0, 1, 2]]
@@ -203,7 +214,7 @@ def test_terminated_training_goes_on_at_the_same_step(
 
 def test_non_finite_loss_names_step_and_loss(load: Load, pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(NonFiniteLossError, match=r"generator_loss: is inf at optimizer step 1"):
-        train(load("train_gan.l1_weight=1.0e+39"), pairs, tmp_path / "a")
+        train(load("train_gan.pix2pix.l1_weight=1.0e+39"), pairs, tmp_path / "a")
 
 
 def test_nan_in_the_weights_stops_at_the_first_loss_that_sees_it(load: Load, pairs: Path, tmp_path: Path) -> None:
@@ -226,7 +237,7 @@ def test_accuracy_is_that_of_the_patches_that_count() -> None:
 
 
 def test_three_steps_have_the_stored_losses(load: Load, pairs: Path, tmp_path: Path) -> None:
-    config = load("train_gan.epochs=3", "train_gan.batch_size=18")  # an epoch is one step
+    config = load("train_gan.pix2pix.epochs=3", "train_gan.pix2pix.batch_size=18")  # an epoch is one step
     history = train(config, pairs, tmp_path / "a", seed=7).history
     found = [[row[name] for name in ("discriminator_loss", "adversarial_loss", "l1_loss")] for row in history]
     assert found == [pytest.approx(step, abs=2e-5) for step in GOLDEN]

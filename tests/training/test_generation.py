@@ -18,9 +18,9 @@ from nephrite.training.generation import average_weights, rate_factor
 from nephrite.training.scenes import Conditioning
 
 NOISY = (
-    "train_gan.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
-    "train_gan.ema_decay=0.9",
-    "train_gan.epochs=3",
+    "train_gan.pix2pix.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
+    "train_gan.pix2pix.ema_decay=0.9",
+    "train_gan.pix2pix.epochs=3",
 )
 Load = Callable[..., Config]
 
@@ -28,7 +28,7 @@ Load = Callable[..., Config]
 def build(config: Config, pairs: Path) -> AdversarialModule:
     store = PairStore(pairs)
     slices = Pairs((store, store.slices("train")))
-    return AdversarialModule(config.train_gan, slices, conditioning=Conditioning((1, 2)), size=32, seed=3)
+    return AdversarialModule(config.train_gan["pix2pix"], slices, conditioning=Conditioning((1, 2)), size=32, seed=3)
 
 
 def train(config: Config, pairs: Path, folder: Path) -> AdversarialModule:
@@ -79,5 +79,7 @@ def test_learning_rate_is_constant_then_falls_linearly() -> None:
 
 
 def test_learning_rate_of_the_history_follows_the_schedule(load: Load, pairs: Path, tmp_path: Path) -> None:
-    history = train(load("train_gan.epochs=4", "train_gan.learning_rate=0.003"), pairs, tmp_path / "a").history
+    history = train(
+        load("train_gan.pix2pix.epochs=4", "train_gan.pix2pix.learning_rate=0.003"), pairs, tmp_path / "a"
+    ).history
     assert [row["learning_rate"] for row in history] == pytest.approx([0.003, 0.003, 0.002, 0.001])

@@ -25,6 +25,6 @@ def test_three_steps_have_the_stored_losses(
         losses.append(float(outputs["loss"]))
 
     monkeypatch.setattr(SegmentationModule, "on_train_batch_end", keep)
-    config = load("arm=real+geometric/light/0", "train_segmenter.epochs=1", "trial.seed=7")
+    config = load("arm=real+geometric/light/1.0/0", "train_segmenter.epochs=1", "trial.seed=7")
     train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "segmenter")
     assert losses == pytest.approx(GOLDEN, abs=1e-4)

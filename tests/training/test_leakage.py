@@ -26,7 +26,7 @@ def edit_provenance(synthetic: Path, **changes: object) -> None:
 
 
 def check(synthetic: Path, pairs: Path) -> str:
-    return check_synthetic(PairStore(synthetic), PairStore(pairs))
+    return check_synthetic(PairStore(synthetic), PairStore(pairs), TRAINING)
 
 
 def test_slices_of_training_patients_pass(synthetic: Path, pairs: Path) -> None:
@@ -35,7 +35,9 @@ def test_slices_of_training_patients_pass(synthetic: Path, pairs: Path) -> None:
 
 def test_synthesizer_trained_on_a_test_patient_is_refused(synthetic: Path, pairs: Path) -> None:
     edit_provenance(synthetic, training_patients=[*TRAINING, "c2"])
-    with pytest.raises(LeakageError, match="synthetic slices know patient c2 outside the training patients"):
+    with pytest.raises(
+        LeakageError, match="synthetic slices know patient c2 outside the 3 training patients of the arm"
+    ):
         check(synthetic, pairs)
 
 
@@ -43,6 +45,24 @@ def test_mask_of_a_validation_patient_is_refused(synthetic: Path, pairs: Path) -
     edit_provenance(synthetic, source_patient="b1")
     with pytest.raises(LeakageError, match="patient b1"):
         check(synthetic, pairs)
+
+
+@pytest.mark.parametrize(("scan", "message"), [("b1", "patient b1"), ("c2", "patient c2")])
+def test_scan_of_a_validation_or_test_patient_is_refused(synthetic: Path, pairs: Path, scan: str, message: str) -> None:
+    edit_provenance(synthetic, source_patient=scan, source_labels=False, unlabelled_patients=[scan])
+    with pytest.raises(LeakageError, match=message):
+        check(synthetic, pairs)
+
+
+def test_scan_of_a_training_patient_whose_labels_are_unknown_passes(synthetic: Path, pairs: Path) -> None:
+    edit_provenance(
+        synthetic,
+        source_patient="a3",
+        source_labels=False,
+        unlabelled_patients=["a3"],
+        training_patients=["a1"],
+    )
+    assert check_synthetic(PairStore(synthetic), PairStore(pairs), ["a1", "a2"]) == "synthesizer-1"
 
 
 def test_patients_that_the_store_does_not_hold_are_named(synthetic: Path, pairs: Path) -> None:

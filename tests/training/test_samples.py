@@ -9,7 +9,7 @@ import numpy as np
 from lightning.pytorch import Trainer
 
 from nephrite.config import Config
-from nephrite.imaging.slices import PairStore
+from nephrite.imaging.slices import PairStore, SliceRef
 from nephrite.recording import SilentRun
 from nephrite.training.data import Pairs
 from nephrite.training.gan import AdversarialModule
@@ -22,36 +22,40 @@ Load = Callable[..., Config]
 def module(config: Config, store: PairStore) -> AdversarialModule:
     slices = Pairs((store, store.slices("train")))
     return AdversarialModule(
-        config.train_gan, slices, conditioning=Conditioning((1, 2)), size=store.manifest.size, seed=1
+        config.train_gan["pix2pix"], slices, conditioning=Conditioning((1, 2)), size=store.manifest.size, seed=1
     )
+
+
+def shown(store: PairStore) -> list[SliceRef]:
+    return choose_shown(store, store.slices("train"), seed=1)
 
 
 def test_shown_slices_are_labelled_distinct_and_of_training_patients(pairs: Path) -> None:
     store = PairStore(pairs)
-    shown = choose_shown(store, seed=1)
-    assert len(set(shown)) == SHOWN
-    assert set(shown) <= set(store.slices("train", labelled_only=True))
-    assert shown == choose_shown(store, seed=1) != choose_shown(store, seed=2)
+    chosen = shown(store)
+    assert len(set(chosen)) == SHOWN
+    assert set(chosen) <= set(store.slices("train", labelled_only=True))
+    assert chosen == shown(store) != choose_shown(store, store.slices("train"), seed=2)
 
 
 def test_store_with_few_slices_shows_them_all(pairs: Path) -> None:
     index = pairs / "index.csv"
     index.write_text("\n".join(index.read_text().splitlines()[:4]))
-    assert len(choose_shown(PairStore(pairs), seed=1)) == 3
+    assert len(shown(PairStore(pairs))) == 3
 
 
 def test_store_without_labelled_slices_shows_others(pairs: Path) -> None:
     index = pairs / "index.csv"
     header, *rows = index.read_text().splitlines()
     index.write_text("\n".join([header, *(row for row in rows if row.endswith(",0,0"))]))
-    assert {ref.position for ref in choose_shown(PairStore(pairs), seed=1)} == {5}
+    assert {ref.position for ref in shown(PairStore(pairs))} == {5}
 
 
 def test_sample_joins_label_and_real_slice_with_what_the_generator_paints(
     load: Load, pairs: Path, tmp_path: Path
 ) -> None:
     store = PairStore(pairs)
-    sheets = SampleSheets(store, tmp_path, SilentRun(), every=1, seed=1)
+    sheets = SampleSheets(store, store.slices("train"), tmp_path, SilentRun(), every=1, seed=1)
     synthesizer = module(load(), store).synthesizer
     first, again = (sheets.paint(synthesizer) for _ in range(2))
     ref = sheets.shown[3]
@@ -62,7 +66,10 @@ def test_sample_joins_label_and_real_slice_with_what_the_generator_paints(
 
 def test_sheet_comes_every_few_epochs_and_at_the_end(load: Load, pairs: Path, tmp_path: Path) -> None:
     store, trainer = PairStore(pairs), Trainer(max_epochs=5, accelerator="cpu", logger=False)
-    sheets, painting = SampleSheets(store, tmp_path, SilentRun(), every=2, seed=1), module(load(), store)
+    sheets, painting = (
+        SampleSheets(store, store.slices("train"), tmp_path, SilentRun(), every=2, seed=1),
+        module(load(), store),
+    )
     for epoch in range(5):
         trainer.fit_loop.epoch_progress.current.completed = epoch
         sheets.on_train_epoch_end(trainer, painting)

@@ -15,7 +15,9 @@ from nephrite.models.segmenters import build_unet
 from nephrite.models.unet import Normalization
 from nephrite.recording import SilentRun
 from nephrite.training.data import Pairs
+from nephrite.training.mixing import group_counts
 from nephrite.training.segmentation import (
+    Augmentation,
     SegmentationModule,
     SegmentationTask,
     best_epoch,
@@ -28,16 +30,25 @@ Load = Callable[..., Config]
 
 
 def module_of(
-    config: Config, pairs: Path, folder: Path, *, geometric: bool = False, normalization: Normalization = "batch"
+    config: Config,
+    pairs: Path,
+    folder: Path,
+    *,
+    augmentation: Augmentation = "none",
+    normalization: Normalization = "batch",
 ) -> SegmentationModule:
     store = PairStore(pairs)
+    slices, settings = store.slices("train"), config.train_segmenter
+    steps = settings.epochs * settings.steps_per_epoch
     task = SegmentationTask(
-        training=Pairs((store, store.slices("train"))),
+        training=Pairs((store, slices)),
+        groups=(len(slices),),
+        counts=group_counts([], steps=steps, batch_size=settings.batch_size),
         validation=Pairs((store, store.slices("validation"))),
         channels=store.manifest.channels,
         region=(2,),
         threshold=0.5,
-        geometric=geometric,
+        augmentation=augmentation,
     )
     torch.manual_seed(0)
     network = build_unet(channels=2, base_width=4, depth=2, padding="same", normalization=normalization)
@@ -61,10 +72,11 @@ def test_training_learns(load: Load, pairs: Path, tmp_path: Path) -> None:
 
 def test_geometric_augmentation_changes_training_only(load: Load, pairs: Path, tmp_path: Path) -> None:
     still = ("train_segmenter.learning_rate=1e-30", "train_segmenter.epochs=1")
-    plain, moved = (train(load(*still), pairs, tmp_path / str(on), geometric=on).history for on in (False, True))
+    kinds: tuple[Augmentation, ...] = ("none", "geometric")
+    plain, moved = (train(load(*still), pairs, tmp_path / kind, augmentation=kind).history for kind in kinds)
     assert plain[0]["train_loss"] != moved[0]["train_loss"]
     assert (
-        train(load(*still), pairs, tmp_path / "again", geometric=True).history[0]["train_loss"]
+        train(load(*still), pairs, tmp_path / "again", augmentation="geometric").history[0]["train_loss"]
         == moved[0]["train_loss"]
     )
 

@@ -2,8 +2,8 @@
 data must beat. Isensee, Jaeger, Kohl, Petersen, Maier-Hein, "nnU-Net", Nature Methods 2021, supplementary note 4.
 
 nnU-Net's images are z-scored, ours lie in [0, 1]. What depends on the unit is converted so:
-* noise is given in variances of the slice itself, which is what a z-scored image has as its unit (nnU-Net's code takes
-  the drawn variance for a deviation; here it is one, as the paper writes);
+* noise is given in deviations of the slice itself, which is what a z-scored image has as its unit (the paper writes
+  variances, up to 0.1; nnU-Net's code takes the drawn number for a deviation, and so do we);
 * brightness multiplies from the lower end of the window, not from the mean: with z-scores it would be a second
   contrast;
 * contrast, gamma, blur and low resolution do not depend on the unit.
@@ -34,11 +34,11 @@ SMALLEST = 1e-6
 class IntensityRanges:
     """How often each change comes and how strong it is; the defaults are nnU-Net's, those of the bias field our own.
 
-    The probabilities are per slice. nnU-Net's effective ones for blur and low resolution are half as high with one
-    channel, since it decides once more per channel.
+    The probabilities are per slice. Those of blur and low resolution are half of what nnU-Net's tables say, since with
+    one channel its code decides once more per channel.
 
     Attributes:
-        noise_variance: of Gaussian noise, as share of the slice's own variance.
+        noise_deviation: of Gaussian noise, as share of the slice's own deviation.
         blur_sigma: of the Gaussian, in pixels.
         brightness: factor of the intensities.
         contrast: factor of the distance from the slice's mean; the slice's lowest and highest value stay the limits.
@@ -49,8 +49,8 @@ class IntensityRanges:
     """
 
     noise_probability: float = 0.1
-    noise_variance: Range = (0.0, 0.1)
-    blur_probability: float = 0.2
+    noise_deviation: Range = (0.0, 0.1)
+    blur_probability: float = 0.1
     blur_sigma: Range = (0.5, 1.0)
     brightness_probability: float = 0.15
     brightness: Range = (0.75, 1.25)
@@ -58,7 +58,7 @@ class IntensityRanges:
     contrast: Range = (0.75, 1.25)
     bias_probability: float = 0.15
     bias_strength: Range = (0.0, 0.3)
-    low_resolution_probability: float = 0.25
+    low_resolution_probability: float = 0.125
     zoom: Range = (0.5, 1.0)
     gamma_probability: float = 0.3
     gamma: Range = (0.7, 1.5)
@@ -70,7 +70,7 @@ class IntensityParameters:
     """What is done to each slice, in this order; a value that changes nothing where a change does not come.
 
     Attributes:
-        noise: variance as share of the slice's own; 0 for none.
+        noise: deviation as share of the slice's own; 0 for none.
         noise_seed: of the noise's pixels, which are too many to be kept.
         blur: sigma in pixels; 0 for none.
         brightness, contrast, zoom, inverted_gamma, gamma: 1 for none.
@@ -125,7 +125,7 @@ def draw_intensity(batch_size: int, *, ranges: IntensityRanges, generator: torch
     knots = torch.randn(batch_size, BIAS_KNOTS, BIAS_KNOTS, generator=generator)
     bias = _some(chance[4], ranges.bias_probability, _between(at[4], ranges.bias_strength), 0)
     return IntensityParameters(
-        noise=_some(chance[0], ranges.noise_probability, _between(at[0], ranges.noise_variance), 0),
+        noise=_some(chance[0], ranges.noise_probability, _between(at[0], ranges.noise_deviation), 0),
         noise_seed=seeds,
         blur=_some(chance[1], ranges.blur_probability, _between(at[1], ranges.blur_sigma), 0),
         brightness=_some(chance[2], ranges.brightness_probability, _around_one(at[2], ranges.brightness), 1),
@@ -176,14 +176,14 @@ def _change(image: Float[Tensor, "b h w"], strength: Tensor, nothing: float, cha
 
 
 def _add_noise(
-    image: Float[Tensor, "b h w"], variance: Float[Tensor, " b"], seed: Integer[Tensor, " b"]
+    image: Float[Tensor, "b h w"], deviation: Float[Tensor, " b"], seed: Integer[Tensor, " b"]
 ) -> Float[Tensor, "b h w"]:
     """White noise from each slice's own seed, drawn on the CPU so that every device sees the same."""
     noisy = image.clone()
-    for index in variance.nonzero()[:, 0].tolist():
+    for index in deviation.nonzero()[:, 0].tolist():
         source = torch.Generator().manual_seed(int(seed[index]))
         noise = torch.randn(image.shape[1:], generator=source).to(image.device)
-        noisy[index] += noise * (variance[index].item() * image[index].var(correction=0)).sqrt()
+        noisy[index] += noise * (deviation[index].item() * image[index].std(correction=0))
     return noisy
 
 
@@ -197,6 +197,7 @@ def _gaussian(size: int, sigma: Float[Tensor, "k 1 1"]) -> Float[Tensor, "k size
     """Per slice the weights of all pixels of a line in each of its pixels."""
     place = torch.arange(size, device=sigma.device)
     weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))
+    weights = torch.where(weights < SMALLEST, 0, weights)  # denormal numbers would make the product many times slower
     return weights / weights.sum(2, keepdim=True)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -24,7 +24,11 @@ from nephrite.errors import StoreError
 from nephrite.files import digest, read_json, read_record, write_json
 from nephrite.imaging.intensity import apply_window
 
+MANIFEST = "store.json"
 AGAIN = "run the stage that writes it again"
+SYNTHETIC_PREFIX = "synthetic-"
+NUMBER_MARK = "~"
+UNLABELLED = "unlabelled"  # the split of patients whose scans came without label maps
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Patient:
     """One patient of a store.
 
     Attributes:
-        patient: id; of a synthetic patient 'synthetic-' and the id that the masks came from.
+        patient: id; of a synthetic patient as `synthetic_name` makes it.
         spacing: millimetres per slice, row and column, as stored.
         orientation: axis codes, e.g. 'IPL': slices downwards, rows to the back, columns to the left.
         window: the two ends of the intensity window, in stored units.
@@ -58,11 +62,17 @@ class Provenance:
     """Where synthetic slices come from.
 
     Attributes:
-        source_patient: the patient whose masks were painted.
+        source_patient: the patient whose masks were painted, or whose scan lesions were put into.
         source_slices: for each synthetic slice, the slice of the source patient.
-        deformation_seeds: for each synthetic slice, the seed of the mask's deformation; None = as it was.
+        deformation_seeds: for each synthetic slice, the seed of the mask's deformation and edits; None = as it was.
         synthesizer: id of the synthesizer.
-        training_patients: the patients that the synthesizer was trained on.
+        training_patients: the patients whose labels the synthesizer was trained on, or new masks were fitted to.
+        unlabelled_patients: the patients of whom it, or the slice, knows the scan without labels.
+        source_labels: False where the source's own labels were not read: the masks hold nothing but new lesions, so a
+            lesion that the scan has itself is labelled as background.
+        style_patient: whose contrast the slices wear; None = the source's own, or one drawn by chance.
+        style_slices: for each synthetic slice, that patient's slice.
+        settings: digest of the settings that the masks were made with.
     """
 
     source_patient: str
@@ -70,11 +80,27 @@ class Provenance:
     deformation_seeds: tuple[int | None, ...]
     synthesizer: str
     training_patients: tuple[str, ...]
+    unlabelled_patients: tuple[str, ...] = ()
+    source_labels: bool = True
+    style_patient: str | None = None
+    style_slices: tuple[int, ...] = ()
+    settings: str = ""
 
     @property
     def patients(self) -> set[str]:
-        """Every real patient that these slices know something of."""
-        return {self.source_patient, *self.training_patients}
+        """Every real patient whose labels these slices know something of; a style tells of the scan, not of labels."""
+        unread = not self.source_labels and self.source_patient in self.unlabelled_patients
+        return {*self.training_patients} | (set() if unread else {self.source_patient})
+
+    def take(self, positions: Iterable[int]) -> Provenance:
+        """That of some of the slices."""
+        chosen = list(positions)
+        return replace(
+            self,
+            source_slices=tuple(self.source_slices[place] for place in chosen),
+            deformation_seeds=tuple(self.deformation_seeds[place] for place in chosen),
+            style_slices=tuple(self.style_slices[place] for place in chosen) if self.style_slices else (),
+        )
 
 
 @dataclass(frozen=True)
@@ -115,7 +141,7 @@ class PairStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.manifest = read_record(root / "store.json", Manifest, AGAIN)
+        self.manifest = read_record(root / MANIFEST, Manifest, AGAIN)
         self.splits: dict[str, str] = read_json(root / "split.json")["patients"]
         self._arrays: dict[tuple[str, str], np.ndarray] = {}
         self._patients: dict[str, Patient] = {}
@@ -171,6 +197,16 @@ class PairStore:
         return self._arrays[patient, name]
 
 
+def synthetic_name(source: str, number: int) -> str:
+    """Id of the `number`th synthetic patient of a source, from 1; no real id holds the mark before the number."""
+    return SYNTHETIC_PREFIX + source + ("" if number == 1 else f"{NUMBER_MARK}{number}")
+
+
+def source_of(patient: str) -> str:
+    """Whose masks a patient of a store has: of a synthetic one the patient that they came from."""
+    return patient.removeprefix(SYNTHETIC_PREFIX).partition(NUMBER_MARK)[0]
+
+
 def create_arrays(
     root: Path, patient: str, shape: tuple[int, int, int]
 ) -> tuple[Int16[np.ndarray, "slice height width"], UInt8[np.ndarray, "slice height width"]]:
@@ -220,7 +256,7 @@ def finish_store(
     patients = [asdict(read_patient(root, patient)) for patient in sorted(splits)]
     content = {"patients": patients, "splits": splits, "channels": channels, "size": size}
     manifest = Manifest(kind, classes, channels, size, digest(content), version)
-    write_json(root / "store.json", asdict(manifest))
+    write_json(root / MANIFEST, asdict(manifest))
     return manifest
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from nephrite.config import SPLITS, SplitSettings
-from nephrite.errors import SplitError
+from nephrite.errors import ConfigError, SplitError
+from nephrite.imaging.slices import UNLABELLED
 
 
 def assign_split(patient: str, settings: SplitSettings) -> str:
@@ -34,3 +35,32 @@ def split_patients(patients: Iterable[str], settings: SplitSettings) -> dict[str
                 "add patients, or change the shares or 'prepare.split.salt'",
             )
     return placed
+
+
+def unlabelled_patients(splits: Mapping[str, str], labelled: Iterable[str]) -> list[str]:
+    """Patients whose scans a cell may see without labels, sorted: those that have none, and other training patients.
+
+    Args:
+        splits: patient to split.
+        labelled: training patients whose labels the cell knows.
+    """
+    known = set(labelled)
+    return sorted(name for name, split in splits.items() if split in ("train", UNLABELLED) and name not in known)
+
+
+def training_subset(patients: Iterable[str], fraction: float, *, cell: int, seed: int) -> list[str]:
+    """The training patients whose labels a cell knows at a label fraction, sorted.
+
+    Each cell ranks the patients by a hash of its own, so smaller fractions are nested in larger ones, and a new patient
+    takes a place without reordering the others.
+
+    Raises:
+        ConfigError: the fraction leaves no patient.
+    """
+    known = sorted(set(patients))
+    count = round(fraction * len(known))
+    if count == 0:
+        finding = f"{fraction:g} of {len(known)} training patients rounds to none"
+        raise ConfigError("trial.label_fractions", finding, f"take at least {1 / max(len(known), 1):.2g}")
+    ranked = sorted(known, key=lambda patient: hashlib.sha256(f"{seed}:{cell}:{patient}".encode()).digest())
+    return sorted(ranked[:count])

@@ -23,6 +23,7 @@ class GeneratorLoss(NamedTuple):
 def dice_loss(
     logits: Float[Tensor, "b c h w"],
     target: Float[Tensor, "b c h w"] | Bool[Tensor, "b c h w"],
+    known: Bool[Tensor, "b h w"] | None = None,
     *,
     smooth: float = 1.0,
 ) -> Float[Tensor, ""]:
@@ -34,10 +35,13 @@ def dice_loss(
     Args:
         logits: before the sigmoid.
         target: 0 or 1.
+        known: pixels that count; None means all of them.
         smooth: pixels added to numerator and denominator. A channel without a positive pixel in the batch then has
             loss near 0 if nothing is predicted, and a gradient that removes false positives otherwise.
     """
     probability, truth = logits.float().sigmoid(), target.float()
+    if known is not None:
+        probability, truth = probability * known[:, None], truth * known[:, None]
     over = (0, 2, 3)
     overlap = (probability * truth).sum(over)
     size = probability.sum(over) + truth.sum(over)
@@ -45,14 +49,18 @@ def dice_loss(
 
 
 def dice_and_cross_entropy(
-    logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"] | Bool[Tensor, "b c h w"]
+    logits: Float[Tensor, "b c h w"],
+    target: Float[Tensor, "b c h w"] | Bool[Tensor, "b c h w"],
+    known: Bool[Tensor, "b h w"] | None = None,
 ) -> Float[Tensor, ""]:
     """Dice loss plus binary cross-entropy (Isensee et al. 2021, nnU-Net, methods).
 
     Cross-entropy has a gradient at every pixel, so a small class that a short training has lost can come back; Dice
     alone leaves it at nothing.
     """
-    return dice_loss(logits, target) + functional.binary_cross_entropy_with_logits(logits.float(), target.float())
+    weight = None if known is None else known[:, None].float().expand_as(logits)
+    entropy = functional.binary_cross_entropy_with_logits(logits.float(), target.float(), weight)
+    return dice_loss(logits, target, known) + entropy
 
 
 def discriminator_loss(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from nephrite.config import AcquireSettings, Config
 from nephrite.files import whole_folder
-from nephrite.imaging.sources import find_cases
+from nephrite.imaging.slices import UNLABELLED
+from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.recording import Run
 from nephrite.stages.progress import progress_bar
 from nephrite.versions import fetch_version
@@ -31,6 +32,8 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
     ]
     with whole_folder(raw, keep_partial=settings.source == "kits19") as folder:
         bring(settings, folder)
+        if settings.unlabelled:
+            _bring_scans(settings.unlabelled, folder / UNLABELLED, settings.workers)
     cases = find_cases(raw)
     version = {"data_version": settings.dvc.version} if settings.source == "dvc" and settings.dvc.version else {}
     run.tags({"source": settings.source, **version})
@@ -73,6 +76,13 @@ def _bring_folder(settings: AcquireSettings, target: Path) -> None:
     files = [path for case in find_cases(source) for part in (case.image, case.label) for path in _files(part)]
     with ThreadPoolExecutor(settings.workers) as pool:
         _finish(pool, [partial(_copy, path, target / path.relative_to(source)) for path in files], "files")
+
+
+def _bring_scans(source: Path, target: Path, workers: int) -> None:
+    """Copy scans without label maps; label maps beside them stay where they are."""
+    files = [path for scan in find_scans(source) for path in _files(scan.image)]
+    with ThreadPoolExecutor(workers) as pool:
+        _finish(pool, [partial(_copy, path, target / path.relative_to(source)) for path in files], "scans")
 
 
 def _bring_version(settings: AcquireSettings, target: Path) -> None:

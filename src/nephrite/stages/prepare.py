@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
 from nephrite import __version__
-from nephrite.config import Config, PrepareSettings
+from nephrite.config import SPLITS, Config, PrepareSettings
 from nephrite.errors import SourceError
 from nephrite.files import sha256, whole_folder
 from nephrite.imaging.resize import plan_grid, resize_label
-from nephrite.imaging.slices import Patient, create_arrays, finish_store, write_patient
-from nephrite.imaging.sources import Case, find_cases, open_volume
+from nephrite.imaging.slices import UNLABELLED, Patient, create_arrays, finish_store, write_patient
+from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_scan, open_volume
 from nephrite.imaging.split import split_patients
 from nephrite.imaging.stored import store_image
+from nephrite.imaging.volume import Volume
 from nephrite.recording import Run
 from nephrite.stages.progress import progress_bar
 
@@ -23,14 +24,20 @@ from nephrite.stages.progress import progress_bar
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
     """Turn raw volumes into the pair store: image and label map per patient, index, patient split.
 
-    The split is a salted hash of the patient id. Windowing happens later, when a slice is read.
+    The split is a salted hash of the patient id. Scans without label maps, in raw/unlabelled, are a split of their own.
+    Windowing happens later, when a slice is read.
 
     Raises:
         DataError: a case cannot be read, or the patients do not suffice for the split.
     """
     settings = config.prepare
-    cases = find_cases(raw)
+    cases: list[Case | Scan] = [*find_cases(raw)]
     splits = split_patients([case.patient for case in cases], settings.split)
+    if (raw / UNLABELLED).is_dir():
+        alone = find_scans(raw / UNLABELLED)
+        _check_others(raw, alone, splits)
+        cases += alone
+        splits |= {scan.patient: UNLABELLED for scan in alone}
     with whole_folder(pairs) as root:
         owners: dict[str, str] = {}
         for patient, scans in progress_bar(_prepare_all(cases, settings, root), "prepare", len(cases)):
@@ -47,12 +54,12 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
         )
     run.dataset(pairs, name="prepared", digest=manifest.digest)
     run.artifact(pairs / "split.json")
-    counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in ("train", "validation", "test")}
+    counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in (*SPLITS, UNLABELLED)}
     return {"patients": float(len(cases)), **counts}
 
 
-def prepare_patient(case: Case, settings: PrepareSettings, root: Path) -> tuple[str, list[str]]:
-    """Write one patient's image, label map and meta.json into the store `root`.
+def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) -> tuple[str, list[str]]:
+    """Write one patient's image, label map and meta.json into the store `root`; the label map of a scan alone is 0.
 
     Returns:
         The patient's id and the SHA-256 of its scan's files.
@@ -60,12 +67,13 @@ def prepare_patient(case: Case, settings: PrepareSettings, root: Path) -> tuple[
     Raises:
         DataError: the case cannot be read, or its label values are not among the classes.
     """
-    volume = open_volume(case)
+    volume = open_volume(case) if isinstance(case, Case) else open_scan(case)
     grid = plan_grid(settings.in_plane, volume.shape, volume.spacing)
     image, label = create_arrays(root, case.patient, (volume.shape[0], grid.size, grid.size))
     scale = store_image(volume, grid, settings.intensity, image, block=settings.block)
-    for part, block in volume.label_blocks(settings.block, settings.classes):
-        label[part] = resize_label(block, grid)
+    if isinstance(volume, Volume):
+        for part, block in volume.label_blocks(settings.block, settings.classes):
+            label[part] = resize_label(block, grid)
     sources = {path.name: sha256(path) for paths in volume.sources.values() for path in paths}
     scans = [sources[path.name] for path in volume.sources["image"]]
     patient = Patient(
@@ -82,6 +90,14 @@ def prepare_patient(case: Case, settings: PrepareSettings, root: Path) -> tuple[
     return case.patient, scans
 
 
+def _check_others(raw: Path, scans: list[Scan], splits: Mapping[str, str]) -> None:
+    """Refuse a scan without labels of a patient who has labels: it could be one of the test patients."""
+    for scan in scans:
+        if scan.patient in splits:
+            finding = f"is of '{scan.patient}', who stands among the labelled patients ({splits[scan.patient]})"
+            raise SourceError(raw / UNLABELLED / scan.patient, finding, "leave the scan out")
+
+
 def _check_twins(raw: Path, patient: str, scans: list[str], owners: dict[str, str]) -> None:
     """Refuse one scan under two names: it could stand in training and in test."""
     for scan in scans:
@@ -90,7 +106,9 @@ def _check_twins(raw: Path, patient: str, scans: list[str], owners: dict[str, st
             raise SourceError(raw / patient, f"holds the same scan as '{twin}'", "keep one of them")
 
 
-def _prepare_all(cases: list[Case], settings: PrepareSettings, root: Path) -> Iterator[tuple[str, list[str]]]:
+def _prepare_all(
+    cases: Sequence[Case | Scan], settings: PrepareSettings, root: Path
+) -> Iterator[tuple[str, list[str]]]:
     if settings.workers == 1 or len(cases) == 1:
         for case in cases:
             yield prepare_patient(case, settings, root)

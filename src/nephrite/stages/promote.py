@@ -78,7 +78,7 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
     from nephrite.training.artifacts import WEIGHTS, load_segmenter
 
     content = _best_run(path)
-    arm = str(Arm(**{name: content[name] for name in ("training_set", "segmenter", "cell")}))
+    arm = str(Arm(**{name: content[name] for name in ("training_set", "segmenter", "fraction", "cell")}))
     trained = load_segmenter(segmenters / arm)
     card, validation = trained.card, float(content["validation_score"])
     if card.arm != arm or not math.isclose(card.validation_score, validation, abs_tol=1e-6):
@@ -173,10 +173,12 @@ def _metrics(candidate: Candidate, version: ModelVersion, decision: Decision) ->
 
 
 def _best_run(path: Path) -> dict[str, Any]:
+    from nephrite.evaluation.summary import VERSION
+
     content = read_json(path)
     try:
-        if content["version"] != 1:
-            raise StoreError(path, f"has version {content['version']}, not 1", "run 'report' again")
+        if content["version"] != VERSION:
+            raise StoreError(path, f"has version {content['version']}, not {VERSION}", "run 'report' again")
         best = {**content["best_run"], "region": content["plan"]["region"]}
         if not best["dice_by_patient"].keys() == best["truth_volume_by_patient"].keys():
             raise KeyError("truth_volume_by_patient")

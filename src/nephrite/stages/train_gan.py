@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nephrite import __version__
 from nephrite.config import Config
@@ -12,17 +12,27 @@ from nephrite.files import write_json
 from nephrite.recording import Run, SilentRun
 
 if TYPE_CHECKING:
-    from nephrite.imaging.slices import PairStore
+    from nephrite.imaging.slices import PairStore, SliceRef
     from nephrite.training.generation import GenerationModule
     from nephrite.training.synthesizers import SynthesizerCard
 
 
+class Seen(NamedTuple):
+    """What a synthesizer learns from: slices of patients whose labels it knows, and patients of whom it knows scans."""
+
+    store: PairStore
+    labelled: list[str]
+    slices: list[SliceRef]
+    unlabelled: list[str]
+
+
 def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> dict[str, float]:
-    """Train a synthesizer on the training patients, and on no one else.
+    """Train a synthesizer on the training patients whose labels its cell knows, and on no one else's labels.
 
     Raises:
         StoreError: the store is missing, broken, or has no training slices.
-        ConfigError: the settings do not fit the store.
+        ConfigError: the settings do not fit the store; the label fraction leaves too few patients; or scans without
+            labels are wanted, and there are none.
         NonFiniteLossError: a loss became NaN or infinite; nothing is kept.
     """
     from nephrite.imaging.slices import PairStore
@@ -30,33 +40,50 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
     from nephrite.training.synthesizers import CARD, WEIGHTS
     from nephrite.training.trainer import resumable_folder
 
-    store, first = PairStore(pairs), process_rank() == 0
+    seen, first = _look(config, PairStore(pairs)), process_rank() == 0
     recorded = run if first else SilentRun()
-    recorded.dataset(pairs, name="pairs", digest=store.manifest.digest)
-    with resumable_folder(synthesizer, _fingerprint(config, store)) as folder:
-        card = _describe(config, store, run)
-        metrics = (
-            _train(config, recorded, store, card, folder) if card.trained else _draw(recorded, store, card, folder)
-        )
+    recorded.dataset(pairs, name="pairs", digest=seen.store.manifest.digest)
+    with resumable_folder(synthesizer, _fingerprint(config, seen)) as folder:
+        card = _describe(config, seen, run)
+        metrics = _train(config, recorded, seen, card, folder) if card.trained else _draw(recorded, seen, card, folder)
     for name in (CARD, WEIGHTS) if card.trained else (CARD,):
         recorded.artifact(synthesizer / name)
-    return {**metrics, "training_slices": float(len(store.slices("train")))}
+    counts = {"training_slices": len(seen.slices), "unlabelled_scans": len(seen.unlabelled)}
+    return {**metrics, **{name: float(count) for name, count in counts.items()}}
 
 
-def _describe(config: Config, store: PairStore, run: Run) -> SynthesizerCard:
+def _look(config: Config, store: PairStore) -> Seen:
+    """The slices of the painter's patients, and whose scans it may see without labels."""
+    from nephrite.imaging.split import training_subset, unlabelled_patients
+
+    painter = config.this_painter
+    labelled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
+    slices = [ref for ref in store.slices("train") if ref.patient in set(labelled)]
+    if not slices:
+        raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
+    if not config.train_gan[painter.synthesizer].unlabelled:
+        return Seen(store, labelled, slices, [])
+    others = unlabelled_patients(store.splits, labelled)
+    if not others:
+        finding = "wants scans without labels, and there are none"
+        remedy = "name 'acquire.unlabelled', or take a label fraction below 1"
+        raise ConfigError(f"train_gan.{painter.synthesizer}.unlabelled", finding, remedy)
+    return Seen(store, labelled, slices, others)
+
+
+def _describe(config: Config, seen: Seen, run: Run) -> SynthesizerCard:
     """All that is known of the synthesizer before it is trained; it has no id yet."""
     from nephrite.training.intensities import fit_intensities, fit_tissue
     from nephrite.training.scenes import Conditioning
     from nephrite.training.synthesizers import SynthesizerCard
 
-    slices, settings, classes = store.slices("train"), config.train_gan, store.manifest.classes
-    if not slices:
-        raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
+    name, classes = config.this_painter.synthesizer, seen.store.manifest.classes
+    settings = config.train_gan[name]
     lesions = tuple(value for value, name in classes.items() if name in config.prepare.lesions)
     if settings.method.kind == "paint_in" and not lesions:
         finding = "is 'paint_in', but no class is a lesion"
-        raise ConfigError("train_gan.method.kind", finding, "name the lesion's class in 'prepare.lesions'")
-    edges = fit_tissue(store, slices, settings.tissue) if settings.condition == "anatomy" else None
+        raise ConfigError(f"train_gan.{name}.method.kind", finding, "name the lesion's class in 'prepare.lesions'")
+    edges = fit_tissue(seen.store, seen.slices, settings.tissue) if settings.condition == "anatomy" else None
     conditioning = Conditioning(tuple(classes), edges, settings.tissue.smoothing)
     return SynthesizerCard(
         id="",
@@ -66,21 +93,22 @@ def _describe(config: Config, store: PairStore, run: Run) -> SynthesizerCard:
         tissue_smoothing=settings.tissue.smoothing,
         classes=classes,
         lesions=lesions,
-        intensities=fit_intensities(store, slices, conditioning),
-        size=store.manifest.size,
-        training_patients=tuple(sorted({ref.patient for ref in slices})),
-        pairs=store.manifest.digest,
+        intensities=fit_intensities(seen.store, seen.slices, conditioning),
+        size=seen.store.manifest.size,
+        training_patients=tuple(seen.labelled),
+        unlabelled_patients=tuple(seen.unlabelled),
+        pairs=seen.store.manifest.digest,
         run_id=run.id,
         version=__version__,
     )
 
 
-def _train(config: Config, run: Run, store: PairStore, card: SynthesizerCard, folder: Path) -> dict[str, float]:
+def _train(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> dict[str, float]:
     from nephrite.training.devices import process_rank
     from nephrite.training.gan import fit_generator
     from nephrite.training.synthesizers import HISTORY, write_synthesizer
 
-    module = _module(config, run, store, card, folder)
+    module = _module(config, run, seen, card, folder)
     fit_generator(module, config.compute, folder=folder, run=run)
     if process_rank() == 0:
         write_json(folder / HISTORY, module.history)
@@ -88,44 +116,47 @@ def _train(config: Config, run: Run, store: PairStore, card: SynthesizerCard, fo
     return module.history[-1]
 
 
-def _module(config: Config, run: Run, store: PairStore, card: SynthesizerCard, folder: Path) -> GenerationModule:
+def _module(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> GenerationModule:
     from nephrite.training.data import Pairs, derive_seed
     from nephrite.training.denoising import DiffusionModule
     from nephrite.training.gan import AdversarialModule
+    from nephrite.training.pseudo import blank_labels
     from nephrite.training.samples import SampleSheets
 
-    seed, kind = (
-        derive_seed(config.trial.seed, "gan"),
-        DiffusionModule if card.kind == "diffusion" else AdversarialModule,
-    )
+    painter = config.this_painter
+    settings, seed = config.train_gan[painter.synthesizer], derive_seed(config.trial.seed, "gan", painter)
+    kind = DiffusionModule if card.kind == "diffusion" else AdversarialModule
+    alone = blank_labels(seen.store, seen.unlabelled)
     return kind(
-        config.train_gan,
-        Pairs((store, store.slices("train"))),
+        settings,
+        Pairs((seen.store, seen.slices), (alone, alone.slices())),
         conditioning=card.conditioning,
         size=card.size,
         seed=seed,
         workers=config.compute.loader_workers,
-        callbacks=[SampleSheets(store, folder, run, every=config.train_gan.sample_every, seed=seed)],
+        callbacks=[SampleSheets(seen.store, seen.slices, folder, run, every=settings.sample_every, seed=seed)],
     )
 
 
-def _draw(run: Run, store: PairStore, card: SynthesizerCard, folder: Path) -> dict[str, float]:
+def _draw(run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> dict[str, float]:
     """Nothing is trained: a card, and a sheet of what it paints."""
     from nephrite.training.samples import SampleSheets
     from nephrite.training.synthesizers import write_synthesizer
 
     network = card.build()
-    SampleSheets(store, folder, run, every=1, seed=0).write(card.synthesizer(network), "drawn.png")
+    SampleSheets(seen.store, seen.slices, folder, run, every=1, seed=0).write(card.synthesizer(network), "drawn.png")
     write_synthesizer(folder, card, network)
     return {}
 
 
-def _fingerprint(config: Config, store: PairStore) -> dict[str, object]:
+def _fingerprint(config: Config, seen: Seen) -> dict[str, object]:
     """Everything that the weights depend on."""
     return {
-        "settings": config.train_gan.model_dump(mode="json"),
+        "painter": str(config.this_painter),
+        "settings": config.train_gan[config.this_painter.synthesizer].model_dump(mode="json"),
+        "patients": [seen.labelled, seen.unlabelled],
         "lesions": sorted(config.prepare.lesions),
         "seed": config.trial.seed,
-        "pairs": store.manifest.digest,
+        "pairs": seen.store.manifest.digest,
         "version": __version__,
     }

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from nephrite import __version__
-from nephrite.config import Arm, Config
+from nephrite.config import Config
 from nephrite.errors import ConfigError, StoreError
 from nephrite.recording import Run, SilentRun
 
 if TYPE_CHECKING:
-    from nephrite.imaging.slices import PairStore
+    from torch import Tensor
+
+    from nephrite.augment.lesions import LesionBank
+    from nephrite.imaging.slices import PairStore, SliceRef
     from nephrite.models.segmenters import Segmenter
     from nephrite.training.artifacts import SegmenterCard
-    from nephrite.training.segmentation import SegmentationTask
+    from nephrite.training.data import SliceSource
+    from nephrite.training.mixing import Extra
+    from nephrite.training.segmentation import Augmentation, SegmentationModule, SegmentationTask
+
+    Part: TypeAlias = tuple[SliceSource, Sequence[SliceRef]]
+
+TEACHER = "teacher"
 
 
-class Stores(NamedTuple):
-    """What an arm sees: real slices, and synthetic ones with the id of their synthesizer."""
+class Sight(NamedTuple):
+    """What an arm sees: real slices of the patients whose labels it knows, and maybe synthetic slices."""
 
     real: PairStore
+    labelled: list[str]
     synthetic: PairStore | None
     synthesizer: str | None
+
+    @property
+    def unlabelled(self) -> list[str]:
+        """Patients whose scans the arm may see without labels."""
+        from nephrite.imaging.split import unlabelled_patients
+
+        return unlabelled_patients(self.real.splits, self.labelled)
 
 
 def train_segmenter(
@@ -30,90 +49,188 @@ def train_segmenter(
 ) -> dict[str, float]:
     """Train the segmenter of one arm and keep the weights that are best on validation.
 
-    All arms take the same number of optimizer steps; within a cell they share initialization and seeds.
+    All arms take the same number of optimizer steps; within a cell they share patients, initialization and seeds.
 
     Raises:
-        LeakageError: synthetic slices know patients outside the training split.
+        LeakageError: synthetic slices know patients that the arm must not know.
         StoreError: a store is missing, broken, or does not fit the other one.
-        ConfigError: the arm needs synthetic slices and got none, or the other way round.
+        ConfigError: the arm needs synthetic slices and got none, or the other way round; or it needs scans without
+            labels, and there are none.
         NonFiniteLossError: the loss became NaN or infinite.
     """
     from nephrite.training.devices import process_rank
 
-    stores = _open_stores(config.this_arm, pairs, synthetic)
-    task = _task(config, stores)
+    sight = _open_stores(config, pairs, synthetic)
     recorded = run if process_rank() == 0 else SilentRun()
-    for name, store in (("pairs", stores.real), ("synthetic", stores.synthetic)):
+    for name, store in (("pairs", sight.real), ("synthetic", sight.synthetic)):
         if store:
             recorded.dataset(store.root, name=name, digest=store.manifest.digest)
-    card = _train(config, recorded, stores, task, segmenter)
+    card, slices = _train(config, recorded, sight, segmenter)
     return {
         "validation_score": card.validation_score,
         "best_step": float(card.steps),
         "seconds": card.seconds,
-        "training_slices": float(len(task.training)),
+        "training_slices": float(slices),
     }
 
 
-def _train(config: Config, run: Run, stores: Stores, task: SegmentationTask, segmenter: Path) -> SegmenterCard:
+def _train(config: Config, run: Run, sight: Sight, segmenter: Path) -> tuple[SegmenterCard, int]:
     from nephrite.training.artifacts import write_card
-    from nephrite.training.data import derive_seed
     from nephrite.training.devices import process_rank
-    from nephrite.training.segmentation import SegmentationModule
-    from nephrite.training.trainer import fit, resumable_folder
+    from nephrite.training.mixing import Extra
+    from nephrite.training.trainer import resumable_folder
 
-    settings, arm = config.train_segmenter, config.this_arm
-    with resumable_folder(segmenter, _fingerprint(config, stores)) as folder:
-        seed = derive_seed(config.trial.seed, arm.cell, "order")
-        network = _initialized(config, channels=len(task.channels))
-        module = SegmentationModule(network, task, settings, seed=seed, folder=folder)
-        fit(module, config.compute, folder=folder, epochs=settings.epochs, run=run, text=str(arm))
-        card = _card(config, run, stores, module.history)
+    arm = config.this_arm
+    with resumable_folder(segmenter, _fingerprint(config, sight)) as folder:
+        parts = [_real_part(sight)]
+        extras: list[Extra] = []
+        if fakes := config.trial.training_sets.fakes(arm.training_set):
+            parts.append(_synthetic_part(sight))
+            extras.append(Extra.of(fakes, len(parts[-1][1])))
+        if arm.has("self_training"):
+            parts.append(_pseudo_part(config, run, sight, folder / TEACHER))
+            extras.append(Extra(len(parts[-1][1]), "mix", config.train_segmenter.self_training.share))
+        task = _task(config, sight, parts, extras)
+        module = _fit(config, run, task, folder, text=str(arm))
+        card = _card(config, run, sight, module.history)
         if process_rank() == 0:
             write_card(folder, card, module.history)
+            shutil.rmtree(folder / TEACHER, ignore_errors=True)
     run.artifact(segmenter, folder="segmenter")
-    return card
+    return card, len(task.training)
 
 
-def _open_stores(arm: Arm, pairs: Path, synthetic: Path | None) -> Stores:
+def _fit(config: Config, run: Run, task: SegmentationTask, folder: Path, *, text: str) -> SegmentationModule:
+    """Train to the end; teacher and student of a cell start from the same weights, in the same order of slices."""
+    from nephrite.training.data import derive_seed
+    from nephrite.training.segmentation import SegmentationModule
+    from nephrite.training.trainer import fit
+
+    seed = derive_seed(config.trial.seed, config.this_arm.cell, "order")
+    network = _initialized(config, channels=len(task.channels))
+    module = SegmentationModule(network, task, config.train_segmenter, seed=seed, folder=folder)
+    fit(module, config.compute, folder=folder, epochs=config.train_segmenter.epochs, run=run, text=text)
+    return module
+
+
+def _open_stores(config: Config, pairs: Path, synthetic: Path | None) -> Sight:
     """Open what the arm sees; the leakage guard stands here, before anything is trained."""
     from nephrite.imaging.slices import PairStore
+    from nephrite.imaging.split import training_subset
     from nephrite.training.leakage import check_synthetic
 
-    _check_arm(arm, synthetic)
+    arm = config.this_arm
+    _check_arm(config, synthetic)
     real = PairStore(pairs)
+    labelled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
     if synthetic is None:
-        return Stores(real, None, None)
+        return Sight(real, labelled, None, None)
     painted = PairStore(synthetic)
-    return Stores(real, painted, check_synthetic(painted, real))
+    return Sight(real, labelled, painted, check_synthetic(painted, real, labelled))
 
 
-def _check_arm(arm: Arm, synthetic: Path | None) -> None:
-    if arm.synthetic and synthetic is None:
+def _check_arm(config: Config, synthetic: Path | None) -> None:
+    arm, fakes = config.this_arm, config.trial.training_sets.fakes(config.this_arm.training_set)
+    if fakes and synthetic is None:
         raise ConfigError(f"arm {arm}", "needs synthetic slices, and none were given", "add '--synthetic FOLDER'")
-    if synthetic is not None and not arm.synthetic:
+    if synthetic is not None and not fakes:
         raise ConfigError(f"arm {arm}", "takes no synthetic slices, and some were given", "leave '--synthetic' out")
 
 
-def _task(config: Config, stores: Stores) -> SegmentationTask:
+def _real_part(sight: Sight) -> Part:
+    known = set(sight.labelled)
+    slices = [ref for ref in sight.real.slices("train") if ref.patient in known]
+    if not slices:
+        raise StoreError(sight.real.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
+    return sight.real, slices
+
+
+def _synthetic_part(sight: Sight) -> Part:
+    assert sight.synthetic is not None
+    slices = sight.synthetic.slices()
+    if not slices:
+        raise StoreError(sight.synthetic.root, "holds no slice", "loosen 'screen', or synthesize more")
+    return sight.synthetic, slices
+
+
+def _pseudo_part(config: Config, run: Run, sight: Sight, folder: Path) -> Part:
+    """Scans without labels, labelled by a teacher: the segmenter of the same cell without them."""
+    from nephrite.training.artifacts import WEIGHTS, load_weights
+    from nephrite.training.devices import pick_device
+    from nephrite.training.pseudo import label_scans
+
+    settings, arm = config.train_segmenter, config.this_arm
+    if not sight.unlabelled:
+        finding = "needs scans without labels, and there are none"
+        raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabelled', or take a label fraction below 1")
+    folder.mkdir(exist_ok=True)
+    module = _fit(config, SilentRun(), _task(config, sight, [_real_part(sight)], []), folder, text=f"Teacher of {arm}")
+    load_weights(module.network, folder / WEIGHTS)
+    labels = label_scans(
+        module.network.to(pick_device(config.compute)).eval(),
+        sight.real,
+        sight.unlabelled,
+        sight.real.manifest.channels,
+        confidence=settings.self_training.confidence,
+        batch_size=config.evaluate.batch_size,
+    )
+    return labels, labels.slices()
+
+
+def _task(config: Config, sight: Sight, parts: list[Part], extras: list[Extra]) -> SegmentationTask:
     from nephrite.training.data import Pairs
+    from nephrite.training.mixing import group_counts, group_sizes
     from nephrite.training.segmentation import SegmentationTask
 
-    real, painted = stores.real, stores.synthetic
-    slices = {split: real.slices(split) for split in ("train", "validation")}
-    for split, refs in slices.items():
-        if not refs:
-            raise StoreError(real.root, f"has no slices in the split '{split}'", f"raise 'prepare.split.{split}'")
-    extra = [(painted, painted.slices())] if painted else []
+    settings, arm = config.train_segmenter, config.this_arm
+    validation = sight.real.slices("validation")
+    if not validation:
+        finding = "has no slices in the split 'validation'"
+        raise StoreError(sight.real.root, finding, "raise 'prepare.split.validation'")
+    steps = settings.epochs * settings.steps_per_epoch
+    augmentation: Augmentation = "none"
+    if arm.has("geometric") or arm.has("standard"):
+        augmentation = "geometric" if arm.has("geometric") else "standard"
     return SegmentationTask(
-        training=Pairs((real, slices["train"]), *extra),
-        validation=Pairs((real, slices["validation"])),
-        channels=real.manifest.channels,
+        training=Pairs(*parts),
+        groups=tuple(group_sizes(len(parts[0][1]), extras)),
+        counts=group_counts(extras, steps=steps, batch_size=settings.batch_size),
+        validation=Pairs((sight.real, validation)),
+        channels=sight.real.manifest.channels,
         region=config.evaluate.regions[config.trial.primary].labels,
         threshold=config.evaluate.threshold,
-        geometric=config.this_arm.geometric,
+        augmentation=augmentation,
+        unsure=arm.has("self_training"),
+        lesions=_lesion_bank(config, sight) if arm.has("copy_paste") else None,
         workers=config.compute.loader_workers,
     )
+
+
+def _lesion_bank(config: Config, sight: Sight) -> LesionBank:
+    """The lesions of the patients whose labels the arm knows.
+
+    Raises:
+        ConfigError: they have none.
+    """
+    import torch
+
+    from nephrite.augment.lesions import LesionBank
+
+    store, slices = _real_part(sight)
+    images = ((ref.patient, torch.from_numpy(store.windowed(ref))[None], _label(store, ref)) for ref in slices)
+    bank = LesionBank.from_slices(images, config.prepare.lesion_values)
+    if not bank.lesions:
+        names, arm = list(config.prepare.lesions), config.this_arm
+        raise ConfigError(
+            f"arm {arm}", f"pastes {names}, and its {len(sight.labelled)} patients have none", "take more patients"
+        )
+    return bank
+
+
+def _label(store: SliceSource, ref: SliceRef) -> Tensor:
+    import torch
+
+    return torch.from_numpy(store.label(ref.patient)[ref.position].copy())
 
 
 def _initialized(config: Config, *, channels: int) -> Segmenter:
@@ -128,22 +245,25 @@ def _initialized(config: Config, *, channels: int) -> Segmenter:
         return build_segmenter(config.train_segmenter.segmenters[config.this_arm.segmenter], channels=channels)
 
 
-def _fingerprint(config: Config, stores: Stores) -> dict[str, object]:
+def _fingerprint(config: Config, sight: Sight) -> dict[str, object]:
     """Everything that the weights depend on."""
+    fakes = config.trial.training_sets.fakes(config.this_arm.training_set)
     return {
         "arm": str(config.this_arm),
+        "fakes": fakes.model_dump(mode="json") if fakes else None,
+        "patients": sight.labelled,
         "seed": config.trial.seed,
         "settings": config.train_segmenter.model_dump(mode="json", exclude={"segmenters"}),
         "network": config.train_segmenter.segmenters[config.this_arm.segmenter].model_dump(mode="json"),
         "region": config.evaluate.regions[config.trial.primary].labels,
         "threshold": config.evaluate.threshold,
-        "pairs": stores.real.manifest.digest,
-        "synthetic": stores.synthetic.manifest.digest if stores.synthetic else None,
+        "pairs": sight.real.manifest.digest,
+        "synthetic": sight.synthetic.manifest.digest if sight.synthetic else None,
         "version": __version__,
     }
 
 
-def _card(config: Config, run: Run, stores: Stores, history: list[dict[str, float]]) -> SegmenterCard:
+def _card(config: Config, run: Run, sight: Sight, history: list[dict[str, float]]) -> SegmenterCard:
     from nephrite.training.artifacts import SegmenterCard
     from nephrite.training.segmentation import best_epoch
 
@@ -151,13 +271,13 @@ def _card(config: Config, run: Run, stores: Stores, history: list[dict[str, floa
     return SegmenterCard(
         arm=str(config.this_arm),
         settings=config.train_segmenter.segmenters[config.this_arm.segmenter],
-        classes=stores.real.manifest.classes,
-        channels=stores.real.manifest.channels,
+        classes=sight.real.manifest.classes,
+        channels=sight.real.manifest.channels,
         intensity=config.prepare.intensity,
         in_plane=config.prepare.in_plane,
-        training_patients=tuple(stores.real.patients("train")),
-        synthesizer=stores.synthesizer,
-        pairs=stores.real.manifest.digest,
+        training_patients=tuple(sight.labelled),
+        synthesizer=sight.synthesizer,
+        pairs=sight.real.manifest.digest,
         validation_score=best["validation_dice"],
         region=config.trial.primary,
         threshold=config.evaluate.threshold,

@@ -40,7 +40,7 @@ class SegmenterCard:
     """What a trained segmenter is and what it was made from.
 
     Attributes:
-        arm: 'TRAINING_SET/SEGMENTER/CELL'.
+        arm: 'TRAINING_SET/SEGMENTER/FRACTION/CELL'.
         settings: of the network.
         classes: label value to name.
         channels: output channel to label values, in the order of the outputs.
@@ -125,3 +125,8 @@ def save_weights(path: Path, weights: Mapping[str, Shaped[Tensor, "..."]]) -> No
     """Write a state dict as safetensors, whole or not at all, in plain memory order."""
     with whole_file(path) as partial:
         save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, partial)
+
+
+def load_weights(network: Segmenter, path: Path) -> None:
+    """Fill a network of the same settings with kept weights."""
+    network.load_state_dict(load_file(path))

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Integer, UInt8
+from jaxtyping import Bool, Float, Float32, Integer, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nephrite.errors import ConfigError
-from nephrite.imaging.slices import PairStore, SliceRef
+from nephrite.imaging.slices import SliceRef
+
+IGNORED = 255  # label of a pixel that no loss looks at
 
 
 class Batch(NamedTuple):
@@ -33,6 +35,16 @@ class Batch(NamedTuple):
     patient: Integer[Tensor, " batch"]
 
 
+class SliceSource(Protocol):
+    """What slices are read from: a pair store, or one whose labels are replaced."""
+
+    def windowed(self, ref: SliceRef, /) -> Float32[np.ndarray, "height width"]:
+        """One slice in [0, 1]."""
+
+    def label(self, patient: str, /) -> UInt8[np.ndarray, "slice height width"]:
+        """All label maps of a patient."""
+
+
 class Pairs(Dataset[Batch]):
     """Slices of one or several stores, one after the other; an item is a whole batch.
 
@@ -40,7 +52,7 @@ class Pairs(Dataset[Batch]):
         parts: stores and the slices that are taken from each.
     """
 
-    def __init__(self, *parts: tuple[PairStore, Sequence[SliceRef]]) -> None:
+    def __init__(self, *parts: tuple[SliceSource, Sequence[SliceRef]]) -> None:
         self._slices = [(store, ref) for store, refs in parts for ref in refs]
         self.patients = list(dict.fromkeys(ref.patient for _, ref in self._slices))
         self._places = {patient: place for place, patient in enumerate(self.patients)}
@@ -78,9 +90,7 @@ class ShuffledBatches(Sampler[list[int]]):
     def __init__(
         self, slices: int, *, batch_size: int, steps: int, seed: int, rank: int = 0, ranks: int = 1, done: int = 0
     ) -> None:
-        if batch_size % ranks:
-            finding = f"{batch_size} slices cannot be shared evenly by {ranks} devices"
-            raise ConfigError("batch_size", finding, f"take a multiple of {ranks}")
+        check_shares(batch_size, ranks)
         self.slices, self.batch_size, self.steps, self.seed = slices, batch_size, steps, seed
         self.rank, self.ranks, self.epoch, self.done = rank, ranks, 0, done
 
@@ -100,12 +110,85 @@ class ShuffledBatches(Sampler[list[int]]):
 
     def batch(self, step: int) -> list[int]:
         """The whole batch of one step, counted from the start of the training."""
-        places = range(step * self.batch_size, (step + 1) * self.batch_size)
+        return self.places(range(step * self.batch_size, (step + 1) * self.batch_size))
+
+    def places(self, places: range) -> list[int]:
+        """The slices at some places of the endless shuffle."""
         orders = {number: self._order(number) for number in {place // self.slices for place in places}}
         return [int(orders[place // self.slices][place % self.slices]) for place in places]
 
     def _order(self, number: int) -> np.ndarray:
         return np.random.default_rng([self.seed, number]).permutation(self.slices)
+
+
+class MixedBatches(Sampler[list[int]]):
+    """Batches of several groups of slices, each group an endless shuffle of its own.
+
+    How many slices of each group a step takes is given for every step, so that a share may change while training goes
+    on, and any step can be repeated.
+
+    Args:
+        groups: number of slices of each group; in `Pairs` they lie one after the other.
+        counts: for every step of the whole training, how many slices each group gives.
+        steps: batches per epoch.
+        seed: of the orders.
+        rank, ranks: this process takes every `ranks`-th slice of each batch, from `rank` on.
+        done: steps that a resumed training has taken already; its first epoch goes on behind them.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[int],
+        counts: Integer[np.ndarray, "step group"],
+        *,
+        steps: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        done: int = 0,
+    ) -> None:
+        check_shares(int(counts[0].sum()), ranks)
+        self.counts, self.before = counts, np.cumsum(counts, axis=0) - counts
+        self.offsets = np.cumsum([0, *groups[:-1]])
+        self.orders = [
+            ShuffledBatches(size, batch_size=1, steps=steps, seed=seed if place == 0 else derive_seed(seed, place))
+            for place, size in enumerate(groups)
+        ]
+        self.steps, self.rank, self.ranks, self.epoch, self.done = steps, rank, ranks, 0, done
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the start of an epoch; Lightning calls it."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """This rank's share of each batch of the epoch."""
+        first = self.epoch * self.steps
+        for step in range(max(first, self.done), first + self.steps):
+            yield self.batch(step)[self.rank :: self.ranks]
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return self.steps
+
+    def batch(self, step: int) -> list[int]:
+        """The whole batch of one step, counted from the start of the training."""
+        chosen: list[int] = []
+        for place, order in enumerate(self.orders):
+            start = int(self.before[step, place])
+            taken = order.places(range(start, start + int(self.counts[step, place])))
+            chosen += [int(self.offsets[place]) + index for index in taken]
+        return chosen
+
+
+def check_shares(batch_size: int, ranks: int) -> None:
+    """Refuse a batch that cannot be shared evenly, which would weigh slices unequally.
+
+    Raises:
+        ConfigError: names both numbers.
+    """
+    if batch_size % ranks:
+        finding = f"{batch_size} slices cannot be shared evenly by {ranks} devices"
+        raise ConfigError("batch_size", finding, f"take a multiple of {ranks}")
 
 
 class OrderedBatches(Sampler[list[int]]):
@@ -132,7 +215,9 @@ class OrderedBatches(Sampler[list[int]]):
         return len(self.batches)
 
 
-def batch_loader(pairs: Pairs, batches: ShuffledBatches | OrderedBatches, *, workers: int = 0) -> DataLoader[Batch]:
+def batch_loader(
+    pairs: Pairs, batches: ShuffledBatches | MixedBatches | OrderedBatches, *, workers: int = 0
+) -> DataLoader[Batch]:
     """A loader that reads each batch by one call.
 
     With `batch_size=None` torch hands what the sampler yields to the data set as it is: here a whole batch.

@@ -5,30 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nephrite.errors import LeakageError, StoreError
-from nephrite.imaging.slices import PairStore
+from nephrite.imaging.slices import UNLABELLED, PairStore
 
 SHOWN = 5
 
 
-def check_synthetic(synthetic: PairStore, real: PairStore) -> str:
-    """Refuse synthetic slices that do not fit the real ones or know other patients than the real training patients.
+def check_synthetic(synthetic: PairStore, real: PairStore, labelled: Iterable[str]) -> str:
+    """Refuse synthetic slices that do not fit the real ones or know labels of other patients than the arm does.
+
+    Args:
+        synthetic: the slices.
+        real: the store that they are added to.
+        labelled: the training patients whose labels the arm knows. Scans without labels may be those of any training
+            patient, or of those that have none; never of a validation or test patient.
 
     Returns:
         The id of the synthesizer.
 
     Raises:
-        LeakageError: a slice was painted from, or its synthesizer was trained on, a patient outside the training split.
+        LeakageError: a slice was painted from, or its synthesizer was trained on, a patient that the arm must not know.
         StoreError: not a synthetic store, without provenance, of several synthesizers, or of other classes or size.
     """
     check_fit(synthetic, real)
-    allowed, synthesizers = set(real.patients("train")), set()
+    allowed, synthesizers = set(labelled), set()
+    scans = {*real.patients("train"), *real.patients(UNLABELLED)}
     for patient in synthetic.patients():
         provenance = synthetic.patient(patient).provenance
         if provenance is None:
             raise StoreError(synthetic.root, f"patient '{patient}' has no provenance", "run 'synthesize' again")
-        unknown = provenance.patients - allowed
+        unknown = (provenance.patients - allowed) | (set(provenance.unlabelled_patients) - scans)
         if unknown:
-            finding = f"synthetic slices know {_some(unknown)} outside the training patients of {real.root}"
+            finding = f"synthetic slices know {_some(unknown)} outside the {len(allowed)} training patients of the arm"
             raise LeakageError(synthetic.root, finding, "train the synthesizer on this split and synthesize again")
         synthesizers.add(provenance.synthesizer)
     if len(synthesizers) != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +24,19 @@ class SampleSheets(Callback):
 
     Args:
         store: where the slices are.
+        slices: what is trained on.
         folder: of the synthesizer; the sheets go to its folder 'samples'.
         run: is given each sheet.
         every: epochs between sheets.
         seed: chooses slices and noise.
     """
 
-    def __init__(self, store: PairStore, folder: Path, run: Run, *, every: int, seed: int) -> None:
+    def __init__(
+        self, store: PairStore, slices: Sequence[SliceRef], folder: Path, run: Run, *, every: int, seed: int
+    ) -> None:
         self.store, self.folder, self.run = store, folder / FOLDER, run
         self.every, self.seed = every, seed
-        self.shown = choose_shown(store, seed)
+        self.shown = choose_shown(store, slices, seed)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the sheet of this epoch, if it is its turn."""
@@ -55,8 +59,9 @@ class SampleSheets(Callback):
         return [Sample(label, fake, real) for label, fake, real in zip(labels, fakes, reals, strict=True)]
 
 
-def choose_shown(store: PairStore, seed: int) -> list[SliceRef]:
-    """Some labelled training slices; any training slices where none is labelled."""
-    slices = store.slices("train", labelled_only=True) or store.slices("train")
-    chosen = np.random.default_rng(seed).permutation(len(slices))[:SHOWN]
-    return [slices[number] for number in sorted(chosen)]
+def choose_shown(store: PairStore, slices: Sequence[SliceRef], seed: int) -> list[SliceRef]:
+    """Some of the slices that have labels; any of them where none has."""
+    labelled = set(store.slices(labelled_only=True))
+    choice = [ref for ref in slices if ref in labelled] or list(slices)
+    chosen = np.random.default_rng(seed).permutation(len(choice))[:SHOWN]
+    return [choice[number] for number in sorted(chosen)]

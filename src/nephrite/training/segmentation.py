@@ -6,29 +6,39 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Integer, Shaped, UInt8
+from jaxtyping import Bool, Float, Int64, Integer, Shaped
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
-from nephrite.augment import geometric
+from nephrite.augment import copy_paste, geometric, standard
+from nephrite.augment.copy_paste import PasteRanges
+from nephrite.augment.lesions import LesionBank
+from nephrite.augment.parameters import take
+from nephrite.augment.standard import IntensityRanges
 from nephrite.config import TrainSegmenterSettings
+from nephrite.imaging.slices import source_of
 from nephrite.models.losses import dice_and_cross_entropy, dice_loss
 from nephrite.models.segmenters import Segmenter
 from nephrite.training.artifacts import WEIGHTS, save_weights
 from nephrite.training.data import (
+    IGNORED,
     Batch,
+    MixedBatches,
     OrderedBatches,
     Pairs,
-    ShuffledBatches,
     batch_loader,
     channel_masks,
     value_mask,
 )
 from nephrite.training.trainer import RecordedModule, Row, check_finite
+
+Augmentation: TypeAlias = Literal["none", "geometric", "standard"]
 
 
 @dataclass(frozen=True)
@@ -36,21 +46,29 @@ class SegmentationTask:
     """What is learned, and what chooses the weights.
 
     Attributes:
-        training: slices to learn from, real and synthetic.
+        training: slices to learn from, group after group: real ones, then what is mixed with them.
+        groups: number of slices of each group.
+        counts: for every step, how many slices each group gives.
         validation: real slices; whole patients.
         channels: output channel to label values.
         region: label values of the region whose Dice chooses the weights.
         threshold: sigmoid outputs at or above it are foreground.
-        geometric: whether training batches are augmented.
+        augmentation: of training batches.
+        unsure: whether some labels are `IGNORED`.
+        lesions: what is pasted into training batches; None where the arm does not paste.
         workers: processes that read slices.
     """
 
     training: Pairs
+    groups: tuple[int, ...]
+    counts: Int64[np.ndarray, "step group"]
     validation: Pairs
     channels: Mapping[str, tuple[int, ...]]
     region: tuple[int, ...]
     threshold: float
-    geometric: bool
+    augmentation: Augmentation
+    unsure: bool = False
+    lesions: LesionBank | None = None
     workers: int = 0
 
 
@@ -72,15 +90,17 @@ class SegmentationModule(RecordedModule):
         self.network = network.to(memory_format=torch.channels_last)
         self.task, self.settings, self.folder = task, settings, folder
         self.loss = {"dice": dice_loss, "dice_and_cross_entropy": dice_and_cross_entropy}[settings.loss]
+        self.paste_ranges = PasteRanges(**settings.copy_paste.model_dump())
+        self.intensity_ranges = IntensityRanges(**settings.intensity.model_dump())
         self.train_losses: list[Tensor] = []
         self.validation_losses: list[Tensor] = []
         self.started = time.monotonic()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The same number of batches per epoch for any training set."""
-        batches = ShuffledBatches(
-            len(self.task.training),
-            batch_size=self.settings.batch_size,
+        batches = MixedBatches(
+            self.task.groups,
+            self.task.counts,
             steps=self.settings.steps_per_epoch,
             seed=self.seed,
             rank=self.global_rank,
@@ -111,24 +131,32 @@ class SegmentationModule(RecordedModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """Augment, predict, compare."""
-        image, label = batch.image, batch.label
-        if self.task.geometric:
-            image, label = self.augmented(image, label, batch_idx)
-        loss = self.loss(self.network(image), channel_masks(label, self.task.channels))
+        image, label = self.augmented(batch, batch_idx)
+        known = label != IGNORED if self.task.unsure else None
+        loss = self.loss(self.network(image), channel_masks(label, self.task.channels), known)
         check_finite(f"training loss ({self.settings.loss})", loss, self.step_of(batch_idx))
         self.train_losses.append(loss.detach())
         return loss
 
-    def augmented(
-        self, image: Float[Tensor, "batch 1 height width"], label: UInt8[Tensor, "batch height width"], batch_index: int
-    ) -> tuple[Tensor, Tensor]:
-        """Geometric augmentation; drawn for the whole batch, so that the number of devices changes nothing."""
+    def augmented(self, batch: Batch, batch_index: int) -> tuple[Tensor, Tensor]:
+        """Paste, then augment; drawn for the whole batch, so that the number of devices changes nothing."""
+        image, label = batch.image, batch.label
         generator = torch.Generator().manual_seed(self.step_seed(batch_index))
-        ranges = self.settings.geometric.model_dump()
-        whole = geometric.draw(self.settings.batch_size, **ranges, generator=generator)
         share = slice(self.global_rank, None, self.trainer.world_size)
-        own = geometric.GeometricParameters(whole.angle[share], whole.scale[share], whole.shift[share])
-        return geometric.apply(own, image, label)
+        size = self.settings.batch_size
+        if self.task.lesions:
+            draws = take(copy_paste.draw(size, ranges=self.paste_ranges, generator=generator), share)
+            patients = [self.task.training.patients[place] for place in batch.patient.tolist()]
+            placed = copy_paste.place(draws, self.task.lesions, image, label, list(map(source_of, patients)))
+            image, label = copy_paste.apply(placed, self.task.lesions, image, label)
+        if self.task.augmentation == "geometric":
+            ranges = self.settings.geometric.model_dump()
+            return geometric.apply(take(geometric.draw(size, **ranges, generator=generator), share), image, label)
+        if self.task.augmentation == "standard":
+            moves = self.settings.geometric.model_dump()
+            drawn = standard.draw(size, **moves, ranges=self.intensity_ranges, generator=generator)
+            return standard.apply(take(drawn, share), image, label)
+        return image, label
 
     def on_validation_epoch_start(self) -> None:
         """Overlap, and size of prediction plus truth, per patient, are summed over batches and ranks."""
