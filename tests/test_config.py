@@ -89,10 +89,13 @@ def fields(model: type[Settings] = Config, path: str = "") -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", ["params.yaml", "configs/kits19.yaml", "configs/moai.yaml"])
-def test_shipped_settings_are_valid(name: str, root: Path) -> None:
-    config = load_config(root / name)
-    assert len(config.trial.arms) == 4 * 3 * len(config.trial.cells)
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [("params", 12), ("configs/kits19", 12), ("configs/moai", 12), ("configs/lidc", 6), ("configs/curvas", 4)],
+)
+def test_shipped_settings_are_valid(name: str, kinds: int, root: Path) -> None:
+    config = load_config(root / f"{name}.yaml")
+    assert len(config.trial.arms) == kinds * len(config.trial.cells)
 
 
 def test_capstone_settings_are_the_capstones(root: Path) -> None:
