@@ -63,3 +63,8 @@ class Layout:
     def report(self) -> Path:
         """Table, figures and verdict."""
         return self.root / "reports"
+
+    @property
+    def promotion(self) -> Path:
+        """File with the promotion's decision."""
+        return self.root / "promotion" / "decision.json"

@@ -185,7 +185,12 @@ def _last_jobs(config: Config, layout: Layout, scores: Sequence[str]) -> list[Jo
     painted = {"synthetic": layout.synthetic_sets} if config.trial.painters else {}
     key = digest({"stage": "report", "settings": config.model_dump(mode="json"), "scores": list(scores)})
     paths = {"pairs": layout.pairs, "scores": layout.scores, "report": layout.report, **painted}
-    return [Job("report", config, paths, layout.report, key)]
+    promoted = digest({"stage": "promote", "settings": _section(config, "promote"), "report": key})
+    candidates = {"report": layout.report, "segmenters": layout.segmenters, "promotion": layout.promotion}
+    return [
+        Job("report", config, paths, layout.report, key),
+        Job("promote", config, candidates, layout.promotion, promoted),
+    ]
 
 
 def _run_chains(chains: Sequence[Chain], left: dict[int, list[Job]], pool: Executor, folder: Path) -> Iterator[int]:
