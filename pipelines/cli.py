@@ -97,7 +97,7 @@ def compile_pipeline(
         check_publish(experiment, params, publish=publish)
         lineage = write_package(output, experiment, settings, image, publish=publish, promote=promote)
         counts = [len(found) for found in (experiment.paintings, experiment.real_arms, experiment.synthetic_arms)]
-        told = "{} painters, {} arms without synthetic slices, {} with".format(*counts)
+        told = "{}, {} arms without synthetic slices, {} with".format(_counted_painters(counts[0]), *counts[1:])
     if lineage["commit"].endswith("-dirty") or lineage["commit"] == "unknown":
         click.echo(f"warning: the commit is '{lineage['commit']}', so the run cannot be repeated from it", err=True)
     click.echo(f"{output}: {told}; data {lineage['data']}; commit {lineage['commit'][:12]}")
@@ -166,6 +166,10 @@ def status(*, run_id: str, host: str, namespace: str, timeout: float, wait: bool
         click.echo(f"{name}: {told}")
     click.echo(f"run: {state}")
     sys.exit(int(state in FINISHED - {"SUCCEEDED"}))
+
+
+def _counted_painters(count: int) -> str:
+    return f"{count} painter{'' if count == 1 else 's'}"
 
 
 def _follow(server: Server, run_id: str, poll: float) -> None:
