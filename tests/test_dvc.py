@@ -137,7 +137,10 @@ def test_finished_project_has_nothing_to_do(project: Project) -> None:
         (
             "train_segmenter.segmenters.light.base_width",
             9,
-            arms("train_segmenter", ("light",)) | arms("train_segmenter_synthetic", ("light",)) | painter("screen"),
+            arms("train_segmenter", ("light",))
+            | arms("train_segmenter_synthetic", ("light",))
+            | painter("synthesize")  # of which a labeler may be a segmenter
+            | painter("screen"),
         ),
         ("evaluate.regions.tumor.tolerance", 9, arms("evaluate") | arms("evaluate_synthetic")),
         ("report.examples", 2, set()),

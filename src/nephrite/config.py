@@ -557,6 +557,19 @@ class EditSettings(Settings):
         return self
 
 
+class LabelerSettings(Settings):
+    """A segmenter of the training patients that labels scans before they are painted."""
+
+    segmenter: Name = Field(description="A name under 'train_segmenter.segmenters'.")
+    steps: Positive = Field(description="Its optimizer steps.")
+    confidence: float = Field(
+        default=0.9,
+        gt=0.5,
+        lt=1,
+        description="Sigmoid output from which a label is believed; what lies between is painted over as background.",
+    )
+
+
 class SynthesizeSettings(Settings):
     """Synthetic slices from the masks of training patients."""
 
@@ -573,7 +586,12 @@ class SynthesizeSettings(Settings):
     )
     unlabelled: Fraction = Field(
         default=0.0,
-        description="Share of the slices that are painted on scans whose labels are unknown, with lesions added.",
+        description="Share of the slices that are painted on scans whose labels are unknown.",
+    )
+    labeler: LabelerSettings | None = Field(
+        default=None,
+        description="Says what those scans hold, so that they can be painted as any other; null = they hold no class, "
+        "and get new lesions alone.",
     )
     batch_size: Positive = Field(description="Slices painted at a time; no effect on what is painted.")
 
@@ -816,6 +834,11 @@ class Config(Settings):
             raise ValueError(f"'trial.segmenters' names {missing}; not under 'train_segmenter.segmenters'")
         if self.screen.segmenter not in self.train_segmenter.segmenters:
             raise ValueError(f"'screen.segmenter' is '{self.screen.segmenter}'; not under 'train_segmenter.segmenters'")
+        labeler = self.synthesize.labeler
+        if labeler and labeler.segmenter not in self.train_segmenter.segmenters:
+            raise ValueError(
+                f"'synthesize.labeler.segmenter' is '{labeler.segmenter}'; not under 'train_segmenter.segmenters'"
+            )
         if self.trial.primary not in self.evaluate.regions:
             raise ValueError(f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'")
         pasting = [name for name in self.trial.training_sets.all if "copy_paste" in name.split("+")]

@@ -132,8 +132,8 @@ def _painter_jobs(config: Config, layout: Layout, painter: Painter, pairs: str) 
     ):
         section = _section(config, stage)
         facts = {"stage": stage, "settings": section.get(painter.synthesizer, section), "before": before}
-        if stage == "screen":
-            facts["segmenter"] = _training_facts(config, config.screen.segmenter)
+        if reader := _reader(config, stage):
+            facts["segmenter"] = _training_facts(config, reader)
         before = digest(facts)
         paths = {name: places[name] for name in (*inputs, output)}
         jobs.append(Job(stage, settings, paths, places[output], before))
@@ -170,6 +170,14 @@ def _arm_jobs(config: Config, layout: Layout, arm: Arm, pairs: str, source: Chai
             digest({"stage": "evaluate", "settings": _section(config, "evaluate"), "segmenter": trained}),
         ),
     ]
+
+
+def _reader(config: Config, stage: str) -> str | None:
+    """The segmenter that a stage of a painter trains for itself."""
+    if stage == "screen":
+        return config.screen.segmenter
+    labeler = config.synthesize.labeler if config.synthesize.unlabelled else None
+    return labeler.segmenter if stage == "synthesize" and labeler else None
 
 
 def _training_facts(config: Config, segmenter: str) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def shifted() -> Drawn:
 @pytest.fixture
 def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     """No training: the examiner knows."""
-    monkeypatch.setattr("nephrite.training.screening.fit_examiner", lambda *_: Oracle().eval())
+    monkeypatch.setattr("nephrite.training.readers.fit_reader", lambda *_, **__: Oracle().eval())
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_copies_may_be_counted_and_kept(load: Load, pairs: Path, painted: Path, 
 def test_filter_that_is_off_trains_nothing_and_copies_the_store(
     load: Load, pairs: Path, painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("nephrite.training.screening.fit_examiner")
+    monkeypatch.delattr("nephrite.training.readers.fit_reader")
     metrics = screened(load("screen.filter=all"), pairs, painted, tmp_path / "out")
     assert metrics["accepted_share"] == 1
     assert PairStore(tmp_path / "out").manifest == PairStore(painted).manifest
@@ -244,7 +244,7 @@ def test_examiner_sees_the_slices_of_the_painters_patients_alone(
             tasks.extend([task.training, task.validation])
             super().__init__(network, task, *args, **more)  # type: ignore[arg-type] # handed on as they came
 
-    monkeypatch.setattr("nephrite.training.screening.SegmentationModule", Spy)
+    monkeypatch.setattr("nephrite.training.readers.SegmentationModule", Spy)
     config = load("trial.label_fractions=[0.67]", "screen.filter=report", "trial.seed=3")
     known = subset(config)
     painted = write_painted(tmp_path / "painted", pairs, [draw_slice(1)], known=known)

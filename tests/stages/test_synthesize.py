@@ -16,7 +16,7 @@ import torch
 from nephrite.config import Config, PaintInSettings, Pix2PixSettings, RandomisedSettings, SpadeSettings
 from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.files import read_json
-from nephrite.imaging.slices import PairStore, source_of
+from nephrite.imaging.slices import PairStore, SliceRef, source_of
 from nephrite.imaging.split import training_subset
 from nephrite.recording import SilentRun
 from nephrite.stages.synthesize import EDITS, OVERLAP, synthesize
@@ -305,6 +305,21 @@ ALONE = (  # one class, which lies anywhere; two of three training patients are 
 )
 
 
+LABELER = "synthesize.labeler={segmenter: light, steps: 2}"
+
+
+class Bright(torch.nn.Module):
+    """A segmenter for which bright pixels are kidney, and nothing is a tumor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sure = torch.nn.Parameter(torch.tensor(100.0))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        kidney = torch.where(image > 0.5, self.sure, -self.sure)
+        return torch.cat([kidney, -self.sure.expand_as(image)], dim=1)
+
+
 @pytest.fixture
 def nodules(pairs: Path) -> Path:
     """The same store, of which every labelled pixel is a nodule."""
@@ -347,6 +362,31 @@ def test_lesions_are_put_into_scans_whose_labels_are_never_read(
         assert unknown not in provenance.patients
     known = {"a1", "a2", "a3"} - {unknown}
     assert check_synthetic(store, PairStore(nodules), known)
+
+
+def test_labeler_knows_the_painters_patients_alone_and_its_labels_are_painted(
+    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught: set[str] = set()
+
+    def fit(config: Config, store: PairStore, slices: list[SliceRef], folder: Path, **_: object) -> torch.nn.Module:
+        taught.update(ref.patient for ref in slices)
+        return Bright().eval()
+
+    monkeypatch.setattr("nephrite.training.readers.fit_reader", fit)
+    config = load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]", LABELER)
+    known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)
+    (unknown,) = {"a1", "a2", "a3"} - set(known)
+    root = write_synthesizer(tmp_path / "few", replace(CARD, training_patients=tuple(known)))
+    (pairs / "patients" / unknown / "label.npy").write_bytes(b"not read")
+    store, real = painted(config, pairs, root, tmp_path / "out"), PairStore(pairs)
+    (patient,) = (patient for patient in store.patients() if source_of(patient) == unknown)
+    provenance = store.patient(patient).provenance
+    assert provenance is not None
+    assert not provenance.source_labels
+    bright = np.stack([real.windowed(SliceRef(unknown, place)) > 0.5 for place in provenance.source_slices])
+    assert np.array_equal(store.label(patient) == 1, bright)
+    assert taught == set(known)
 
 
 def test_scans_without_labels_need_lesions_of_any_place(

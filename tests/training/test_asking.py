@@ -13,6 +13,7 @@ from nephrite.imaging.slices import PairStore
 from nephrite.synthesis.edits import EditRanges
 from nephrite.synthesis.masks import MaskRanges
 from nephrite.training.asking import Asker, mask_ranges, prepare_asker, scan_ranges
+from nephrite.training.data import IGNORED
 from nephrite.training.passes import Pass
 from nephrite.training.scenes import Conditioning
 
@@ -31,12 +32,14 @@ def asker(
     lesions: dict[int, int | None] | None = None,
     known: list[str] = KNOWN,
     scans: tuple[str, ...] = (),
+    found: dict[str, np.ndarray] | None = None,
     styled: bool = False,
 ) -> Asker:
     return prepare_asker(
         PairStore(pairs),
         known,
         scans,
+        found=found,
         conditioning=shown,
         lesions={2: 1} if lesions is None else lesions,
         settings=config.synthesize,
@@ -108,7 +111,7 @@ def test_each_slice_of_a_scan_has_a_new_lesion_and_no_other_label(load: Load, pa
 def test_scans_without_room_for_a_lesion_end_the_search(load: Load, pairs: Path) -> None:
     makes = asker(load("synthesize.edits.sizes={large: 1}"), pairs, lesions={1: None}, scans=("a3",))
     nowhere = replace(makes, lesions={1: 200})  # an organ that no scan has
-    with pytest.raises(ConfigError, match=r"synthesize\.unlabelled: found no room for a lesion in 50 runs"):
+    with pytest.raises(ConfigError, match=r"synthesize\.unlabelled: found no room for a lesion in 50 runs of 1 scans"):
         list(nowhere.of_scans(1))
 
 
@@ -149,3 +152,35 @@ def test_lesion_class_that_no_training_patient_has_is_refused(load: Load, pairs:
     index.write_text("\n".join(f"{row},{'0' if count.isdigit() else count}" for row, count in rows))
     with pytest.raises(ConfigError, match=r"prepare.lesions: names 'tumor', which none of the 2 training patients has"):
         asker(load("synthesize.masks=new"), pairs)
+
+
+LABELER = "synthesize.labeler={segmenter: light, steps: 2}"
+STILL = [f"synthesize.deformation.{name}=0" for name in ("rotation", "scale", "shift", "strength")]
+UNEDITED = [f"synthesize.edits.{name}=0" for name in ("removed", "rescaled", "moved", "added")]
+
+
+def test_scans_of_a_labeler_are_asked_for_as_it_labels_them(load: Load, pairs: Path) -> None:
+    config = load("synthesize.unlabelled=0.5", "synthesize.masks=new", LABELER, *STILL, *UNEDITED)
+    labels = np.zeros(PairStore(pairs).image("a3").shape, np.uint8)
+    labels[2, 4:20, 4:20], labels[2, 8:12, 8:12] = 1, 2
+    (asked,) = asker(config, pairs, scans=("a3",), found={"a3": labels}).of_scans(1)
+    assert asked.source.positions == (2,)
+    assert not asked.labelled
+    assert np.array_equal(asked.request.label[0], labels[2])
+
+
+def test_what_the_labeler_is_not_sure_of_becomes_background_and_is_painted_anew(load: Load, pairs: Path) -> None:
+    config = load("synthesize.unlabelled=0.5", LABELER, *STILL)
+    labels = np.zeros(PairStore(pairs).image("a3").shape, np.uint8)
+    labels[1, 8:12, 8:12], labels[1, 20:26, 20:26] = 2, IGNORED
+    (asked,) = asker(config, pairs, shown=ANATOMY, scans=("a3",), found={"a3": labels}).of_scans(1)
+    assert set(np.unique(asked.request.label)) == {0, 2}
+    assert asked.request.changed is not None
+    assert np.array_equal(asked.request.changed[0], labels[1] == IGNORED)
+
+
+def test_labeler_that_finds_nothing_is_one_error(load: Load, pairs: Path) -> None:
+    nothing = {"a3": np.zeros(PairStore(pairs).image("a3").shape, np.uint8)}
+    config = load("synthesize.unlabelled=0.5", LABELER)
+    with pytest.raises(ConfigError, match=r"labels nothing in 50 runs .* raise 'synthesize.labeler.steps'"):
+        list(asker(config, pairs, scans=("a3",), found=nothing).of_scans(1))

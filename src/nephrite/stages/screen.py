@@ -80,14 +80,23 @@ def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: P
 
 def _screen(config: Config, run: Run, sight: Sight, synthetic: Path) -> dict[str, float]:
     from nephrite.evaluation.screening_page import headline_figures
-    from nephrite.training.screening import fit_examiner
+    from nephrite.training.data import derive_seed
+    from nephrite.training.readers import fit_reader
     from nephrite.training.trainer import resumable_folder
 
     with resumable_folder(synthetic, _fingerprint(config, sight)) as folder:
         for path in folder.iterdir():  # an attempt with other thresholds keeps its examiner
             if path.name in ("patients", ACCEPTED, REJECTED):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        examiner = fit_examiner(config, sight.real, sight.training, folder / EXAMINER)
+        examiner = fit_reader(
+            config,
+            sight.real,
+            sight.training,
+            folder / EXAMINER,
+            segmenter=config.screen.segmenter,
+            steps=config.screen.steps,
+            seed=derive_seed(config.trial.seed, config.this_painter, "screen"),
+        )
         screening = _measure(config, sight, examiner)
         facts = _report(config, run, sight, screening, folder)
         screening.demand_some()
@@ -119,7 +128,8 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> Sight:
 def _measure(config: Config, sight: Sight, examiner: Segmenter) -> Screening:
     from nephrite.evaluation.class_intensity import intensity_ranges
     from nephrite.evaluation.screening import BACKGROUND, Screening, measure
-    from nephrite.training.screening import examine, nearest_masks, thin
+    from nephrite.training.readers import thin
+    from nephrite.training.screening import examine, nearest_masks
 
     manifest, threshold = sight.real.manifest, config.evaluate.threshold
     memorization, repeated = _memorization(config, sight)
@@ -240,7 +250,7 @@ def _draw(sight: Sight, screening: Screening, folder: Path) -> list[tuple[str, s
 
 def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
     """Some of the chosen slices, evenly over their reasons; three of four with labels, where there are so many."""
-    from nephrite.training.screening import thin
+    from nephrite.training.readers import thin
 
     rows = sorted(np.flatnonzero(chosen).tolist(), key=screening.reasons)
     labelled = thin([row for row in rows if screening.painted.labelled[row]], SHOWN * 3 // 4)

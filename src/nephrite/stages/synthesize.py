@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from nephrite import __version__
 from nephrite.config import Config
@@ -120,12 +121,13 @@ def _ask(config: Config, store: PairStore, painter: Painter) -> tuple[Iterator[A
     from nephrite.training.asking import prepare_asker
     from nephrite.training.passes import choose_passes, count_slices
 
-    settings = config.synthesize
+    settings, scans = config.synthesize, unlabelled_patients(store.splits, painter.labelled)
     share = count_slices(store, painter.labelled, settings)
     asker = prepare_asker(
         store,
         painter.labelled,
-        unlabelled_patients(store.splits, painter.labelled),
+        scans,
+        found=_label_scans(config, store, painter, scans) if share.scans else None,
         conditioning=painter.synthesizer.conditioning,
         lesions=config.prepare.lesion_values,
         settings=settings,
@@ -137,6 +139,32 @@ def _ask(config: Config, store: PairStore, painter: Painter) -> tuple[Iterator[A
     )
     jobs = chain(map(asker.of_masks, passes), asker.of_scans(share.scans))
     return jobs, len(passes) + share.scans // EXPECTED
+
+
+def _label_scans(
+    config: Config, store: PairStore, painter: Painter, scans: Sequence[str]
+) -> Mapping[str, UInt8[np.ndarray, "slice height width"]] | None:
+    """What a segmenter of the painter's own patients finds in scans without labels; None if no labeler is named."""
+    from nephrite.training.data import derive_seed
+    from nephrite.training.pseudo import label_scans
+    from nephrite.training.readers import fit_reader
+
+    settings, known = config.synthesize.labeler, set(painter.labelled)
+    if settings is None or not scans:
+        return None
+    with TemporaryDirectory() as folder:
+        reader = fit_reader(
+            config,
+            store,
+            [ref for ref in store.slices("train") if ref.patient in known],
+            Path(folder),
+            segmenter=settings.segmenter,
+            steps=settings.steps,
+            seed=derive_seed(config.trial.seed, config.this_painter, "label"),
+        )
+    batch_size = config.evaluate.batch_size
+    channels, confidence = store.manifest.channels, settings.confidence
+    return label_scans(reader, store, scans, channels, confidence=confidence, batch_size=batch_size).labels
 
 
 def _paint(painter: Painter, jobs: Iterable[Asked]) -> Iterator[tuple[Asked, Fakes]]:

@@ -132,6 +132,7 @@ def apply(
     tissue: UInt8[Tensor, "b h w"] | None = None,
     *,
     hosts: Mapping[int, Sequence[float]] | None = None,
+    unsure: int | None = None,
 ) -> NewMasks:
     """Make the sample from the slices at `parameters.positions`; the lesions are edited on the CPU.
 
@@ -141,20 +142,27 @@ def apply(
         label: label values.
         tissue: tissue classes.
         hosts: from `fit_hosts`: for lesion classes without an organ, which tissues they lie in.
+        unsure: label value of pixels that may hold anything: they become background, as if a lesion were removed.
     """
     moved = _deform(parameters.deformation, label, tissue, image)
     assert moved.image is not None
     before = moved.label.cpu().numpy()
     tissues = None if moved.tissue is None else moved.tissue.cpu().numpy()
+    doubtful = np.zeros_like(before, dtype=bool) if unsure is None else before == unsure
+    before[doubtful] = 0
     run = Run(before.copy(), np.array(parameters.positions), parameters.spacing, parameters.lesions)
     edits: list[LesionEdit] = []
     for value, drawn in parameters.edits.items():
         likely = (hosts or {}).get(value) if run.lesions[value] is None else None
         weight = None if likely is None or tissues is None else _weigh(tissues, likely)
         edits += edit_lesions(drawn, run, value, weight)
-    changed = run.label != before
+    changed = (run.label != before) | doubtful
     if tissues is not None:
-        _heal(tissues, changed & np.isin(before, list(run.lesions)), lesion=np.isin(run.label, list(run.lesions)))
+        _heal(
+            tissues,
+            doubtful | (changed & np.isin(before, list(run.lesions))),
+            lesion=np.isin(run.label, list(run.lesions)),
+        )
     new_label, new_changed = (torch.from_numpy(part).to(label.device) for part in (run.label, changed))
     new_tissue = None if tissues is None else torch.from_numpy(tissues).to(label.device)
     return NewMasks(new_label, new_tissue, moved.image, new_changed, tuple(edits))

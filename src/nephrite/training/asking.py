@@ -20,7 +20,7 @@ from nephrite.synthesis import masks
 from nephrite.synthesis.edits import EditRanges, LesionEdit
 from nephrite.synthesis.ellipsoids import EllipsoidRanges
 from nephrite.synthesis.masks import MaskRanges, fit_hosts
-from nephrite.training.data import derive_seed
+from nephrite.training.data import IGNORED, derive_seed
 from nephrite.training.intensities import fit_tissue
 from nephrite.training.passes import Pass, scan_runs
 from nephrite.training.scenes import Conditioning, Request
@@ -67,6 +67,7 @@ class Asker:
         store: of real slices.
         labelled: training patients whose labels are known.
         scans: patients of whom the scan alone may be seen.
+        found: what a labeler found in each of them; None if none was asked.
         conditioning: of the synthesizer.
         placing: makes the tissue map by which lesions without an organ find their place, the synthesizer's own if it is
             shown one; None without such lesions.
@@ -80,6 +81,7 @@ class Asker:
     store: PairStore
     labelled: Sequence[str]
     scans: Sequence[str]
+    found: Mapping[str, UInt8[np.ndarray, "slice h w"]] | None
     conditioning: Conditioning
     placing: Conditioning | None
     hosts: Mapping[int, Sequence[float]]
@@ -96,24 +98,33 @@ class Asker:
         return self._styled(self._new(source, image, label, mask_ranges(self.settings)))
 
     def of_scans(self, wanted: int) -> Iterator[Asked]:
-        """So many slices of scans with new lesions in each; labels that the store may have of them are never read.
+        """So many slices of scans with some class in each; labels that the store may have of them are never read.
 
         Raises:
-            ConfigError: no lesion fits.
+            ConfigError: no lesion fits, or nothing was found.
         """
         missing, failures, ranges = wanted, 0, scan_ranges(self.settings)
         runs = scan_runs(self.store, self.scans, seed=derive_seed(self.seed, "scans"))
         while missing:
             source, failures = next(runs), failures + 1
             image = self._read(source)
-            made = self._new(source, image, np.zeros(image.shape, dtype=np.uint8), ranges)
+            label = np.zeros(image.shape, dtype=np.uint8)
+            if self.found is not None:
+                label = self.found[source.source][list(source.positions)]
+            made = self._new(source, image, label, ranges)
             chosen = np.flatnonzero(made.request.label.any((1, 2)))[:missing]
             if len(chosen):
                 yield self._styled(replace(_take(made, chosen), labelled=False))
                 missing, failures = missing - len(chosen), 0
             if failures == PATIENCE:
-                finding = f"found no room for a lesion in {PATIENCE} runs of slices of {len(self.scans)} scans"
-                raise ConfigError("synthesize.unlabelled", finding, "give 'synthesize.edits.sizes' smaller lesions")
+                tried = f"{PATIENCE} runs of {len(self.scans)} scans"
+                finding, remedy = (
+                    f"found no room for a lesion in {tried}",
+                    "give 'synthesize.edits.sizes' smaller lesions",
+                )
+                if self.found is not None:
+                    remedy, finding = "raise 'synthesize.labeler.steps', or set it to 0", f"labels nothing in {tried}"
+                raise ConfigError("synthesize.unlabelled", finding, remedy)
 
     def _read(self, source: Pass) -> Float32[np.ndarray, "b h w"]:
         return _windowed(self.store, source.source, source.positions)
@@ -135,6 +146,7 @@ class Asker:
             torch.from_numpy(label),
             None if tissue is None else torch.from_numpy(tissue),
             hosts=self.hosts,
+            unsure=IGNORED,
         )
         request = Request(
             new.label.numpy(),
@@ -169,6 +181,7 @@ def prepare_asker(
     labelled: Sequence[str],
     scans: Sequence[str],
     *,
+    found: Mapping[str, UInt8[np.ndarray, "slice h w"]] | None = None,
     conditioning: Conditioning,
     lesions: Mapping[int, int | None],
     settings: SynthesizeSettings,
@@ -185,17 +198,19 @@ def prepare_asker(
     slices = {value: _slices_with(store, labelled, value) for value in lesions} if edited else {}
     _check_lesions(store, labelled, slices)
     if settings.unlabelled > 0:
-        check_scans(store, scans, lesions)
+        check_scans(store, scans, lesions, settings)
     if styled and settings.style == "other" and len(labelled) + len(scans) * (settings.unlabelled > 0) < 2:
         finding = f"is 'other', and there is no other patient than {labelled[0]}"
         raise ConfigError("synthesize.style", finding, "take 'own' or 'drawn'")
     free = [value for value in slices if lesions[value] is None]
     placing = _placing(store, labelled, conditioning) if free else None
     hosts = {value: _hosts(store, slices[value], value, placing) for value in free if placing}
-    return Asker(store, labelled, scans, conditioning, placing, hosts, dict(lesions), settings, styled, seed)
+    return Asker(store, labelled, scans, found, conditioning, placing, hosts, dict(lesions), settings, styled, seed)
 
 
-def check_scans(store: PairStore, scans: Sequence[str], lesions: Mapping[int, int | None]) -> None:
+def check_scans(
+    store: PairStore, scans: Sequence[str], lesions: Mapping[int, int | None], settings: SynthesizeSettings
+) -> None:
     """Refuse scans without labels where there are none, or where their label map would not be known.
 
     Raises:
@@ -206,12 +221,12 @@ def check_scans(store: PairStore, scans: Sequence[str], lesions: Mapping[int, in
         raise ConfigError(
             "synthesize.unlabelled", finding, "name 'acquire.unlabelled', or take a label fraction below 1"
         )
+    if settings.labeler:
+        return
     unknown = [name for value, name in store.manifest.classes.items() if lesions.get(value, value) is not None]
     if unknown:
         finding = f"is above 0, but a scan's own '{unknown[0]}' is not known: every class must be a lesion of any place"
-        raise ConfigError(
-            "synthesize.unlabelled", finding, "set it to 0, or make the class 'null' in 'prepare.lesions'"
-        )
+        raise ConfigError("synthesize.unlabelled", finding, "name a 'synthesize.labeler', or set it to 0")
 
 
 def mask_ranges(settings: SynthesizeSettings) -> MaskRanges:
@@ -223,12 +238,15 @@ def mask_ranges(settings: SynthesizeSettings) -> MaskRanges:
 
 
 def scan_ranges(settings: SynthesizeSettings) -> MaskRanges:
-    """What scans with new lesions are drawn from: at least one is expected, and there are none to be edited."""
+    """What scans are drawn from: of those that hold nothing, at least one new lesion is expected."""
     ranges = mask_ranges(settings)
     if settings.masks == "as_they_are":
         ranges = replace(ranges, rotation=0, scale=0, shift=0, strength=0)
-    alone = replace(ranges.edits, removed=0, rescaled=0, moved=0, added=max(ranges.edits.added, 1.0))
-    return replace(ranges, edits=alone)
+    if settings.labeler is None:
+        alone = replace(ranges.edits, removed=0, rescaled=0, moved=0, added=max(ranges.edits.added, 1.0))
+        return replace(ranges, edits=alone)
+    still = replace(ranges.edits, removed=0, rescaled=0, moved=0, added=0)
+    return ranges if settings.masks == "new" else replace(ranges, edits=still)
 
 
 def _slices_with(store: PairStore, patients: Sequence[str], value: int) -> list[SliceRef]:

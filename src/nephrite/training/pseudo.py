@@ -72,7 +72,7 @@ def label_scans(
     labels = {}
     for patient in patients:
         count = len(store.image(patient))
-        slices = Pairs((store, [SliceRef(patient, position) for position in range(count)]))
+        slices = Pairs((blank_labels(store, [patient]), [SliceRef(patient, place) for place in range(count)]))
         parts = []
         with torch.inference_mode():
             for start in range(0, count, batch_size):
