@@ -89,7 +89,7 @@ ui: env ## MLflow's page on the recorded runs: http://127.0.0.1:5000 (another po
 bench: env ## What is measured, against whom: the printed table
 	$(BIN)/python benchmarks/run.py
 
-docs: env ## docs/settings.md, from the descriptions in config.py
+docs: env ## docs/settings.md, from the descriptions in src/nephrite/config
 	$(BIN)/python docs/write_settings.py
 
 lock: ## New exact versions from pyproject.toml (needs uv)

@@ -17,7 +17,7 @@ from nephrite.config import Config, Settings
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = """# Settings, field by field
 
-Written by `make docs` from `src/nephrite/config.py`; do not edit by hand. The last column is the value in
+Written by `make docs` from `src/nephrite/config/`; do not edit by hand. The last column is the value in
 `params.yaml`, the embedded default. An unknown key, a wrong type or an impossible combination stops every stage before
 it starts. `NAME` stands for a name of your own.
 """

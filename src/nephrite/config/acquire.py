@@ -1,0 +1,71 @@
+"""'acquire': where the raw volumes come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nephrite.config.settings import Positive, Remote, Settings
+
+VersionHash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$")]
+
+
+class PhantomSettings(Settings):
+    """The embedded abdomen."""
+
+    patients: Positive = Field(description="Number of patients.")
+    seed: int = Field(ge=0, description="Patient n of a seed is the same whatever the other patients are.")
+    matrix: int = Field(ge=64, le=1024, description="In-plane size in pixels.")
+
+
+class Kits19Settings(Settings):
+    """The KiTS19 download (Heller et al. 2019; CC BY-NC-SA 4.0)."""
+
+    first_case: int = Field(default=0, ge=0, le=209, description="Number of the first case to fetch.")
+    last_case: int = Field(default=209, ge=0, le=209, description="Inclusive; cases 210 to 299 have no public labels.")
+    revision: str = Field(description="Commit of the label repository.")
+    images_url: str = Field(description="Where the images are; '{case:05d}' stands for the case number.")
+    labels_url: str = Field(description="Where the labels are; '{revision}' and '{case:05d}' are filled in.")
+    checksums: Path | None = Field(default=None, description="File in sha256sum's format to verify against.")
+
+
+class FolderSettings(Settings):
+    """A folder of one's own, in KiTS or MOAI layout."""
+
+    path: Path | None = Field(default=None, description="Folder with one folder per case, or with DICOM/ and Label/.")
+
+
+class DvcSettings(Settings):
+    """A version of a folder on a DVC remote (docs/data-versions.md)."""
+
+    remote: Remote | None = Field(default=None, description="'s3://BUCKET/PREFIX', or a folder that serves as remote.")
+    version: VersionHash | None = Field(default=None, description="DVC's hash of the folder, ending in '.dir'.")
+
+
+class AcquireSettings(Settings):
+    """Where the raw volumes come from."""
+
+    source: Literal["phantom", "kits19", "folder", "dvc"] = Field(
+        description="The embedded abdomen, the KiTS19 download, a folder of one's own, or a version on a DVC remote."
+    )
+    workers: Positive = Field(description="Processes or downloads side by side.")
+    phantom: PhantomSettings
+    kits19: Kits19Settings
+    folder: FolderSettings
+    unlabelled: Path | None = Field(
+        default=None,
+        description="Folder of scans without label maps, of other patients, for synthesizers and self-training.",
+    )
+    dvc: DvcSettings = Field(default_factory=DvcSettings)
+
+    @model_validator(mode="after")
+    def _source_has_its_place(self) -> Self:
+        if self.source == "folder" and self.folder.path is None:
+            raise ValueError("source 'folder' needs 'acquire.folder.path'")
+        if self.source == "dvc" and not (self.dvc.remote and self.dvc.version):
+            raise ValueError("source 'dvc' needs 'acquire.dvc.remote' and 'acquire.dvc.version'")
+        if self.kits19.last_case < self.kits19.first_case:
+            raise ValueError("'kits19.last_case' is smaller than 'kits19.first_case'")
+        return self

@@ -1,0 +1,49 @@
+"""'publish', 'predict', 'tracking' and 'compute': where a trial runs, and what is done with its result."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from nephrite.config.settings import Name, Positive, Remote, Settings
+
+
+class PublishSettings(Settings):
+    """`nephrite publish`, which makes a DVC version of a folder."""
+
+    remote: Remote | None = Field(default=None, description="'s3://BUCKET/PREFIX', or a folder that serves as remote.")
+
+
+class PredictSettings(Settings):
+    """`nephrite predict`, which segments scans; what the model wants to see is registered with it, not set here."""
+
+    model: Name | None = Field(default=None, description="Name of the registered model; null = 'promote.model'.")
+    alias: Literal["champion", "challenger"] = Field(
+        default="champion", description="Which of its versions: the one in use, or the newest candidate."
+    )
+    batch_size: Positive = Field(
+        default=16, description="Slices held in memory and segmented at a time; no effect on the masks."
+    )
+
+
+class TrackingSettings(Settings):
+    """MLflow; the server itself is named by MLFLOW_TRACKING_URI."""
+
+    experiment: str = Field(min_length=1, description="MLflow experiment that holds the runs.")
+
+
+class ComputeSettings(Settings):
+    """Devices and precision, as Lightning names them; no effect on what is computed."""
+
+    accelerator: str = Field(description="'auto', 'cpu' or 'gpu'.")
+    devices: Positive | Literal["auto"] = Field(description="How many, or 'auto' for all.")
+    strategy: str = Field(description="'auto', or 'ddp' for several devices.")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        description="'auto' takes bf16 where the processor has it."
+    )
+    threads: Positive | Literal["auto"] = Field(
+        description="Of each process, unless OMP_NUM_THREADS is set; 'auto' takes all cores, which is slow when "
+        "anything else wants them: two processes of one thread each do more than one of two."
+    )
+    loader_workers: int = Field(ge=0, description="Processes that read slices; 0 reads in the training process.")

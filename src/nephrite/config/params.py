@@ -1,0 +1,116 @@
+"""The whole of params.yaml: all sections, and the rules between them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from nephrite.config.acquire import AcquireSettings
+from nephrite.config.evaluation import EvaluateSettings, PromoteSettings, RegionSettings, ReportSettings
+from nephrite.config.operation import ComputeSettings, PredictSettings, PublishSettings, TrackingSettings
+from nephrite.config.prepare import PrepareSettings
+from nephrite.config.screen import ScreenSettings
+from nephrite.config.segmenters import TrainSegmenterSettings
+from nephrite.config.settings import Name, Settings
+from nephrite.config.synthesize import SynthesizeSettings
+from nephrite.config.synthesizers import TrainGanSettings
+from nephrite.config.trial import Arm, Painter, TrialSettings
+from nephrite.errors import ConfigError
+
+
+class Config(Settings):
+    """The whole of params.yaml."""
+
+    trial: TrialSettings
+    acquire: AcquireSettings
+    prepare: PrepareSettings
+    train_gan: dict[Name, TrainGanSettings]
+    synthesize: SynthesizeSettings
+    screen: ScreenSettings
+    train_segmenter: TrainSegmenterSettings
+    evaluate: EvaluateSettings
+    report: ReportSettings
+    promote: PromoteSettings
+    publish: PublishSettings = Field(default_factory=PublishSettings)
+    predict: PredictSettings = Field(default_factory=PredictSettings)
+    tracking: TrackingSettings
+    compute: ComputeSettings
+    arm: Arm | None = Field(default=None, description="Set by the caller of a stage that works on one arm.")
+    painter: Painter | None = Field(default=None, description="Set by the caller of a stage of one synthesizer.")
+
+    @field_validator("arm", "painter", mode="before")
+    @classmethod
+    def _parts_from_text(cls, value: object, info: ValidationInfo) -> object:
+        kind = Arm if info.field_name == "arm" else Painter
+        return kind.parse(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        missing = sorted(set(self.trial.synthesizers) - set(self.train_gan))
+        if missing:
+            raise ValueError(f"'trial.synthesizers' names {missing}; not under 'train_gan'")
+        missing = sorted(set(self.trial.segmenters) - set(self.train_segmenter.segmenters))
+        if missing:
+            raise ValueError(f"'trial.segmenters' names {missing}; not under 'train_segmenter.segmenters'")
+        if self.screen.segmenter not in self.train_segmenter.segmenters:
+            raise ValueError(f"'screen.segmenter' is '{self.screen.segmenter}'; not under 'train_segmenter.segmenters'")
+        labeler = self.synthesize.labeler
+        if labeler and labeler.segmenter not in self.train_segmenter.segmenters:
+            raise ValueError(
+                f"'synthesize.labeler.segmenter' is '{labeler.segmenter}'; not under 'train_segmenter.segmenters'"
+            )
+        if self.trial.primary not in self.evaluate.regions:
+            raise ValueError(f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'")
+        pasting = [name for name in self.trial.training_sets.all if "copy_paste" in name.split("+")]
+        if pasting and not self.prepare.lesions:
+            raise ValueError(f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none")
+        for name, region in self.evaluate.regions.items():
+            self._region_is_made_of_channels(name, region)
+        if self.painter and self.painter not in self.trial.painters:
+            raise ValueError(
+                f"painter '{self.painter}' is not among the trial's synthesizers x label fractions x cells"
+            )
+        if self.arm and self.arm not in self.trial.arms:
+            raise ValueError(
+                f"arm '{self.arm}' is not among the trial's training sets x segmenters x label fractions x cells"
+            )
+        return self
+
+    def _region_is_made_of_channels(self, name: str, region: RegionSettings) -> None:
+        parts = [values for values in self.prepare.channels.values() if set(values) <= set(region.labels)]
+        if set(itertools.chain.from_iterable(parts)) != set(region.labels):
+            raise ValueError(
+                f"region '{name}' with labels {list(region.labels)} is not a union of 'prepare.channels' "
+                f"{ {key: list(values) for key, values in self.prepare.channels.items()} }"
+            )
+
+    @property
+    def this_arm(self) -> Arm:
+        """The arm that a stage was called for.
+
+        Raises:
+            ConfigError: none was given.
+        """
+        if self.arm is None:
+            example = self.trial.arms[0]
+            raise ConfigError("arm", "is not given, and this stage works on one arm", f"add '--set arm={example}'")
+        return self.arm
+
+    @property
+    def this_painter(self) -> Painter:
+        """The synthesizer that a stage was called for; need not be named where the trial has one only.
+
+        Raises:
+            ConfigError: none was given, and there are several, or none.
+        """
+        painters = self.trial.painters
+        if self.painter is None and len(painters) == 1:
+            return painters[0]
+        if self.painter is None:
+            remedy = (
+                f"add '--set painter={painters[0]}'" if painters else "add a set to 'trial.training_sets.synthetic'"
+            )
+            raise ConfigError("painter", "is not given, and this stage works on one synthesizer", remedy)
+        return self.painter

@@ -1,0 +1,105 @@
+"""'prepare': how raw volumes become paired slices, and which patients are trained and tested on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nephrite.config.settings import Fraction, Name, Positive, Settings
+
+SPLITS = ("train", "validation", "test")
+
+
+class WindowSettings(Settings):
+    """A fixed window, for CT."""
+
+    kind: Literal["window"] = Field(description="A fixed window, for CT.")
+    center: float = Field(description="Middle of the window, in Hounsfield units.")
+    width: float = Field(gt=0, description="Upper minus lower end of the window, in Hounsfield units.")
+
+
+class PercentileSettings(Settings):
+    """A window per patient between two percentiles of its intensities, for MR and rescaled sets."""
+
+    kind: Literal["percentile"] = Field(description="A window per patient, for MR and rescaled sets.")
+    low: float = Field(ge=0, lt=100, description="Lower end, as percentile of the patient's intensities.")
+    high: float = Field(gt=0, le=100, description="Upper end, as percentile of the patient's intensities.")
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"'low' {self.low} is not below 'high' {self.high}")
+        return self
+
+
+class ResizeSettings(Settings):
+    """Every slice is resized to one size; the spacing follows."""
+
+    kind: Literal["resize"] = Field(description="Every slice to one size; the spacing follows.")
+    size: int = Field(ge=16, le=2048, description="Pixels per side.")
+
+
+class ResampleSettings(Settings):
+    """Every slice is resampled to one spacing, then cropped or padded about its center."""
+
+    kind: Literal["resample"] = Field(description="Every slice to one spacing, then cropped or padded.")
+    spacing: float = Field(gt=0, description="Millimetres per pixel.")
+    size: int = Field(ge=16, le=2048, description="Pixels per side.")
+
+
+class SplitSettings(Settings):
+    """Shares of the patients; each patient's place follows from a salted hash of its id."""
+
+    train: Fraction = Field(description="Share of the patients that segmenters and synthesizer learn from.")
+    validation: Fraction = Field(description="Share that chooses the epoch.")
+    test: Fraction = Field(description="Share that is scored once, by 'evaluate'.")
+    salt: str = Field(description="Change it to draw another split.")
+
+    @model_validator(mode="after")
+    def _shares_sum_to_one(self) -> Self:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + validation + test is {total:g}, not 1")
+        return self
+
+
+class PrepareSettings(Settings):
+    """Raw volumes to paired slices."""
+
+    classes: dict[Annotated[int, Field(ge=1, le=255)], Name] = Field(
+        min_length=1, description="Label value to class name; 0 is background."
+    )
+    channels: dict[Name, tuple[int, ...]] = Field(
+        min_length=1, description="The segmenter's sigmoid outputs: channel name to the label values it stands for."
+    )
+    lesions: dict[Name, Name | None] = Field(
+        default_factory=dict,
+        description="Classes that are lesions, and the class of the organ that holds them (null = any place): what is "
+        "pasted, added, moved and removed.",
+    )
+    intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
+    in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
+    split: SplitSettings
+    block: Positive = Field(description="Slices that are held in memory at a time.")
+    workers: Positive = Field(description="Patients prepared side by side, one process each.")
+
+    @model_validator(mode="after")
+    def _channels_are_classes(self) -> Self:
+        for channel, values in self.channels.items():
+            unknown = sorted(set(values) - set(self.classes))
+            if unknown or not values:
+                raise ValueError(f"channel '{channel}' has values {list(values)}; the classes are {self.classes}")
+        if len(set(self.classes.values())) != len(self.classes):
+            raise ValueError("two label values share one class name")
+        unnamed = sorted({*self.lesions, *filter(None, self.lesions.values())} - set(self.classes.values()))
+        if unnamed:
+            raise ValueError(f"'lesions' names {unnamed}; the classes are {sorted(self.classes.values())}")
+        return self
+
+    @property
+    def lesion_values(self) -> dict[int, int | None]:
+        """Label value of each lesion class, and that of the organ that holds it."""
+        values: dict[str | None, int | None] = {name: value for value, name in self.classes.items()} | {None: None}
+        pairs = ((values[lesion], values[organ]) for lesion, organ in self.lesions.items())
+        return {lesion: organ for lesion, organ in pairs if lesion is not None}

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+Refusal = Callable[[str], str]
+
+REFUSED = {
+    "acquire.source=folder": r"acquire: source 'folder' needs 'acquire\.folder\.path'",
+    "acquire.source=dvc": r"acquire: source 'dvc' needs 'acquire\.dvc\.remote' and 'acquire\.dvc\.version'",
+    "acquire.dvc.version=4933b152": r"acquire\.dvc\.version: value '4933b152': .*\\.dir",
+    "acquire.dvc.remote=https://store/dvc": r"acquire\.dvc\.remote: value 'https://store/dvc': .*s3://",
+    "acquire.kits19={first_case: 9, last_case: 3, revision: a, images_url: a, labels_url: a}": r"'kits19\.last_case'",
+}
+
+
+@pytest.mark.parametrize(("override", "message"), REFUSED.items())
+def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, message: str, refusal: Refusal) -> None:
+    assert re.search(message, refusal(override))

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+Refusal = Callable[[str], str]
+
+REFUSED = {
+    "screen.agreement=[0.9, 0.3]": r"screen.agreement: the first of \[0.9, 0.3\] is above the second",
+    "screen.intensity_distance=-1": r"screen.intensity_distance",
+}
+
+
+@pytest.mark.parametrize(("override", "message"), REFUSED.items())
+def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, message: str, refusal: Refusal) -> None:
+    assert re.search(message, refusal(override))

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from nephrite.config import Arm, Config
+from nephrite.errors import ConfigError
+
+Load = Callable[..., Config]
+Refusal = Callable[[str], str]
+
+REFUSED = {
+    "trial.reference=real+magic": r"trial: reference 'real\+magic' is not among",
+    "trial.cells=[1, 1]": r"trial: 'cells' names one twice",
+    "trial.synthesizers=[]": r"trial: 'synthesizers' is \[\]; the training sets use \['pix2pix'\]",
+    "trial.label_fractions=[0]": r"trial\.label_fractions\.0: value 0",
+    "painter=pix2pix/1.0": r"painter: a painter is written 'SYNTHESIZER/FRACTION/CELL'",
+    "trial.cells=[-1]": r"trial\.cells\.0: value -1",
+    "trial.training_sets.real=[geometric]": r"trial\.training_sets: 'geometric' is not 'real', then any of",
+    "trial.training_sets.real=[geometric+real]": r"'geometric\+real' is not 'real', then any of",
+    "trial.training_sets.real=[real+geometric+standard]": r"has both 'geometric' and 'standard'",
+    "trial.training_sets.synthetic=[{name: real+geometric, synthesizer: pix2pix, way: mix}]": r"has no component that",
+    "trial.training_sets.real=[real+synthetic]": r"'real\+synthetic' of the list 'real' has the component 'synthetic'",
+    "trial.training_sets.real=[real, real, real+geometric]": r"a training set is named twice",
+    "arm=real": r"arm: an arm is written 'TRAINING_SET/SEGMENTER/FRACTION/CELL'",
+    "arm=real/light/x": r"arm: an arm is written",
+}
+
+
+@pytest.mark.parametrize(("override", "message"), REFUSED.items())
+def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, message: str, refusal: Refusal) -> None:
+    assert re.search(message, refusal(override))
+
+
+def test_arm_reads_and_writes_its_name() -> None:
+    arm = Arm.parse("real+synthetic+geometric/fpn/1.0/2")
+    assert (str(arm), arm.segmenter, arm.cell) == ("real+synthetic+geometric/fpn/1.0/2", "fpn", 2)
+    assert (arm.has("synthetic"), arm.has("geometric"), arm.fraction) == (True, True, 1.0)
+    assert not Arm.parse("real/fpn/0.25/2").has("geometric")
+
+
+def test_a_set_knows_its_fakes_and_itself_without_them(load: Load) -> None:
+    sets = load().trial.training_sets
+    assert sets.fakes("real") is None
+    assert sets.fakes("real+synthetic").way == "append"  # type: ignore[union-attr] # it has some
+    assert sets.pairs == {"real+synthetic": "real", "real+synthetic+geometric": "real+geometric"}
+
+
+def test_painters_are_one_for_each_fraction_and_cell(load: Load) -> None:
+    trial = load("trial.cells=[0, 1]", "trial.label_fractions=[0.5, 1.0]").trial
+    assert [str(painter) for painter in trial.painters] == [
+        *("pix2pix/0.5/0", "pix2pix/0.5/1"),
+        *("pix2pix/1.0/0", "pix2pix/1.0/1"),
+    ]
+    assert str(trial.painter(Arm.parse("real+synthetic/fpn/0.5/1"))) == "pix2pix/0.5/1"
+
+
+def test_rivals_are_the_real_sets_with_pasted_lesions_or_pseudo_labels(load: Load) -> None:
+    config = load("trial.training_sets.real=[real, real+geometric, real+copy_paste, real+standard+self_training]")
+    assert config.trial.training_sets.rivals == ("real+copy_paste", "real+standard+self_training")
+
+
+def test_a_declared_question_is_a_synthetic_set_and_a_real_one(load: Load) -> None:
+    assert load().trial.question is None
+    declared = load("trial.question=[real+synthetic, real+geometric]")
+    assert declared.trial.question == ("real+synthetic", "real+geometric")
+    for question in ("[real, real+synthetic]", "[real+synthetic, real+synthetic+geometric]", "[real+other, real]"):
+        with pytest.raises(ConfigError, match=r"trial: question .* is not a set of the list 'synthetic'"):
+            load(f"trial.question={question}")
+
+
+def test_arms_are_the_whole_product(load: Load) -> None:
+    arms = load("trial.cells=[0, 1]").trial.arms
+    assert len({str(arm) for arm in arms}) == 4 * 3 * 2
