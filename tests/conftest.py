@@ -171,6 +171,20 @@ def finish(root: Path, kind: str, splits: dict[str, str]) -> PairStore:
 
 
 @pytest.fixture
+def take_away(pairs: Path) -> Callable[[str, int], None]:
+    """Make background of a class in all label maps of one split of `pairs`."""
+
+    def take(split: str, value: int) -> None:
+        for patient in [name for name, place in SPLITS.items() if place == split]:
+            label = np.load(pairs / "patients" / patient / "label.npy", mmap_mode="r+")
+            label[label == value] = 0
+            label.flush()
+        finish(pairs, "real", SPLITS)
+
+    return take
+
+
+@pytest.fixture
 def kits_folder(tmp_path: Path) -> Path:
     """Twelve cases in KiTS layout: 5 slices of 40 x 48 px with a square of kidney and tumor."""
     folder = tmp_path / "source"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nephrite.config import Config
-from nephrite.errors import SourceError, StoreError
+from nephrite.errors import ConfigError, SourceError, StoreError
 from nephrite.execution import Notes
 from nephrite.layout import Layout
 from nephrite.runner import is_done, plan_chains, run_trial
@@ -161,6 +161,15 @@ def test_a_failing_job_ends_the_run_with_its_error_and_what_is_finished_stays(
     assert {"acquire", "prepare", "train_gan spade/1.0/1"} <= before
     assert "train_segmenter real+spade/light/1.0/1" in after
     assert not before & after
+
+
+def test_a_trial_without_validation_patients_does_not_begin(load: Load, tmp_path: Path) -> None:
+    config = load("prepare.split={train: 0.5, validation: 0, test: 0.5, salt: stone}")
+    with pytest.raises(
+        ConfigError, match=r"prepare.split.validation: is 0, and a trial .* is judged on 'test'; raise it"
+    ):
+        run_trial(config, tmp_path, processes=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_output_without_its_mark_is_not_done(load: Load, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from nephrite import __version__
-from nephrite.config import Arm, Config, Painter
+from nephrite.config import SPLITS, Arm, Config, Painter
+from nephrite.errors import ConfigError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, write_json
 from nephrite.layout import Layout
@@ -75,8 +76,13 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
         pool: workers in their place; shut down at the end.
 
     Raises:
+        ConfigError: a split without a share; nothing has run.
         NephriteError: of the first job that failed; jobs that were under way end first.
     """
+    for split in SPLITS:
+        if not getattr(config.prepare.split, split):
+            finding = "is 0, and a trial learns on 'train', chooses on 'validation' and is judged on 'test'"
+            raise ConfigError(f"prepare.split.{split}", finding, "raise it")
     chains = plan_chains(config, Layout(folder))
     left = {id(chain): [job for job in chain.jobs if not is_done(job, folder)] for chain in chains}
     total = sum(len(jobs) for jobs in left.values())

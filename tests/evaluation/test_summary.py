@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from nephrite.evaluation.scores import ArmScores
+from nephrite.evaluation.scores import ArmScores, PatientScore
 from nephrite.evaluation.summary import group_name, in_percent, trial_json, trial_schema
 from nephrite.evaluation.trial import Trial, TrialPlan
 
@@ -100,7 +100,30 @@ def test_one_cell_says_how_to_ask_for_more_and_what_was_not_resampled(make_trial
 
 def test_few_patients_are_noted(make_trial: MakeTrial) -> None:
     notes = trial_json(make_trial(patients=5))["notes"]
-    assert any("5 test patients are fewer than the 8" in note for note in notes)
+    assert any("5 test patients: fewer than the 8" in note for note in notes)
+
+
+def test_test_patients_without_the_region_are_noted(make_trial: MakeTrial) -> None:
+    trial = make_trial(patients=9)
+    arms = tuple(replace(arm, patients=(_without(arm.patients[0]), *arm.patients[1:])) for arm in trial.arms)
+    region = trial.plan.region
+    expected = (
+        f"1 of 9 test patients without {region}: such a patient scores 1 where none is found, and 0 where any is."
+    )
+    assert trial_json(replace(trial, arms=arms))["notes"] == [expected]
+
+
+def _without(score: PatientScore) -> PatientScore:
+    regions = {name: replace(found, truth_volume=0.0) for name, found in score.regions.items()}
+    return replace(score, regions=regions)
+
+
+def test_trainings_that_found_nothing_are_noted(make_trial: MakeTrial) -> None:
+    trial = make_trial()
+    arms = (replace(trial.arms[0], validation_score=0.0), *trial.arms[1:])
+    (note,) = trial_json(replace(trial, arms=arms))["notes"]
+    assert note.startswith(f"1 of {len(arms)} trainings found nothing of {trial.plan.region} that is there")
+    assert str(arms[0].arm) in note
 
 
 def test_a_missing_cell_is_noted(make_trial: MakeTrial) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nephrite.config import Config
-from nephrite.errors import LeakageError, StoreError
+from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.evaluation.scores import ArmScores
 from nephrite.files import read_json
 from nephrite.imaging.slices import PairStore
@@ -93,3 +93,14 @@ def test_evaluation_imports_no_lightning() -> None:
     modules = "nephrite.stages.evaluate, nephrite.training.inference, nephrite.training.artifacts"
     check = f"import sys, {modules}; sys.exit('lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_a_region_that_no_test_patient_has_is_not_scored(
+    load: Load, pairs: Path, segmenter: Path, take_away: Callable[[str, int], None]
+) -> None:
+    take_away("test", 2)  # the store's digest follows from its patients and splits, not from their pixels
+    with pytest.raises(
+        ConfigError, match=r"trial.primary: 'tumor' with labels \[2\] is in none of the 2 test patients"
+    ):
+        score(load, pairs, segmenter)
+    assert not (segmenter.parent / "scores.json").exists()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nephrite.config import Config
-from nephrite.errors import LabelValueError, SourceError, SplitError
+from nephrite.errors import LabelValueError, SourceError, SplitError, VolumeError
 from nephrite.imaging.slices import UNLABELLED, PairStore
 from nephrite.recording import SilentRun
 from nephrite.stages.prepare import prepare
@@ -68,6 +68,18 @@ def test_fractions_keep_their_precision(
     patient = store.patient("mr")
     values = store.image("mr") * patient.slope + patient.intercept
     assert (values.min(), values.max()) == pytest.approx((0, 1), abs=0.02)
+
+
+@pytest.mark.parametrize("value", [-1000, 50, 3000])
+def test_a_scan_that_shows_one_intensity_is_refused(
+    load: Load, kits_folder: Path, write_kits_case: Callable[..., None], tmp_path: Path, value: int
+) -> None:
+    write_kits_case(kits_folder / "blank", 99, image=np.full((5, 40, 48), value, np.int16))
+    with pytest.raises(
+        VolumeError, match=rf"imaging.nii.gz: shows one intensity only: stored values {value} to {value}"
+    ):
+        prepared(load(), kits_folder, tmp_path / "pairs")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 def test_unknown_label_value_leaves_nothing_behind(load: Load, kits_folder: Path, tmp_path: Path) -> None:

@@ -79,6 +79,14 @@ def test_without_synthetic_slices_there_is_no_example_sheet(config: Config, scor
     assert not (folder / "figures" / "examples.png").exists()
 
 
+def test_a_class_that_no_training_patient_has_is_noted(
+    config: Config, scores: Path, pairs: Path, take_away: Callable[[str, int], None]
+) -> None:
+    take_away("train", 1)
+    text = (reported(config, scores, pairs, None) / "summary.txt").read_text()
+    assert "No training patient has kidney in 1 of 1 pair of label fraction and cell" in text
+
+
 def test_a_missing_arm_is_named_and_nothing_is_written(config: Config, scores: Path, pairs: Path) -> None:
     (scores / "real" / "light" / "1.0" / "0.json").unlink()
     with pytest.raises(StoreError, match=r"real/light/1.0/0.json: is missing"):

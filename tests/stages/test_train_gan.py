@@ -177,6 +177,14 @@ def test_painting_in_without_a_lesion_is_refused(load: Load, pairs: Path, tmp_pa
     assert not (tmp_path / "s").exists()
 
 
+def test_painting_in_what_no_training_patient_has_is_refused(
+    load: Load, pairs: Path, take_away: Callable[[str, int], None], tmp_path: Path
+) -> None:
+    take_away("train", 2)
+    with pytest.raises(ConfigError, match="is 'paint_in', and none of the 3 training patients has a lesion"):
+        trained(load(*OTHERS["paint_in"]), pairs, tmp_path / "s")
+
+
 def test_what_other_settings_left_is_discarded(load: Load, pairs: Path, tmp_path: Path) -> None:
     other = load("train_gan.pix2pix.learning_rate=0.1")
     with pytest.raises(ConnectionAbortedError):

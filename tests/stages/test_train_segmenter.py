@@ -254,6 +254,22 @@ def test_copy_paste_changes_the_training(load: Load, pairs: Path, tmp_path: Path
     assert not same_weights(tmp_path / "never", tmp_path / "always")
 
 
+def test_a_region_that_no_one_has_is_refused_before_training(
+    load: Load, pairs: Path, take_away: Callable[[str, int], None], tmp_path: Path
+) -> None:
+    for split, who in (("validation", "2 validation patients"), ("train", "3 training patients of cell 0 at label")):
+        take_away(split, 2)
+        with pytest.raises(ConfigError, match=rf"trial.primary: 'tumor' with labels \[2\] is in none of the {who}"):
+            train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs"]
+
+
+def test_one_patient_has_no_other_one_to_paste_from(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load(SETS, "trial.label_fractions=[0.34]", "arm=real+standard+copy_paste/light/0.34/0")
+    with pytest.raises(ConfigError, match=r"arm real\+standard\+copy_paste/light/0.34/0: pastes \['tumor'\] of other"):
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
+
+
 def test_self_training_learns_from_the_rest_of_the_training_patients(load: Load, pairs: Path, tmp_path: Path) -> None:
     fraction = ("trial.label_fractions=[0.34, 1.0]", "train_segmenter.self_training.confidence=0.51")
     config = load(SETS, "arm=real+standard+self_training/light/0.34/0", *fraction)

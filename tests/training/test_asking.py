@@ -146,6 +146,16 @@ def test_what_cannot_be_asked_for_is_refused(
         asker(load(*overrides), pairs, **given)  # type: ignore[arg-type] # by name
 
 
+def test_organ_that_no_training_patient_has_is_refused(
+    load: Load, pairs: Path, take_away: Callable[[str, int], None]
+) -> None:
+    take_away("train", 1)
+    with pytest.raises(
+        ConfigError, match=r"prepare.lesions: names 'kidney', which none of the 2 training patients has"
+    ):
+        asker(load("synthesize.masks=new"), pairs)
+
+
 def test_lesion_class_that_no_training_patient_has_is_refused(load: Load, pairs: Path) -> None:
     index = pairs / "index.csv"
     rows = [line.rsplit(",", 1) for line in index.read_text().splitlines()]

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from nephrite.config import PaintInSettings, Pix2PixSettings, RandomisedSettings, SpadeSettings
-from nephrite.errors import LeakageError, StoreError
+from nephrite.errors import LeakageError, StoreError, TrainingError
 from nephrite.imaging.slices import PairStore
 from nephrite.training.intensities import Intensity
 from nephrite.training.scenes import Request
@@ -166,3 +166,10 @@ def test_synthesizer_may_know_scans_of_the_training_split_alone(pairs: Path, pat
     card = replace(BLANK, unlabelled_patients=(patient,))
     with pytest.raises(LeakageError, match=patient) if refused else nullcontext():
         check_training_patients(card, PairStore(pairs), ["a1", "a2"], pairs)
+
+
+def test_pixels_that_are_no_numbers_are_not_painted(network: nn.Module) -> None:
+    with torch.no_grad():
+        next(network.parameters()).fill_(torch.nan)
+    with pytest.raises(TrainingError, match=r"paints 1024 pixels that are no numbers; lower 'learning_rate'"):
+        BLANK.synthesizer(network).paint(Request(np.ones((1, 32, 32), np.uint8)), [1])

@@ -163,7 +163,11 @@ class Screening:
             "intensity": f"intensity_distance {self.settings.intensity_distance or 0:g}",
             "memorization": f"memorization_quantile {self.settings.memorization_quantile:g}",
         }
-        counts = [f"{told[name]} rejects {flags.sum()}" for name, flags in self.failed.items() if flags.any()]
+        counts = [
+            f"{told[name]} rejects {flags.sum()} (and {self.honest[name]:.0%} of real validation slices)"
+            for name, flags in self.failed.items()
+            if flags.any()
+        ]
         finding = f"accepts none of {len(self.painted)} painted slices: {', '.join(counts)}"
         remedy = "train the synthesizer for longer, loosen the thresholds, or take 'screen.filter: report' to see more"
         raise ConfigError("screen", finding, remedy)

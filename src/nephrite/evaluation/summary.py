@@ -217,8 +217,15 @@ def _notes(trial: Trial) -> list[str]:
         notes.append("With one cell the intervals resample patients only, and the null difference is not available.")
     if len(trial.patients) < MINIMUM_PATIENTS:
         notes.append(
-            f"{len(trial.patients)} test patients are fewer than the {MINIMUM_PATIENTS} that an interval needs; "
-            "the verdict is at most 'no evidence'."
+            f"{counted(len(trial.patients), 'test patient')}: fewer than the {MINIMUM_PATIENTS} that an interval "
+            "needs; the verdict is at most 'no evidence'."
+        )
+    notes += _absence_notes(trial)
+    idle = [str(scores.arm) for scores in trial.arms if scores.validation_score == 0]
+    if idle:
+        notes.append(
+            f"{len(idle)} of {counted(len(trial.arms), 'training')} found nothing of {trial.plan.region} that is there "
+            f"in any validation patient, e.g. {idle[0]}: they did not learn, and say nothing about their training sets."
         )
     if not trial.plan.question:
         notes.append("No two training sets differ by synthetic data only, so the trial does not ask whether it helps.")
@@ -226,6 +233,19 @@ def _notes(trial: Trial) -> list[str]:
     ragged = len(trial.arms) < kinds * len(cells)
     if ragged:
         notes.append("Some arms lack a cell; each comparison uses the cells that both of its arms share.")
+    return notes
+
+
+def _absence_notes(trial: Trial) -> list[str]:
+    """Regions that test patients lack: there a score says only whether something was found."""
+    notes, patients = [], trial.arms[0].patients
+    for region in patients[0].regions:
+        without = sum(score.regions[region].truth_volume == 0 for score in patients)
+        if without and (region == trial.plan.region or without == len(patients)):
+            notes.append(
+                f"{without} of {counted(len(patients), 'test patient')} without {region}: such a patient scores 1 "
+                "where none is found, and 0 where any is."
+            )
     return notes
 
 

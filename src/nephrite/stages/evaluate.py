@@ -26,6 +26,7 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
     Raises:
         StoreError: store or segmenter is missing or broken, or they do not belong together.
         LeakageError: the segmenter was trained on a test patient.
+        ConfigError: no test patient has the primary region.
     """
     from nephrite.files import write_json
     from nephrite.imaging.slices import PairStore
@@ -35,6 +36,7 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
     started = time.monotonic()
     store, trained = PairStore(pairs), load_segmenter(segmenter)
     _check_together(trained.card, store, segmenter, arm=str(config.this_arm))
+    _check_region(config, store)
     check_unseen(store.patients("test"), trained.card.training_patients, segmenter)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     arm_scores = _score(config, store, trained)
@@ -57,6 +59,15 @@ def _check_together(card: SegmenterCard, store: PairStore, segmenter: Path, *, a
             raise StoreError(segmenter, finding, "run 'train_segmenter' again on this store")
     if not store.patients("test"):
         raise StoreError(store.root, "has no patients in the split 'test'", "raise 'prepare.split.test'")
+
+
+def _check_region(config: Config, store: PairStore) -> None:
+    """Where no test patient has the region, its Dice is 1 for a segmenter that finds nothing, and 0 for any other."""
+    from nephrite.imaging.presence import demand_holders
+
+    region, remedy = config.trial.primary, "declare another region, or raise 'prepare.split.test'"
+    values = config.evaluate.regions[region].labels
+    demand_holders(store, store.patients("test"), values, region=region, who="test patients", remedy=remedy)
 
 
 def _score(config: Config, store: PairStore, trained: TrainedSegmenter) -> ArmScores:

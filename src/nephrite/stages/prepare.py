@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nephrite import __version__
 from nephrite.config import SPLITS, Config, PrepareSettings
-from nephrite.errors import SourceError
+from nephrite.errors import SourceError, VolumeError
 from nephrite.files import sha256, whole_folder
 from nephrite.imaging.resize import plan_grid, resize_label
 from nephrite.imaging.slices import UNLABELLED, Patient, create_arrays, finish_store, write_patient
@@ -65,12 +65,13 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         The patient's id and the SHA-256 of its scan's files.
 
     Raises:
-        DataError: the case cannot be read, or its label values are not among the classes.
+        DataError: the case cannot be read, shows one intensity only, or has label values that are not among the classes.
     """
     volume = open_volume(case) if isinstance(case, Case) else open_scan(case)
     grid = plan_grid(settings.in_plane, volume.shape, volume.spacing)
     image, label = create_arrays(root, case.patient, (volume.shape[0], grid.size, grid.size))
     scale = store_image(volume, grid, settings.intensity, image, block=settings.block)
+    _check_contrast(case.image, (int(image.min()), int(image.max())), scale.window)
     if isinstance(volume, Volume):
         for part, block in volume.label_blocks(settings.block, settings.classes):
             label[part] = resize_label(block, grid)
@@ -88,6 +89,14 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
     )
     write_patient(root, patient)
     return case.patient, scans
+
+
+def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, float]) -> None:
+    """Refuse a scan that is of one intensity once the window is applied: nothing could be learned or told from it."""
+    (least, most), (low, high) = found, window
+    if least == most or most <= low or least >= high:
+        finding = f"shows one intensity only: stored values {least} to {most} in the window {low:g} to {high:g}"
+        raise VolumeError(place, finding, "leave the case out, or change 'prepare.intensity'")
 
 
 def _check_others(raw: Path, scans: list[Scan], splits: Mapping[str, str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,7 @@ def report(
 
     arms = read_arms(config, scores)
     content = trial_json(Trial(trial_plan(config), tuple(arms)))
+    content["notes"] += absence_notes(config, pairs)
     with whole_folder(report) as folder:
         pictures = _draw(config, content, arms, folder)
         if synthetic is not None:
@@ -68,6 +71,27 @@ def read_arms(config: Config, scores: Path) -> list[ArmScores]:
     if others:
         logger.warning("%s: %d score files of arms that the settings do not name are left aside", scores, len(others))
     return [ArmScores.from_json(read_json(path), path) for path in wanted]
+
+
+def absence_notes(config: Config, pairs: Path) -> list[str]:
+    """Classes that some arms' patients lack: their segmenters learn nothing of them but to find none."""
+    from nephrite.evaluation.statistics import counted
+    from nephrite.imaging.presence import absent_classes
+    from nephrite.imaging.slices import PairStore
+    from nephrite.imaging.split import training_subset
+
+    store, trial = PairStore(pairs), config.trial
+    train, subsets = store.patients("train"), list(itertools.product(trial.label_fractions, trial.cells))
+    lacking = [
+        name
+        for share, cell in subsets
+        for name in absent_classes(store, training_subset(train, share, cell=cell, seed=trial.seed))
+    ]
+    return [
+        f"No training patient has {name} in {count} of {counted(len(subsets), 'pair')} of label fraction and cell: "
+        "there it is not learned."
+        for name, count in Counter(lacking).items()
+    ]
 
 
 def trial_plan(config: Config) -> Any:

@@ -73,6 +73,7 @@ def _look(config: Config, store: PairStore) -> Seen:
 
 def _describe(config: Config, seen: Seen, run: Run) -> SynthesizerCard:
     """All that is known of the synthesizer before it is trained; it has no id yet."""
+    from nephrite.imaging.presence import holders
     from nephrite.training.intensities import fit_intensities, fit_tissue
     from nephrite.training.scenes import Conditioning
     from nephrite.training.synthesizers import SynthesizerCard
@@ -83,6 +84,9 @@ def _describe(config: Config, seen: Seen, run: Run) -> SynthesizerCard:
     if settings.method.kind == "paint_in" and not lesions:
         finding = "is 'paint_in', but no class is a lesion"
         raise ConfigError(f"train_gan.{name}.method.kind", finding, "name the lesion's class in 'prepare.lesions'")
+    if settings.method.kind == "paint_in" and not holders(seen.store, seen.labelled, lesions):
+        finding = f"is 'paint_in', and none of the {len(seen.labelled)} training patients has a lesion to learn from"
+        raise ConfigError(f"train_gan.{name}.method.kind", finding, "take a larger label fraction, or another method")
     edges = fit_tissue(seen.store, seen.slices, settings.tissue) if settings.condition == "anatomy" else None
     conditioning = Conditioning(tuple(classes), edges, settings.tissue.smoothing)
     return SynthesizerCard(

@@ -13,8 +13,6 @@ from nephrite.errors import ConfigError, StoreError
 from nephrite.recording import Run, SilentRun
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from nephrite.augment.lesions import LesionBank
     from nephrite.imaging.slices import PairStore, SliceRef
     from nephrite.models.segmenters import Segmenter
@@ -54,8 +52,9 @@ def train_segmenter(
     Raises:
         LeakageError: synthetic slices know patients that the arm must not know.
         StoreError: a store is missing, broken, or does not fit the other one.
-        ConfigError: the arm needs synthetic slices and got none, or the other way round; or it needs scans without
-            labels, and there are none.
+        ConfigError: the arm needs synthetic slices and got none, or the other way round; it needs scans without
+            labels, and there are none; it pastes lesions, and there is none to paste or no place for any; or none of
+            its patients, or of validation, has the primary region.
         NonFiniteLossError: the loss became NaN or infinite.
     """
     from nephrite.training.devices import process_rank
@@ -123,6 +122,7 @@ def _open_stores(config: Config, pairs: Path, synthetic: Path | None) -> Sight:
     _check_arm(config, synthetic)
     real = PairStore(pairs)
     labelled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
+    _check_region(config, real, labelled)
     if synthetic is None:
         return Sight(real, labelled, None, None)
     painted = PairStore(synthetic)
@@ -135,6 +135,20 @@ def _check_arm(config: Config, synthetic: Path | None) -> None:
         raise ConfigError(f"arm {arm}", "needs synthetic slices, and none were given", "add '--synthetic FOLDER'")
     if synthetic is not None and not fakes:
         raise ConfigError(f"arm {arm}", "takes no synthetic slices, and some were given", "leave '--synthetic' out")
+
+
+def _check_region(config: Config, real: PairStore, labelled: list[str]) -> None:
+    """Refuse an arm that cannot learn the region that decides, or whose weights could not be chosen by it."""
+    from nephrite.imaging.presence import demand_holders
+
+    region = config.trial.primary
+    values, validation = config.evaluate.regions[region].labels, real.patients("validation")
+    who = f"training patients of cell {config.this_arm.cell} at label fraction {config.this_arm.fraction:g}"
+    remedy = "take a larger label fraction, other cells, or more patients that have it"
+    demand_holders(real, labelled, values, region=region, who=who, remedy=remedy)
+    if validation:  # none at all are an error of their own
+        remedy = "raise 'prepare.split.validation', or add patients that have it"
+        demand_holders(real, validation, values, region=region, who="validation patients", remedy=remedy)
 
 
 def _real_part(sight: Sight) -> Part:
@@ -201,36 +215,16 @@ def _task(config: Config, sight: Sight, parts: list[Part], extras: list[Extra]) 
         threshold=config.evaluate.threshold,
         augmentation=augmentation,
         unsure=arm.has("self_training"),
-        lesions=_lesion_bank(config, sight) if arm.has("copy_paste") else None,
+        lesions=_lesions(config, sight) if arm.has("copy_paste") else None,
         workers=config.compute.loader_workers,
     )
 
 
-def _lesion_bank(config: Config, sight: Sight) -> LesionBank:
-    """The lesions of the patients whose labels the arm knows.
+def _lesions(config: Config, sight: Sight) -> LesionBank:
+    from nephrite.training.pasting import fill_bank
 
-    Raises:
-        ConfigError: they have none.
-    """
-    import torch
-
-    from nephrite.augment.lesions import LesionBank
-
-    store, slices = _real_part(sight)
-    images = ((ref.patient, torch.from_numpy(store.windowed(ref))[None], _label(store, ref)) for ref in slices)
-    bank = LesionBank.from_slices(images, config.prepare.lesion_values)
-    if not bank.lesions:
-        names, arm = list(config.prepare.lesions), config.this_arm
-        raise ConfigError(
-            f"arm {arm}", f"pastes {names}, and its {len(sight.labelled)} patients have none", "take more patients"
-        )
-    return bank
-
-
-def _label(store: SliceSource, ref: SliceRef) -> Tensor:
-    import torch
-
-    return torch.from_numpy(store.label(ref.patient)[ref.position].copy())
+    _, slices = _real_part(sight)
+    return fill_bank(sight.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}")
 
 
 def _initialized(config: Config, *, channels: int) -> Segmenter:

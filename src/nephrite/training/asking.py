@@ -5,6 +5,7 @@ b  slices of one synthetic patient    h, w  height and width in pixels
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from jaxtyping import Float32, UInt8
 
 from nephrite.config import SynthesizeSettings, TissueSettings
 from nephrite.errors import ConfigError
+from nephrite.imaging.presence import holders
 from nephrite.imaging.slices import PairStore, SliceRef
 from nephrite.synthesis import masks
 from nephrite.synthesis.edits import EditRanges, LesionEdit
@@ -191,12 +193,13 @@ def prepare_asker(
     """See where lesions lie in the training patients, and refuse what cannot be asked for.
 
     Raises:
-        ConfigError: a lesion class that no training patient has; scans without labels where there are none, or of
-            classes that they may hold; a style of another patient where there is one patient only.
+        ConfigError: a lesion class, or its organ, that no training patient has; scans without labels where there are
+            none, or of classes that they may hold; a style of another patient where there is one patient only.
     """
     edited = settings.masks == "new" or settings.unlabelled > 0
     slices = {value: _slices_with(store, labelled, value) for value in lesions} if edited else {}
-    _check_lesions(store, labelled, slices)
+    if edited:
+        _check_lesions(store, labelled, lesions)
     if settings.unlabelled > 0:
         check_scans(store, scans, lesions, settings)
     if styled and settings.style == "other" and len(labelled) + len(scans) * (settings.unlabelled > 0) < 2:
@@ -254,12 +257,11 @@ def _slices_with(store: PairStore, patients: Sequence[str], value: int) -> list[
     return [SliceRef(row["patient"], row["slice"]) for row in store.index if row["patient"] in known and row[name]]
 
 
-def _check_lesions(store: PairStore, labelled: Sequence[str], slices: Mapping[int, Sequence[SliceRef]]) -> None:
-    for value, found in slices.items():
-        if not found:
-            finding = (
-                f"names '{store.manifest.classes[value]}', which none of the {len(labelled)} training patients has"
-            )
+def _check_lesions(store: PairStore, labelled: Sequence[str], lesions: Mapping[int, int | None]) -> None:
+    for value in itertools.chain.from_iterable(lesions.items()):
+        if value is not None and not holders(store, labelled, [value]):
+            named = f"'{store.manifest.classes[value]}'"
+            finding = f"names {named}, which none of the {len(labelled)} training patients has"
             raise ConfigError("prepare.lesions", finding, "take it out, or take a larger label fraction")
 
 

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nephrite.config import MethodSettings
-from nephrite.errors import LeakageError, StoreError
+from nephrite.errors import LeakageError, StoreError, TrainingError
 from nephrite.files import digest, read_record, sha256, write_json
 from nephrite.imaging.slices import UNLABELLED, PairStore
 from nephrite.training.intensities import Intensity
@@ -66,6 +66,9 @@ class Synthesizer:
         """Paint slices in [0, 1], each from its part of the request and its seed, whatever it is painted together with.
 
         The precision is float32 whatever the training's was.
+
+        Raises:
+            TrainingError: a pixel is no number, as of weights that the last step of a training broke.
         """
         training = self.network.training
         self.network.eval()
@@ -74,6 +77,9 @@ class Synthesizer:
             painted = self.method.paint(self.network, scene, seeds)
         self.network.train(training)
         result: np.ndarray = painted[:, 0].float().cpu().numpy()
+        if not np.isfinite(result).all():
+            finding = f"paints {np.count_nonzero(~np.isfinite(result))} pixels that are no numbers"
+            raise TrainingError("synthesizer", finding, "lower 'learning_rate' under 'train_gan', and train it again")
         return result
 
 
