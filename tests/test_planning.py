@@ -21,7 +21,7 @@ CELLS = ("trial.cells=[0, 1, 2]", "trial.segmenters=[light]")
 @pytest.fixture
 def plan(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePlan:
     """Make a plan without timing anything: every training takes a minute."""
-    monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, filters: 60.0 * len(arms))
+    monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, readers: 60.0 * len(arms))
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
 
     def make(*overrides: str, pairs: Path | None = None, finished: Path | None = None, processes: int = 2) -> Plan:
@@ -45,6 +45,14 @@ def test_the_filters_of_screening_are_counted(plan: MakePlan) -> None:
     found = plan(*CELLS, "screen.filter=tests", "screen.steps=10")
     assert (found.trainings, found.filters, found.steps) == (12, 3, 12 * 6 + 3 * 10)
     assert "trainings        12 segmenters, 3 filters for screening, 3 synthesizers" in found.lines()
+
+
+def test_the_labelers_of_scans_are_counted_where_there_are_scans_to_label(plan: MakePlan) -> None:
+    labeler = "synthesize.labeler={segmenter: light, steps: 5}"
+    found = plan(*CELLS, "screen.filter=all", labeler, "synthesize.unlabelled=0.5")
+    assert (found.labelers, found.steps) == (3, 12 * 6 + 3 * 5)
+    assert "trainings        12 segmenters, 3 labelers of scans, 3 synthesizers" in found.lines()
+    assert plan(*CELLS, "screen.filter=all", labeler, "synthesize.unlabelled=0").labelers == 0
 
 
 def test_processes_share_the_time_as_far_as_there_are_processors(plan: MakePlan) -> None:
@@ -159,8 +167,8 @@ def test_time_is_steps_times_what_a_step_of_each_arm_takes(load: Load, monkeypat
         "screen={segmenter: fpn, steps: 7}",
     )
     trained = 10 * (4 * 1 + 4 * 10 + 2 * 2 * 1)
-    assert trainings_seconds(config, config.trial.arms, filters=0) == trained
-    assert trainings_seconds(config, config.trial.arms, filters=3) == trained + 3 * 7 * 10
+    assert trainings_seconds(config, config.trial.arms, readers=[]) == trained
+    assert trainings_seconds(config, config.trial.arms, readers=[("fpn", 7)] * 3) == trained + 3 * 7 * 10
 
 
 def _scores(arm: Arm, generator: np.random.Generator) -> ArmScores:

@@ -49,7 +49,8 @@ class Plan:
         trainings: of segmenters.
         teachers: further trainings of segmenters, for self-training.
         synthesizers: trainings of synthesizers.
-        filters: further trainings of segmenters, shorter ones, that screen what the synthesizers paint.
+        labelers: further trainings of segmenters, shorter ones, that say what scans without labels hold.
+        filters: such that screen what the synthesizers paint.
         steps: optimizer steps of all these segmenters.
         seconds: of these steps on this machine; synthesizers are not counted.
         processes: side by side, of one thread each.
@@ -63,6 +64,7 @@ class Plan:
     trainings: int
     teachers: int
     synthesizers: int
+    labelers: int
     filters: int
     steps: int
     seconds: float
@@ -91,9 +93,10 @@ class Plan:
 
     def _trainings(self) -> str:
         teachers = f", {counted(self.teachers, 'teacher')} for self-training" if self.teachers else ""
+        labelers = f", {counted(self.labelers, 'labeler')} of scans" if self.labelers else ""
         filters = f", {counted(self.filters, 'filter')} for screening" if self.filters else ""
         painters = f", {counted(self.synthesizers, 'synthesizer')}" if self.synthesizers else ""
-        return f"{counted(self.trainings, 'segmenter')}{teachers}{filters}{painters}"
+        return f"{counted(self.trainings, 'segmenter')}{teachers}{labelers}{filters}{painters}"
 
     def _side_by_side(self) -> str:
         beside = "; synthesizers come on top" if self.synthesizers else ""
@@ -141,6 +144,9 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     splits = patient_splits(config, pairs)
     patients = {name: list(splits.values()).count(name) for name in SPLITS} if splits else None
     filters = len(trial.painters) if config.screen.filter != "all" else 0
+    labeler = config.synthesize.labeler if config.synthesize.unlabelled else None
+    readers = [(config.screen.segmenter, config.screen.steps)] * filters
+    readers += [(labeler.segmenter, labeler.steps)] * len(trial.painters) if labeler else []
     side_by_side = min(processes, len(os.sched_getaffinity(0)))
     return Plan(
         kinds=(len(trial.training_sets.all), len(trial.segmenters), len(trial.label_fractions)),
@@ -148,9 +154,10 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         trainings=len(trial.arms),
         teachers=len(teachers),
         synthesizers=len(trial.painters),
+        labelers=len(readers) - filters,
         filters=filters,
-        steps=steps * (len(trial.arms) + len(teachers)) + filters * config.screen.steps,
-        seconds=trainings_seconds(config, [*trial.arms, *teachers], filters=filters) / side_by_side,
+        steps=steps * (len(trial.arms) + len(teachers)) + sum(count for _, count in readers),
+        seconds=trainings_seconds(config, [*trial.arms, *teachers], readers=readers) / side_by_side,
         processes=side_by_side,
         patients=patients,
         fractions=_fraction_counts(config, splits) if splits else {},
@@ -170,15 +177,21 @@ def look_ahead(config: Config, patients: int, finished: Path | None) -> Outlook:
     return Outlook(spread, f"that of {finished}" if finished else assumed, smallest, needed)
 
 
-def trainings_seconds(config: Config, arms: Sequence[Arm], *, filters: int) -> float:
-    """Seconds of the optimizer steps of all these trainings and filters, one after the other on one thread."""
+def trainings_seconds(config: Config, arms: Sequence[Arm], *, readers: Sequence[tuple[str, int]]) -> float:
+    """Seconds of the optimizer steps of all these trainings, one after the other on one thread.
+
+    Args:
+        config: settings of the trial.
+        arms: trained in full.
+        readers: further segmenters, and the steps of each.
+    """
     from nephrite.training.timing import augmentation_seconds, step_seconds
 
-    names = {*config.trial.segmenters, *([config.screen.segmenter] if filters else [])}
+    names = {*config.trial.segmenters, *(name for name, _ in readers)}
     networks = {name: step_seconds(config, name) for name in names}
     augmented = {name: augmentation_seconds(config, arm) for name, arm in {a.training_set: a for a in arms}.items()}
     seconds = _training_steps(config) * sum(networks[arm.segmenter] + augmented[arm.training_set] for arm in arms)
-    return seconds + (filters * config.screen.steps * networks[config.screen.segmenter] if filters else 0)
+    return seconds + sum(count * networks[name] for name, count in readers)
 
 
 def _training_steps(config: Config) -> int:
