@@ -194,7 +194,7 @@ def test_report_says_what_each_test_rejects_and_shows_sheets(
 @pytest.mark.usefixtures("oracle")
 def test_nothing_accepted_is_one_error_with_thresholds_and_counts(load: Load, pairs: Path, tmp_path: Path) -> None:
     painted, run = write_painted(tmp_path / "painted", pairs, [wrong_mask(), training_slice(pairs)]), Recorder()
-    told = r"screen: accepts none of 2 painted slices: agreement \[0.3, 1.0\] rejects 1 \(and .*0.99 rejects 1 \(and .*%"
+    told = r"screen: accepts none of 2 painted slices: agreement \[0.3, 1.0\] rejects 1 \(and .*0.99 rejects 1 \(and .*"
     with pytest.raises(ConfigError, match=told):
         screen(load("screen.agreement=[0.3, 1.0]"), run, pairs=pairs, painted=painted, synthetic=tmp_path / "out")
     assert not (tmp_path / "out").exists()
