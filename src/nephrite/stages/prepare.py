@@ -65,7 +65,7 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         The patient's id and the SHA-256 of its scan's files.
 
     Raises:
-        DataError: the case cannot be read, shows one intensity only, or has label values beside the classes.
+        DataError: the case cannot be read, shows one intensity only, or has label values outside the classes.
     """
     volume = open_volume(case) if isinstance(case, Case) else open_scan(case)
     grid = plan_grid(settings.in_plane, volume.shape, volume.spacing)
