@@ -144,7 +144,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     splits = patient_splits(config, pairs)
     patients = {name: list(splits.values()).count(name) for name in SPLITS} if splits else None
     filters = len(trial.painters) if config.screen.filter != "all" else 0
-    labeler = config.synthesize.labeler if config.synthesize.unlabelled else None
+    labeler = config.synthesize.scan_labeler
     readers = [(config.screen.segmenter, config.screen.steps)] * filters
     readers += [(labeler.segmenter, labeler.steps)] * len(trial.painters) if labeler else []
     side_by_side = min(processes, len(os.sched_getaffinity(0)))

@@ -182,7 +182,7 @@ def _reader(config: Config, stage: str) -> str | None:
     """The segmenter that a stage of a painter trains for itself."""
     if stage == "screen":
         return config.screen.segmenter
-    labeler = config.synthesize.labeler if config.synthesize.unlabelled else None
+    labeler = config.synthesize.scan_labeler
     return labeler.segmenter if stage == "synthesize" and labeler else None
 
 

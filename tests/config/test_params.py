@@ -16,6 +16,7 @@ Load = Callable[..., Config]
 Refusal = Callable[[str], str]
 
 REFUSED = {
+    "synthesize.labeler={segmenter: none, steps: 2}": r"'synthesize.labeler.segmenter' is 'none'; not under",
     "screen.segmenter=none": r"'screen.segmenter' is 'none'; not under 'train_segmenter.segmenters'",
     "painter=spade/1.0/0": r"painter 'spade/1.0/0' is not among the trial's",
     "trial.segmenters=[light, giant]": r"'trial\.segmenters' names \['giant'\]",
@@ -57,6 +58,21 @@ def test_capstone_settings_are_the_capstones(root: Path) -> None:
     assert config.prepare.intensity.model_dump() == {"kind": "window", "center": 0, "width": 400}
     assert training.geometric.model_dump() == {"rotation": 45, "scale": 0.15, "shift": 0.10}
     assert training.steps_per_epoch * training.batch_size == 70 * 64
+
+
+UNSURE = ("prepare.classes={1: kidney, 255: tumor}", "prepare.channels={kidney: [1, 255], tumor: [255]}",
+          "evaluate.regions={tumor: {labels: [255], tolerance: 1}}", "trial.primary=tumor")  # fmt: skip
+GUESSING = {
+    "self_training": ["trial.training_sets.real=[real, real+geometric, real+geometric+self_training]"],
+    "labeler": ["synthesize.labeler={segmenter: light, steps: 2}", "synthesize.unlabelled=0.5"],
+}
+
+
+@pytest.mark.parametrize("guess", GUESSING)
+def test_class_of_the_value_that_means_unsure_is_refused_where_labels_are_guessed(guess: str, load: Load) -> None:
+    assert 255 in load(*UNSURE).prepare.classes
+    with pytest.raises(ConfigError, match=rf"'prepare.classes' has 255, which '.*{guess}' gives to pixels"):
+        load(*UNSURE, *GUESSING[guess])
 
 
 def test_the_only_painter_need_not_be_named(load: Load) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nephrite.config import Config
+from nephrite.config import IGNORED, Config
 from nephrite.errors import ConfigError
 from nephrite.imaging.slices import PairStore
 from nephrite.synthesis.edits import EditRanges
 from nephrite.synthesis.masks import MaskRanges
 from nephrite.training.asking import Asker, mask_ranges, prepare_asker, scan_ranges
-from nephrite.training.data import IGNORED
 from nephrite.training.passes import Pass
 from nephrite.training.scenes import Conditioning
 
@@ -111,7 +110,7 @@ def test_each_slice_of_a_scan_has_a_new_lesion_and_no_other_label(load: Load, pa
 def test_scans_without_room_for_a_lesion_end_the_search(load: Load, pairs: Path) -> None:
     makes = asker(load("synthesize.edits.sizes={large: 1}"), pairs, lesions={1: None}, scans=("a3",))
     nowhere = replace(makes, lesions={1: 200})  # an organ that no scan has
-    with pytest.raises(ConfigError, match=r"synthesize\.unlabelled: found no room for a lesion in 50 runs of 1 scans"):
+    with pytest.raises(ConfigError, match=r"unlabelled: found no room for a lesion in 50 runs of slices of 1 scans"):
         list(nowhere.of_scans(1))
 
 
@@ -192,5 +191,5 @@ def test_what_the_labeler_is_not_sure_of_becomes_background_and_is_painted_anew(
 def test_labeler_that_finds_nothing_is_one_error(load: Load, pairs: Path) -> None:
     nothing = {"a3": np.zeros(PairStore(pairs).image("a3").shape, np.uint8)}
     config = load("synthesize.unlabelled=0.5", LABELER)
-    with pytest.raises(ConfigError, match=r"labels nothing in 50 runs .* raise 'synthesize.labeler.steps'"):
+    with pytest.raises(ConfigError, match=r"synthesize\.labeler: finds no class in 50 runs .* raise its steps"):
         list(asker(config, pairs, scans=("a3",), found=nothing).of_scans(1))

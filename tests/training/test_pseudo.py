@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nephrite.config import IGNORED
 from nephrite.imaging.slices import PairStore, SliceRef
 from nephrite.models.segmenters import build_unet
-from nephrite.training.data import IGNORED
 from nephrite.training.pseudo import label_scans, to_labels
 
 CHANNELS: dict[str, tuple[int, ...]] = {"kidney": (1,), "tumor": (2,)}

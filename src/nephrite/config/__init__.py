@@ -4,6 +4,7 @@ from nephrite.config.acquire import AcquireSettings
 from nephrite.config.operation import ComputeSettings
 from nephrite.config.params import Config
 from nephrite.config.prepare import (
+    IGNORED,
     SPLITS,
     PercentileSettings,
     PrepareSettings,
@@ -31,6 +32,7 @@ from nephrite.config.synthesizers import (
 from nephrite.config.trial import Arm, Fakes, Painter
 
 __all__ = [
+    "IGNORED",
     "SPLITS",
     "AcquireSettings",
     "Arm",

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from nephrite.config.acquire import AcquireSettings
 from nephrite.config.evaluation import EvaluateSettings, PromoteSettings, RegionSettings, ReportSettings
 from nephrite.config.operation import ComputeSettings, PredictSettings, PublishSettings, TrackingSettings
-from nephrite.config.prepare import PrepareSettings
+from nephrite.config.prepare import IGNORED, PrepareSettings
 from nephrite.config.screen import ScreenSettings
 from nephrite.config.segmenters import TrainSegmenterSettings
 from nephrite.config.settings import Name, Settings
@@ -54,13 +54,12 @@ class Config(Settings):
         missing = sorted(set(self.trial.segmenters) - set(self.train_segmenter.segmenters))
         if missing:
             raise ValueError(f"'trial.segmenters' names {missing}; not under 'train_segmenter.segmenters'")
-        if self.screen.segmenter not in self.train_segmenter.segmenters:
-            raise ValueError(f"'screen.segmenter' is '{self.screen.segmenter}'; not under 'train_segmenter.segmenters'")
         labeler = self.synthesize.labeler
-        if labeler and labeler.segmenter not in self.train_segmenter.segmenters:
-            raise ValueError(
-                f"'synthesize.labeler.segmenter' is '{labeler.segmenter}'; not under 'train_segmenter.segmenters'"
-            )
+        readers = {"screen": self.screen.segmenter} | ({"synthesize.labeler": labeler.segmenter} if labeler else {})
+        for section, name in readers.items():
+            if name not in self.train_segmenter.segmenters:
+                raise ValueError(f"'{section}.segmenter' is '{name}'; not under 'train_segmenter.segmenters'")
+        self._no_class_looks_unsure()
         if self.trial.primary not in self.evaluate.regions:
             raise ValueError(f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'")
         pasting = [name for name in self.trial.training_sets.all if "copy_paste" in name.split("+")]
@@ -77,6 +76,15 @@ class Config(Settings):
                 f"arm '{self.arm}' is not among the trial's training sets x segmenters x label fractions x cells"
             )
         return self
+
+    def _no_class_looks_unsure(self) -> None:
+        guessing = [name for name in self.trial.training_sets.all if "self_training" in name.split("+")]
+        guessing += ["synthesize.labeler"] if self.synthesize.scan_labeler else []
+        if guessing and IGNORED in self.prepare.classes:
+            raise ValueError(
+                f"'prepare.classes' has {IGNORED}, which '{guessing[0]}' gives to pixels that it is not sure of; "
+                "write another label value into the files"
+            )
 
     def _region_is_made_of_channels(self, name: str, region: RegionSettings) -> None:
         parts = [values for values in self.prepare.channels.values() if set(values) <= set(region.labels)]

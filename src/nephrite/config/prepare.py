@@ -64,6 +64,9 @@ class SplitSettings(Settings):
         return self
 
 
+IGNORED = 255  # label of a pixel that no loss looks at, since nobody is sure of it
+
+
 class PrepareSettings(Settings):
     """Raw volumes to paired slices."""
 

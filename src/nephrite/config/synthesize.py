@@ -97,3 +97,8 @@ class SynthesizeSettings(Settings):
         "and get new lesions alone.",
     )
     batch_size: Positive = Field(description="Slices painted at a time; no effect on what is painted.")
+
+    @property
+    def scan_labeler(self) -> LabelerSettings | None:
+        """The labeler, where there are scans for it to label."""
+        return self.labeler if self.unlabelled else None

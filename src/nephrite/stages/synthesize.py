@@ -127,7 +127,7 @@ def _ask(config: Config, store: PairStore, painter: Painter) -> tuple[Iterator[A
         store,
         painter.labelled,
         scans,
-        found=_label_scans(config, store, painter, scans) if share.scans else None,
+        found=_label_scans(config, store, painter, scans),
         conditioning=painter.synthesizer.conditioning,
         lesions=config.prepare.lesion_values,
         settings=settings,
@@ -149,7 +149,7 @@ def _label_scans(
     from nephrite.training.pseudo import label_scans
     from nephrite.training.readers import fit_reader
 
-    settings, known = config.synthesize.labeler, set(painter.labelled)
+    settings, known = config.synthesize.scan_labeler, set(painter.labelled)
     if settings is None or not scans:
         return None
     with TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from nephrite.config import SynthesizeSettings, TissueSettings
+from nephrite.config import IGNORED, SynthesizeSettings, TissueSettings
 from nephrite.errors import ConfigError
 from nephrite.imaging.presence import holders
 from nephrite.imaging.slices import PairStore, SliceRef
@@ -22,7 +22,7 @@ from nephrite.synthesis import masks
 from nephrite.synthesis.edits import EditRanges, LesionEdit
 from nephrite.synthesis.ellipsoids import EllipsoidRanges
 from nephrite.synthesis.masks import MaskRanges, fit_hosts
-from nephrite.training.data import IGNORED, derive_seed
+from nephrite.training.data import derive_seed
 from nephrite.training.intensities import fit_tissue
 from nephrite.training.passes import Pass, scan_runs
 from nephrite.training.scenes import Conditioning, Request
@@ -110,23 +110,23 @@ class Asker:
         while missing:
             source, failures = next(runs), failures + 1
             image = self._read(source)
-            label = np.zeros(image.shape, dtype=np.uint8)
-            if self.found is not None:
-                label = self.found[source.source][list(source.positions)]
+            blank = np.zeros(image.shape, dtype=np.uint8)
+            label = blank if self.found is None else self.found[source.source][list(source.positions)]
             made = self._new(source, image, label, ranges)
             chosen = np.flatnonzero(made.request.label.any((1, 2)))[:missing]
             if len(chosen):
                 yield self._styled(replace(_take(made, chosen), labelled=False))
                 missing, failures = missing - len(chosen), 0
             if failures == PATIENCE:
-                tried = f"{PATIENCE} runs of {len(self.scans)} scans"
-                finding, remedy = (
-                    f"found no room for a lesion in {tried}",
-                    "give 'synthesize.edits.sizes' smaller lesions",
-                )
-                if self.found is not None:
-                    remedy, finding = "raise 'synthesize.labeler.steps', or set it to 0", f"labels nothing in {tried}"
-                raise ConfigError("synthesize.unlabelled", finding, remedy)
+                raise self._nothing_labelled()
+
+    def _nothing_labelled(self) -> ConfigError:
+        tried = f"{PATIENCE} runs of slices of {len(self.scans)} scans"
+        if self.found is None:
+            remedy = "give 'synthesize.edits.sizes' smaller lesions"
+            return ConfigError("synthesize.unlabelled", f"found no room for a lesion in {tried}", remedy)
+        remedy = "raise its steps, lower its confidence, or set 'synthesize.unlabelled' to 0"
+        return ConfigError("synthesize.labeler", f"finds no class in {tried}", remedy)
 
     def _read(self, source: Pass) -> Float32[np.ndarray, "b h w"]:
         return _windowed(self.store, source.source, source.positions)
@@ -148,7 +148,7 @@ class Asker:
             torch.from_numpy(label),
             None if tissue is None else torch.from_numpy(tissue),
             hosts=self.hosts,
-            unsure=IGNORED,
+            unsure=IGNORED if self.found is not None else None,
         )
         request = Request(
             new.label.numpy(),
@@ -229,7 +229,7 @@ def check_scans(
     unknown = [name for value, name in store.manifest.classes.items() if lesions.get(value, value) is not None]
     if unknown:
         finding = f"is above 0, but a scan's own '{unknown[0]}' is not known: every class must be a lesion of any place"
-        raise ConfigError("synthesize.unlabelled", finding, "name a 'synthesize.labeler', or set it to 0")
+        raise ConfigError("synthesize.unlabelled", finding, "set it to 0, or name a 'synthesize.labeler'")
 
 
 def mask_ranges(settings: SynthesizeSettings) -> MaskRanges:

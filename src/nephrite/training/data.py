@@ -18,8 +18,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from nephrite.errors import ConfigError
 from nephrite.imaging.slices import SliceRef
 
-IGNORED = 255  # label of a pixel that no loss looks at
-
 
 class Batch(NamedTuple):
     """Some slices.

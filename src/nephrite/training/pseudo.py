@@ -14,9 +14,10 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
+from nephrite.config import IGNORED
 from nephrite.imaging.slices import PairStore, SliceRef
 from nephrite.models.segmenters import Segmenter
-from nephrite.training.data import IGNORED, Pairs
+from nephrite.training.data import Pairs
 
 
 @dataclass(frozen=True)

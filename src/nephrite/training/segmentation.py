@@ -21,13 +21,12 @@ from nephrite.augment.copy_paste import PasteRanges
 from nephrite.augment.lesions import LesionBank
 from nephrite.augment.parameters import take
 from nephrite.augment.standard import IntensityRanges
-from nephrite.config import TrainSegmenterSettings
+from nephrite.config import IGNORED, TrainSegmenterSettings
 from nephrite.imaging.slices import source_of
 from nephrite.models.losses import dice_and_cross_entropy, dice_loss
 from nephrite.models.segmenters import Segmenter
 from nephrite.training.artifacts import WEIGHTS, save_weights
 from nephrite.training.data import (
-    IGNORED,
     Batch,
     MixedBatches,
     OrderedBatches,
