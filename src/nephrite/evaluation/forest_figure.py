@@ -72,6 +72,7 @@ def _forest(trial: Mapping[str, Any], rows: Sequence[Row], title: str, minus: st
     for label, (_, row) in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_weight("normal" if row else "bold")
     axes.set_ylim(len(rows) - 0.4, -1.6)
+    axes.locator_params(axis="x", nbins=6)  # so that labels of three decimals stay apart
     axes.tick_params(top=True, labeltop=True)  # a long list is read from its top
     axes.set_xlabel(f"3-D Dice of {plan['region']} {minus} (right: better)")
     _titles(words)
