@@ -71,7 +71,7 @@ def test_every_picture_that_the_report_shows_exists(config: Config, scores: Path
 def test_the_summary_says_verdict_and_what_to_open(config: Config, scores: Path, pairs: Path, synthetic: Path) -> None:
     text = (reported(config, scores, pairs, synthetic) / "summary.txt").read_text()
     assert "Not enough runs" in text
-    assert "report.md" in text
+    assert "report.html" in text
 
 
 def test_without_synthetic_slices_there_is_no_example_sheet(config: Config, scores: Path, pairs: Path) -> None:

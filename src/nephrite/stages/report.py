@@ -191,7 +191,7 @@ def _summary(content: dict[str, Any], report: Path) -> str:
     console = Console(file=io.StringIO(), width=WIDTH, record=True)
     console.print(summary_table(content))
     console.print()
-    opened = f"Open next: {report / 'report.md'}, {report / 'trial.json'}, {report / 'figures'}; runs: make ui"
+    opened = f"Open next: {report / 'report.html'}; for programs: {report / 'trial.json'}; runs: make ui"
     for line in (*summary_lines(content), opened):
         wrapped = textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         console.print(wrapped, markup=False, highlight=False, soft_wrap=True)
