@@ -389,6 +389,20 @@ def test_labeler_knows_the_painters_patients_alone_and_its_labels_are_painted(
     assert taught == set(known)
 
 
+def test_labeler_that_finds_nothing_leaves_the_masks_to_be_painted(
+    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("nephrite.training.readers.fit_reader", lambda *_args, **_named: Bright().eval())
+    monkeypatch.setattr(Bright, "forward", lambda self, image: -self.sure.abs().expand(len(image), 2, *image.shape[2:]))
+    config = load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]", LABELER)
+    known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)
+    root = write_synthesizer(tmp_path / "few", replace(CARD, training_patients=tuple(known)))
+    store = painted(config, pairs, root, tmp_path / "out")
+    assert {source_of(patient) for patient in store.patients()} == set(known)
+    assert len(store.slices()) == round(config.synthesize.ratio * 12)
+    assert "a segmenter of 2 patients found no class in 1 scan without labels" in caplog.text
+
+
 def test_scans_without_labels_need_lesions_of_any_place(
     load: Load, pairs: Path, synthesizer: Path, tmp_path: Path
 ) -> None:

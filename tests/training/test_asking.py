@@ -10,9 +10,7 @@ import pytest
 from nephrite.config import IGNORED, Config
 from nephrite.errors import ConfigError
 from nephrite.imaging.slices import PairStore
-from nephrite.synthesis.edits import EditRanges
-from nephrite.synthesis.masks import MaskRanges
-from nephrite.training.asking import Asker, mask_ranges, prepare_asker, scan_ranges
+from nephrite.training.asking import Asker, prepare_asker
 from nephrite.training.passes import Pass
 from nephrite.training.scenes import Conditioning
 
@@ -45,18 +43,6 @@ def asker(
         styled=styled,
         seed=3,
     )
-
-
-def test_settings_defaults_are_those_of_the_masks(load: Load) -> None:
-    ranges = mask_ranges(load().synthesize)
-    assert ranges == MaskRanges(edits=EditRanges())
-
-
-def test_scans_get_at_least_one_lesion_and_move_only_if_masks_are_new(load: Load) -> None:
-    still, moved = (scan_ranges(load(f"synthesize.masks={masks}").synthesize) for masks in ("as_they_are", "new"))
-    assert (still.strength, still.rotation, still.scale, still.shift) == (0, 0, 0, 0)
-    assert moved.strength == 0.03
-    assert (moved.edits.removed, moved.edits.rescaled, moved.edits.moved, moved.edits.added) == (0, 0, 0, 1)
 
 
 def test_masks_as_they_are_come_with_their_own_background(load: Load, pairs: Path) -> None:
@@ -188,8 +174,19 @@ def test_what_the_labeler_is_not_sure_of_becomes_background_and_is_painted_anew(
     assert np.array_equal(asked.request.changed[0], labels[1] == IGNORED)
 
 
-def test_labeler_that_finds_nothing_is_one_error(load: Load, pairs: Path) -> None:
-    nothing = {"a3": np.zeros(PairStore(pairs).image("a3").shape, np.uint8)}
-    config = load("synthesize.unlabelled=0.5", LABELER)
-    with pytest.raises(ConfigError, match=r"synthesize\.labeler: finds no class in 50 runs .* raise its steps"):
-        list(asker(config, pairs, scans=("a3",), found=nothing).of_scans(1))
+def test_slices_of_a_labeler_are_taken_where_it_found_something(load: Load, pairs: Path) -> None:
+    empty = np.zeros(PairStore(pairs).image("a3").shape, np.uint8)
+    some, unsure = empty.copy(), empty.copy()
+    some[3, 4:20, 4:20], unsure[:, 4:20, 4:20] = 1, IGNORED
+    config = load("synthesize.unlabelled=0.5", LABELER, *STILL)
+    makes = asker(config, pairs, scans=("a1", "a2", "a3"), found={"a1": empty, "a2": some, "a3": unsure})
+    assert {(asked.source.source, asked.source.positions) for asked in makes.of_scans(3)} == {("a2", (3,))}
+
+
+def test_labels_that_are_all_taken_away_again_are_one_error(load: Load, pairs: Path) -> None:
+    tumors = np.zeros(PairStore(pairs).image("a3").shape, np.uint8)
+    tumors[:, 8:12, 8:12] = 2
+    gone = [f"synthesize.edits.{name}=0" for name in ("rescaled", "moved", "added")] + ["synthesize.edits.removed=1"]
+    config = load("synthesize.masks=new", "synthesize.unlabelled=0.5", LABELER, *STILL, *gone)
+    with pytest.raises(ConfigError, match=r"unlabelled: found no room for a lesion .* or take fewer away"):
+        list(asker(config, pairs, scans=("a3",), found={"a3": tumors}).of_scans(1))

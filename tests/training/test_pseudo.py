@@ -8,7 +8,7 @@ import torch
 from nephrite.config import IGNORED
 from nephrite.imaging.slices import PairStore, SliceRef
 from nephrite.models.segmenters import build_unet
-from nephrite.training.pseudo import label_scans, to_labels
+from nephrite.training.pseudo import found_somewhere, label_scans, to_labels
 
 CHANNELS: dict[str, tuple[int, ...]] = {"kidney": (1,), "tumor": (2,)}
 
@@ -32,3 +32,10 @@ def test_labels_do_not_depend_on_the_size_of_batches(pairs: Path) -> None:
     network = build_unet(channels=2, base_width=4, depth=2, padding="same", normalization="batch").eval()
     one, other = (label_scans(network, store, ["a1"], CHANNELS, confidence=0.6, batch_size=n) for n in (1, 6))
     np.testing.assert_array_equal(one.label("a1"), other.label("a1"))
+
+
+def test_nothing_is_found_where_all_is_background_or_unsure() -> None:
+    background, unsure = np.zeros((2, 3, 3), np.uint8), np.full((2, 3, 3), IGNORED, np.uint8)
+    kidney = background.copy()
+    kidney[1, 2, 0] = 1
+    assert found_somewhere({"a": background, "b": unsure, "c": kidney}) == ["c"]

@@ -8,6 +8,7 @@ edits.csv     patient, class, action, done, place, size, radius: what was done t
 from __future__ import annotations
 
 import csv
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from nephrite.training.novelty import Nearest
     from nephrite.training.synthesizers import Synthesizer, SynthesizerCard
 
+logger = logging.getLogger(__name__)
 OVERLAP, EDITS = "overlap.csv", "edits.csv"
 EXPECTED = 4  # slices with a lesion in a run of a scan, for the progress bar
 Fakes: TypeAlias = Float32[np.ndarray, "slice height width"]
@@ -118,16 +120,24 @@ def _open_painter(config: Config, root: Path, store: PairStore) -> Painter:
 
 def _ask(config: Config, store: PairStore, painter: Painter) -> tuple[Iterator[Asked], int]:
     """What is to be painted, and roughly how many synthetic patients that makes."""
+    from nephrite.evaluation.statistics import counted
     from nephrite.training.asking import prepare_asker
-    from nephrite.training.passes import choose_passes, count_slices
+    from nephrite.training.passes import Share, choose_passes, count_slices
+    from nephrite.training.pseudo import found_somewhere
 
     settings, scans = config.synthesize, unlabelled_patients(store.splits, painter.labelled)
+    found = _label_scans(config, store, painter, scans)
     share = count_slices(store, painter.labelled, settings)
+    if found is not None and not found_somewhere(found):
+        knows, seen = counted(len(painter.labelled), "patient"), counted(len(scans), "scan")
+        finding = f"a segmenter of {knows} found no class in {seen} without labels: all slices are painted from masks"
+        logger.warning("synthesize %s: %s", config.this_painter, finding)
+        share = Share(share.masks + share.scans, 0)
     asker = prepare_asker(
         store,
         painter.labelled,
         scans,
-        found=_label_scans(config, store, painter, scans),
+        found=found,
         conditioning=painter.synthesizer.conditioning,
         lesions=config.prepare.lesion_values,
         settings=settings,

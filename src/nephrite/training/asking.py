@@ -19,12 +19,13 @@ from nephrite.errors import ConfigError
 from nephrite.imaging.presence import holders
 from nephrite.imaging.slices import PairStore, SliceRef
 from nephrite.synthesis import masks
-from nephrite.synthesis.edits import EditRanges, LesionEdit
-from nephrite.synthesis.ellipsoids import EllipsoidRanges
+from nephrite.synthesis.edits import LesionEdit
 from nephrite.synthesis.masks import MaskRanges, fit_hosts
 from nephrite.training.data import derive_seed
 from nephrite.training.intensities import fit_tissue
 from nephrite.training.passes import Pass, scan_runs
+from nephrite.training.pseudo import believed, found_somewhere
+from nephrite.training.ranges import mask_ranges, scan_ranges
 from nephrite.training.scenes import Conditioning, Request
 
 AT_ONCE = 32  # slices whose tissue maps are made together
@@ -102,31 +103,37 @@ class Asker:
     def of_scans(self, wanted: int) -> Iterator[Asked]:
         """So many slices of scans with some class in each; labels that the store may have of them are never read.
 
+        Of scans that a labeler has read, those slices are taken in which it found a class; it must have found some.
+
         Raises:
-            ConfigError: no lesion fits, or nothing was found.
+            ConfigError: no lesion fits.
         """
+        if not wanted:
+            return
         missing, failures, ranges = wanted, 0, scan_ranges(self.settings)
-        runs = scan_runs(self.store, self.scans, seed=derive_seed(self.seed, "scans"))
-        while missing:
-            source, failures = next(runs), failures + 1
-            image = self._read(source)
-            blank = np.zeros(image.shape, dtype=np.uint8)
-            label = blank if self.found is None else self.found[source.source][list(source.positions)]
-            made = self._new(source, image, label, ranges)
+        holding = self.scans if self.found is None else found_somewhere(self.found)
+        for source in scan_runs(self.store, holding, seed=derive_seed(self.seed, "scans")):
+            label = self._label(source)
+            if self.found is not None and not believed(label).any():
+                continue
+            made = self._new(source, self._read(source), label, ranges)
             chosen = np.flatnonzero(made.request.label.any((1, 2)))[:missing]
+            failures = 0 if len(chosen) else failures + 1
+            if failures == PATIENCE:
+                finding = f"found no room for a lesion in {PATIENCE} runs of slices of {len(self.scans)} scans"
+                remedy = "give 'synthesize.edits.sizes' smaller lesions, or take fewer away"
+                raise ConfigError("synthesize.unlabelled", finding, remedy)
             if len(chosen):
                 yield self._styled(replace(_take(made, chosen), labelled=False))
-                missing, failures = missing - len(chosen), 0
-            if failures == PATIENCE:
-                raise self._nothing_labelled()
+                missing -= len(chosen)
+            if not missing:
+                return
 
-    def _nothing_labelled(self) -> ConfigError:
-        tried = f"{PATIENCE} runs of slices of {len(self.scans)} scans"
-        if self.found is None:
-            remedy = "give 'synthesize.edits.sizes' smaller lesions"
-            return ConfigError("synthesize.unlabelled", f"found no room for a lesion in {tried}", remedy)
-        remedy = "raise its steps, lower its confidence, or set 'synthesize.unlabelled' to 0"
-        return ConfigError("synthesize.labeler", f"finds no class in {tried}", remedy)
+    def _label(self, source: Pass) -> UInt8[np.ndarray, "b h w"]:
+        """What is known of a scan without labels: what a labeler said, else that it holds nothing."""
+        if self.found is not None:
+            return self.found[source.source][list(source.positions)]
+        return np.zeros((len(source.positions), *self.store.image(source.source).shape[1:]), dtype=np.uint8)
 
     def _read(self, source: Pass) -> Float32[np.ndarray, "b h w"]:
         return _windowed(self.store, source.source, source.positions)
@@ -230,26 +237,6 @@ def check_scans(
     if unknown:
         finding = f"is above 0, but a scan's own '{unknown[0]}' is not known: every class must be a lesion of any place"
         raise ConfigError("synthesize.unlabelled", finding, "set it to 0, or name a 'synthesize.labeler'")
-
-
-def mask_ranges(settings: SynthesizeSettings) -> MaskRanges:
-    """What new masks are drawn from."""
-    edits = settings.edits.model_dump(exclude={"sizes", "elongation", "elastic"})
-    sizes: dict[str, float] = dict(settings.edits.sizes.items())
-    shapes = EllipsoidRanges(sizes, settings.edits.elongation, settings.edits.elastic)
-    return MaskRanges(**settings.deformation.model_dump(), edits=EditRanges(**edits, ellipsoids=shapes))
-
-
-def scan_ranges(settings: SynthesizeSettings) -> MaskRanges:
-    """What scans are drawn from: of those that hold nothing, at least one new lesion is expected."""
-    ranges = mask_ranges(settings)
-    if settings.masks == "as_they_are":
-        ranges = replace(ranges, rotation=0, scale=0, shift=0, strength=0)
-    if settings.labeler is None:
-        alone = replace(ranges.edits, removed=0, rescaled=0, moved=0, added=max(ranges.edits.added, 1.0))
-        return replace(ranges, edits=alone)
-    still = replace(ranges.edits, removed=0, rescaled=0, moved=0, added=0)
-    return ranges if settings.masks == "new" else replace(ranges, edits=still)
 
 
 def _slices_with(store: PairStore, patients: Sequence[str], value: int) -> list[SliceRef]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 from nephrite.config import IGNORED
@@ -93,3 +93,14 @@ def to_labels(
         label[probability[:, channel] >= confidence] = values[0]
     label[unsure] = IGNORED
     return label
+
+
+def believed(label: UInt8[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
+    """Where a class was found."""
+    found: Bool[np.ndarray, "*shape"] = (label > 0) & (label != IGNORED)
+    return found
+
+
+def found_somewhere(labels: Mapping[str, UInt8[np.ndarray, "slice height width"]]) -> list[str]:
+    """Patients in whose scans a class was found."""
+    return [patient for patient, maps in labels.items() if believed(maps).any()]
