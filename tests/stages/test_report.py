@@ -157,3 +157,18 @@ def test_arms_with_other_test_patients_make_no_trial(config: Config, scores: Pat
     write_json(scores / f"{arm}.json", replace(odd, patients=odd.patients[1:]).to_json())
     with pytest.raises(TrialError, match="do not share test patients"):
         reported(config, scores, pairs, None)
+
+
+def test_synthetic_slices_that_should_show_scans_and_show_none_are_a_note(
+    load: Load, scores: Path, pairs: Path, synthetic: Path
+) -> None:
+    def notes() -> list[str]:
+        config = load(*SMALL_TRIAL, "synthesize.unlabelled=0.5")
+        lines: list[str] = json.loads((reported(config, scores, pairs, synthetic) / "trial.json").read_text())["notes"]
+        return [line for line in lines if "scan without labels" in line]
+
+    (line,) = notes()
+    assert line.startswith("In 1 of 1 sets of synthetic slices none shows a scan without labels: ")
+    (meta,) = synthetic.glob("patients/*/meta.json")
+    meta.write_text(meta.read_text().replace('"source_labels": true', '"source_labels": false'))
+    assert notes() == []

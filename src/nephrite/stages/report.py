@@ -40,7 +40,7 @@ def report(
 
     arms = read_arms(config, scores)
     content = trial_json(Trial(trial_plan(config), tuple(arms)))
-    content["notes"] += absence_notes(config, pairs)
+    content["notes"] += absence_notes(config, pairs) + (scan_notes(config, synthetic) if synthetic else [])
     with whole_folder(report) as folder:
         pictures = _draw(config, content, arms, folder)
         if synthetic is not None:
@@ -94,6 +94,27 @@ def absence_notes(config: Config, pairs: Path) -> list[str]:
     ]
 
 
+def scan_notes(config: Config, synthetic: Path) -> list[str]:
+    """Sets of synthetic slices that were to show scans without labels, and show none."""
+    from nephrite.imaging.slices import PairStore
+
+    if not config.synthesize.unlabelled:
+        return []
+    stores = [PairStore(root) for root in synthetic_stores(config, synthetic)]
+    without = sum(not any(_shows_scan(store, patient) for patient in store.patients()) for store in stores)
+    if not without:
+        return []
+    return [
+        f"In {without} of {len(stores)} sets of synthetic slices none shows a scan without labels: a labeler found no "
+        "class there, or screening rejected them all."
+    ]
+
+
+def _shows_scan(store: PairStore, patient: str) -> bool:
+    provenance = store.patient(patient).provenance
+    return provenance is not None and not provenance.source_labels
+
+
 def trial_plan(config: Config) -> Any:
     """What was declared before any run, from the settings."""
     from nephrite.evaluation.trial import TrialPlan, synthetic_question
@@ -140,7 +161,7 @@ def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -
     from nephrite.evaluation.figures import example_sheet
     from nephrite.imaging.slices import PairStore
 
-    real, painted = PairStore(pairs), PairStore(shown_store(config, synthetic))
+    real, painted = PairStore(pairs), PairStore(synthetic_stores(config, synthetic)[0])
     labels = config.evaluate.regions[config.trial.primary].labels
     names = [name for value, name in painted.manifest.classes.items() if value in labels]
     triplets = [_triplet(real, painted, ref) for ref in _examples(painted, names, config.report.examples)]
@@ -148,11 +169,13 @@ def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -
     return {"Label map, the slice painted from it, and the real slice": "figures/examples.png"}
 
 
-def shown_store(config: Config, synthetic: Path) -> Path:
-    """The synthetic slices that are shown: of a folder with those of all painters, those of the first one."""
+def synthetic_stores(config: Config, synthetic: Path) -> list[Path]:
+    """One store of synthetic slices, or those of all painters in one folder."""
     from nephrite.imaging.slices import MANIFEST
 
-    return synthetic if (synthetic / MANIFEST).is_file() else synthetic / str(config.trial.painters[0])
+    if (synthetic / MANIFEST).is_file():
+        return [synthetic]
+    return [synthetic / str(painter) for painter in config.trial.painters]
 
 
 def _examples(store: PairStore, names: list[str], count: int) -> list[SliceRef]:
