@@ -12,8 +12,9 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from rich.console import Console
@@ -243,6 +244,14 @@ def _workers(processes: int) -> Executor:
 def _start_worker() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # processes of one thread do more than one process of several
     os.environ["TTY_COMPATIBLE"] = "0"  # the trial has one progress bar, that of the first process
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A first process that was killed outright tells no one: its workers would train on, beside those of the next."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _clear(output: Path) -> None:
