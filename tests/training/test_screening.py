@@ -9,6 +9,7 @@ import pytest
 from nephrite.config import Config
 from nephrite.imaging.slices import PairStore, SliceRef
 from nephrite.models.segmenters import Segmenter, build_segmenter
+from nephrite.training.novelty import TrainingMasks
 from nephrite.training.screening import BATCH, examine, nearest_masks
 
 Load = Callable[..., Config]
@@ -39,7 +40,7 @@ def test_threshold_decides_what_is_found(pairs: Path, network: Segmenter) -> Non
 def test_masks_are_compared_with_training_masks_and_empty_ones_are_not(pairs: Path) -> None:
     store = PairStore(pairs)
     slices = [SliceRef("a1", 2), SliceRef("b1", 0), SliceRef("a1", 5)]
-    same, new, empty = nearest_masks(store, slices, store, store.slices("train"))
+    same, new, empty = nearest_masks(store, slices, TrainingMasks(store, store.patients("train")))
     assert same == pytest.approx(1)
     assert 0 < new < 1
     assert np.isnan(empty)

@@ -128,10 +128,12 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> Sight:
 def _measure(config: Config, sight: Sight, examiner: Segmenter) -> Screening:
     from nephrite.evaluation.class_intensity import intensity_ranges
     from nephrite.evaluation.screening import BACKGROUND, Screening, measure
+    from nephrite.training.novelty import TrainingMasks
     from nephrite.training.readers import thin
     from nephrite.training.screening import examine, nearest_masks
 
     manifest, threshold = sight.real.manifest, config.evaluate.threshold
+    patients = sorted({ref.patient for ref in sight.training})
     memorization, repeated = _memorization(config, sight)
 
     def look(store: PairStore, slices: list[SliceRef]) -> Measures:
@@ -152,7 +154,7 @@ def _measure(config: Config, sight: Sight, examiner: Segmenter) -> Screening:
         ranges=intensity_ranges(training.intensity.only(held), names),
         memorization=memorization,
         repeated=repeated,
-        mask_overlap=nearest_masks(sight.painted, sight.slices, sight.real, sight.training),
+        mask_overlap=nearest_masks(sight.painted, sight.slices, TrainingMasks(sight.real, patients)),
         sizes=tuple(_sizes(config, sight, measured)),
     )
 

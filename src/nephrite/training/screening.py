@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float32, UInt8
 from nephrite.imaging.slices import PairStore, SliceRef
 from nephrite.models.features import logits_and_features
 from nephrite.models.segmenters import Segmenter
-from nephrite.synthesis.overlap import coarse_masks, mask_overlap
 from nephrite.training.data import Pairs
+from nephrite.training.novelty import TrainingMasks
 
 BATCH = 32
 
@@ -55,31 +55,17 @@ def examine(examiner: Segmenter, store: PairStore, slices: Sequence[SliceRef], *
         yield Seen(batch.image[:, 0].numpy(), batch.label.numpy(), found, features.cpu().numpy())
 
 
-def nearest_masks(
-    store: PairStore, slices: Sequence[SliceRef], training: PairStore, references: Sequence[SliceRef]
-) -> Float32[np.ndarray, " slice"]:
+def nearest_masks(store: PairStore, slices: Sequence[SliceRef], known: TrainingMasks) -> Float32[np.ndarray, " slice"]:
     """Dice of each mask with the training mask that it is most like; NaN for a mask without any class.
 
     Args:
         store: of the masks that are looked up.
         slices: theirs.
-        training: store of the training masks.
-        references: theirs; those without any class are left aside.
+        known: the training masks.
     """
-    classes = list(store.manifest.classes)
-    known = _coarse(training, references, classes)
     overlap = np.full(len(slices), np.nan, np.float32)
     for start in range(0, len(slices), BATCH):
-        rows = slice(start, start + BATCH)
-        new = _coarse(store, slices[rows], classes)
-        dice = mask_overlap(new, known[:, known.any(dim=2).any(dim=0)]).dice.clamp(0, 1)
-        overlap[rows] = torch.where(new.any(dim=2).any(dim=0), dice, torch.nan).numpy()
+        label = np.stack([store.label(ref.patient)[ref.position] for ref in slices[start : start + BATCH]])
+        dice = [each.dice for each in known.nearest(label)]
+        overlap[start : start + BATCH] = np.where(np.isin(label, known.classes).any((1, 2)), dice, np.nan)
     return overlap
-
-
-def _coarse(store: PairStore, slices: Sequence[SliceRef], classes: Sequence[int]) -> torch.Tensor:
-    parts = []
-    for start in range(0, len(slices), BATCH):
-        labels = [store.label(ref.patient)[ref.position] for ref in slices[start : start + BATCH]]
-        parts.append(coarse_masks(torch.from_numpy(np.stack(labels)), classes))
-    return torch.cat(parts, dim=1)
