@@ -9,12 +9,13 @@ import jsonschema
 import pytest
 
 from nephrite.config import Arm, Config
-from nephrite.errors import StoreError, TrialError
+from nephrite.errors import ConfigError, StoreError, TrialError
 from nephrite.evaluation.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.evaluation.summary import trial_schema
 from nephrite.files import write_json
 from nephrite.recording import SilentRun
 from nephrite.stages.report import report, trial_plan
+from tests.conftest import finish
 
 Load = Callable[..., Config]
 SMALL_TRIAL = ("trial.segmenters=[light]", "trial.cells=[0]")
@@ -172,3 +173,21 @@ def test_synthetic_slices_that_should_show_scans_and_show_none_are_a_note(
     (meta,) = synthetic.glob("patients/*/meta.json")
     meta.write_text(meta.read_text().replace('"source_labels": true', '"source_labels": false'))
     assert notes() == []
+
+
+def test_sets_that_screening_left_empty_are_a_note_and_all_of_them_an_error(
+    load: Load, scores: Path, pairs: Path, synthetic: Path
+) -> None:
+    config = load(*SMALL_TRIAL, "trial.cells=[0, 1]")
+    for arm in config.trial.arms:
+        write_json(scores / f"{arm}.json", scores_of(arm, 0.4).to_json())
+    empty, filled = (scores.parent / "sets" / str(painter) for painter in config.trial.painters)
+    empty.mkdir(parents=True)
+    finish(empty, "synthetic", {})
+    synthetic.rename(filled)
+    folder = reported(config, scores, pairs, scores.parent / "sets")
+    notes = json.loads((folder / "trial.json").read_text())["notes"]
+    assert "Screening left 1 of 2 sets of synthetic slices empty: their arms learned from real slices alone." in notes
+    assert (folder / "figures" / "examples.png").is_file()
+    with pytest.raises(ConfigError, match=r"screen: accepted no slice of any of 1 painters: no arm has seen"):
+        reported(config, scores, pairs, empty)

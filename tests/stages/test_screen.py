@@ -51,6 +51,9 @@ class Oracle(Segmenter):
         return torch.cat([kidney, tumor], dim=1).float() * 20 - 10
 
 
+ONE = ("trial.cells=[0]",)
+
+
 class Recorder(SilentRun):
     """Remembers the names of what it is given."""
 
@@ -196,11 +199,22 @@ def test_nothing_accepted_is_one_error_with_thresholds_and_counts(load: Load, pa
     painted, run = write_painted(tmp_path / "painted", pairs, [wrong_mask(), training_slice(pairs)]), Recorder()
     told = r"accepts none of 2 painted slices: agreement \[0.3, 1.0\] rejects 1 \(and .*0.99 rejects 1 \(and .*%"
     with pytest.raises(ConfigError, match=told):
-        screen(load("screen.agreement=[0.3, 1.0]"), run, pairs=pairs, painted=painted, synthetic=tmp_path / "out")
+        screen(load(*ONE), run, pairs=pairs, painted=painted, synthetic=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert "rejected.png" in run.artifacts  # to see why
     screened(load("screen.filter=report"), pairs, painted, tmp_path / "out")
     assert not (tmp_path / f"out{PARTIAL}").exists()
+
+
+@pytest.mark.usefixtures("oracle")
+def test_one_painter_of_several_may_have_nothing_accepted(
+    load: Load, pairs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    painted = write_painted(tmp_path / "painted", pairs, [wrong_mask(), training_slice(pairs)])
+    metrics = screened(load("trial.cells=[0, 1]", "painter=pix2pix/1.0/0"), pairs, painted, tmp_path / "out")
+    assert (metrics["accepted"], PairStore(tmp_path / "out").patients()) == (0, [])
+    assert "accepts none of 2 painted slices: agreement" in caplog.text
+    assert "arms of this painter learn from real slices alone" in caplog.text
 
 
 @pytest.mark.usefixtures("oracle")
@@ -275,7 +289,7 @@ def test_looser_thresholds_take_up_the_examiner_of_the_attempt_before(
 ) -> None:
     painted = write_painted(tmp_path / "painted", pairs, [wrong_mask()])
     with pytest.raises(ConfigError, match="accepts none of 1"):
-        screened(load("screen.agreement=[0.9, 1.0]"), pairs, painted, tmp_path / "out")
+        screened(load(*ONE, "screen.agreement=[0.9, 1.0]"), pairs, painted, tmp_path / "out")
     steps: list[int] = []
     monkeypatch.setattr(
         "nephrite.training.segmentation.SegmentationModule.training_step", lambda *given: steps.append(given[-1])

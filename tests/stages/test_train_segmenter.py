@@ -21,6 +21,7 @@ from nephrite.recording import SilentRun
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.training import segmentation
 from nephrite.training.artifacts import load_segmenter, read_card
+from tests.conftest import finish
 
 Load = Callable[..., Config]
 MACHINES = (
@@ -130,6 +131,17 @@ def test_synthetic_slices_join_the_training(load: Load, pairs: Path, synthetic: 
     assert metrics["training_slices"] == 24
     assert read_card(target).synthesizer == "synthesizer-1"
     assert read_card(target).steps <= 6  # as many steps as without them
+
+
+def test_arm_whose_slices_were_all_rejected_learns_as_without_them(
+    load: Load, pairs: Path, synthetic: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    finish(synthetic, "synthetic", {})
+    for name, arm, slices in (("none", BOTH, synthetic), ("real", REAL, None)):
+        train_segmenter(load(arm), SilentRun(), pairs=pairs, synthetic=slices, segmenter=tmp_path / name)
+    assert same_weights(tmp_path / "none", tmp_path / "real")
+    assert read_card(tmp_path / "none").synthesizer is None
+    assert "screening accepted no synthetic slice" in caplog.text
 
 
 def test_leak_stops_before_anything_is_written(load: Load, pairs: Path, synthetic: Path, tmp_path: Path) -> None:

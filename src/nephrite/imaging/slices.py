@@ -260,6 +260,20 @@ def finish_store(
     return manifest
 
 
+def finish_synthetic(root: Path, patients: Iterable[str], like: Manifest, *, version: str) -> Manifest:
+    """The same for synthetic patients, of the classes and size of another store."""
+    return finish_store(
+        root,
+        kind="synthetic",
+        splits=dict.fromkeys(patients, "train"),
+        split_settings={},
+        classes=like.classes,
+        channels=like.channels,
+        size=like.size,
+        version=version,
+    )
+
+
 def _write_index(root: Path, splits: dict[str, str], classes: dict[int, str]) -> None:
     with (root / "index.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

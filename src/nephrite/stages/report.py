@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nephrite.config import Config
-from nephrite.errors import StoreError
+from nephrite.errors import ConfigError, StoreError
 from nephrite.files import digest, read_json, whole_folder, write_json
 from nephrite.recording import Run
 
@@ -31,6 +31,7 @@ def report(
 
     Raises:
         StoreError: the scores of an arm are missing or broken.
+        ConfigError: screening accepted nothing of any painter.
         TrialError: the scores do not make a trial, e.g. arms with different test patients.
     """
     from nephrite.evaluation.markdown import report_markdown
@@ -40,7 +41,7 @@ def report(
 
     arms = read_arms(config, scores)
     content = trial_json(Trial(trial_plan(config), tuple(arms)))
-    content["notes"] += absence_notes(config, pairs) + (scan_notes(config, synthetic) if synthetic else [])
+    content["notes"] += absence_notes(config, pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
     with whole_folder(report) as folder:
         pictures = _draw(config, content, arms, folder)
         if synthetic is not None:
@@ -94,20 +95,27 @@ def absence_notes(config: Config, pairs: Path) -> list[str]:
     ]
 
 
-def scan_notes(config: Config, synthetic: Path) -> list[str]:
-    """Sets of synthetic slices that were to show scans without labels, and show none."""
+def synthetic_notes(config: Config, synthetic: Path) -> list[str]:
+    """Sets of synthetic slices that screening left empty, or that show no scan without labels where they should.
+
+    Raises:
+        ConfigError: all are empty: then nothing was compared.
+    """
     from nephrite.imaging.slices import PairStore
 
-    if not config.synthesize.unlabelled:
-        return []
     stores = [PairStore(root) for root in synthetic_stores(config, synthetic)]
-    without = sum(not any(_shows_scan(store, patient) for patient in store.patients()) for store in stores)
-    if not without:
-        return []
-    return [
-        f"In {without} of {len(stores)} sets of synthetic slices none shows a scan without labels: a labeler found no "
-        "class there, or screening rejected them all."
-    ]
+    filled = [store for store in stores if store.patients()]
+    if not filled:
+        finding = f"accepted no slice of any of {len(stores)} painters: no arm has seen a synthetic one"
+        raise ConfigError("screen", finding, "loosen the thresholds, or train the synthesizers for longer")
+    notes, sets = [], f"of {len(stores)} sets of synthetic slices"
+    if empty := len(stores) - len(filled):
+        notes.append(f"Screening left {empty} {sets} empty: their arms learned from real slices alone.")
+    if config.synthesize.unlabelled:
+        without = sum(not any(_shows_scan(store, patient) for patient in store.patients()) for store in filled)
+        cause = "a labeler found no class there, or screening rejected them all"
+        notes += [f"In {without} {sets} none shows a scan without labels: {cause}."] if without else []
+    return notes
 
 
 def _shows_scan(store: PairStore, patient: str) -> bool:
@@ -161,7 +169,8 @@ def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -
     from nephrite.evaluation.figures import example_sheet
     from nephrite.imaging.slices import PairStore
 
-    real, painted = PairStore(pairs), PairStore(synthetic_stores(config, synthetic)[0])
+    stores = map(PairStore, synthetic_stores(config, synthetic))
+    real, painted = PairStore(pairs), next(store for store in stores if store.patients())
     labels = config.evaluate.regions[config.trial.primary].labels
     names = [name for value, name in painted.manifest.classes.items() if value in labels]
     triplets = [_triplet(real, painted, ref) for ref in _examples(painted, names, config.report.examples)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import shutil
 import time
 from dataclasses import replace
@@ -13,23 +14,23 @@ import numpy as np
 
 from nephrite import __version__
 from nephrite.config import Config
-from nephrite.errors import StoreError
+from nephrite.errors import ConfigError, StoreError
 from nephrite.files import whole_folder, write_json
-from nephrite.imaging.slices import PairStore, SliceRef, create_arrays, finish_store, write_patient
+from nephrite.imaging.slices import PairStore, SliceRef, create_arrays, finish_synthetic, write_patient
 from nephrite.imaging.split import training_subset
 from nephrite.recording import Run
 
 if TYPE_CHECKING:
-    from nephrite.evaluation.memorization import Memorization, Thumbnails
+    from nephrite.evaluation.memorization import Memorization
     from nephrite.evaluation.screening import Measures, Screening
     from nephrite.models.segmenters import Segmenter
 
+logger = logging.getLogger(__name__)
 FACTS, ROWS, PAGE, TEXT = "screening.json", "screening.csv", "screening.html", "screening.md"
 ACCEPTED, REJECTED = "accepted.png", "rejected.png"
 EXAMINER = "examiner"
 SHOWN = 12
 EXAMINED = 2000  # real slices of each kind that the tests are compared on
-BLOCK = 64
 
 
 class Sight(NamedTuple):
@@ -62,7 +63,8 @@ def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: P
     Raises:
         LeakageError: painted slices know patients that the painter must not know.
         StoreError: a store is missing, broken, or does not fit the other one.
-        ConfigError: no slice is accepted: names the thresholds, and what each test rejected.
+        ConfigError: no slice is accepted, and the trial has no other painter: names the thresholds, and what each test
+            rejected.
         DataError: there is no validation slice to calibrate by.
     """
     started, sight = time.monotonic(), _open_stores(config, pairs, painted)
@@ -99,7 +101,7 @@ def _screen(config: Config, run: Run, sight: Sight, synthetic: Path) -> dict[str
         )
         screening = _measure(config, sight, examiner)
         facts = _report(config, run, sight, screening, folder)
-        screening.demand_some()
+        _demand_some(config, screening)
         _write_accepted(folder, sight, screening)
         shutil.rmtree(folder / EXAMINER, ignore_errors=True)
     return headline_figures(facts)
@@ -133,7 +135,6 @@ def _measure(config: Config, sight: Sight, examiner: Segmenter) -> Screening:
     from nephrite.training.screening import examine, nearest_masks
 
     manifest, threshold = sight.real.manifest, config.evaluate.threshold
-    patients = sorted({ref.patient for ref in sight.training})
     memorization, repeated = _memorization(config, sight)
 
     def look(store: PairStore, slices: list[SliceRef]) -> Measures:
@@ -154,7 +155,9 @@ def _measure(config: Config, sight: Sight, examiner: Segmenter) -> Screening:
         ranges=intensity_ranges(training.intensity.only(held), names),
         memorization=memorization,
         repeated=repeated,
-        mask_overlap=nearest_masks(sight.painted, sight.slices, TrainingMasks(sight.real, patients)),
+        mask_overlap=nearest_masks(
+            sight.painted, sight.slices, TrainingMasks(sight.real, {ref.patient for ref in sight.training})
+        ),
         sizes=tuple(_sizes(config, sight, measured)),
     )
 
@@ -162,26 +165,17 @@ def _measure(config: Config, sight: Sight, examiner: Segmenter) -> Screening:
 def _memorization(config: Config, sight: Sight) -> tuple[Memorization, np.ndarray]:
     """Painted against training slices, and against each other."""
     from nephrite.evaluation.memorization import measure_memorization, repeated_slices
+    from nephrite.training.screening import small_slices
 
-    painted = _thumbnails(sight.painted, sight.slices)
+    painted = small_slices(sight.painted, sight.slices)
     found = measure_memorization(
         painted,
-        _thumbnails(sight.real, sight.seen),
-        _thumbnails(sight.real, sight.validation),
+        small_slices(sight.real, sight.seen),
+        small_slices(sight.real, sight.validation),
         sight.seen,
         quantile=config.screen.memorization_quantile,
     )
     return found, repeated_slices(painted)
-
-
-def _thumbnails(store: PairStore, slices: list[SliceRef]) -> Thumbnails:
-    from nephrite.evaluation.memorization import SIZE, thumbnails
-
-    small = np.empty((len(slices), SIZE, SIZE), np.float32)
-    for start in range(0, len(slices), BLOCK):
-        images = [store.windowed(ref) for ref in slices[start : start + BLOCK]]
-        small[start : start + BLOCK] = thumbnails(np.stack(images))
-    return small
 
 
 def _sizes(config: Config, sight: Sight, measured: Measures) -> list[str]:
@@ -235,14 +229,13 @@ def _draw(sight: Sight, screening: Screening, folder: Path) -> list[tuple[str, s
 
     pictures = []
     for name, chosen, text in ((ACCEPTED, screening.passed, "Pass"), (REJECTED, ~screening.passed, "Fail")):
-        rows = _shown(screening, chosen)
         samples = [
             Sample(
                 np.array(sight.painted.label(sight.slices[row].patient)[sight.slices[row].position]),
                 sight.painted.windowed(sight.slices[row]),
                 sight.real.windowed(screening.memorization.nearest[row]),
             )
-            for row in rows
+            for row in _shown(screening, chosen)
         ]
         if samples:
             write_sheet(folder / name, samples, across=2)
@@ -259,6 +252,16 @@ def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
     return labelled + thin([row for row in rows if not screening.painted.labelled[row]], SHOWN - len(labelled))
 
 
+def _demand_some(config: Config, screening: Screening) -> None:
+    """One painter of several may fail; its cell stays, since a trial without it would flatter the recipe."""
+    try:
+        screening.demand_some()
+    except ConfigError as error:
+        if len(config.trial.painters) == 1:
+            raise
+        logger.warning("%s: %s; arms of this painter learn from real slices alone", config.this_painter, error)
+
+
 def _write_accepted(folder: Path, sight: Sight, screening: Screening) -> None:
     """A store of the accepted slices; a patient without any is left out."""
     positions: dict[str, list[int]] = {}
@@ -270,17 +273,7 @@ def _write_accepted(folder: Path, sight: Sight, screening: Screening) -> None:
         image[:], label[:] = sight.painted.image(patient)[chosen], source[chosen]
         assert known.provenance is not None, "the guard has seen it"
         write_patient(folder, replace(known, version=__version__, provenance=known.provenance.take(chosen)))
-    manifest = sight.painted.manifest
-    finish_store(
-        folder,
-        kind="synthetic",
-        splits=dict.fromkeys(positions, "train"),
-        split_settings={},
-        classes=manifest.classes,
-        channels=manifest.channels,
-        size=manifest.size,
-        version=__version__,
-    )
+    finish_synthetic(folder, positions, sight.painted.manifest, version=__version__)
 
 
 def _fingerprint(config: Config, sight: Sight) -> dict[str, object]:

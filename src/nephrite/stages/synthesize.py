@@ -30,7 +30,7 @@ from nephrite.imaging.slices import (
     Provenance,
     SliceRef,
     create_arrays,
-    finish_store,
+    finish_synthetic,
     synthetic_name,
     write_patient,
 )
@@ -39,7 +39,6 @@ from nephrite.recording import Run
 from nephrite.stages.progress import progress_bar
 
 if TYPE_CHECKING:
-    from nephrite.imaging.slices import Manifest
     from nephrite.training.asking import Asked
     from nephrite.training.novelty import Nearest
     from nephrite.training.synthesizers import Synthesizer, SynthesizerCard
@@ -90,7 +89,7 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
             name = _write_patient(root, painter, store, asked, fakes)
             book.enter(name, asked)
         book.write(root)
-        manifest = _finish(root, store, book.patients)
+        manifest = finish_synthetic(root, book.patients, store.manifest, version=__version__)
     run.dataset(painted, name="painted", digest=manifest.digest)
     return {**book.metrics, "slices_per_second": len(book.overlaps) / (time.perf_counter() - started)}
 
@@ -285,16 +284,3 @@ def _write_table(path: Path, names: Sequence[str], rows: Iterable[Sequence[objec
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
         writer.writerows(rows)
-
-
-def _finish(root: Path, store: PairStore, patients: Sequence[str]) -> Manifest:
-    return finish_store(
-        root,
-        kind="synthetic",
-        splits=dict.fromkeys(patients, "train"),
-        split_settings={},
-        classes=store.manifest.classes,
-        channels=store.manifest.channels,
-        size=store.manifest.size,
-        version=__version__,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     Part: TypeAlias = tuple[SliceSource, Sequence[SliceRef]]
 
+logger = logging.getLogger(__name__)
 TEACHER = "teacher"
 
 
@@ -32,7 +34,7 @@ class Sight(NamedTuple):
     real: PairStore
     labelled: list[str]
     synthetic: PairStore | None
-    synthesizer: str | None
+    synthesizer: str | None  # None also where screening accepted no synthetic slice
 
     @property
     def unlabelled(self) -> list[str]:
@@ -83,7 +85,8 @@ def _train(config: Config, run: Run, sight: Sight, segmenter: Path) -> tuple[Seg
     with resumable_folder(segmenter, _fingerprint(config, sight)) as folder:
         parts = [_real_part(sight)]
         extras: list[Extra] = []
-        if fakes := config.trial.training_sets.fakes(arm.training_set):
+        fakes = config.trial.training_sets.fakes(arm.training_set)
+        if fakes and sight.synthesizer:
             parts.append(_synthetic_part(sight))
             extras.append(Extra.of(fakes, len(parts[-1][1])))
         if arm.has("self_training"):
@@ -116,7 +119,7 @@ def _open_stores(config: Config, pairs: Path, synthetic: Path | None) -> Sight:
     """Open what the arm sees; the leakage guard stands here, before anything is trained."""
     from nephrite.imaging.slices import PairStore
     from nephrite.imaging.split import training_subset
-    from nephrite.training.leakage import check_synthetic
+    from nephrite.training.leakage import check_fit, check_synthetic
 
     arm = config.this_arm
     _check_arm(config, synthetic)
@@ -126,6 +129,10 @@ def _open_stores(config: Config, pairs: Path, synthetic: Path | None) -> Sight:
     if synthetic is None:
         return Sight(real, labelled, None, None)
     painted = PairStore(synthetic)
+    if not painted.patients():
+        check_fit(painted, real)
+        logger.warning("arm %s: screening accepted no synthetic slice: it learns from real slices alone", arm)
+        return Sight(real, labelled, painted, None)
     return Sight(real, labelled, painted, check_synthetic(painted, real, labelled))
 
 
@@ -161,10 +168,7 @@ def _real_part(sight: Sight) -> Part:
 
 def _synthetic_part(sight: Sight) -> Part:
     assert sight.synthetic is not None
-    slices = sight.synthetic.slices()
-    if not slices:
-        raise StoreError(sight.synthetic.root, "holds no slice", "loosen 'screen', or synthesize more")
-    return sight.synthetic, slices
+    return sight.synthetic, sight.synthetic.slices()
 
 
 def _pseudo_part(config: Config, run: Run, sight: Sight, folder: Path) -> Part:

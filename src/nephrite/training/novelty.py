@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ class TrainingMasks:
         patients: whose labels are known.
     """
 
-    def __init__(self, store: PairStore, patients: Sequence[str]) -> None:
+    def __init__(self, store: PairStore, patients: Collection[str]) -> None:
         self.classes, known = list(store.manifest.classes), set(patients)
         every = [ref for ref in store.slices("train") if ref.patient in known]
         some = [ref for ref in store.slices("train", labelled_only=True) if ref.patient in known]
