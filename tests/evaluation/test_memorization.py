@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from nephrite.errors import DataError
 from nephrite.evaluation.memorization import (
+    READ_SLICES,
     Thumbnails,
     calibrate,
     measure_memorization,
     nearest_slices,
     repeated_slices,
+    small_slices,
     thumbnails,
 )
-from nephrite.imaging.slices import SliceRef
+from nephrite.imaging.slices import PairStore, SliceRef
 
 
 def _slices(count: int, seed: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -108,3 +112,11 @@ def test_only_later_slices_of_one_picture_are_repetitions() -> None:
     first, second = np.random.default_rng(0).random((2, 24, 24)).astype(np.float32)
     found = repeated_slices(np.stack([first, second, first, 0.5 * first + 0.1]))
     assert found.tolist() == [False, False, True, True]  # blind to contrast
+
+
+def test_small_slices_are_those_of_the_store_in_their_order(pairs: Path) -> None:
+    store = PairStore(pairs)
+    slices = store.slices()
+    small = small_slices(store, slices)
+    assert len(small) == len(slices) > READ_SLICES
+    assert np.array_equal(small[-1], thumbnails(store.windowed(slices[-1])[None])[0])

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from nephrite.config import Config
-from nephrite.evaluation.memorization import thumbnails
 from nephrite.imaging.slices import PairStore, SliceRef
 from nephrite.models.segmenters import Segmenter, build_segmenter
 from nephrite.training.novelty import TrainingMasks
-from nephrite.training.screening import BATCH, examine, nearest_masks, small_slices
+from nephrite.training.screening import BATCH, examine, nearest_masks
 
 Load = Callable[..., Config]
 
@@ -45,11 +44,3 @@ def test_masks_are_compared_with_training_masks_and_empty_ones_are_not(pairs: Pa
     assert same == pytest.approx(1)
     assert 0 < new < 1
     assert np.isnan(empty)
-
-
-def test_small_slices_are_those_of_the_store_in_their_order(pairs: Path) -> None:
-    store = PairStore(pairs)
-    slices = store.slices()
-    small = small_slices(store, slices)
-    assert len(small) == len(slices) > BATCH
-    assert np.array_equal(small[-1], thumbnails(store.windowed(slices[-1])[None])[0])

@@ -18,10 +18,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Shaped
 
 from nephrite.errors import DataError
-from nephrite.imaging.slices import SliceRef
+from nephrite.imaging.slices import PairStore, SliceRef
 
 SIZE = 24  # pixels per side of a thumbnail
 ENOUGH_SLICES = 50  # below, more than 2 % of honest slices are taken for copies
+READ_SLICES = 32  # held at once at their full size
 BLOCK_VALUES = 16_000_000  # similarities held at once: 64 MB
 Thumbnails = Float32[np.ndarray, "slice size size"]
 
@@ -94,6 +95,20 @@ def thumbnails(images: Shaped[np.ndarray, "slice height width"], size: int = SIZ
     """
     rows, columns = _averaging(images.shape[1], size), _averaging(images.shape[2], size)
     small: Thumbnails = (rows @ images.astype(np.float32, copy=False) @ columns.T).astype(np.float32, copy=False)
+    return small
+
+
+def small_slices(store: PairStore, slices: Sequence[SliceRef]) -> Thumbnails:
+    """Slices in [0, 1], so small that all can be compared with all.
+
+    Args:
+        store: where the slices are.
+        slices: to be averaged down, in this order.
+    """
+    small = np.empty((len(slices), SIZE, SIZE), np.float32)
+    for start in range(0, len(slices), READ_SLICES):
+        images = [store.windowed(ref) for ref in slices[start : start + READ_SLICES]]
+        small[start : start + READ_SLICES] = thumbnails(np.stack(images))
     return small
 
 

@@ -164,8 +164,7 @@ def _measure(config: Config, sight: Sight, examiner: Segmenter) -> Screening:
 
 def _memorization(config: Config, sight: Sight) -> tuple[Memorization, np.ndarray]:
     """Painted against training slices, and against each other."""
-    from nephrite.evaluation.memorization import measure_memorization, repeated_slices
-    from nephrite.training.screening import small_slices
+    from nephrite.evaluation.memorization import measure_memorization, repeated_slices, small_slices
 
     painted = small_slices(sight.painted, sight.slices)
     found = measure_memorization(

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, UInt8
 
-from nephrite.evaluation.memorization import SIZE, Thumbnails, thumbnails
 from nephrite.imaging.slices import PairStore, SliceRef
 from nephrite.models.features import logits_and_features
 from nephrite.models.segmenters import Segmenter
@@ -70,12 +69,3 @@ def nearest_masks(store: PairStore, slices: Sequence[SliceRef], known: TrainingM
         dice = [each.dice for each in known.nearest(label)]
         overlap[start : start + BATCH] = np.where(np.isin(label, known.classes).any((1, 2)), dice, np.nan)
     return overlap
-
-
-def small_slices(store: PairStore, slices: Sequence[SliceRef]) -> Thumbnails:
-    """Slices in [0, 1], so small that all can be compared with all."""
-    small = np.empty((len(slices), SIZE, SIZE), np.float32)
-    for start in range(0, len(slices), BATCH):
-        images = [store.windowed(ref) for ref in slices[start : start + BATCH]]
-        small[start : start + BATCH] = thumbnails(np.stack(images))
-    return small
