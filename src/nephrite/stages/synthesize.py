@@ -80,9 +80,10 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
         ConfigError: the settings leave nothing to paint, or ask for what the training patients cannot give.
     """
     store = PairStore(pairs)
-    painter, started = _open_painter(config, synthesizer, store), time.perf_counter()
+    painter = _open_painter(config, synthesizer, store)
     jobs, count = _ask(config, store, painter)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
+    started = time.perf_counter()
     with whole_folder(painted) as root:
         book = _Book(store, painter.labelled)
         for asked, fakes in progress_bar(_paint(painter, jobs), "synthesize", count):
