@@ -30,6 +30,7 @@ def test_a_trial_of_several_fractions_and_rivals_follows_the_schema(wide_trial: 
     content = trial_json(wide_trial)
     _validate(content)
     assert [row["fraction"] for row in content["answers"]] == [0.1, 0.25, 1.0]
+    assert content["answer"] == content["answers"][0]
     assert len(content["rivals"]) == 12
     assert [best["training_set"] for best in content["best_synthetic"]] == ["real+synthetic+geometric"] * 3
     assert "at 10% of the training patients" in content["headline"]

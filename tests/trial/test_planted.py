@@ -11,7 +11,7 @@ import pytest
 
 from nephrite.config import Config
 from nephrite.errors import LeakageError
-from nephrite.evaluation.comparisons import answer
+from nephrite.evaluation.comparisons import answers
 from nephrite.evaluation.trial import Trial
 from nephrite.imaging.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
 from nephrite.recording import SilentRun
@@ -91,8 +91,7 @@ def test_fakes_with_shuffled_labels_are_found_to_hurt(load: Load, real: Path, tm
         train_segmenter(config, SilentRun(), pairs=real, segmenter=segmenter, synthetic=synthetic)
         scores = tmp_path / "scores" / f"{arm}.json"
         evaluate(config, SilentRun(), pairs=real, segmenter=segmenter, scores=scores)
-    found = answer(Trial(trial_plan(load(*SETTINGS)), tuple(read_arms(load(*SETTINGS), tmp_path / "scores"))))
-    assert found is not None
+    (found,) = answers(Trial(trial_plan(load(*SETTINGS)), tuple(read_arms(load(*SETTINGS), tmp_path / "scores"))))
     assert found.verdict.word == "hurts"
     assert (found.patients, found.cells) == (10, (0, 1, 2))
     assert found.interval.mean < -0.2

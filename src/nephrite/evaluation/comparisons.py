@@ -104,12 +104,6 @@ def compare(trial: Trial, training_set: str, against: str, segmenters: Sequence[
     )
 
 
-def answer(trial: Trial) -> Comparison | None:
-    """The headline: the plan's question over all segmenters; the one comparison that needs no Holm correction."""
-    question = trial.plan.question
-    return compare(trial, *question, trial.segmenters, trial.plan.fraction) if question else None
-
-
 def answers(trial: Trial) -> list[Comparison]:
     """The plan's question at each label fraction over all segmenters, p adjusted over the fractions."""
     question = trial.plan.question

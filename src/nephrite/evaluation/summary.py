@@ -13,7 +13,6 @@ import numpy as np
 from nephrite.evaluation.comparisons import (
     BestSynthetic,
     Comparison,
-    answer,
     answers,
     answers_by_segmenter,
     best_synthetic,
@@ -41,14 +40,15 @@ def trial_json(trial: Trial) -> dict[str, Any]:
     Raises:
         TrialError: two arms that are compared share no cell.
     """
-    found = answer(trial)
+    asked = answers(trial)
+    found = next((row for row in asked if row.fraction == trial.plan.fraction), None)
     return {
         "version": VERSION,
         "headline": _headline(found, trial.plan.region),
         "plan": _plan(trial.plan),
         "patients": list(trial.patients),
         "answer": _comparison(found) if found else None,
-        "answers": [_comparison(row) for row in answers(trial)],
+        "answers": [_comparison(row) for row in asked],
         "answer_by_segmenter": [_comparison(row) for row in answers_by_segmenter(trial)],
         "comparisons": [_comparison(row) for row in with_reference(trial)],
         "rivals": [_comparison(row) for row in with_rivals(trial)],
