@@ -30,6 +30,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MOST_LINES = 3  # cells drawn one by one
 GRAY = "#6b6b6b"
 BAND = "#d6e4f0"
+EXAMPLES = "Label map, the slice painted from it, and the real slice that the map was made from"
 Curve = Sequence[tuple[int, float]]
 Triplet = tuple[UInt8[np.ndarray, "height width"], Float[np.ndarray, "height width"], Float[np.ndarray, "height width"]]
 
@@ -129,7 +130,7 @@ def example_sheet(triplets: Sequence[Triplet], classes: Mapping[int, str], targe
         panels[row][0].set_ylabel(name)
     handles = [Patch(color=_color(number + 1), label=name) for number, name in enumerate(classes.values())]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)), frameon=False)
-    put_title(figure, "Label map, the slice painted from it, and the real slice")
+    put_title(figure, EXAMPLES)
     save_figure(figure, target)
 
 

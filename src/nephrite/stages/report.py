@@ -166,7 +166,7 @@ def _draw(config: Config, content: dict[str, Any], arms: list[ArmScores], folder
 
 
 def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -> dict[str, str]:
-    from nephrite.evaluation.figures import example_sheet
+    from nephrite.evaluation.figures import EXAMPLES, example_sheet
     from nephrite.imaging.slices import PairStore
 
     stores = map(PairStore, synthetic_stores(config, synthetic))
@@ -175,7 +175,7 @@ def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -
     names = [name for value, name in painted.manifest.classes.items() if value in labels]
     triplets = [_triplet(real, painted, ref) for ref in _examples(painted, names, config.report.examples)]
     example_sheet(triplets, painted.manifest.classes, folder / "figures" / "examples.png")
-    return {"Label map, the slice painted from it, and the real slice": "figures/examples.png"}
+    return {EXAMPLES: "figures/examples.png"}
 
 
 def synthetic_stores(config: Config, synthetic: Path) -> list[Path]:
