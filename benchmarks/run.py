@@ -1,6 +1,6 @@
 """Print what is measured, against whom, as ratios of one run; see docs/speed.md.
 
-python benchmarks/run.py [start] [prepare] [training]
+python benchmarks/run.py [start] [prepare] [training] [synthesis]
 """
 
 from __future__ import annotations
@@ -43,11 +43,20 @@ def training_rows() -> Iterator[Row]:
         yield from compare(write_volumes(Path(scratch)))
 
 
+def synthesis_rows() -> Iterator[Row]:
+    """Speed of the generators."""
+    from synthesis_speed import compare
+
+    with tempfile.TemporaryDirectory() as scratch:
+        yield from compare(Path(scratch))
+
+
 # Imported only where it is used: a process that `prepare` starts for itself imports this file anew.
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "start": start_rows,
     "prepare": prepare_rows,
     "training": training_rows,
+    "synthesis": synthesis_rows,
 }
 
 
