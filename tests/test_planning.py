@@ -125,7 +125,7 @@ def test_the_lines_are_a_table(plan: MakePlan) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(50, "50 seconds"), (600, "10 minutes"), (7100, "118 minutes"), (7200, "2 hours"), (9e7, "1,042 days")],
+    [(50, "50 seconds"), (600, "10 minutes"), (7100, "118 minutes"), (7920, "2.2 hours"), (9e7, "1,042 days")],
 )
 def test_times_are_said_in_the_unit_that_fits(plan: MakePlan, seconds: float, text: str) -> None:
     assert any(line.startswith(f"time             about {text} ") for line in replace(plan(), seconds=seconds).lines())

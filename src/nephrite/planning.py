@@ -253,7 +253,8 @@ def _fraction_counts(config: Config, splits: Mapping[str, str]) -> dict[float, i
 
 
 def _duration(seconds: float) -> str:
-    """'50 seconds', '12 minutes', '3 hours', '40 days': the unit of which there are at least two."""
+    """'50 seconds', '12 minutes', '2.2 hours', '40 days': the unit of which there are at least two, in two digits."""
     units = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
     name, length = next(((name, length) for name, length in units if seconds >= 2 * length), units[-1])
-    return f"{seconds / length:,.0f} {name}"
+    count = seconds / length
+    return f"{count:,.0f} {name}" if count >= 10 or name == "seconds" else f"{count:.1f} {name}"
