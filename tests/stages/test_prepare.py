@@ -132,6 +132,20 @@ def test_scan_without_labels_of_a_labelled_patient_is_refused(load: Load, kits_f
         prepared(load(), kits_folder, tmp_path / "pairs")
 
 
+def test_ids_that_differ_in_case_alone_are_one_patient(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    unlabelled(kits_folder, "CASE_00007")
+    with pytest.raises(SourceError, match=r"unlabelled/CASE_00007: is of 'case_00007', who stands among the labelled"):
+        prepared(load(), kits_folder, tmp_path / "pairs")
+
+
+def test_the_same_scan_in_another_file_format_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    scan = nib.Nifti1Image.from_filename(kits_folder / "case_00004" / "imaging.nii.gz")
+    (kits_folder / UNLABELLED / "other").mkdir(parents=True)
+    nib.save(scan, kits_folder / UNLABELLED / "other" / "imaging.nii")
+    with pytest.raises(SourceError, match="holds the same scan as"):
+        prepared(load(), kits_folder, tmp_path / "pairs")
+
+
 def test_the_same_scan_without_labels_under_another_name_is_refused(
     load: Load, kits_folder: Path, tmp_path: Path
 ) -> None:

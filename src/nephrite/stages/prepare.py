@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+
+import numpy as np
 
 from nephrite import __version__
 from nephrite.config import SPLITS, Config, PrepareSettings
@@ -62,7 +65,7 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
     """Write one patient's image, label map and meta.json into the store `root`; the label map of a scan alone is 0.
 
     Returns:
-        The patient's id and the SHA-256 of its scan's files.
+        The patient's id, and SHA-256 of its scan's files and of its stored voxels.
 
     Raises:
         DataError: the case cannot be read, shows one intensity only, or has label values outside the classes.
@@ -72,6 +75,7 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
     image, label = create_arrays(root, case.patient, (volume.shape[0], grid.size, grid.size))
     scale = store_image(volume, grid, settings.intensity, image, block=settings.block)
     _check_contrast(case.image, (int(image.min()), int(image.max())), scale.window)
+    voxels = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
     if isinstance(volume, Volume):
         for part, block in volume.label_blocks(settings.block, settings.classes):
             label[part] = resize_label(block, grid)
@@ -88,7 +92,7 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         __version__,
     )
     write_patient(root, patient)
-    return case.patient, scans
+    return case.patient, [*scans, voxels]
 
 
 def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, float]) -> None:
@@ -101,14 +105,15 @@ def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, fl
 
 def _check_others(raw: Path, scans: list[Scan], splits: Mapping[str, str]) -> None:
     """Refuse a scan without labels of a patient who has labels: it could be one of the test patients."""
+    labelled = {patient.lower(): patient for patient in splits}
     for scan in scans:
-        if scan.patient in splits:
-            finding = f"is of '{scan.patient}', who stands among the labelled patients ({splits[scan.patient]})"
+        if twin := labelled.get(scan.patient.lower()):
+            finding = f"is of '{twin}', who stands among the labelled patients ({splits[twin]})"
             raise SourceError(raw / UNLABELLED / scan.patient, finding, "leave the scan out")
 
 
 def _check_twins(raw: Path, patient: str, scans: list[str], owners: dict[str, str]) -> None:
-    """Refuse one scan under two names: it could stand in training and in test."""
+    """Refuse one scan under two names, in whatever format: it could stand in training and in test."""
     for scan in scans:
         twin = owners.setdefault(scan, patient)
         if twin != patient:
