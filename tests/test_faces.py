@@ -21,7 +21,7 @@ import yaml
 from click.testing import CliRunner
 
 from nephrite.cli import COMMANDS, PUBLISH, ROLES, STAGES, USE, group, stage_paths
-from nephrite.config import Config, load_config
+from nephrite.config import AcquireSettings, Config, load_config
 from nephrite.execution import stage_function
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -194,6 +194,11 @@ def test_dvc_params_are_the_sections_that_the_stage_reads(name: str) -> None:
     read, named = sections_of(stage_of(name))
     assert not read - listed, "add to params"
     assert not listed - read - named, "remove from params"
+
+
+def test_dvc_knows_every_setting_of_acquire_that_decides_what_it_brings() -> None:
+    listed = {param.removeprefix("acquire.") for param in dvc_stages()["acquire"]["params"]}
+    assert listed == set(AcquireSettings.model_fields) - {"workers"}
 
 
 @pytest.mark.parametrize("name", entry_points())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from nephrite.lineage import (
     flatten,
     library_versions,
     parse_lineage,
+    source_listing,
     stage_settings,
     trial_id,
 )
@@ -57,6 +59,23 @@ def test_new_files_in_the_source_folder_are_another_trial(load: Load, tmp_path: 
     (tmp_path / "case").mkdir()
     (tmp_path / "case" / "imaging.nii.gz").write_bytes(b"scan")
     assert trial_id(config) != before
+
+
+def test_new_scans_without_labels_are_another_trial(load: Load, tmp_path: Path) -> None:
+    config = load(f"acquire.unlabelled={tmp_path}")
+    before = trial_id(config)
+    (tmp_path / "scan.nii.gz").write_bytes(b"scan")
+    assert trial_id(config) != before
+
+
+def test_a_copy_of_the_source_folder_is_the_same_trial_made_at_another_time(load: Load, tmp_path: Path) -> None:
+    config = load("acquire.source=folder", f"acquire.folder.path={tmp_path}")
+    (tmp_path / "labels.nii").write_bytes(b"one")
+    before = [source_listing(config, times=times) for times in (False, True)]
+    os.utime(tmp_path / "labels.nii", (1, 1))
+    after = [source_listing(config, times=times) for times in (False, True)]
+    assert after[0] == before[0]
+    assert after[1] != before[1]
 
 
 def test_trial_can_be_given_from_outside(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,6 +108,19 @@ def test_each_job_comes_after_those_that_it_needs(run: Callable[..., list[str]],
 def test_unchanged_settings_do_nothing_the_second_time(run: Callable[..., list[str]]) -> None:
     run()
     assert run() == []
+
+
+@pytest.mark.parametrize("setting", ["acquire.folder.path", "acquire.unlabelled"])
+def test_changed_source_data_do_everything_again(run: Callable[..., list[str]], tmp_path: Path, setting: str) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    settings = ("acquire.source=folder", f"acquire.folder.path={tmp_path / 'empty'}", f"{setting}={source}")
+    (source / "labels.nii").write_bytes(b"one")
+    everything = run(*settings)
+    assert run(*settings) == []
+    (source / "labels.nii").write_bytes(b"two")
+    os.utime(source / "labels.nii", (1, 1))  # two writes in a row may bear one time
+    assert run(*settings) == everything
 
 
 def test_how_many_processes_or_threads_work_changes_nothing(run: Callable[..., list[str]]) -> None:

@@ -62,16 +62,30 @@ def trial_id(config: Config) -> str:
     it, for places where the source folder cannot be seen.
     """
     settings = config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
-    return os.environ.get(TRIAL_VARIABLE) or digest({"settings": settings, "source": _source_listing(config)})[:16]
+    source = {"settings": settings, "source": source_listing(config, times=False)}
+    return os.environ.get(TRIAL_VARIABLE) or digest(source)[:16]
 
 
-def _source_listing(config: Config) -> str | None:
-    """Digest of paths and sizes of a folder of one's own; phantom and KiTS19 are fixed by their settings."""
-    root = config.acquire.folder.path
-    if config.acquire.source != "folder" or root is None or not root.is_dir():
+def source_listing(config: Config, *, times: bool) -> str | None:
+    """Digest of paths and sizes in the folders of one's own; None without any: a phantom follows from its settings.
+
+    Args:
+        config: names the folders, of cases and of scans without labels.
+        times: when files were changed as well, which tells a file that was replaced by one of its size, but not
+            whether a copy holds the same.
+    """
+    acquire = config.acquire
+    roots = [acquire.folder.path if acquire.source == "folder" else None, acquire.unlabelled]
+    if not any(root and root.is_dir() for root in roots):
         return None
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return digest([(path.relative_to(root).as_posix(), path.stat().st_size) for path in files])
+    return digest([_listing(root, times=times) if root and root.is_dir() else None for root in roots])
+
+
+def _listing(root: Path, *, times: bool) -> list[tuple[str, int, int]]:
+    files = [(path, path.stat()) for path in sorted(root.rglob("*")) if path.is_file()]
+    return [
+        (path.relative_to(root).as_posix(), facts.st_size, facts.st_mtime_ns if times else 0) for path, facts in files
+    ]
 
 
 def cluster_facts() -> dict[str, str]:

@@ -26,6 +26,7 @@ from nephrite.errors import ConfigError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, write_json
 from nephrite.layout import Layout
+from nephrite.lineage import source_listing
 
 DONE = ".done"
 
@@ -117,7 +118,9 @@ def is_done(job: Job, folder: Path) -> bool:
 
 
 def _first_jobs(config: Config, layout: Layout) -> tuple[Job, Job]:
-    acquired = digest({"stage": "acquire", "settings": _section(config, "acquire"), "version": __version__})
+    listing = source_listing(config, times=True)
+    settings = _section(config, "acquire")
+    acquired = digest({"stage": "acquire", "settings": settings, "source": listing, "version": __version__})
     raw = Job("acquire", config, {"raw": layout.raw}, layout.raw, acquired)
     prepared = digest({"stage": "prepare", "settings": _section(config, "prepare"), "raw": acquired})
     return raw, Job("prepare", config, {"raw": layout.raw, "pairs": layout.pairs}, layout.pairs, prepared)
