@@ -4,7 +4,7 @@ import pytest
 
 from nephrite.config import SplitSettings
 from nephrite.errors import SplitError
-from nephrite.imaging.split import assign_split, split_patients
+from nephrite.imaging.split import assign_split, split_patients, training_subset
 
 PATIENTS = [f"case_{number:05d}" for number in range(2000)]
 CAPSTONE = SplitSettings(train=0.7, validation=0.2, test=0.1, salt="nephrite")
@@ -24,6 +24,23 @@ def test_adding_patients_moves_none() -> None:
 def test_another_salt_draws_another_split() -> None:
     other = CAPSTONE.model_copy(update={"salt": "other"})
     assert split_patients(PATIENTS, CAPSTONE) != split_patients(PATIENTS, other)
+
+
+def test_smaller_label_fractions_lie_within_larger_ones() -> None:
+    few, some, every = (set(training_subset(PATIENTS, share, cell=1, seed=7)) for share in (0.05, 0.15, 1.0))
+    assert (len(few), len(some), len(every)) == (100, 300, 2000)
+    assert few < some < every
+
+
+def test_a_new_patient_takes_a_place_without_reordering_the_others() -> None:
+    before, after = (training_subset(PATIENTS[:count], 0.1, cell=1, seed=7) for count in (200, 201))
+    assert (len(before), len(after)) == (20, 20)
+    assert len(set(before) & set(after)) >= 19
+
+
+def test_each_cell_draws_patients_of_its_own() -> None:
+    first, second = (training_subset(PATIENTS[:200], 0.1, cell=cell, seed=7) for cell in (0, 1))
+    assert first != second
 
 
 def test_one_share_takes_all() -> None:
