@@ -23,6 +23,9 @@ REFUSED = {
     "trial.training_sets.real=[real+geometric+standard]": r"has both 'geometric' and 'standard'",
     "trial.training_sets.synthetic=[{name: real+geometric, synthesizer: pix2pix, way: mix}]": r"has no component that",
     "trial.training_sets.real=[real+synthetic]": r"'real\+synthetic' of the list 'real' has the component 'synthetic'",
+    "trial.training_sets.real=[real+standard+null]": r"\+null' .* is the null of 'real\+standard', which",
+    "trial.training_sets.real=[real, real+null+geometric]": r"has the component 'null'",
+    "trial.training_sets.synthetic=[{name: real+null, synthesizer: pix2pix, way: mix}]": r"has no component",
     "trial.training_sets.real=[real, real, real+geometric]": r"a training set is named twice",
     "arm=real": r"arm: an arm is written 'TRAINING_SET/SEGMENTER/FRACTION/CELL'",
     "arm=real/light/x": r"arm: an arm is written",
@@ -60,6 +63,21 @@ def test_painters_are_one_for_each_fraction_and_cell(load: Load) -> None:
 def test_rivals_are_the_real_sets_with_pasted_lesions_or_pseudo_labels(load: Load) -> None:
     config = load("trial.training_sets.real=[real, real+geometric, real+copy_paste, real+standard+self_training]")
     assert config.trial.training_sets.rivals == ("real+copy_paste", "real+standard+self_training")
+
+
+def test_a_null_repeats_a_set_and_is_no_rival(load: Load) -> None:
+    sets = load(
+        "trial.training_sets.real=[real, real+geometric, real+copy_paste, real+copy_paste+null]"
+    ).trial.training_sets
+    assert (sets.nulls, sets.rivals) == ({"real+copy_paste+null"}, ("real+copy_paste",))
+    assert Arm.parse("real+copy_paste+null/fpn/1.0/2").is_null
+    assert not Arm.parse("real+copy_paste/fpn/1.0/2").is_null
+
+
+@pytest.mark.parametrize("choice", ["reference=real+null", "question=[real+synthetic, real+null]"])
+def test_a_null_is_compared_with_its_own_set_alone(load: Load, choice: str) -> None:
+    with pytest.raises(ConfigError, match="trial: 'reference' or 'question' names a null"):
+        load("trial.training_sets.real=[real, real+null, real+geometric]", f"trial.{choice}")
 
 
 def test_a_declared_question_is_a_synthetic_set_and_a_real_one(load: Load) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,19 @@ def make_trial(make_arms: Callable[..., list[ArmScores]]) -> Callable[..., Trial
         return Trial(plan, tuple(make_arms(**arguments)))
 
     return make
+
+
+@pytest.fixture
+def null_trial(make_trial: Callable[..., Trial], make_arm: Callable[..., ArmScores]) -> Trial:
+    """The usual trial with a null arm that lies 0.01 above the reference everywhere, on validation 0.2 above all."""
+    trial = make_trial(cells=3)
+    repeated = []
+    for scores in trial.arms:
+        if scores.arm.training_set == REFERENCE:
+            dice = {score.patient: score.regions["tumor"].dice + 0.01 for score in scores.patients}
+            null = make_arm(f"{REFERENCE}+null", scores.arm.segmenter, scores.arm.cell, dice)
+            repeated.append(replace(null, validation_score=scores.validation_score + 0.2))
+    return Trial(trial.plan, (*trial.arms, *repeated))
 
 
 @pytest.fixture

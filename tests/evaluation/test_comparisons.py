@@ -144,3 +144,23 @@ def test_the_null_stands_beside_every_comparison(wide_trial: Trial) -> None:
         assert row.null is not None
         assert row.null.trial_pairs == 2
         assert abs(row.null.mean) < 0.02
+
+
+def test_a_null_arm_takes_the_place_of_other_cells(null_trial: Trial) -> None:
+    (found,) = answers(null_trial)
+    assert found.null is not None
+    assert (found.null.arm, found.null.pairs, found.null.trial_pairs) == (f"{REFERENCE}+null", 3, 3)
+    assert (found.null.mean, found.null.low, found.null.high, found.null.largest) == pytest.approx((0.01,) * 4)
+
+
+def test_a_null_arm_is_neither_judged_nor_promoted(null_trial: Trial) -> None:
+    assert {row.training_set for row in with_reference(null_trial)} == {"real", GOOD}
+    best = max(null_trial.arms, key=lambda scores: scores.validation_score)
+    assert best.arm.is_null
+    assert not null_trial.best_run().arm.is_null
+
+
+def test_a_null_is_that_of_the_arm_that_is_compared_with(null_trial: Trial) -> None:
+    other = compare(null_trial, GOOD, "real", ["light"], 1.0)
+    assert other.null is not None
+    assert (other.null.arm, other.null.trial_pairs) == (None, 1)

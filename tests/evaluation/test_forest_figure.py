@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nephrite.evaluation.forest_figure import forest_plot, forest_rows, rival_plot
+from nephrite.evaluation.forest_figure import forest_plot, forest_rows, null_legend, rival_plot
 from nephrite.evaluation.summary import trial_json
 from nephrite.evaluation.trial import Trial
 
@@ -47,6 +47,18 @@ def test_the_forest_plot_shows_the_null_where_it_is_known(
     colors = _colors(tmp_path / "forest.png")
     assert (0xD5, 0x5E, 0x00) in colors  # the headline's mark
     assert (BAND in colors) == size[2]
+
+
+def test_a_null_arm_is_no_row_of_the_forest_plot(null_trial: Trial) -> None:
+    assert {label for label, _ in forest_rows(trial_json(null_trial))}.isdisjoint({"real+geometric+null"})
+
+
+def test_the_caption_says_which_null_is_shown(null_trial: Trial, make_trial: MakeTrial) -> None:
+    rows = [forest_rows(trial_json(trial)) for trial in (null_trial, make_trial(cells=4), make_trial(cells=1))]
+    arm, cells, unknown = (null_legend(found) for found in rows)
+    assert arm.startswith("Shaded: interval of the null, the compared arm from another initialisation, 3 cells")
+    assert cells.startswith("Shaded: interval of the null, the compared arm against itself in other cells (2 pairs")
+    assert unknown == "The null, what another cell alone would change, needs at least 2 cells."
 
 
 def test_more_rows_make_a_taller_picture(make_trial: MakeTrial, wide_trial: Trial, tmp_path: Path) -> None:

@@ -33,6 +33,12 @@ def test_each_comparison_shows_interval_verdict_null_and_sample(make_trial: Make
     assert expected in report_markdown(trial, {})
 
 
+def test_a_null_arm_is_explained_and_other_cells_are_not(null_trial: Trial) -> None:
+    text = report_markdown(trial_json(null_trial), {})
+    assert "Null of an arm (real+geometric+null)" in text
+    assert "cell 0 minus cell 1" not in text
+
+
 def test_the_capstone_score_stands_beside_predicting_nothing(make_trial: MakeTrial) -> None:
     text = report_markdown(trial_json(make_trial()), {})
     assert "| segmenter | training set | capstone IoU in % | predicting nothing |" in text

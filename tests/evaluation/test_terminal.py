@@ -47,6 +47,13 @@ def test_each_group_says_its_patients_and_its_null(wide_trial: Trial) -> None:
     assert f"{interval_text(null)} reference, null" in reference
 
 
+def test_a_null_arm_holds_the_null_in_a_row_of_its_own(null_trial: Trial) -> None:
+    shown = _shown(trial_json(null_trial), 110)
+    assert [line.split()[-1] for line in shown.splitlines() if line.startswith(" real+geometric ")] == ["reference"] * 2
+    null = [line for line in shown.splitlines() if line.startswith(" real+geometric+null ")]
+    assert [line.endswith("+0.010 [+0.010, +0.010] null") for line in map(str.rstrip, null)] == [True, True]
+
+
 def test_one_cell_knows_no_null(make_trial: MakeTrial) -> None:
     assert "not known" in _shown(trial_json(make_trial(cells=1)), 80)
 

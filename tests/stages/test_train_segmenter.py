@@ -125,6 +125,18 @@ def test_same_settings_give_the_same_weights_and_another_cell_others(load: Load,
     assert not same_weights(tmp_path / "a", tmp_path / "c")
 
 
+def test_a_null_arm_has_the_patients_of_its_cell_and_weights_of_its_own(
+    load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    for name, arm in (("set", "real"), ("null", "real+null"), ("again", "real+null")):
+        config = load(f"arm={arm}/light/1.0/0", "trial.training_sets.real=[real, real+geometric, real+null]")
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / name)
+    card, null = (read_card(tmp_path / name) for name in ("set", "null"))
+    assert card.training_patients == null.training_patients
+    assert not same_weights(tmp_path / "set", tmp_path / "null")
+    assert same_weights(tmp_path / "null", tmp_path / "again")
+
+
 def test_synthetic_slices_join_the_training(load: Load, pairs: Path, synthetic: Path, tmp_path: Path) -> None:
     run, target = SilentRun(), tmp_path / "s"
     metrics = train_segmenter(load(BOTH), run, pairs=pairs, synthetic=synthetic, segmenter=target)

@@ -29,10 +29,11 @@ from nephrite.config.synthesizers import (
     TissueSettings,
     TrainGanSettings,
 )
-from nephrite.config.trial import Arm, Fakes, Painter
+from nephrite.config.trial import NULL, Arm, Fakes, Painter
 
 __all__ = [
     "IGNORED",
+    "NULL",
     "SPLITS",
     "AcquireSettings",
     "Arm",

@@ -13,6 +13,7 @@ LabelFraction = Annotated[float, Field(gt=0, le=1)]
 REAL = "real"
 AUGMENTATIONS = ("geometric", "standard")
 RIVALS = ("copy_paste", "self_training")
+NULL = "+null"  # ends the name of a set that is another one in all but initialisation and order of slices
 
 
 class Arm(Settings):
@@ -31,6 +32,11 @@ class Arm(Settings):
             example = "real+geometric/light/1.0/0"
             raise ValueError(f"an arm is written 'TRAINING_SET/SEGMENTER/FRACTION/CELL', e.g. '{example}'")
         return cls.model_validate(dict(zip(("training_set", "segmenter", "fraction", "cell"), parts, strict=True)))
+
+    @property
+    def is_null(self) -> bool:
+        """Whether the arm differs from another one by chance alone."""
+        return self.training_set.endswith(NULL)
 
     def has(self, component: str) -> bool:
         """Whether the training set has a component, e.g. 'standard'."""
@@ -69,22 +75,29 @@ class Fakes(Settings):
         "'pretrain' takes a share of the steps on them alone, then the rest on real slices; 'schedule' lets their "
         "share of a batch fall to zero."
     )
-    share: float = Field(default=0.25, gt=0, lt=1, description="See 'way'; without effect on 'append'.")
+    share: float = Field(default=0.25, gt=0, le=1, description="See 'way'; without effect on 'append'.")
 
 
 class TrainingSets(Settings):
     """The training sets of the trial, in two lists, so that a new synthetic set retrains only the arms that see it."""
 
-    real: tuple[str, ...] = Field(description="Names of sets without synthetic slices, components joined by '+'.")
+    real: tuple[str, ...] = Field(
+        description="Names of sets without synthetic slices, components joined by '+'; 'SET+null' is SET once more, "
+        "from another initialisation."
+    )
     synthetic: tuple[Fakes, ...] = Field(description="Sets with synthetic slices.")
 
     @model_validator(mode="after")
     def _names_are_components(self) -> Self:
         for name in self.real:
-            if _fakes_component(name) is not None:
+            if name.endswith(NULL) and name.removesuffix(NULL) not in self.real:
+                raise ValueError(
+                    f"'{name}' of the list 'real' is the null of '{name.removesuffix(NULL)}', which is not there"
+                )
+            if _fakes_component(name.removesuffix(NULL)) is not None:
                 raise ValueError(f"'{name}' of the list 'real' has the component '{_fakes_component(name)}', {_RULE}")
         for fakes in self.synthetic:
-            if _fakes_component(fakes.name) is None:
+            if _fakes_component(fakes.name) in (None, NULL[1:]):
                 raise ValueError(f"'{fakes.name}' of the list 'synthetic' has no component that stands for the fakes")
         if len(set(self.all)) != len(self.all):
             raise ValueError("a training set is named twice")
@@ -102,7 +115,12 @@ class TrainingSets(Settings):
     @property
     def rivals(self) -> tuple[str, ...]:
         """Sets without synthetic slices that get by other means what these are meant to give."""
-        return tuple(name for name in self.real if {*RIVALS} & {*name.split("+")})
+        return tuple(name for name in self.real if {*RIVALS} & {*name.split("+")} and not name.endswith(NULL))
+
+    @property
+    def nulls(self) -> set[str]:
+        """Sets that differ from another one by chance alone."""
+        return {name for name in self.real if name.endswith(NULL)}
 
     @property
     def pairs(self) -> dict[str, str]:
@@ -159,6 +177,10 @@ class TrialSettings(Settings):
     def _arms_are_distinct(self) -> Self:
         if self.reference not in self.training_sets.all:
             raise ValueError(f"reference '{self.reference}' is not among the training sets {self.training_sets.all}")
+        if {self.reference, *(self.question or ())} & self.training_sets.nulls:
+            raise ValueError(
+                "'reference' or 'question' names a null, which is there to be compared with its own set alone"
+            )
         self._question_is_about_fakes()
         used = {fakes.synthesizer for fakes in self.training_sets.synthetic}
         if used != set(self.synthesizers):

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
 
+from nephrite.config import NULL
 from nephrite.evaluation.statistics import (
     Interval,
     NullDifference,
@@ -15,10 +17,11 @@ from nephrite.evaluation.statistics import (
     holm,
     judge,
     null_difference,
+    null_of_arm,
     paired_interval,
     wilcoxon_p,
 )
-from nephrite.evaluation.trial import Trial
+from nephrite.evaluation.trial import Trial, TrialPlan
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Comparison:
         interval: mean difference and its interval.
         p: Wilcoxon signed-rank over patients.
         p_holm: `p` adjusted for all comparisons of the same table.
-        null: what the arm `against` does when only the cell changes; None with a single cell.
+        null: what the arm `against` does by chance: its null arm, else its other cells; None with neither.
         verdict: the answer in words.
     """
 
@@ -81,11 +84,9 @@ def compare(trial: Trial, training_set: str, against: str, segmenters: Sequence[
     Raises:
         TrialError: both arms share no cell.
     """
-    plan = trial.plan
     cells = trial.shared_cells(training_set, against, segmenters, fraction)
-    without = np.mean([trial.table(against, name, fraction, cells) for name in segmenters], axis=0)
     differences = trial.differences(training_set, against, segmenters, fraction)
-    interval = paired_interval(differences, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed)
+    interval = _interval(trial.plan, differences)
     by_patient, p = differences.mean(axis=0).round(12), wilcoxon_p(differences)
     return Comparison(
         training_set,
@@ -99,9 +100,24 @@ def compare(trial: Trial, training_set: str, against: str, segmenters: Sequence[
         interval=interval,
         p=p,
         p_holm=p,
-        null=null_difference(without, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed),
+        null=_null(trial, against, segmenters, fraction, cells),
         verdict=judge(interval, cells=len(cells), patients=len(by_patient)),
     )
+
+
+def _null(
+    trial: Trial, arm: str, segmenters: Sequence[str], fraction: float, cells: Sequence[int]
+) -> NullDifference | None:
+    plan, null = trial.plan, arm + NULL
+    if all(trial.runs(null, name, fraction) for name in segmenters):
+        differences = trial.differences(null, arm, segmenters, fraction)
+        return null_of_arm(differences, _interval(plan, differences), null)
+    scores = np.mean([trial.table(arm, name, fraction, cells) for name in segmenters], axis=0)
+    return null_difference(scores, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed)
+
+
+def _interval(plan: TrialPlan, differences: Float[np.ndarray, "cell patient"]) -> Interval:
+    return paired_interval(differences, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed)
 
 
 def answers(trial: Trial) -> list[Comparison]:
@@ -119,9 +135,12 @@ def answers_by_segmenter(trial: Trial) -> list[Comparison]:
 
 
 def with_reference(trial: Trial) -> list[Comparison]:
-    """Every training set against the reference of the same segmenter and fraction, p adjusted over all of them."""
+    """Every training set against the reference of the same segmenter and fraction, p adjusted over all of them.
+
+    Null arms are no rows of it: they stand beside each of its rows.
+    """
     reference = trial.plan.reference
-    kinds = [kind for kind in trial.kinds() if kind[2] != reference]
+    kinds = [kind for kind in trial.kinds() if kind[2] != reference and not kind[2].endswith(NULL)]
     return _adjusted([compare(trial, name, reference, [segmenter], fraction) for fraction, segmenter, name in kinds])
 
 

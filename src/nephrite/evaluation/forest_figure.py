@@ -78,7 +78,7 @@ def _forest(trial: Mapping[str, Any], rows: Sequence[Row], title: str, minus: st
     _titles(words)
     put_title(figure, title)
     confidence = in_percent(plan["confidence"])
-    put_caption(figure, f"{sample_caption(trial)}. Mark and line: mean and {confidence} interval. {_null_legend(rows)}")
+    put_caption(figure, f"{sample_caption(trial)}. Mark and line: mean and {confidence} interval. {null_legend(rows)}")
     save_figure(figure, target)
 
 
@@ -108,10 +108,14 @@ def _titles(axes: Axes) -> None:
     axes.axis("off")
 
 
-def _null_legend(rows: Sequence[Row]) -> str:
+def null_legend(rows: Sequence[Row]) -> str:
+    """What the shaded bands of these rows are."""
     pairs = {row["null"]["trial_pairs"] for _, row in rows if row and row["null"]}
     if not pairs:
         return "The null, what another cell alone would change, needs at least 2 cells."
+    if all(row["null"]["arm"] for _, row in rows if row and row["null"]):
+        cells = counted(max(pairs), "cell")
+        return f"Shaded: interval of the null, the compared arm from another initialisation, {cells} (white: its mean)."
     few = " With one pair it knows patients only, and may lie off zero." if 1 in pairs else ""
     return (
         "Shaded: interval of the null, the compared arm against itself in other cells "

@@ -150,18 +150,39 @@ def _reading(trial: Mapping[str, Any]) -> str:
             "widened for small numbers (expanded percentile interval).",
             "- p: Wilcoxon signed-rank over patients, Holm's correction over the rows of the same section. It does not "
             "know about cells; the verdict follows the interval.",
-            "- Null: what a trial of the compared arm against itself finds, where only the cells differ (cell 0 minus "
-            "cell 1, cell 2 minus cell 3 and so on, paired by patient). Its interval should hold zero. It rests on "
-            "half as many pairs as there are cells; with fewer than 4 cells on a single pair, and so on patients "
-            "alone: the luck of one run. At label fractions below 100% other cells know other patients too, which "
-            "arms of one cell never do, so there the null is wider than what chance does to a difference. How far two "
-            "cells lie apart at most stands in trial.json.",
+            "- A verdict speaks for its row alone. The headline is one row, declared before; of many others some lie "
+            "off zero by chance, more often the more rows there are.",
+            *_nulls(trial),
             "- Best synthetic set: chosen by its mean validation score; test had no say in it.",
             "- Surface Dice and HD95: both regions empty score 1 and 0 mm; with one of them empty the surface Dice is "
             "0 and HD95 is not defined, so an arm that misses a region altogether is not punished by HD95.",
             f"- Settings digest: `{plan['digest']}`.",
         ]
     )
+
+
+def _nulls(trial: Mapping[str, Any]) -> list[str]:
+    """How to read the nulls: those of arms, and those of cells."""
+    nulls = [row["null"] for row in trial["comparisons"] + trial["rivals"] if row["null"]]
+    arms = sorted({null["arm"] for null in nulls if null["arm"]})
+    lines = []
+    if arms:
+        lines.append(
+            f"- Null of an arm ({', '.join(arms)}): the same training set and patients, from another initialisation "
+            "and in another order, minus the first, paired by cell and patient as any comparison. Its interval "
+            "should hold zero: it is what a training set that changes nothing would get."
+        )
+    if not all(null["arm"] for null in nulls):
+        lines.append(
+            f"- Null{' of the others' if arms else ''}: what a trial of the compared arm against itself finds, where "
+            "only the cells differ (cell 0 minus cell 1, cell 2 minus cell 3 and so on, paired by patient). Its "
+            "interval should hold zero. It rests on half as many pairs as there are cells; with fewer than 4 cells "
+            "on a single pair, and so on patients alone: the luck of one run. At label fractions below 100% other "
+            "cells know other patients too, which arms of one cell never do, so there the null is wider than what "
+            "chance does to a difference ('trial.training_sets.real: [SET, SET+null]' asks for one that is not). How "
+            "far two cells lie apart at most stands in trial.json."
+        )
+    return lines
 
 
 def _more_cells(trial: Mapping[str, Any]) -> str:

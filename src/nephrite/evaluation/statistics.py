@@ -49,17 +49,21 @@ class Interval:
 
 @dataclass(frozen=True)
 class NullDifference:
-    """How far the score of one arm moves from one cell to another, when nothing else changed.
+    """How far the score of one arm moves by chance: against its null arm, or else from one cell to another.
+
+    Other cells know other patients at label fractions below 1, which arms of one cell never do, so there a null from
+    cells is wider than what chance does to a comparison. A null arm has the patients of its cell.
 
     Attributes:
-        pairs: all pairs of cells.
-        typical: root mean square of the differences between their mean scores.
+        pairs: of runs whose mean scores were subtracted: each cell's run and its null, or all pairs of cells.
+        typical: root mean square of these differences.
         largest: the largest of these differences, without its sign.
-        trial_pairs: disjoint pairs of cells, in their order, that were judged as if each were a cell of a trial.
-        mean: difference that such a trial finds: first minus second cell of each pair, paired by test patient.
+        trial_pairs: pairs judged as the cells of a trial: the same, or disjoint pairs of cells in their order.
+        mean: difference that such a trial finds, paired by patient: null arm minus arm, or first minus second cell.
         low: lower end of its interval; None with one test patient. With a single pair it knows patients only, as that
             of a trial with one cell, and may well lie off zero: that is the luck of one run.
         high: upper end of its interval.
+        arm: name of the null arm's training set; None where cells were compared.
     """
 
     pairs: int
@@ -69,6 +73,7 @@ class NullDifference:
     mean: float
     low: float | None
     high: float | None
+    arm: str | None = None
 
 
 @dataclass(frozen=True)
@@ -205,20 +210,41 @@ def null_difference(
         resamples: bootstrap draws.
         seed: of the bootstrap.
     """
-    moves = np.abs([one - other for one, other in itertools.combinations(scores.mean(axis=1), 2)])
+    moves = np.array([one - other for one, other in itertools.combinations(scores.mean(axis=1), 2)])
     if not len(moves):
         return None
     paired = scores[: len(scores) // 2 * 2]
     differences = paired[::2] - paired[1::2]
     found = paired_interval(differences, confidence=confidence, resamples=resamples, seed=seed)
+    return _null(moves, differences, found, None)
+
+
+def null_of_arm(differences: Float[np.ndarray, "cell patient"], found: Interval, arm: str) -> NullDifference:
+    """What a null arm finds: the same patients and slices in each cell, another initialisation and order.
+
+    Args:
+        differences: score of the null arm minus that of the arm that it repeats.
+        found: their interval.
+        arm: name of the null arm's training set.
+    """
+    return _null(differences.mean(axis=1), differences, found, arm)
+
+
+def _null(
+    moves: Float[np.ndarray, " pair"],
+    differences: Float[np.ndarray, "cell patient"],
+    found: Interval,
+    arm: str | None,
+) -> NullDifference:
     return NullDifference(
         pairs=len(moves),
         typical=float(np.sqrt(np.mean(moves**2))),
-        largest=float(moves.max()),
+        largest=float(np.abs(moves).max()),
         trial_pairs=len(differences),
         mean=found.mean,
         low=found.low,
         high=found.high,
+        arm=arm,
     )
 
 

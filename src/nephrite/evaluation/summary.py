@@ -113,8 +113,8 @@ def _headline(answer: Comparison | None, region: str) -> str:
 def _moved(answer: Comparison) -> str:
     if answer.null is None:
         return NO_NULL
-    null = interval_text(asdict(answer.null))
-    return f"another cell alone moves {answer.against} by up to {answer.null.largest:.3f} (null {null})"
+    null, what = interval_text(asdict(answer.null)), "initialisation" if answer.null.arm else "cell"
+    return f"another {what} alone moves {answer.against} by up to {answer.null.largest:.3f} (null {null})"
 
 
 def _plan(plan: TrialPlan) -> dict[str, Any]:

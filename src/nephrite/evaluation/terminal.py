@@ -16,8 +16,8 @@ from nephrite.evaluation.summary import group_name, in_percent, interval_text, p
 def summary_table(trial: Mapping[str, Any]) -> Table:
     """The result table: one row for each arm, below the name of its segmenter and label fraction.
 
-    Fits 80 columns with short names of training sets, 110 with any. The row of the reference holds the null: what a
-    trial of the reference against itself finds, where only the cells differ.
+    Fits 80 columns with short names of training sets, 110 with any. The row of the reference, or of its null arm, holds
+    the null: what a trial of the reference against itself finds.
     """
     table = Table(title=f"3-D Dice, {sample_text(trial)}", title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("training set", overflow="fold")
@@ -48,7 +48,7 @@ def best_synthetic_lines(trial: Mapping[str, Any]) -> list[str]:
     lines = []
     for best in trial["best_synthetic"]:
         rows = [
-            f"{interval_text(row)} against {row['against']} ({row['verdict']}, p {p_text(row)})"
+            f"{interval_text(row)} against {row['against']} ({row['verdict']}, p {p_text(row)}, null {null_text(row)})"
             for row in best["comparisons"]
         ]
         at = f" at {in_percent(best['fraction'])}" if len(trial["best_synthetic"]) > 1 else ""
@@ -80,7 +80,7 @@ def _patients(group: list[Mapping[str, Any]]) -> str:
 def _summary_row(trial: Mapping[str, Any], arm: Mapping[str, Any]) -> list[str]:
     row = _comparison_of(trial, arm)
     dice = [f"{region['dice']:.3f}" for region in arm["regions"].values()]
-    judged = [interval_text(row), row["verdict"]] if row else [_null_of_reference(trial, arm), "reference, null"]
+    judged = [interval_text(row), row["verdict"]] if row else _without_verdict(trial, arm)
     return [" " + escape(arm["training_set"]), *dice, *map(escape, judged)]
 
 
@@ -90,8 +90,12 @@ def _comparison_of(trial: Mapping[str, Any], arm: Mapping[str, Any]) -> Mapping[
     return next((row for row, kind in kinds if kind == wanted), None)
 
 
-def _null_of_reference(trial: Mapping[str, Any], arm: Mapping[str, Any]) -> str:
-    """That of the comparison with most cells; comparisons of one group share it where no arm lacks a cell."""
+def _without_verdict(trial: Mapping[str, Any], arm: Mapping[str, Any]) -> list[str]:
+    """Of the reference and of null arms. The null is that of the comparison with most cells of the group."""
     kind = ([arm["segmenter"]], arm["fraction"])
     rows = [row for row in trial["comparisons"] if (row["segmenters"], row["fraction"]) == kind]
-    return null_text(max(rows, key=lambda row: len(row["cells"]))) if rows else "not known"
+    row = max(rows, key=lambda row: len(row["cells"]), default=None)
+    null = row["null"]["arm"] if row and row["null"] else None
+    if arm["training_set"] == trial["plan"]["reference"]:
+        return ["", "reference"] if null else [null_text(row) if row else "not known", "reference, null"]
+    return [null_text(row), "null"] if row and arm["training_set"] == null else ["", "null of another"]

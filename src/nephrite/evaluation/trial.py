@@ -129,8 +129,12 @@ class Trial:
         return float(np.mean([np.mean([run.validation_score for run in group]) for group in runs if group]))
 
     def best_run(self) -> ArmScores:
-        """The run to promote, chosen on validation only: the best arm by its mean over cells, then its best cell."""
-        best_arm = max(self.grouped_runs(), key=lambda runs: float(np.mean([run.validation_score for run in runs])))
+        """The run to promote, chosen on validation only: the best arm by its mean over cells, then its best cell.
+
+        Null arms are left out: a second try of one training set would be two chances for it.
+        """
+        arms = [runs for runs in self.grouped_runs() if not runs[0].arm.is_null]
+        best_arm = max(arms, key=lambda runs: float(np.mean([run.validation_score for run in runs])))
         return max(best_arm, key=lambda run: run.validation_score)
 
     def kinds(self) -> list[tuple[float, str, str]]:

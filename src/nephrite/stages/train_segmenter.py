@@ -108,7 +108,7 @@ def _fit(config: Config, run: Run, task: SegmentationTask, folder: Path, *, text
     from nephrite.training.segmentation import SegmentationModule
     from nephrite.training.trainer import fit
 
-    seed = derive_seed(config.trial.seed, config.this_arm.cell, "order")
+    seed = derive_seed(config.trial.seed, config.this_arm.cell, "order", *_chance(config))
     network = _initialized(config, channels=len(task.channels))
     module = SegmentationModule(network, task, config.train_segmenter, seed=seed, folder=folder)
     fit(module, config.compute, folder=folder, epochs=config.train_segmenter.epochs, run=run, text=text)
@@ -232,15 +232,20 @@ def _lesions(config: Config, sight: Sight) -> LesionBank:
 
 
 def _initialized(config: Config, *, channels: int) -> Segmenter:
-    """The network of the arm; its first weights follow from the trial's seed and the cell alone."""
+    """The network of the arm; its first weights follow from the trial's seed and the cell, but for a null arm."""
     import torch
 
     from nephrite.models.segmenters import build_segmenter
     from nephrite.training.data import derive_seed
 
     with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(config.trial.seed, config.this_arm.cell, "weights"))
+        torch.manual_seed(derive_seed(config.trial.seed, config.this_arm.cell, "weights", *_chance(config)))
         return build_segmenter(config.train_segmenter.segmenters[config.this_arm.segmenter], channels=channels)
+
+
+def _chance(config: Config) -> tuple[str, ...]:
+    """What makes a null arm's random numbers others than those which all other arms of the cell share."""
+    return ("null",) if config.this_arm.is_null else ()
 
 
 def _fingerprint(config: Config, sight: Sight) -> dict[str, object]:
