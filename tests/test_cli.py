@@ -167,6 +167,13 @@ def test_trial_shows_the_summary(root: Path, tmp_path: Path, monkeypatch: pytest
     assert invoke("trial", *arguments) == (0, "No evidence.\n")
 
 
+def test_a_trial_lies_apart_from_what_dvc_made(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Path] = []
+    monkeypatch.setattr("nephrite.runner.run_trial", lambda config, folder, processes: seen.append(folder))
+    invoke("trial", "--params", str(root / "configs" / "lidc.yaml"))
+    assert seen == [Path("results/lidc")]
+
+
 def test_plan_shows_its_lines(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, readers: 90.0)
     code, shown = invoke("plan", "--params", str(root / "params.yaml"), "--folder", str(tmp_path))

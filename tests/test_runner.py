@@ -110,17 +110,44 @@ def test_unchanged_settings_do_nothing_the_second_time(run: Callable[..., list[s
     assert run() == []
 
 
+@pytest.fixture
+def source(tmp_path: Path) -> tuple[str, ...]:
+    """Settings that name a folder of one case, and one of one scan without labels."""
+    files = ("cases/case_1/imaging.nii", "cases/case_1/segmentation.nii", "scans/other.nii")
+    for path in (tmp_path / "source" / name for name in files):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"one")
+    folders = [tmp_path / "source" / name for name in ("cases", "scans")]
+    return ("acquire.source=folder", f"acquire.folder.path={folders[0]}", f"acquire.unlabelled={folders[1]}")
+
+
+@pytest.mark.parametrize("name", ["cases/case_1/segmentation.nii", "scans/other.nii"])
+def test_changed_source_data_do_everything_again(
+    run: Callable[..., list[str]], source: tuple[str, ...], tmp_path: Path, name: str
+) -> None:
+    everything = run(*source)
+    assert run(*source) == []
+    (tmp_path / "source" / name).write_bytes(b"two")
+    os.utime(tmp_path / "source" / name, (1, 1))  # two writes in a row may bear one time
+    assert run(*source) == everything
+
+
 @pytest.mark.parametrize("setting", ["acquire.folder.path", "acquire.unlabelled"])
-def test_changed_source_data_do_everything_again(run: Callable[..., list[str]], tmp_path: Path, setting: str) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    settings = ("acquire.source=folder", f"acquire.folder.path={tmp_path / 'empty'}", f"{setting}={source}")
-    (source / "labels.nii").write_bytes(b"one")
-    everything = run(*settings)
-    assert run(*settings) == []
-    (source / "labels.nii").write_bytes(b"two")
-    os.utime(source / "labels.nii", (1, 1))  # two writes in a row may bear one time
-    assert run(*settings) == everything
+def test_a_missing_source_leaves_what_is_there(
+    run: Callable[..., list[str]], source: tuple[str, ...], tmp_path: Path, setting: str
+) -> None:
+    run(*source)
+    with pytest.raises(SourceError, match="nowhere: is not a folder"):
+        run(*source, f"{setting}={tmp_path / 'nowhere'}")
+    assert (tmp_path / "data" / "raw").is_dir()
+    assert run(*source) == []
+
+
+def test_what_no_trial_wrote_is_left_alone(run: Callable[..., list[str]], tmp_path: Path) -> None:
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="--folder: .*raw is there, and no trial wrote it; name a folder of the"):
+        run()
+    assert (tmp_path / "data" / "raw").is_dir()
 
 
 def test_how_many_processes_or_threads_work_changes_nothing(run: Callable[..., list[str]]) -> None:

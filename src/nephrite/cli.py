@@ -159,20 +159,30 @@ def whole_options() -> list[click.Parameter]:
     folder = click.Path(path_type=Path, file_okay=False)
     return [
         *settings_options(),
-        click.Option(["--folder"], type=folder, default=Path(), help="Where the trial lies; default: here."),
+        click.Option(
+            ["--folder"], type=folder, help="Where the trial lies; default: results/ and the params file's name."
+        ),
         click.Option(
             ["--processes"], type=click.IntRange(1), default=2, show_default=True, help="Trainings at a time."
         ),
     ]
 
 
+def trial_folder(params: Path) -> Path:
+    """Where a trial lies unless told: not among the outputs of `dvc repro`."""
+    return Path("results") / params.stem
+
+
 def trial_command() -> click.Command:
     """The command that runs all stages."""
 
-    def run(params: Path, params_text: str | None, overrides: tuple[str, ...], folder: Path, processes: int) -> None:
+    def run(
+        params: Path, params_text: str | None, overrides: tuple[str, ...], folder: Path | None, processes: int
+    ) -> None:
         from nephrite.runner import run_trial
 
-        report = run_trial(load_config(params, overrides, text=params_text), folder, processes=processes)
+        config = load_config(params, overrides, text=params_text)
+        report = run_trial(config, folder or trial_folder(params), processes=processes)
         click.echo((report / "summary.txt").read_text(encoding="utf-8"))
 
     return click.Command(TRIAL, params=whole_options(), callback=run, help=WHOLE[TRIAL])
@@ -186,14 +196,14 @@ def plan_command() -> click.Command:
         params: Path,
         params_text: str | None,
         overrides: tuple[str, ...],
-        folder: Path,
+        folder: Path | None,
         processes: int,
         finished: Path | None,
     ) -> None:
         from nephrite.layout import Layout
         from nephrite.planning import make_plan
 
-        config, pairs = load_config(params, overrides, text=params_text), Layout(folder).pairs
+        config, pairs = load_config(params, overrides, text=params_text), Layout(folder or trial_folder(params)).pairs
         for line in make_plan(config, processes=processes, pairs=pairs, finished=finished).lines():
             click.echo(line)
 

@@ -78,13 +78,16 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
         pool: workers in their place; shut down at the end.
 
     Raises:
-        ConfigError: a split without a share; nothing has run.
+        ConfigError: a split without a share, or `folder` holds data that no trial wrote; nothing has run.
+        SourceError: a folder of scans cannot be used; nothing has run.
         NephriteError: of the first job that failed; jobs that were under way end first.
     """
     for split in SPLITS:
         if not getattr(config.prepare.split, split):
             finding = "is 0, and a trial learns on 'train', chooses on 'validation' and is judged on 'test'"
             raise ConfigError(f"prepare.split.{split}", finding, "raise it")
+    _check_source(config)
+    _check_folder(folder)
     chains = plan_chains(config, Layout(folder))
     left = {id(chain): [job for job in chain.jobs if not is_done(job, folder)] for chain in chains}
     total = sum(len(jobs) for jobs in left.values())
@@ -93,6 +96,27 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
         for count in _run_chains(chains, left, workers, folder):
             bar.advance(task, count)
     return Layout(folder).report
+
+
+def _check_source(config: Config) -> None:
+    """Find what 'acquire' would not, before it clears away what an earlier one brought."""
+    from nephrite.imaging.sources import find_cases, find_scans
+
+    acquire = config.acquire
+    if acquire.source == "folder" and acquire.folder.path:
+        find_cases(acquire.folder.path)
+    if acquire.unlabelled:
+        find_scans(acquire.unlabelled)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse to clear away what `dvc repro` or a stage by hand made: a trial knows by its marks what is its own."""
+    layout = Layout(folder)
+    found = [
+        path for path in (layout.raw, layout.pairs, layout.segmenters, layout.scores, layout.report) if path.exists()
+    ]
+    if found and not (folder / DONE).is_dir():
+        raise ConfigError("--folder", f"{found[0]} is there, and no trial wrote it", "name a folder of the trial's own")
 
 
 def plan_chains(config: Config, layout: Layout) -> list[Chain]:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nephrite.config import Pix2PixSettings
-from nephrite.models.generators import Generator, Upsampling, build_generator, fitting_depth, upsample
+from nephrite.models.generators import Generator, ResizeConv, Upsampling, build_generator, fitting_depth, upsample
 
 
 def generator(*, base_width: int = 2, depth: int = 3, upsampling: Upsampling = "transposed") -> Generator:
@@ -85,6 +86,14 @@ def test_weights_start_small() -> None:
     torch.manual_seed(0)
     weight = next(layer.weight for layer in generator(base_width=64).modules() if isinstance(layer, nn.Conv2d))
     assert float(weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+
+
+def test_resize_convolution_is_a_convolution_of_what_is_resized() -> None:
+    torch.manual_seed(0)
+    layer, features = ResizeConv(3, 2), torch.rand(2, 3, 5, 7)
+    resized = functional.interpolate(features, scale_factor=2.0, mode="nearest")
+    expected = functional.conv2d(resized, layer.weight, layer.bias, padding=1)
+    assert torch.allclose(layer(features), expected, atol=1e-6)
 
 
 def test_only_transposed_convolution_draws_a_checkerboard() -> None:

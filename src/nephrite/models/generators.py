@@ -118,9 +118,25 @@ def upsample(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.
     """
     if upsampling == "transposed":
         return nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)
-    return nn.Sequential(
-        nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(in_channels, out_channels, 3, padding=1)
-    )
+    return ResizeConv(in_channels, out_channels)
+
+
+class ResizeConv(nn.Conv2d):
+    """Nearest neighbor at twice the size, then a 3x3 convolution: the same numbers in half the time.
+
+    Each output pixel sees nine inputs, of which at most four differ. Where inputs repeat, their weights can be added
+    beforehand: what is left is a transposed 4x4 convolution of stride 2, whose kernel is the 3x3 one spread by 2x2.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1)
+
+    def forward(self, features: Float[Tensor, "b n h w"]) -> Float[Tensor, "b m 2*h 2*w"]:
+        """Features of twice the size."""
+        padded = functional.pad(self.weight.flip(-1, -2), (1, 1, 1, 1))
+        rows = padded[..., :-1, :] + padded[..., 1:, :]
+        kernel = (rows[..., :-1] + rows[..., 1:]).transpose(0, 1)
+        return functional.conv_transpose2d(features, kernel, self.bias, stride=2, padding=1)
 
 
 def build_generator(settings: Pix2PixSettings | PaintInSettings, *, channels: int, size: int) -> Generator:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nephrite.config import SpadeSettings
-from nephrite.models.generators import fitting_depth
+from nephrite.models.generators import ResizeConv, fitting_depth
 from nephrite.models.unet import crop_center
 
 WIDEST = 8  # times the base width
@@ -49,11 +49,9 @@ class SpadeGenerator(nn.Module):
         self.blocks = nn.ModuleList(
             SpadeBlock(before, after, channels, hidden_width) for before, after in pairwise([widths[0], *widths])
         )
-        self.output = nn.Sequential(
-            nn.Conv2d(widths[-1] + channels, base_width, 3, padding=1),
-            nn.LeakyReLU(SLOPE, inplace=True),
-            nn.Conv2d(base_width, 1, 3, padding=1),
-        )
+        self.enlarge = ResizeConv(widths[-1], base_width)
+        self.remind = nn.Conv2d(channels, base_width, 3, padding=1, bias=False)
+        self.output = nn.Conv2d(base_width, 1, 3, padding=1)
 
     def forward(self, condition: Float[Tensor, "b k h w"], code: Float[Tensor, "b c"]) -> Float[Tensor, "b 1 h w"]:
         """The slice in [0, 1]; sides that `2**depth` does not divide are cropped from the next that it does."""
@@ -62,10 +60,12 @@ class SpadeGenerator(nn.Module):
         spread = code.to(condition.dtype)[:, :, None, None].expand(-1, -1, rows, columns)
         features: Tensor = self.start(torch.cat([shrink(condition, rows, columns), spread], dim=1))
         for level, block in enumerate(self.blocks):
+            if level:
+                features = functional.interpolate(features, scale_factor=2.0, mode="nearest")
             features = block(features, shrink(condition, rows * 2**level, columns * 2**level))
-            features = functional.interpolate(features, scale_factor=2.0, mode="nearest")
-        features = functional.leaky_relu(crop_center(features, height, width), SLOPE)
-        logits: Tensor = self.output(torch.cat([features, condition], dim=1))
+        enlarged = crop_center(self.enlarge(functional.leaky_relu(features, SLOPE)), height, width)
+        # The sum of two convolutions is one of features and condition side by side, without copying them there.
+        logits: Tensor = self.output(functional.leaky_relu(enlarged + self.remind(condition), SLOPE))
         return logits.float().sigmoid()
 
 
