@@ -25,6 +25,7 @@ from nephrite.config import SPLITS, Arm, Config, Painter
 from nephrite.errors import ConfigError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, write_json
+from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
 
@@ -100,23 +101,18 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
 
 def _check_source(config: Config) -> None:
     """Find what 'acquire' would not, before it clears away what an earlier one brought."""
-    from nephrite.imaging.sources import find_cases, find_scans
-
-    acquire = config.acquire
-    if acquire.source == "folder" and acquire.folder.path:
-        find_cases(acquire.folder.path)
-    if acquire.unlabelled:
-        find_scans(acquire.unlabelled)
+    if config.acquire.source == "folder" and config.acquire.folder.path:
+        find_cases(config.acquire.folder.path)
+    if config.acquire.unlabelled:
+        find_scans(config.acquire.unlabelled)
 
 
 def _check_folder(folder: Path) -> None:
     """Refuse to clear away what `dvc repro` or a stage by hand made: a trial knows by its marks what is its own."""
     layout = Layout(folder)
-    found = [
-        path for path in (layout.raw, layout.pairs, layout.segmenters, layout.scores, layout.report) if path.exists()
-    ]
-    if found and not (folder / DONE).is_dir():
-        raise ConfigError("--folder", f"{found[0]} is there, and no trial wrote it", "name a folder of the trial's own")
+    made = next((path for path in (layout.raw, layout.segmenters, layout.report) if path.exists()), None)
+    if made and not (folder / DONE).is_dir():
+        raise ConfigError("--folder", f"{made} is there, and no trial wrote it", "name a folder of the trial's own")
 
 
 def plan_chains(config: Config, layout: Layout) -> list[Chain]:
