@@ -145,7 +145,7 @@ def test_a_missing_source_leaves_what_is_there(
 
 def test_what_no_trial_wrote_is_left_alone(run: Callable[..., list[str]], tmp_path: Path) -> None:
     (tmp_path / "data" / "raw").mkdir(parents=True)
-    with pytest.raises(ConfigError, match="--folder: .*raw is there, and no trial wrote it; name a folder of the"):
+    with pytest.raises(ConfigError, match=r"--folder: .*raw is there, and no trial wrote it; name a folder of the"):
         run()
     assert (tmp_path / "data" / "raw").is_dir()
 

@@ -138,9 +138,8 @@ def is_done(job: Job, folder: Path) -> bool:
 
 
 def _first_jobs(config: Config, layout: Layout) -> tuple[Job, Job]:
-    listing = source_listing(config, times=True)
-    settings = _section(config, "acquire")
-    acquired = digest({"stage": "acquire", "settings": settings, "source": listing, "version": __version__})
+    facts = {"settings": _section(config, "acquire"), "source": source_listing(config, times=True)}
+    acquired = digest({"stage": "acquire", **facts, "version": __version__})
     raw = Job("acquire", config, {"raw": layout.raw}, layout.raw, acquired)
     prepared = digest({"stage": "prepare", "settings": _section(config, "prepare"), "raw": acquired})
     return raw, Job("prepare", config, {"raw": layout.raw, "pairs": layout.pairs}, layout.pairs, prepared)
@@ -176,14 +175,13 @@ def _arm_jobs(config: Config, layout: Layout, arm: Arm, pairs: str, source: Chai
     synthetic = {"synthetic": layout.synthetic(painter)} if painter else {}
     segmenter, score = layout.segmenter(arm), layout.score(arm)
     fakes = config.trial.training_sets.fakes(arm.training_set)
-    trained = digest(
-        {
-            "arm": str(arm),
-            "fakes": fakes.model_dump(mode="json") if fakes else None,
-            "segmenter": _training_facts(config, arm.segmenter),
-            "inputs": [pairs, source.key if source else None],
-        }
-    )
+    facts = {
+        "arm": str(arm),
+        "fakes": fakes.model_dump(mode="json") if fakes else None,
+        "segmenter": _training_facts(config, arm.segmenter),
+        "inputs": [pairs, source.key if source else None],
+    }
+    trained = digest(facts)
     return [
         Job(
             "train_segmenter",
