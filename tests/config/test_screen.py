@@ -9,6 +9,8 @@ Refusal = Callable[[str], str]
 
 REFUSED = {
     "screen.agreement=[0.9, 0.3]": r"screen.agreement: the first of \[0.9, 0.3\] is above the second",
+    "screen.agreement_by_channel={tumor: [0.9, 0.3]}": r"agreement_by_channel: the first of \[0.9, 0.3\] is above the",
+    "screen.agreement_by_channel={liver: [0.1, 1]}": r"names 'liver'; not among 'prepare.channels'",
     "screen.intensity_distance=-1": r"screen.intensity_distance",
 }
 

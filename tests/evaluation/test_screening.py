@@ -96,8 +96,24 @@ def test_agreement_must_lie_in_the_band(band: tuple[float, float], failing: bool
     measures = looked(image, label, found)
     assert measures.dice[0, 0] == pytest.approx(48 / 84)
     settings = SETTINGS.model_copy(update={"agreement": band})
-    flags = failed_tests(measures, intensity_ranges(measures.intensity, CLASSES), settings)
+    flags = failed_tests(measures, intensity_ranges(measures.intensity, CLASSES), settings, tuple(CHANNELS))
     assert flags["agreement"].tolist() == [failing, False]
+
+
+def test_a_channel_can_have_a_band_of_its_own() -> None:
+    image, label = draw(3)
+    found = np.stack([label == 1, np.zeros_like(label, dtype=bool)], axis=1)  # each kidney, and no tumor
+    measures = looked(image, label, found)
+    without_tumor = ~measures.asked[:, 2]
+    ranges = intensity_ranges(measures.intensity, CLASSES)
+    flags = {}
+    for name, bands in {"off": {}, "tumor": {"tumor": (0.1, 1.0)}, "kidney": {"kidney": (0.1, 1.0)}}.items():
+        settings = SETTINGS.model_copy(update={"agreement_by_channel": bands})
+        flags[name] = failed_tests(measures, ranges, settings, tuple(CHANNELS))["agreement"]
+    assert not flags["off"].any()
+    assert not flags["kidney"].any()
+    assert flags["tumor"].tolist() == (~without_tumor).tolist()
+    assert flags["tumor"].any()
 
 
 def test_few_false_positives_pass_in_a_slice_without_labels() -> None:
@@ -105,7 +121,7 @@ def test_few_false_positives_pass_in_a_slice_without_labels() -> None:
     image, label, found = image[[0, 2, 2]], label[[0, 2, 2]], np.zeros((3, 2, 24, 24), dtype=bool)
     found[1, 0, 0, :2] = found[2, 0, 0, :4] = True  # 0.35 % and 0.69 % of the pixels
     measures = looked(image, label, found)
-    flags = failed_tests(measures, intensity_ranges(measures.intensity, CLASSES), SETTINGS)
+    flags = failed_tests(measures, intensity_ranges(measures.intensity, CLASSES), SETTINGS, tuple(CHANNELS))
     assert flags["false_positives"].tolist() == [False, False, True]
 
 
@@ -113,7 +129,7 @@ def test_few_false_positives_pass_in_a_slice_without_labels() -> None:
 def test_intensity_may_lie_outside_by_the_tolerance(tolerance: float | None, failing: bool) -> None:
     known, brighter = looked(*draw(20)), looked(*draw(4, bright=0.15))
     settings = SETTINGS.model_copy(update={"intensity_distance": tolerance})
-    flags = failed_tests(brighter, intensity_ranges(known.intensity, CLASSES), settings)
+    flags = failed_tests(brighter, intensity_ranges(known.intensity, CLASSES), settings, tuple(CHANNELS))
     assert flags["intensity"].all() == flags["intensity"].any() == failing
 
 

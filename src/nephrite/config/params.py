@@ -59,6 +59,8 @@ class Config(Settings):
         for section, name in readers.items():
             if name not in self.train_segmenter.segmenters:
                 raise ValueError(f"'{section}.segmenter' is '{name}'; not under 'train_segmenter.segmenters'")
+        if unknown := set(self.screen.agreement_by_channel) - set(self.prepare.channels):
+            raise ValueError(f"'screen.agreement_by_channel' names '{min(unknown)}'; not among 'prepare.channels'")
         self._no_class_looks_unsure()
         if self.trial.primary not in self.evaluate.regions:
             raise ValueError(f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'")

@@ -27,6 +27,11 @@ class ScreenSettings(Settings):
         description="Least and greatest Dice between the foreground asked for and found, of a slice with a labelled "
         "class; 'nephrite screen' shows that of real slices beside it.",
     )
+    agreement_by_channel: dict[Name, tuple[Fraction, Fraction]] = Field(
+        default_factory=dict,
+        description="The same for single channels, in slices that ask for them: {tumor: [0.1, 1.0]} rejects a slice "
+        "whose kidney is found and whose tumor is not.",
+    )
     false_positives: Fraction = Field(
         default=0.005, description="Greatest share of pixels found in a slice that holds no labelled class."
     )
@@ -51,3 +56,8 @@ class ScreenSettings(Settings):
     @classmethod
     def _band_rises(cls, band: tuple[float, float]) -> tuple[float, float]:
         return rising(band)
+
+    @field_validator("agreement_by_channel")
+    @classmethod
+    def _bands_rise(cls, bands: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        return {name: rising(band) for name, band in bands.items()}

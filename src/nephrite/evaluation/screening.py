@@ -121,12 +121,12 @@ class Screening:
     def failed(self) -> dict[str, Flags]:
         """For each test, the painted slices that fail it; a test that is switched off fails none."""
         copied = self.memorization.copied & (self.settings.memorization == "reject")
-        return {**failed_tests(self.painted, self.ranges, self.settings), "memorization": copied}
+        return {**failed_tests(self.painted, self.ranges, self.settings, self.channels), "memorization": copied}
 
     @cached_property
     def honest(self) -> dict[str, float]:
         """For each test, the share of real validation slices that fail it; expected where they calibrate it."""
-        failed = failed_tests(self.validation, self.ranges, self.settings)
+        failed = failed_tests(self.validation, self.ranges, self.settings, self.channels)
         expected = self.memorization.calibration.honest_share if self.settings.memorization == "reject" else 0.0
         return {**{name: float(flags.mean()) for name, flags in failed.items()}, "memorization": expected}
 
@@ -158,7 +158,7 @@ class Screening:
         if self.accepted.any():
             return
         told = {
-            "agreement": f"agreement {list(self.settings.agreement)}",
+            "agreement": f"agreement {_bands(self.settings)}",
             "false_positives": f"false_positives {self.settings.false_positives:g}",
             "intensity": f"intensity_distance {self.settings.intensity_distance or 0:g}",
             "memorization": f"memorization_quantile {self.settings.memorization_quantile:g}",
@@ -174,22 +174,31 @@ class Screening:
 
 
 def failed_tests(
-    measures: Measures, ranges: Mapping[int, IntensityRange], settings: ScreenSettings
+    measures: Measures, ranges: Mapping[int, IntensityRange], settings: ScreenSettings, channels: Sequence[str]
 ) -> dict[str, Flags]:
     """The tests that look at a slice by itself: for each, the slices that fail it.
 
-    A slice with a labelled class must agree with its mask; in one without, little may be found.
+    A slice with a labelled class must agree with its mask, and with single channels of it as far as the settings say;
+    in one without, little may be found.
     """
-    low, high = settings.agreement
-    foreground, labelled = np.nan_to_num(measures.dice[:, 0]), measures.labelled
-    disagrees = labelled & ((foreground < low) | (foreground > high))
+    labelled, bands = measures.labelled, {0: settings.agreement}
+    bands |= {1 + channels.index(name): band for name, band in settings.agreement_by_channel.items()}
+    disagrees: Flags = np.zeros(len(measures), dtype=bool)
+    for place, (low, high) in bands.items():
+        dice = np.nan_to_num(measures.dice[:, place])
+        disagrees |= measures.asked[:, place] & ((dice < low) | (dice > high))
     ghosts = ~labelled & (measures.found_share > settings.false_positives)
-    outside = _check_intensity(measures, ranges, settings).outside.any(axis=1)
+    outside: Flags = _check_intensity(measures, ranges, settings).outside.any(axis=1)
     return {
         "agreement": disagrees,
         "false_positives": ghosts,
         "intensity": outside & (settings.intensity_distance is not None),
     }
+
+
+def _bands(settings: ScreenSettings) -> str:
+    by_channel = [f", {name} {list(band)}" for name, band in settings.agreement_by_channel.items()]
+    return f"{list(settings.agreement)}{''.join(by_channel)}"
 
 
 def compare_features(screening: Screening, *, seed: int) -> tuple[int, dict[str, Fidelity | None]]:
