@@ -188,11 +188,11 @@ def failed_tests(
         dice = np.nan_to_num(measures.dice[:, place])
         disagrees |= measures.asked[:, place] & ((dice < low) | (dice > high))
     ghosts = ~labelled & (measures.found_share > settings.false_positives)
-    outside: Flags = _check_intensity(measures, ranges, settings).outside.any(axis=1)
+    outside = _check_intensity(measures, ranges, settings).outside.any(axis=1)
     return {
         "agreement": disagrees,
         "false_positives": ghosts,
-        "intensity": outside & (settings.intensity_distance is not None),
+        "intensity": np.logical_and(outside, settings.intensity_distance is not None),
     }
 
 
