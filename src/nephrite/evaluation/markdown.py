@@ -170,7 +170,8 @@ def _nulls(trial: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"- Null of an arm ({', '.join(arms)}): the same training set and patients, from another initialisation "
             "and in another order, minus the first, paired by cell and patient as any comparison. Its interval "
-            "should hold zero: it is what a training set that changes nothing would get."
+            "should hold zero: it is what chance alone does. The arms of a cell share initialisation and order, so "
+            "differences between them can be steadier than it."
         )
     if not all(null["arm"] for null in nulls):
         lines.append(
