@@ -143,6 +143,17 @@ def test_a_missing_source_leaves_what_is_there(
     assert run(*source) == []
 
 
+def test_a_first_job_that_was_killed_before_its_mark_is_done_again(
+    run: Callable[..., list[str]], stages: Stages, tmp_path: Path
+) -> None:
+    stages.fails = "acquire"
+    with pytest.raises(StoreError):
+        run()
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    stages.fails = ""
+    assert run()[0] == "acquire"
+
+
 def test_what_no_trial_wrote_is_left_alone(run: Callable[..., list[str]], tmp_path: Path) -> None:
     (tmp_path / "data" / "raw").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"--folder: .*raw is there, and no trial wrote it; name a folder of the"):

@@ -76,9 +76,8 @@ def source_listing(config: Config, *, times: bool) -> str | None:
     """
     acquire = config.acquire
     roots = [acquire.folder.path if acquire.source == "folder" else None, acquire.unlabelled]
-    if not any(root and root.is_dir() for root in roots):
-        return None
-    return digest([_listing(root, times=times) if root and root.is_dir() else None for root in roots])
+    listings = [_listing(root, times=times) if root and root.is_dir() else None for root in roots]
+    return digest(listings) if any(listing is not None for listing in listings) else None
 
 
 def _listing(root: Path, *, times: bool) -> list[tuple[str, int, int]]:

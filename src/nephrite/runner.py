@@ -88,12 +88,11 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
             finding = "is 0, and a trial learns on 'train', chooses on 'validation' and is judged on 'test'"
             raise ConfigError(f"prepare.split.{split}", finding, "raise it")
     _check_source(config)
-    _check_folder(folder)
+    _claim_folder(folder)
     chains = plan_chains(config, Layout(folder))
     left = {id(chain): [job for job in chain.jobs if not is_done(job, folder)] for chain in chains}
-    total = sum(len(jobs) for jobs in left.values())
     with _progress() as bar, pool or _workers(processes) as workers:
-        task = bar.add_task("trial", total=total)
+        task = bar.add_task("trial", total=sum(len(jobs) for jobs in left.values()))
         for count in _run_chains(chains, left, workers, folder):
             bar.advance(task, count)
     return Layout(folder).report
@@ -107,12 +106,13 @@ def _check_source(config: Config) -> None:
         find_scans(config.acquire.unlabelled)
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuse to clear away what `dvc repro` or a stage by hand made: a trial knows by its marks what is its own."""
-    layout = Layout(folder)
-    made = next((path for path in (layout.raw, layout.segmenters, layout.report) if path.exists()), None)
+def _claim_folder(folder: Path) -> None:
+    """Refuse to clear away what `dvc repro` or a stage by hand made: a trial's own folder holds its marks."""
+    outputs = (Layout(folder).raw, Layout(folder).segmenters, Layout(folder).report)
+    made = next((path for path in outputs if path.exists()), None)
     if made and not (folder / DONE).is_dir():
         raise ConfigError("--folder", f"{made} is there, and no trial wrote it", "name a folder of the trial's own")
+    (folder / DONE).mkdir(parents=True, exist_ok=True)  # before any job: one may be killed between output and mark
 
 
 def plan_chains(config: Config, layout: Layout) -> list[Chain]:
@@ -133,8 +133,8 @@ def plan_chains(config: Config, layout: Layout) -> list[Chain]:
 
 def is_done(job: Job, folder: Path) -> bool:
     """Whether the output is there, made by the same settings from the same inputs."""
-    path = _mark(job, folder)
-    return job.output.exists() and path.is_file() and json.loads(path.read_text(encoding="utf-8")) == {"key": job.key}
+    mark = _mark(job, folder)
+    return job.output.exists() and mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == {"key": job.key}
 
 
 def _first_jobs(config: Config, layout: Layout) -> tuple[Job, Job]:

@@ -54,6 +54,14 @@ def test_a_null_arm_holds_the_null_in_a_row_of_its_own(null_trial: Trial) -> Non
     assert [line.endswith("+0.010 [+0.010, +0.010] null") for line in map(str.rstrip, null)] == [True, True]
 
 
+def test_the_null_of_another_set_is_not_that_of_the_reference(null_trial: Trial) -> None:
+    trial = trial_json(null_trial)
+    for arm in trial["arms"]:
+        arm["training_set"] = arm["training_set"].replace("real+geometric+null", "real+null")
+    (line, _) = [line for line in _shown(trial, 110).splitlines() if line.startswith(" real+null ")]
+    assert line.rstrip().endswith("null of another set")
+
+
 def test_one_cell_knows_no_null(make_trial: MakeTrial) -> None:
     assert "not known" in _shown(trial_json(make_trial(cells=1)), 80)
 

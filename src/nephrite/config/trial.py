@@ -97,7 +97,7 @@ class TrainingSets(Settings):
             if _fakes_component(name.removesuffix(NULL)) is not None:
                 raise ValueError(f"'{name}' of the list 'real' has the component '{_fakes_component(name)}', {_RULE}")
         for fakes in self.synthetic:
-            if _fakes_component(fakes.name) in (None, NULL[1:]):
+            if _fakes_component(fakes.name) in (None, NULL.removeprefix("+")):
                 raise ValueError(f"'{fakes.name}' of the list 'synthetic' has no component that stands for the fakes")
         if len(set(self.all)) != len(self.all):
             raise ValueError("a training set is named twice")

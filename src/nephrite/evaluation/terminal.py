@@ -9,6 +9,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from nephrite.config import NULL
 from nephrite.evaluation.statistics import counted
 from nephrite.evaluation.summary import group_name, in_percent, interval_text, p_text
 
@@ -92,10 +93,15 @@ def _comparison_of(trial: Mapping[str, Any], arm: Mapping[str, Any]) -> Mapping[
 
 def _without_verdict(trial: Mapping[str, Any], arm: Mapping[str, Any]) -> list[str]:
     """Of the reference and of null arms. The null is that of the comparison with most cells of the group."""
-    kind = ([arm["segmenter"]], arm["fraction"])
+    reference, kind = trial["plan"]["reference"], ([arm["segmenter"]], arm["fraction"])
     rows = [row for row in trial["comparisons"] if (row["segmenters"], row["fraction"]) == kind]
-    row = max(rows, key=lambda row: len(row["cells"]), default=None)
-    null = row["null"]["arm"] if row and row["null"] else None
-    if arm["training_set"] == trial["plan"]["reference"]:
-        return ["", "reference"] if null else [null_text(row) if row else "not known", "reference, null"]
-    return [null_text(row), "null"] if row and arm["training_set"] == null else ["", "null of another"]
+    null = null_text(max(rows, key=lambda row: len(row["cells"]))) if rows else "not known"
+    if arm["training_set"] == reference + NULL:
+        return [null, "null"]
+    if arm["training_set"] != reference:
+        return ["", "null of another set"]
+    return ["", "reference"] if reference + NULL in _training_sets(trial, kind) else [null, "reference, null"]
+
+
+def _training_sets(trial: Mapping[str, Any], kind: tuple[list[str], float]) -> list[str]:
+    return [arm["training_set"] for arm in trial["arms"] if ([arm["segmenter"]], arm["fraction"]) == kind]
