@@ -11,9 +11,9 @@ from pathlib import Path
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #1c2321 }
 h1, h2 { font-weight: 600; line-height: 1.2 } img { max-width: 100%; height: auto }
-table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0 }
-th, td { border-bottom: 1px solid #d5dbd8; padding: .3rem .7rem; text-align: left; white-space: nowrap }
-th { background: #eef3f0 } code { background: #eef3f0; padding: .1em .3em }
+table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0; font-size: 13px }
+th, td { border-bottom: 1px solid #d5dbd8; padding: .3rem .5rem; text-align: left; vertical-align: bottom }
+td { white-space: nowrap } th { background: #eef3f0 } code { background: #eef3f0; padding: .1em .3em }
 """
 
 
