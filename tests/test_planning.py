@@ -31,14 +31,21 @@ def plan(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePla
     return make
 
 
-def test_trainings_teachers_filters_and_synthesizers_are_counted(plan: MakePlan) -> None:
+def test_trainings_filters_and_synthesizers_are_counted(plan: MakePlan) -> None:
     real = "trial.training_sets.real=[real, real+geometric, real+geometric+self_training]"
     found = plan(*CELLS, real, "trial.label_fractions=[0.2, 0.5]", "train_segmenter.epochs=3", "screen.filter=all")
     assert (found.kinds, found.cells, found.trainings) == ((5, 1, 2), 3, 30)
-    assert (found.teachers, found.synthesizers, found.filters) == (6, 6, 0)
-    assert found.steps == 36 * 9
+    assert (found.teachers, found.synthesizers, found.filters) == (0, 6, 0)
+    assert found.steps == 30 * 9
     assert "arms             10 (5 training sets x 1 segmenter x 2 label fractions), each in 3 cells" in found.lines()
-    assert "steps            324 of segmenters" in found.lines()
+    assert "steps            270 of segmenters" in found.lines()
+
+
+def test_a_teacher_is_counted_where_no_arm_is_its_training(plan: MakePlan) -> None:
+    real = "trial.training_sets.real=[real, real+geometric, real+standard+self_training]"
+    found = plan(*CELLS, real, "trial.label_fractions=[0.2]", "screen.filter=all")
+    assert (found.trainings, found.teachers, found.steps) == (15, 3, 18 * 6)
+    assert "trainings        15 segmenters, 3 teachers for self-training, 3 synthesizers" in found.lines()
 
 
 def test_the_filters_of_screening_are_counted(plan: MakePlan) -> None:

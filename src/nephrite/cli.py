@@ -53,6 +53,7 @@ ROLES = {
     "synthetic": "Paired synthetic slices that were accepted.",
     "segmenter": "Trained segmenter of one arm.",
     "segmenters": "Folder of all trained segmenters.",
+    "teacher": "Segmenter of the cell's arm without self-training, for one with it; else the same is trained again.",
     "scores": "Scores: the file of one arm, or for 'report' the folder of all.",
     "report": "Report folder.",
     "promotion": "File with the promotion's decision.",

@@ -47,7 +47,7 @@ class Plan:
         kinds: training sets, segmenters and label fractions; their product is the number of arms.
         cells: subsets and initialisations, per arm.
         trainings: of segmenters.
-        teachers: further trainings of segmenters, for self-training.
+        teachers: further trainings of segmenters, for self-training without an arm that is the teacher's training.
         synthesizers: trainings of synthesizers.
         labelers: further trainings of segmenters, shorter ones, that say what scans without labels hold.
         filters: such that screen what the synthesizers paint.
@@ -140,7 +140,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         TrialError: the finished trial has no question, or too few cells.
     """
     trial, steps = config.trial, _training_steps(config)
-    teachers = [arm for arm in trial.arms if arm.has("self_training")]
+    teachers = [arm for arm in trial.arms if arm.has("self_training") and not trial.teacher(arm)]
     splits = patient_splits(config, pairs)
     patients = {name: list(splits.values()).count(name) for name in SPLITS} if splits else None
     filters = len(trial.painters) if config.screen.filter != "all" else 0

@@ -122,13 +122,14 @@ def plan_chains(config: Config, layout: Layout) -> list[Chain]:
     painters = {
         painter: Chain(_painter_jobs(config, layout, painter, pairs.key), [data]) for painter in config.trial.painters
     }
-    arms = []
-    for arm in sorted(config.trial.arms, key=lambda arm: config.trial.painter(arm) is not None):
-        painter = config.trial.painter(arm)
+    arms: dict[Arm, Chain] = {}
+    for arm in sorted(config.trial.arms, key=lambda arm: (bool(config.trial.painter(arm)), arm.has("self_training"))):
+        painter, teacher = config.trial.painter(arm), config.trial.teacher(arm)
         source = painters[painter] if painter else None
-        arms.append(Chain(_arm_jobs(config, layout, arm, pairs.key, source), [source or data]))
-    judged = Chain(_last_jobs(config, layout, [chain.key for chain in arms]), arms)
-    return [data, *painters.values(), *arms, judged]
+        before = [source or data, *([arms[teacher]] if teacher else [])]
+        arms[arm] = Chain(_arm_jobs(config, layout, arm, pairs.key, source), before)
+    judged = Chain(_last_jobs(config, layout, [arms[arm].key for arm in config.trial.arms]), [*arms.values()])
+    return [data, *painters.values(), *arms.values(), judged]
 
 
 def is_done(job: Job, folder: Path) -> bool:
@@ -171,9 +172,11 @@ def _painter_jobs(config: Config, layout: Layout, painter: Painter, pairs: str) 
 
 def _arm_jobs(config: Config, layout: Layout, arm: Arm, pairs: str, source: Chain | None) -> list[Job]:
     settings = config.model_copy(update={"arm": arm})
-    painter = config.trial.painter(arm)
-    synthetic = {"synthetic": layout.synthetic(painter)} if painter else {}
+    painter, teacher = config.trial.painter(arm), config.trial.teacher(arm)
     segmenter, score = layout.segmenter(arm), layout.score(arm)
+    places = {"pairs": layout.pairs, "segmenter": segmenter}
+    given = {"synthetic": layout.synthetic(painter)} if painter else {}
+    given |= {"teacher": layout.segmenter(teacher)} if teacher else {}  # not in the key: the same training as its own
     fakes = config.trial.training_sets.fakes(arm.training_set)
     facts = {
         "arm": str(arm),
@@ -182,21 +185,10 @@ def _arm_jobs(config: Config, layout: Layout, arm: Arm, pairs: str, source: Chai
         "inputs": [pairs, source.key if source else None],
     }
     trained = digest(facts)
+    scored = digest({"stage": "evaluate", "settings": _section(config, "evaluate"), "segmenter": trained})
     return [
-        Job(
-            "train_segmenter",
-            settings,
-            {"pairs": layout.pairs, "segmenter": segmenter, **synthetic},
-            segmenter,
-            trained,
-        ),
-        Job(
-            "evaluate",
-            settings,
-            {"pairs": layout.pairs, "segmenter": segmenter, "scores": score},
-            score,
-            digest({"stage": "evaluate", "settings": _section(config, "evaluate"), "segmenter": trained}),
-        ),
+        Job("train_segmenter", settings, places | given, segmenter, trained),
+        Job("evaluate", settings, places | {"scores": score}, score, scored),
     ]
 
 

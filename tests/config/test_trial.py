@@ -65,6 +65,20 @@ def test_rivals_are_the_real_sets_with_pasted_lesions_or_pseudo_labels(load: Loa
     assert config.trial.training_sets.rivals == ("real+copy_paste", "real+standard+self_training")
 
 
+def test_the_teacher_of_self_training_is_the_arm_of_its_cell_without_it(load: Load) -> None:
+    fakes = "{name: real+synthetic+standard+self_training, synthesizer: pix2pix, way: append}"
+    trial = load(
+        "trial.training_sets.real=[real+standard, real+geometric, real+geometric+copy_paste+self_training, "
+        "real+standard+self_training]",
+        f"trial.training_sets.synthetic=[{fakes}]",
+        "trial.label_fractions=[0.5]",
+    ).trial
+    for name in ("real+standard+self_training", "real+synthetic+standard+self_training"):
+        assert str(trial.teacher(Arm.parse(f"{name}/light/0.5/0"))) == "real+standard/light/0.5/0"
+    for name in ("real+standard", "real+geometric+copy_paste+self_training"):
+        assert trial.teacher(Arm.parse(f"{name}/light/0.5/0")) is None
+
+
 def test_a_null_repeats_a_set_and_is_no_rival(load: Load) -> None:
     sets = load(
         "trial.training_sets.real=[real, real+geometric, real+copy_paste, real+copy_paste+null]"

@@ -128,6 +128,12 @@ class TrainingSets(Settings):
         counterparts = {fakes.name: self.without_fakes(fakes.name) for fakes in self.synthetic}
         return {name: without for name, without in counterparts.items() if without in self.real}
 
+    def teacher(self, name: str) -> str | None:
+        """The set of the teacher of a set with 'self_training', if the trial has it: the same real slices alone."""
+        parts = self.without_fakes(name).split("+")
+        taught = "+".join(part for part in parts if part != "self_training")
+        return taught if "self_training" in parts and taught in self.real else None
+
     def without_fakes(self, name: str) -> str:
         """The same training set without its synthetic slices."""
         component = _fakes_component(name) if self.fakes(name) else None
@@ -208,6 +214,11 @@ class TrialSettings(Settings):
         """Every synthesizer that some arm needs, each trained for its fraction and cell."""
         product = itertools.product(self.synthesizers, self.label_fractions, self.cells)
         return [Painter(synthesizer=name, fraction=fraction, cell=cell) for name, fraction, cell in product]
+
+    def teacher(self, arm: Arm) -> Arm | None:
+        """The arm of the same cell that trains what a self-training arm would train as its teacher; None without."""
+        training_set = self.training_sets.teacher(arm.training_set)
+        return arm.model_copy(update={"training_set": training_set}) if training_set else None
 
     def painter(self, arm: Arm) -> Painter | None:
         """Whose slices an arm uses; None for an arm without synthetic slices."""

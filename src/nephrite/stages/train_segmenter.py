@@ -45,28 +45,35 @@ class Sight(NamedTuple):
 
 
 def train_segmenter(
-    config: Config, run: Run, *, pairs: Path, segmenter: Path, synthetic: Path | None = None
+    config: Config,
+    run: Run,
+    *,
+    pairs: Path,
+    segmenter: Path,
+    synthetic: Path | None = None,
+    teacher: Path | None = None,
 ) -> dict[str, float]:
     """Train the segmenter of one arm and keep the weights that are best on validation.
 
     All arms take the same number of optimizer steps; within a cell they share patients, initialization and seeds.
+    So the teacher of self-training is the cell's arm without it: `teacher` is its folder, or the same is trained here.
 
     Raises:
         LeakageError: synthetic slices know patients that the arm must not know.
         StoreError: a store is missing, broken, or does not fit the other one.
-        ConfigError: the arm needs synthetic slices and got none, or the other way round; it needs scans without
-            labels, and there are none; it pastes lesions, and there is none to paste or no place for any; or none of
-            its patients, or of validation, has the primary region.
+        ConfigError: the arm needs synthetic slices and got none, or the other way round; the teacher is not the one
+            that it would train; it needs scans without labels, and there are none; it pastes lesions, and there is none
+            to paste or no place for any; or none of its patients, or of validation, has the primary region.
         NonFiniteLossError: the loss became NaN or infinite.
     """
     from nephrite.training.devices import process_rank
 
-    sight = _open_stores(config, pairs, synthetic)
+    sight = _open_stores(config, pairs, synthetic, teacher)
     recorded = run if process_rank() == 0 else SilentRun()
     for name, store in (("pairs", sight.real), ("synthetic", sight.synthetic)):
         if store:
             recorded.dataset(store.root, name=name, digest=store.manifest.digest)
-    card, slices = _train(config, recorded, sight, segmenter)
+    card, slices = _train(config, recorded, sight, segmenter, teacher)
     return {
         "validation_score": card.validation_score,
         "best_step": float(card.steps),
@@ -75,7 +82,7 @@ def train_segmenter(
     }
 
 
-def _train(config: Config, run: Run, sight: Sight, segmenter: Path) -> tuple[SegmenterCard, int]:
+def _train(config: Config, run: Run, sight: Sight, segmenter: Path, teacher: Path | None) -> tuple[SegmenterCard, int]:
     from nephrite.training.artifacts import write_card
     from nephrite.training.devices import process_rank
     from nephrite.training.mixing import Extra
@@ -86,11 +93,11 @@ def _train(config: Config, run: Run, sight: Sight, segmenter: Path) -> tuple[Seg
         parts = [_real_part(sight)]
         extras: list[Extra] = []
         fakes = config.trial.training_sets.fakes(arm.training_set)
-        if fakes and sight.synthesizer:
-            parts.append(_synthetic_part(sight))
+        if fakes and sight.synthetic and sight.synthesizer:
+            parts.append((sight.synthetic, sight.synthetic.slices()))
             extras.append(Extra.of(fakes, len(parts[-1][1])))
         if arm.has("self_training"):
-            parts.append(_pseudo_part(config, run, sight, folder / TEACHER))
+            parts.append(_pseudo_part(config, sight, teacher, folder / TEACHER))
             extras.append(Extra(len(parts[-1][1]), "mix", config.train_segmenter.self_training.share))
         task = _task(config, sight, parts, extras)
         module = _fit(config, run, task, folder, text=str(arm))
@@ -115,14 +122,14 @@ def _fit(config: Config, run: Run, task: SegmentationTask, folder: Path, *, text
     return module
 
 
-def _open_stores(config: Config, pairs: Path, synthetic: Path | None) -> Sight:
+def _open_stores(config: Config, pairs: Path, synthetic: Path | None, teacher: Path | None) -> Sight:
     """Open what the arm sees; the leakage guard stands here, before anything is trained."""
     from nephrite.imaging.slices import PairStore
     from nephrite.imaging.split import training_subset
     from nephrite.training.leakage import check_fit, check_synthetic
 
     arm = config.this_arm
-    _check_arm(config, synthetic)
+    _check_arm(config, synthetic, teacher)
     real = PairStore(pairs)
     labelled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
     _check_region(config, real, labelled)
@@ -136,12 +143,14 @@ def _open_stores(config: Config, pairs: Path, synthetic: Path | None) -> Sight:
     return Sight(real, labelled, painted, check_synthetic(painted, real, labelled))
 
 
-def _check_arm(config: Config, synthetic: Path | None) -> None:
+def _check_arm(config: Config, synthetic: Path | None, teacher: Path | None) -> None:
     arm, fakes = config.this_arm, config.trial.training_sets.fakes(config.this_arm.training_set)
     if fakes and synthetic is None:
         raise ConfigError(f"arm {arm}", "needs synthetic slices, and none were given", "add '--synthetic FOLDER'")
     if synthetic is not None and not fakes:
         raise ConfigError(f"arm {arm}", "takes no synthetic slices, and some were given", "leave '--synthetic' out")
+    if teacher and not arm.has("self_training"):
+        raise ConfigError(f"arm {arm}", "learns from no teacher", "leave '--teacher' out")
 
 
 def _check_region(config: Config, real: PairStore, labelled: list[str]) -> None:
@@ -166,33 +175,32 @@ def _real_part(sight: Sight) -> Part:
     return sight.real, slices
 
 
-def _synthetic_part(sight: Sight) -> Part:
-    assert sight.synthetic is not None
-    return sight.synthetic, sight.synthetic.slices()
-
-
-def _pseudo_part(config: Config, run: Run, sight: Sight, folder: Path) -> Part:
+def _pseudo_part(config: Config, sight: Sight, given: Path | None, folder: Path) -> Part:
     """Scans without labels, labelled by a teacher: the segmenter of the same cell without them."""
-    from nephrite.training.artifacts import WEIGHTS, load_weights
+    from nephrite.training.artifacts import read_teacher
     from nephrite.training.devices import pick_device
     from nephrite.training.pseudo import label_scans
 
-    settings, arm = config.train_segmenter, config.this_arm
+    arm, settings = config.this_arm, config.train_segmenter.self_training
     if not sight.unlabelled:
         finding = "needs scans without labels, and there are none"
         raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabelled', or take a label fraction below 1")
-    folder.mkdir(exist_ok=True)
-    module = _fit(config, SilentRun(), _task(config, sight, [_real_part(sight)], []), folder, text=f"Teacher of {arm}")
-    load_weights(module.network, folder / WEIGHTS)
-    labels = label_scans(
-        module.network.to(pick_device(config.compute)).eval(),
-        sight.real,
-        sight.unlabelled,
-        sight.real.manifest.channels,
-        confidence=settings.self_training.confidence,
-        batch_size=config.evaluate.batch_size,
-    )
+    store, channels, size = sight.real, sight.real.manifest.channels, config.evaluate.batch_size
+    known = (config.trial.teacher(arm), store.manifest.digest, sight.labelled)
+    teacher = read_teacher(given, arm, *known) if given else _train_teacher(config, sight, folder)
+    teacher = teacher.to(pick_device(config.compute)).eval()
+    labels = label_scans(teacher, store, sight.unlabelled, channels, confidence=settings.confidence, batch_size=size)
     return labels, labels.slices()
+
+
+def _train_teacher(config: Config, sight: Sight, folder: Path) -> Segmenter:
+    from nephrite.training.artifacts import WEIGHTS, load_weights
+
+    folder.mkdir(exist_ok=True)
+    task = _task(config, sight, [_real_part(sight)], [])
+    module = _fit(config, SilentRun(), task, folder, text=f"Teacher of {config.this_arm}")
+    load_weights(module.network, folder / WEIGHTS)
+    return module.network
 
 
 def _task(config: Config, sight: Sight, parts: list[Part], extras: list[Extra]) -> SegmentationTask:
@@ -218,7 +226,7 @@ def _task(config: Config, sight: Sight, parts: list[Part], extras: list[Extra]) 
         region=config.evaluate.regions[config.trial.primary].labels,
         threshold=config.evaluate.threshold,
         augmentation=augmentation,
-        unsure=arm.has("self_training"),
+        unsure=arm.has("self_training") and len(parts) > 1,  # a teacher sees no label but those of the store
         lesions=_lesions(config, sight) if arm.has("copy_paste") else None,
         workers=config.compute.loader_workers,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from jaxtyping import Shaped
 from pydantic import Field, TypeAdapter
 from safetensors import SafetensorError
@@ -19,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nephrite.config import (
+    Arm,
     FPNSettings,
     PercentileSettings,
     ResampleSettings,
@@ -26,7 +28,7 @@ from nephrite.config import (
     SegmenterSettings,
     WindowSettings,
 )
-from nephrite.errors import StoreError
+from nephrite.errors import ConfigError, StoreError
 from nephrite.files import read_record, whole_file, write_json
 from nephrite.models.segmenters import Segmenter, build_segmenter
 
@@ -119,6 +121,30 @@ def load_segmenter(folder: Path) -> TrainedSegmenter:
     except (OSError, SafetensorError, RuntimeError) as error:
         raise StoreError(folder / WEIGHTS, f"cannot be loaded ({error})", REMEDY) from None
     return TrainedSegmenter(card, network.eval(), history)
+
+
+def read_teacher(folder: Path, student: Arm, arm: Arm | None, pairs: str, patients: Sequence[str]) -> Segmenter:
+    """The segmenter of a finished arm, if it is the one that the student would train as its teacher.
+
+    Args:
+        folder: of that segmenter.
+        student: the arm that learns from it.
+        arm: whose segmenter it has to be; None where the trial has no such arm.
+        pairs: digest of the store that it has to come from.
+        patients: whose labels it has to know.
+
+    Raises:
+        ConfigError: it is another one.
+        StoreError: it is missing or broken.
+    """
+    found = load_segmenter(folder)
+    remedy, wanted = "name that arm's folder, or leave '--teacher' out", arm or "no arm of the trial"
+    if found.card.arm != str(arm):
+        finding = f"is the segmenter of {found.card.arm}, and the teacher of {student} is {wanted}"
+        raise ConfigError(f"--teacher {folder}", finding, remedy)
+    if (found.card.pairs, found.card.training_patients) != (pairs, tuple(patients)):
+        raise ConfigError(f"--teacher {folder}", f"learned from other data than {student} is given", remedy)
+    return found.network.to(memory_format=torch.channels_last)  # as it was trained, so that it finds the same
 
 
 def save_weights(path: Path, weights: Mapping[str, Shaped[Tensor, "..."]]) -> None:
