@@ -226,7 +226,7 @@ def _task(config: Config, sight: Sight, parts: list[Part], extras: list[Extra]) 
         region=config.evaluate.regions[config.trial.primary].labels,
         threshold=config.evaluate.threshold,
         augmentation=augmentation,
-        unsure=arm.has("self_training") and len(parts) > 1,  # a teacher sees no label but those of the store
+        unsure=arm.has("self_training"),
         lesions=_lesions(config, sight) if arm.has("copy_paste") else None,
         workers=config.compute.loader_workers,
     )

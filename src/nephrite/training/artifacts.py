@@ -124,7 +124,9 @@ def load_segmenter(folder: Path) -> TrainedSegmenter:
 
 
 def read_teacher(folder: Path, student: Arm, arm: Arm | None, pairs: str, patients: Sequence[str]) -> Segmenter:
-    """The segmenter of a finished arm, if it is the one that the student would train as its teacher.
+    """The segmenter of a finished arm, if by its card it is the teacher that the student would train.
+
+    The card does not tell how it was trained: that the settings are the same is up to the caller.
 
     Args:
         folder: of that segmenter.
