@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from nephrite import __version__
 from nephrite.config import Config
-from nephrite.errors import ConfigError, StoreError
+from nephrite.errors import StoreError
 from nephrite.recording import Run, SilentRun
 
 if TYPE_CHECKING:
     from nephrite.augment.lesions import LesionBank
-    from nephrite.imaging.slices import PairStore, SliceRef
+    from nephrite.imaging.slices import SliceRef
     from nephrite.models.segmenters import Segmenter
     from nephrite.training.artifacts import SegmenterCard
     from nephrite.training.data import SliceSource
     from nephrite.training.mixing import Extra
     from nephrite.training.segmentation import Augmentation, SegmentationModule, SegmentationTask
+    from nephrite.training.sight import Sight
 
     Part: TypeAlias = tuple[SliceSource, Sequence[SliceRef]]
 
-logger = logging.getLogger(__name__)
 TEACHER = "teacher"
-
-
-class Sight(NamedTuple):
-    """What an arm sees: real slices of the patients whose labels it knows, and maybe synthetic slices."""
-
-    real: PairStore
-    labelled: list[str]
-    synthetic: PairStore | None
-    synthesizer: str | None  # None also where screening accepted no synthetic slice
-
-    @property
-    def unlabelled(self) -> list[str]:
-        """Patients whose scans the arm may see without labels."""
-        from nephrite.imaging.split import unlabelled_patients
-
-        return unlabelled_patients(self.real.splits, self.labelled)
 
 
 def train_segmenter(
@@ -67,13 +50,14 @@ def train_segmenter(
         NonFiniteLossError: the loss became NaN or infinite.
     """
     from nephrite.training.devices import process_rank
+    from nephrite.training.sight import open_stores
 
-    sight = _open_stores(config, pairs, synthetic, teacher)
+    sight = open_stores(config, pairs, synthetic, teacher)
     recorded = run if process_rank() == 0 else SilentRun()
     for name, store in (("pairs", sight.real), ("synthetic", sight.synthetic)):
         if store:
             recorded.dataset(store.root, name=name, digest=store.manifest.digest)
-    card, slices = _train(config, recorded, sight, segmenter, teacher)
+    card, slices = _train(config, recorded, sight, segmenter)
     return {
         "validation_score": card.validation_score,
         "best_step": float(card.steps),
@@ -82,7 +66,7 @@ def train_segmenter(
     }
 
 
-def _train(config: Config, run: Run, sight: Sight, segmenter: Path, teacher: Path | None) -> tuple[SegmenterCard, int]:
+def _train(config: Config, run: Run, sight: Sight, segmenter: Path) -> tuple[SegmenterCard, int]:
     from nephrite.training.artifacts import write_card
     from nephrite.training.devices import process_rank
     from nephrite.training.mixing import Extra
@@ -97,7 +81,7 @@ def _train(config: Config, run: Run, sight: Sight, segmenter: Path, teacher: Pat
             parts.append((sight.synthetic, sight.synthetic.slices()))
             extras.append(Extra.of(fakes, len(parts[-1][1])))
         if arm.has("self_training"):
-            parts.append(_pseudo_part(config, sight, teacher, folder / TEACHER))
+            parts.append(_pseudo_part(config, sight, folder / TEACHER))
             extras.append(Extra(len(parts[-1][1]), "mix", config.train_segmenter.self_training.share))
         task = _task(config, sight, parts, extras)
         module = _fit(config, run, task, folder, text=str(arm))
@@ -122,51 +106,6 @@ def _fit(config: Config, run: Run, task: SegmentationTask, folder: Path, *, text
     return module
 
 
-def _open_stores(config: Config, pairs: Path, synthetic: Path | None, teacher: Path | None) -> Sight:
-    """Open what the arm sees; the leakage guard stands here, before anything is trained."""
-    from nephrite.imaging.slices import PairStore
-    from nephrite.imaging.split import training_subset
-    from nephrite.training.leakage import check_fit, check_synthetic
-
-    arm = config.this_arm
-    _check_arm(config, synthetic, teacher)
-    real = PairStore(pairs)
-    labelled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
-    _check_region(config, real, labelled)
-    if synthetic is None:
-        return Sight(real, labelled, None, None)
-    painted = PairStore(synthetic)
-    if not painted.patients():
-        check_fit(painted, real)
-        logger.warning("arm %s: screening accepted no synthetic slice: it learns from real slices alone", arm)
-        return Sight(real, labelled, painted, None)
-    return Sight(real, labelled, painted, check_synthetic(painted, real, labelled))
-
-
-def _check_arm(config: Config, synthetic: Path | None, teacher: Path | None) -> None:
-    arm, fakes = config.this_arm, config.trial.training_sets.fakes(config.this_arm.training_set)
-    if fakes and synthetic is None:
-        raise ConfigError(f"arm {arm}", "needs synthetic slices, and none were given", "add '--synthetic FOLDER'")
-    if synthetic is not None and not fakes:
-        raise ConfigError(f"arm {arm}", "takes no synthetic slices, and some were given", "leave '--synthetic' out")
-    if teacher and not arm.has("self_training"):
-        raise ConfigError(f"arm {arm}", "learns from no teacher", "leave '--teacher' out")
-
-
-def _check_region(config: Config, real: PairStore, labelled: list[str]) -> None:
-    """Refuse an arm that cannot learn the region that decides, or whose weights could not be chosen by it."""
-    from nephrite.imaging.presence import demand_holders
-
-    region = config.trial.primary
-    values, validation = config.evaluate.regions[region].labels, real.patients("validation")
-    who = f"training patients of cell {config.this_arm.cell} at label fraction {config.this_arm.fraction:g}"
-    remedy = "take a larger label fraction, other cells, or more patients that have it"
-    demand_holders(real, labelled, values, region=region, who=who, remedy=remedy)
-    if validation:  # none at all are an error of their own
-        remedy = "raise 'prepare.split.validation', or add patients that have it"
-        demand_holders(real, validation, values, region=region, who="validation patients", remedy=remedy)
-
-
 def _real_part(sight: Sight) -> Part:
     known = set(sight.labelled)
     slices = [ref for ref in sight.real.slices("train") if ref.patient in known]
@@ -175,21 +114,15 @@ def _real_part(sight: Sight) -> Part:
     return sight.real, slices
 
 
-def _pseudo_part(config: Config, sight: Sight, given: Path | None, folder: Path) -> Part:
+def _pseudo_part(config: Config, sight: Sight, folder: Path) -> Part:
     """Scans without labels, labelled by a teacher: the segmenter of the same cell without them."""
-    from nephrite.training.artifacts import read_teacher
     from nephrite.training.devices import pick_device
     from nephrite.training.pseudo import label_scans
 
-    arm, settings = config.this_arm, config.train_segmenter.self_training
-    if not sight.unlabelled:
-        finding = "needs scans without labels, and there are none"
-        raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabelled', or take a label fraction below 1")
     store, channels, size = sight.real, sight.real.manifest.channels, config.evaluate.batch_size
-    known = (config.trial.teacher(arm), store.manifest.digest, sight.labelled)
-    teacher = read_teacher(given, arm, *known) if given else _train_teacher(config, sight, folder)
-    teacher = teacher.to(pick_device(config.compute)).eval()
-    labels = label_scans(teacher, store, sight.unlabelled, channels, confidence=settings.confidence, batch_size=size)
+    confidence = config.train_segmenter.self_training.confidence
+    teacher = (sight.teacher or _train_teacher(config, sight, folder)).to(pick_device(config.compute)).eval()
+    labels = label_scans(teacher, store, sight.unlabelled, channels, confidence=confidence, batch_size=size)
     return labels, labels.slices()
 
 
