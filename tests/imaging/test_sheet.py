@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nephrite.imaging.sheet import COLORS, GAP, Sample, color_label, compose_sheet, gray_slice, write_sheet
+from nephrite.evaluation import figures
+from nephrite.imaging.sheet import (
+    COLORS,
+    GAP,
+    Sample,
+    color_label,
+    color_legend,
+    compose_sheet,
+    gray_slice,
+    write_sheet,
+)
 
 
 def sample(size: int = 128, value: int = 1) -> Sample:
@@ -33,6 +43,12 @@ def test_each_label_value_has_its_color_and_the_palette_wraps_past_background() 
     label = np.full((128, 128), 0, np.uint8)
     label[0, :4] = [1, 2, len(COLORS) - 1, len(COLORS)]
     assert np.array_equal(color_label(label)[0, :5], COLORS[[1, 2, -1, 1, 0]])
+
+
+def test_a_class_has_the_color_that_it_has_in_the_figures_of_the_report() -> None:
+    first, *others = figures.COLORS
+    assert [f"#{red:02X}{green:02X}{blue:02X}" for red, green, blue in COLORS[1:].tolist()] == [*others, first]
+    assert color_legend({1: "kidney", 2: "tumor", 8: "cyst"}) == "kidney orange, tumor green, cyst orange"
 
 
 def test_gray_runs_from_black_to_white_and_clips() -> None:

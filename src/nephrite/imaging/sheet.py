@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +12,17 @@ from PIL import Image
 
 from nephrite.files import whole_file
 
-# Okabe and Ito 2008, "Color Universal Design": told apart by color-blind readers too. Background is the first.
-COLORS = np.array(
-    [(0, 0, 0), (0, 158, 115), (213, 94, 0), (240, 228, 66), (86, 180, 233), (204, 121, 167), (0, 114, 178)],
-    dtype=np.uint8,
-)
+# Okabe and Ito 2008, "Color Universal Design": told apart by color-blind readers too. In the order of the figures.
+PALETTE = {
+    "orange": (230, 159, 0),
+    "green": (0, 158, 115),
+    "pink": (204, 121, 167),
+    "red": (213, 94, 0),
+    "light blue": (86, 180, 233),
+    "yellow": (240, 228, 66),
+    "blue": (0, 114, 178),
+}
+COLORS = np.array([(0, 0, 0), *PALETTE.values()], dtype=np.uint8)  # background is the first
 GAP = 2  # pixels between tiles
 SMALLEST_SIDE = 128  # of a tile: smaller slices are enlarged by a whole number, so that pixels stay squares
 
@@ -51,6 +57,12 @@ def compose_sheet(samples: Sequence[Sample], *, across: int = 1) -> UInt8[np.nda
     triplets += [blank] * (-len(triplets) % across)
     rows = [_join(triplets[start : start + across], axis=1) for start in range(0, len(triplets), across)]
     return _join(rows, axis=0)
+
+
+def color_legend(classes: Mapping[int, str]) -> str:
+    """Label values' names, each with its color: 'kidney orange, tumor green'."""
+    names = list(PALETTE)
+    return ", ".join(f"{name} {names[(value - 1) % len(names)]}" for value, name in classes.items())
 
 
 def color_label(label: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "tall wide 3"]:

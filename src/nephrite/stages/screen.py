@@ -224,9 +224,9 @@ def _write_rows(path: Path, sight: Sight, rows: list[dict[str, object]]) -> None
 
 def _draw(sight: Sight, screening: Screening, folder: Path) -> list[tuple[str, str]]:
     """Sheets of label map, painted slice and nearest training slice; rejected ones in the order of their reasons."""
-    from nephrite.imaging.sheet import Sample, write_sheet
+    from nephrite.imaging.sheet import Sample, color_legend, write_sheet
 
-    pictures = []
+    pictures, colors = [], color_legend(sight.real.manifest.classes)
     for name, chosen, text in ((ACCEPTED, screening.passed, "Pass"), (REJECTED, ~screening.passed, "Fail")):
         samples = [
             Sample(
@@ -238,7 +238,7 @@ def _draw(sight: Sight, screening: Screening, folder: Path) -> list[tuple[str, s
         ]
         if samples:
             write_sheet(folder / name, samples, across=2)
-            pictures.append((f"{text} the tests: label map, painted slice, nearest training slice", name))
+            pictures.append((f"{text} the tests: label map ({colors}), painted slice, nearest training slice", name))
     return pictures
 
 
