@@ -1,6 +1,6 @@
 """Print what is measured, against whom, as ratios of one run; see docs/speed.md.
 
-python benchmarks/run.py [start] [prepare] [training] [synthesis]
+python benchmarks/run.py [start] [prepare] [step] [training] [synthesis]
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ def prepare_rows() -> Iterator[Row]:
         yield memory_row(raw)
 
 
+def step_rows() -> Iterator[Row]:
+    """What memory that is kept does for a training step."""
+    from step_speed import compare
+
+    yield from compare()
+
+
 def training_rows() -> Iterator[Row]:
     """Speed of the training."""
     from phantom_data import write_volumes
@@ -55,6 +62,7 @@ def synthesis_rows() -> Iterator[Row]:
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "start": start_rows,
     "prepare": prepare_rows,
+    "step": step_rows,
     "training": training_rows,
     "synthesis": synthesis_rows,
 }

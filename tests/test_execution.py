@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +69,41 @@ def test_threads_are_set_unless_the_surroundings_set_them(load: Load, monkeypatc
             monkeypatch.setenv("OMP_NUM_THREADS", given)
         run_stage("report", load("compute.threads=3"), {}, Notes())
         assert os.environ["OMP_NUM_THREADS"] == expected
+
+
+FAULTS_OF_A_ROUND = """
+import resource, sys
+from nephrite import execution
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [bytearray(24 * 2**20) for _ in range(3)]
+    del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if sys.argv[1] == "kept":
+    execution.keep_freed_memory()
+faults()
+print(faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have other rules")
+def test_memory_that_was_freed_is_used_again_without_asking_the_system() -> None:
+    def pages(way: str) -> int:
+        command = [sys.executable, "-c", FAULTS_OF_A_ROUND, way]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    assert pages("returned") > 10_000
+    assert pages("kept") < 100
+
+
+@pytest.mark.usefixtures("record", "stage")
+def test_every_stage_keeps_the_memory_that_it_frees(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    monkeypatch.setattr("nephrite.execution.keep_freed_memory", lambda: called.append("kept"))
+    run_stage("report", load(), {}, Notes())
+    assert called == ["kept"]
 
 
 @pytest.mark.usefixtures("record", "stage")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +15,10 @@ import click
 
 from nephrite.config import Config
 from nephrite.files import whole_file
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and numbers of glibc's malloc.h
+LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc refuses more
+MOST = 2**31 - 1
 
 StageFunction = Callable[..., dict[str, float]]
 
@@ -38,6 +44,7 @@ class Notes(NamedTuple):
 
 def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: Notes) -> None:
     """Run one stage inside the record of its own run, and print its metrics."""
+    keep_freed_memory()
     if config.compute.threads != "auto":
         os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported
     from nephrite.lineage import parse_lineage
@@ -55,6 +62,18 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
         if notes.run_id:
             _write(notes.run_id, run.id)
     click.echo(f"{title}: {', '.join(f'{name} {value:.4g}' for name, value in metrics.items())}")
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep memory that was freed, where the C library is glibc.
+
+    Each optimizer step frees and takes the same megabytes again. glibc gives them back to the system in between, which
+    then has to clear every page anew; see `python benchmarks/run.py step`.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+        libc.mallopt(M_TRIM_THRESHOLD, MOST)
 
 
 def result_page(
