@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ from nephrite.config import Arm, Config
 from nephrite.errors import ConfigError, SourceError, StoreError, TrialError
 from nephrite.evaluation.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.files import write_json
-from nephrite.planning import Plan, look_ahead, make_plan, patient_splits, trainings_seconds
+from nephrite.imaging.slices import PairStore
+from nephrite.imaging.split import training_subset
+from nephrite.planning import Plan, look_ahead, make_plan, painters_seconds, patient_splits, trainings_seconds
 
 Load = Callable[..., Config]
 MakePlan = Callable[..., Plan]
@@ -22,6 +25,7 @@ CELLS = ("trial.cells=[0, 1, 2]", "trial.segmenters=[light]")
 def plan(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePlan:
     """Make a plan without timing anything: every training takes a minute."""
     monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, readers: 60.0 * len(arms))
+    monkeypatch.setattr("nephrite.training.painter_timing.painter_step_seconds", lambda config, name: 2.0)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
 
     def make(*overrides: str, pairs: Path | None = None, finished: Path | None = None, processes: int = 2) -> Plan:
@@ -65,6 +69,40 @@ def test_the_labelers_of_scans_are_counted_where_there_are_scans_to_label(plan: 
 def test_processes_share_the_time_as_far_as_there_are_processors(plan: MakePlan) -> None:
     seconds = {processes: plan(*CELLS, processes=processes).seconds for processes in (1, 2, 8)}
     assert seconds == {1: 720, 2: 360, 8: 360}
+
+
+def test_the_time_of_synthesizers_is_known_once_slices_are(plan: MakePlan, pairs: Path) -> None:
+    blank = " " * 17
+    assert plan(*CELLS).painting_seconds is None
+    assert f"{blank}and that of the synthesizers, which is known after 'prepare'" in plan(*CELLS).lines()
+    known = replace(plan(*CELLS), painting_seconds=600.0).lines()
+    assert f"{blank}and about 10 minutes for the synthesizers" in known
+    none = plan(
+        "trial.training_sets={real: [real, real+geometric], synthetic: []}", "trial.synthesizers=[]", pairs=pairs
+    )
+    assert none.painting_seconds == 0
+    assert not any("synthesizers" in line for line in none.lines())
+
+
+def test_synthesizers_take_their_steps_on_the_slices_of_their_cell(
+    load: Load, pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nephrite.training.painter_timing.painter_step_seconds", lambda config, name: 2.0)
+    store = PairStore(pairs)
+    settings = ("train_gan.pix2pix.epochs=5", "train_gan.pix2pix.batch_size=4")
+
+    def seconds(*overrides: str) -> float:
+        return painters_seconds(load(*settings, "trial.synthesizers=[pix2pix]", *overrides), store)
+
+    everything = len(store.slices("train"))
+    assert seconds("trial.cells=[0, 1, 2]") == 3 * 5 * math.ceil(everything / 4) * 2.0
+    [patient] = training_subset(store.patients("train"), 0.34, cell=0, seed=load().trial.seed)
+    part = sum(ref.patient == patient for ref in store.slices("train"))
+    few = ("trial.cells=[0]", "trial.label_fractions=[0.34]")
+    assert 0 < part < everything
+    assert seconds(*few) == 5 * math.ceil(part / 4) * 2.0
+    scans = ("train_gan.pix2pix.condition=anatomy", "train_gan.pix2pix.unlabelled=true")
+    assert seconds(*few, *scans) == 5 * math.ceil(everything / 4) * 2.0
 
 
 def test_patients_are_counted_at_the_source_as_they_will_be_split(plan: MakePlan) -> None:

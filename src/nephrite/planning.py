@@ -16,6 +16,7 @@ from nephrite.evaluation.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, coun
 
 if TYPE_CHECKING:
     from nephrite.evaluation.power import Spread
+    from nephrite.imaging.slices import PairStore
 
 EFFECTS = (0.02, 0.03)  # gains in Dice that one would like to see
 MOST_CELLS = 64
@@ -52,7 +53,8 @@ class Plan:
         labelers: further trainings of segmenters, shorter ones, that say what scans without labels hold.
         filters: such that screen what the synthesizers paint.
         steps: optimizer steps of all these segmenters.
-        seconds: of these steps on this machine; synthesizers are not counted.
+        seconds: of these steps on this machine.
+        painting_seconds: of the steps of the synthesizers; None where their slices are not known yet.
         processes: side by side, of one thread each.
         patients: split to number; None where only a run can tell.
         fractions: label fraction to number of training patients.
@@ -68,6 +70,7 @@ class Plan:
     filters: int
     steps: int
     seconds: float
+    painting_seconds: float | None
     processes: int
     patients: Mapping[str, int] | None
     fractions: Mapping[float, int]
@@ -79,7 +82,7 @@ class Plan:
             ("arms", self._arms()),
             ("trainings", self._trainings()),
             ("steps", f"{self.steps:,} of segmenters"),
-            ("time", f"about {_duration(self.seconds)} for the segmenters on this machine, {self._side_by_side()}"),
+            *self._time(),
             ("patients", self._patients()),
             *self._outlook(),
         ]
@@ -98,9 +101,13 @@ class Plan:
         painters = f", {counted(self.synthesizers, 'synthesizer')}" if self.synthesizers else ""
         return f"{counted(self.trainings, 'segmenter')}{teachers}{labelers}{filters}{painters}"
 
-    def _side_by_side(self) -> str:
-        beside = "; synthesizers come on top" if self.synthesizers else ""
-        return f"{self.processes} at a time{beside}"
+    def _time(self) -> list[tuple[str, str]]:
+        rows = [f"about {_duration(self.seconds)} for the segmenters on this machine, {self.processes} at a time"]
+        if self.synthesizers and self.painting_seconds is None:
+            rows.append("and that of the synthesizers, which is known after 'prepare'")
+        elif self.synthesizers:
+            rows.append(f"and about {_duration(self.painting_seconds or 0)} for the synthesizers")
+        return list(zip(("time", ""), rows, strict=False))
 
     def _patients(self) -> str:
         if self.patients is None:
@@ -139,6 +146,8 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         DataError: the patients cannot be counted, or the finished trial cannot be read.
         TrialError: the finished trial has no question, or too few cells.
     """
+    from nephrite.imaging.slices import PairStore
+
     trial, steps = config.trial, _training_steps(config)
     teachers = [arm for arm in trial.arms if arm.has("self_training") and not trial.teacher(arm)]
     splits = patient_splits(config, pairs)
@@ -158,6 +167,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         filters=filters,
         steps=steps * (len(trial.arms) + len(teachers)) + sum(count for _, count in readers),
         seconds=trainings_seconds(config, [*trial.arms, *teachers], readers=readers) / side_by_side,
+        painting_seconds=painters_seconds(config, PairStore(pairs)) / side_by_side if is_prepared(pairs) else None,
         processes=side_by_side,
         patients=patients,
         fractions=_fraction_counts(config, splits) if splits else {},
@@ -194,6 +204,30 @@ def trainings_seconds(config: Config, arms: Sequence[Arm], *, readers: Sequence[
     return seconds + sum(count * networks[name] for name, count in readers)
 
 
+def painters_seconds(config: Config, store: PairStore) -> float:
+    """Seconds of the steps of all trainings of synthesizers, one after the other on one thread.
+
+    Raises:
+        StoreError: there are no training slices.
+        ConfigError: a label fraction that leaves no patient; or scans without labels are wanted, and there are none.
+    """
+    from nephrite.stages.train_gan import look
+    from nephrite.training.generation import steps_per_epoch
+    from nephrite.training.painter_timing import painter_step_seconds
+
+    seconds, step = 0.0, {name: painter_step_seconds(config, name) for name in config.trial.synthesizers}
+    for painter in config.trial.painters:
+        seen = look(config.model_copy(update={"painter": painter}), store)
+        settings = config.train_gan[painter.synthesizer]
+        seconds += settings.epochs * steps_per_epoch(settings, seen.pairs()) * step[painter.synthesizer]
+    return seconds
+
+
+def is_prepared(pairs: Path) -> bool:
+    """Whether there is a store of slices."""
+    return (pairs / "store.json").is_file()
+
+
 def _training_steps(config: Config) -> int:
     return config.train_segmenter.epochs * config.train_segmenter.steps_per_epoch
 
@@ -212,7 +246,7 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     from nephrite.imaging.split import split_patients
 
     acquire = config.acquire
-    if (pairs / "store.json").is_file():
+    if is_prepared(pairs):
         store = PairStore(pairs)
         return {patient: split for split in SPLITS for patient in store.patients(split)}
     if acquire.source == "folder" and acquire.folder.path:

@@ -13,6 +13,7 @@ from nephrite.recording import Run, SilentRun
 
 if TYPE_CHECKING:
     from nephrite.imaging.slices import PairStore, SliceRef
+    from nephrite.training.data import Pairs
     from nephrite.training.generation import GenerationModule
     from nephrite.training.synthesizers import SynthesizerCard
 
@@ -24,6 +25,14 @@ class Seen(NamedTuple):
     labelled: list[str]
     slices: list[SliceRef]
     unlabelled: list[str]
+
+    def pairs(self) -> Pairs:
+        """Slices with their labels, then scans without, whatever labels there are."""
+        from nephrite.training.data import Pairs
+        from nephrite.training.pseudo import blank_labels
+
+        alone = blank_labels(self.store, self.unlabelled)
+        return Pairs((self.store, self.slices), (alone, alone.slices()))
 
 
 def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> dict[str, float]:
@@ -40,7 +49,7 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
     from nephrite.training.synthesizers import CARD, WEIGHTS
     from nephrite.training.trainer import resumable_folder
 
-    seen, first = _look(config, PairStore(pairs)), process_rank() == 0
+    seen, first = look(config, PairStore(pairs)), process_rank() == 0
     recorded = run if first else SilentRun()
     recorded.dataset(pairs, name="pairs", digest=seen.store.manifest.digest)
     with resumable_folder(synthesizer, _fingerprint(config, seen)) as folder:
@@ -52,8 +61,13 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
     return {**metrics, **{name: float(count) for name, count in counts.items()}}
 
 
-def _look(config: Config, store: PairStore) -> Seen:
-    """The slices of the painter's patients, and whose scans it may see without labels."""
+def look(config: Config, store: PairStore) -> Seen:
+    """The slices of the painter's patients, and whose scans it may see without labels.
+
+    Raises:
+        StoreError: there are no training slices.
+        ConfigError: the label fraction leaves no patient; or scans without labels are wanted, and there are none.
+    """
     from nephrite.imaging.split import training_subset, unlabelled_patients
 
     painter = config.this_painter
@@ -121,19 +135,17 @@ def _train(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: 
 
 
 def _module(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> GenerationModule:
-    from nephrite.training.data import Pairs, derive_seed
+    from nephrite.training.data import derive_seed
     from nephrite.training.denoising import DiffusionModule
     from nephrite.training.gan import AdversarialModule
-    from nephrite.training.pseudo import blank_labels
     from nephrite.training.samples import SampleSheets
 
     painter = config.this_painter
     settings, seed = config.train_gan[painter.synthesizer], derive_seed(config.trial.seed, "gan", painter)
     kind = DiffusionModule if card.kind == "diffusion" else AdversarialModule
-    alone = blank_labels(seen.store, seen.unlabelled)
     return kind(
         settings,
-        Pairs((seen.store, seen.slices), (alone, alone.slices())),
+        seen.pairs(),
         conditioning=card.conditioning,
         size=card.size,
         seed=seed,

@@ -98,7 +98,7 @@ class GenerationModule(RecordedModule):
         batches = ShuffledBatches(
             len(self.pairs),
             batch_size=size,
-            steps=math.ceil(len(self.pairs) / size),
+            steps=steps_per_epoch(self.settings, self.pairs),
             seed=derive_seed(self.seed, "order"),
             rank=self.trainer.global_rank,
             ranks=ranks,
@@ -170,6 +170,11 @@ class GenerationModule(RecordedModule):
         """After the generator's step."""
         if self.average is not None:
             self.average.update_parameters(self.generator)
+
+
+def steps_per_epoch(settings: TrainGanSettings, pairs: Pairs) -> int:
+    """Steps of one pass over the slices."""
+    return math.ceil(len(pairs) / settings.batch_size)
 
 
 def rate_factor(epochs: int, constant_share: float) -> Callable[[int], float]:
