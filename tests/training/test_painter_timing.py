@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from nephrite.config import Config, TrainGanSettings
+from nephrite.config import ComputeSettings, Config, TrainGanSettings
 from nephrite.training import painter_timing
-from nephrite.training.painter_timing import MadeUpSlices, painter_step_seconds
+from nephrite.training.gan import AdversarialModule
+from nephrite.training.painter_timing import MadeUpSlices, StepClock, painter_step_seconds
 
 Load = Callable[..., Config]
 WAYS = {
@@ -58,6 +59,21 @@ def test_a_short_step_is_taken_as_it_is(load: Load, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(painter_timing, "_measured", measured)
     assert painter_step_seconds(load("train_gan.pix2pix.batch_size=8"), "pix2pix") == 0.002
     assert sizes == [2, 8]
+
+
+def test_one_device_is_timed_where_a_training_takes_several(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = []
+
+    def fit(module: AdversarialModule, compute: ComputeSettings, **_: object) -> None:
+        devices.append((compute.devices, compute.strategy))
+        [clock] = module.callbacks
+        assert isinstance(clock, StepClock)
+        clock.seconds = [0.25] * 5
+
+    monkeypatch.setattr(painter_timing, "fit", fit)
+    config = load("compute.accelerator=cpu", "compute.devices=2", "compute.strategy=ddp")
+    assert painter_step_seconds(config, "pix2pix") == 0.25
+    assert set(devices) == {(1, "auto")}
 
 
 def test_made_up_slices_have_every_class() -> None:

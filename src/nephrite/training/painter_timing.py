@@ -107,11 +107,12 @@ def _measured(config: Config, settings: TrainGanSettings) -> float:
         seed=0,
         callbacks=[clock],
     )
+    alone = config.compute.model_copy(update={"devices": 1, "strategy": "auto"})  # others would run 'plan' as well
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with TemporaryDirectory(prefix="nephrite-") as folder:
-            fit(module, config.compute, folder=Path(folder), epochs=1, run=SilentRun(), text="Timing a synthesizer")
+            fit(module, alone, folder=Path(folder), epochs=1, run=SilentRun(), text="Timing a synthesizer")
     finally:
         torch.set_num_threads(threads)
     return median(clock.seconds[WARM:])
