@@ -1,4 +1,4 @@
-"""Train a small U-Net in a process of its own and print the median seconds of a step, as JSON.
+"""Print the seconds of a training step of the segmenter of configs/curvas.yaml, in a process of its own.
 
     python benchmarks/step_probe.py SIZE kept|returned
 
@@ -7,38 +7,22 @@ What a step frees is kept for the next one, as in every stage, or returned to th
 
 from __future__ import annotations
 
-import json
 import sys
-import time
-from statistics import median
+from pathlib import Path
 
-import torch
-
-from nephrite.config import UNetSettings
+from nephrite.config import load_config
 from nephrite.execution import keep_freed_memory
-from nephrite.models.losses import dice_loss
-from nephrite.models.segmenters import build_segmenter
+from nephrite.training.timing import step_seconds
 
-NETWORK = UNetSettings(kind="unet", base_width=8, depth=4, padding="same", normalization="batch")
-WARM, STEPS, BATCH = 5, 30, 8
+PARAMS = Path(__file__).resolve().parent.parent / "configs" / "curvas.yaml"
 
 
 def main() -> None:
-    """Measure on random pixels, in float32."""
-    size = int(sys.argv[1])
+    """Measure as `nephrite plan` does."""
+    config = load_config(PARAMS, [f"prepare.in_plane.size={sys.argv[1]}"])
     if sys.argv[2] == "kept":
         keep_freed_memory()
-    network = build_segmenter(NETWORK, channels=1).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.001, fused=True)
-    image, target = torch.rand(BATCH, 1, size, size), torch.rand(BATCH, 1, size, size) > 0.9
-    seconds = []
-    for _ in range(WARM + STEPS):
-        started = time.perf_counter()
-        optimizer.zero_grad()
-        torch.autograd.backward(dice_loss(network(image), target))
-        optimizer.step()
-        seconds.append(time.perf_counter() - started)
-    sys.stdout.write(json.dumps(median(seconds[WARM:])))
+    sys.stdout.write(str(step_seconds(config, "light")))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from interleaved import Row, median_ratio
+from interleaved import Row, median_ratio, spread
 
 PROBE = Path(__file__).with_name("step_probe.py")
 SIZES, REPEATS = (64, 96), 7
@@ -26,12 +25,11 @@ def compare() -> Iterator[Row]:
             "-",
             f"{median_ratio(returned, kept):.2f} times",
             None,
-            f"{min(ratios):.2f} to {max(ratios):.2f} times; {median(returned) * 1e3:.0f} against "
+            f"{spread(ratios)} times; {median(returned) * 1e3:.0f} against "
             f"{median(kept) * 1e3:.0f} ms; U-Net of width 8, 8 slices",
         )
 
 
 def _seconds(size: int, memory: str) -> float:
     command = [sys.executable, str(PROBE), str(size), memory]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(json.loads(printed))
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

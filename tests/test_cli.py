@@ -164,7 +164,10 @@ def test_trial_shows_the_summary(root: Path, tmp_path: Path, monkeypatch: pytest
     (tmp_path / "reports" / "summary.txt").write_text("No evidence.")
     monkeypatch.setattr("nephrite.runner.run_trial", lambda config, folder, processes: folder / "reports")
     arguments = ("--params", str(root / "params.yaml"), "--folder", str(tmp_path))
-    assert invoke("trial", *arguments) == (0, "No evidence.\n")
+    clock = iter([100.0, 3295.4])
+    monkeypatch.setattr("nephrite.cli.time.monotonic", lambda: next(clock))
+    took = "This took 3,195 seconds; what was finished before is not in it."
+    assert invoke("trial", *arguments) == (0, f"No evidence.\n{took}\n")
 
 
 def test_a_trial_lies_apart_from_what_dvc_made(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from nephrite.evaluation.scores import ArmScores, PatientScore, RegionScore, Sli
 from nephrite.files import write_json
 from nephrite.imaging.slices import PairStore
 from nephrite.imaging.split import training_subset
-from nephrite.planning import Plan, look_ahead, make_plan, painters_seconds, patient_splits, trainings_seconds
+from nephrite.planning import Plan, look_ahead, make_plan, patient_splits, synthesizers_seconds, trainings_seconds
 
 Load = Callable[..., Config]
 MakePlan = Callable[..., Plan]
@@ -25,7 +25,7 @@ CELLS = ("trial.cells=[0, 1, 2]", "trial.segmenters=[light]")
 def plan(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePlan:
     """Make a plan without timing anything: every training takes a minute."""
     monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, readers: 60.0 * len(arms))
-    monkeypatch.setattr("nephrite.training.painter_timing.painter_step_seconds", lambda config, name: 2.0)
+    monkeypatch.setattr("nephrite.training.synthesizer_timing.synthesizer_step_seconds", lambda config, name: 2.0)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
 
     def make(*overrides: str, pairs: Path | None = None, finished: Path | None = None, processes: int = 2) -> Plan:
@@ -73,26 +73,26 @@ def test_processes_share_the_time_as_far_as_there_are_processors(plan: MakePlan)
 
 def test_the_time_of_synthesizers_is_known_once_slices_are(plan: MakePlan, pairs: Path) -> None:
     blank = " " * 17
-    assert plan(*CELLS).painting_seconds is None
+    assert plan(*CELLS).synthesizer_seconds is None
     assert f"{blank}and that of the synthesizers, which is known after 'prepare'" in plan(*CELLS).lines()
-    known = replace(plan(*CELLS), painting_seconds=600.0).lines()
+    known = replace(plan(*CELLS), synthesizer_seconds=600.0).lines()
     assert f"{blank}and about 10 minutes for the synthesizers" in known
     none = plan(
         "trial.training_sets={real: [real, real+geometric], synthetic: []}", "trial.synthesizers=[]", pairs=pairs
     )
-    assert none.painting_seconds == 0
+    assert none.synthesizer_seconds == 0
     assert not any("synthesizers" in line for line in none.lines())
 
 
 def test_synthesizers_take_their_steps_on_the_slices_of_their_cell(
     load: Load, pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nephrite.training.painter_timing.painter_step_seconds", lambda config, name: 2.0)
+    monkeypatch.setattr("nephrite.training.synthesizer_timing.synthesizer_step_seconds", lambda config, name: 2.0)
     store = PairStore(pairs)
     settings = ("train_gan.pix2pix.epochs=5", "train_gan.pix2pix.batch_size=4")
 
     def seconds(*overrides: str) -> float:
-        return painters_seconds(load(*settings, "trial.synthesizers=[pix2pix]", *overrides), store)
+        return synthesizers_seconds(load(*settings, "trial.synthesizers=[pix2pix]", *overrides), store)
 
     everything = len(store.slices("train"))
     assert seconds("trial.cells=[0, 1, 2]") == 3 * 5 * math.ceil(everything / 4) * 2.0

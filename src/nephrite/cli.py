@@ -9,6 +9,7 @@ import inspect
 import logging
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -183,8 +184,10 @@ def trial_command() -> click.Command:
         from nephrite.runner import run_trial
 
         config = load_config(params, overrides, text=params_text)
+        started = time.monotonic()
         report = run_trial(config, folder or trial_folder(params), processes=processes)
         click.echo((report / "summary.txt").read_text(encoding="utf-8"))
+        click.echo(f"This took {time.monotonic() - started:,.0f} seconds; what was finished before is not in it.")
 
     return click.Command(TRIAL, params=whole_options(), callback=run, help=WHOLE[TRIAL])
 

@@ -17,8 +17,8 @@ from nephrite.config import Config
 from nephrite.files import whole_file
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and numbers of glibc's malloc.h
-LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc refuses more
-MOST = 2**31 - 1
+MMAP_THRESHOLD = 32 * 2**20  # bytes: the most that glibc's manual allows
+TRIM_THRESHOLD = 2**31 - 1  # bytes: the most that the parameter can be
 
 StageFunction = Callable[..., dict[str, float]]
 
@@ -72,8 +72,8 @@ def keep_freed_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
-        libc.mallopt(M_TRIM_THRESHOLD, MOST)
+        libc.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD)
+        libc.mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD)
 
 
 def result_page(

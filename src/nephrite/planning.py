@@ -13,6 +13,7 @@ import numpy as np
 from nephrite.config import SPLITS, Arm, Config
 from nephrite.errors import TrialError
 from nephrite.evaluation.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, counted
+from nephrite.execution import keep_freed_memory
 
 if TYPE_CHECKING:
     from nephrite.evaluation.power import Spread
@@ -54,7 +55,7 @@ class Plan:
         filters: such that screen what the synthesizers paint.
         steps: optimizer steps of all these segmenters.
         seconds: of these steps on this machine.
-        painting_seconds: of the steps of the synthesizers; None where their slices are not known yet.
+        synthesizer_seconds: of the steps of the synthesizers; None where their slices are not known yet.
         processes: side by side, of one thread each.
         patients: split to number; None where only a run can tell.
         fractions: label fraction to number of training patients.
@@ -70,7 +71,7 @@ class Plan:
     filters: int
     steps: int
     seconds: float
-    painting_seconds: float | None
+    synthesizer_seconds: float | None
     processes: int
     patients: Mapping[str, int] | None
     fractions: Mapping[float, int]
@@ -103,10 +104,10 @@ class Plan:
 
     def _time(self) -> list[tuple[str, str]]:
         rows = [f"about {_duration(self.seconds)} for the segmenters on this machine, {self.processes} at a time"]
-        if self.synthesizers and self.painting_seconds is None:
+        if self.synthesizers and self.synthesizer_seconds is None:
             rows.append("and that of the synthesizers, which is known after 'prepare'")
         elif self.synthesizers:
-            rows.append(f"and about {_duration(self.painting_seconds or 0)} for the synthesizers")
+            rows.append(f"and about {_duration(self.synthesizer_seconds or 0)} for the synthesizers")
         return list(zip(("time", ""), rows, strict=False))
 
     def _patients(self) -> str:
@@ -142,12 +143,14 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         finished: folder with the scores of a finished trial of the same settings, whose spread is taken; None: assumed.
 
     Raises:
-        ConfigError: a label fraction that leaves no patient.
+        ConfigError: a label fraction that leaves no patient; or scans without labels are wanted, and there are none.
+        StoreError: the store is broken, or has no training slices.
         DataError: the patients cannot be counted, or the finished trial cannot be read.
         TrialError: the finished trial has no question, or too few cells.
     """
     from nephrite.imaging.slices import PairStore
 
+    keep_freed_memory()  # as the stages do, whose steps are timed
     trial, steps = config.trial, _training_steps(config)
     teachers = [arm for arm in trial.arms if arm.has("self_training") and not trial.teacher(arm)]
     splits = patient_splits(config, pairs)
@@ -156,6 +159,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     labeler = config.synthesize.scan_labeler
     readers = [(config.screen.segmenter, config.screen.steps)] * filters
     readers += [(labeler.segmenter, labeler.steps)] * len(trial.painters) if labeler else []
+    store = PairStore(pairs) if is_prepared(pairs) else None
     side_by_side = min(processes, len(os.sched_getaffinity(0)))
     return Plan(
         kinds=(len(trial.training_sets.all), len(trial.segmenters), len(trial.label_fractions)),
@@ -167,7 +171,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         filters=filters,
         steps=steps * (len(trial.arms) + len(teachers)) + sum(count for _, count in readers),
         seconds=trainings_seconds(config, [*trial.arms, *teachers], readers=readers) / side_by_side,
-        painting_seconds=painters_seconds(config, PairStore(pairs)) / side_by_side if is_prepared(pairs) else None,
+        synthesizer_seconds=synthesizers_seconds(config, store) / side_by_side if store else None,
         processes=side_by_side,
         patients=patients,
         fractions=_fraction_counts(config, splits) if splits else {},
@@ -204,7 +208,7 @@ def trainings_seconds(config: Config, arms: Sequence[Arm], *, readers: Sequence[
     return seconds + sum(count * networks[name] for name, count in readers)
 
 
-def painters_seconds(config: Config, store: PairStore) -> float:
+def synthesizers_seconds(config: Config, store: PairStore) -> float:
     """Seconds of the steps of all trainings of synthesizers, one after the other on one thread.
 
     Raises:
@@ -213,9 +217,9 @@ def painters_seconds(config: Config, store: PairStore) -> float:
     """
     from nephrite.stages.train_gan import look
     from nephrite.training.generation import steps_per_epoch
-    from nephrite.training.painter_timing import painter_step_seconds
+    from nephrite.training.synthesizer_timing import synthesizer_step_seconds
 
-    seconds, step = 0.0, {name: painter_step_seconds(config, name) for name in config.trial.synthesizers}
+    seconds, step = 0.0, {name: synthesizer_step_seconds(config, name) for name in config.trial.synthesizers}
     for painter in config.trial.painters:
         seen = look(config.model_copy(update={"painter": painter}), store)
         settings = config.train_gan[painter.synthesizer]

@@ -136,14 +136,12 @@ def _train(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: 
 
 def _module(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> GenerationModule:
     from nephrite.training.data import derive_seed
-    from nephrite.training.denoising import DiffusionModule
-    from nephrite.training.gan import AdversarialModule
+    from nephrite.training.gan import module_kind
     from nephrite.training.samples import SampleSheets
 
     painter = config.this_painter
     settings, seed = config.train_gan[painter.synthesizer], derive_seed(config.trial.seed, "gan", painter)
-    kind = DiffusionModule if card.kind == "diffusion" else AdversarialModule
-    return kind(
+    return module_kind(card.method)(
         settings,
         seen.pairs(),
         conditioning=card.conditioning,

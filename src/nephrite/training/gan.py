@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nephrite.augment.parameters import take
-from nephrite.config import ComputeSettings
+from nephrite.config import ComputeSettings, MethodSettings
 from nephrite.models import diffaugment
 from nephrite.models.discriminators import build_discriminator
 from nephrite.models.losses import discriminator_loss, generator_loss, weighted_mean
 from nephrite.recording import Run
 from nephrite.training.data import Batch, derive_seed
+from nephrite.training.denoising import DiffusionModule
 from nephrite.training.devices import node_count
 from nephrite.training.generation import GenerationModule
 from nephrite.training.methods import AdversarialMethod
@@ -95,6 +96,11 @@ class AdversarialModule(GenerationModule):
         logits: Tensor = self.discriminator(shown, image)
         patches = None if scene.region is None else functional.adaptive_max_pool2d(shown[:, -1:], logits.shape[-2:])
         return Judgment(logits, patches)
+
+
+def module_kind(method: MethodSettings) -> type[GenerationModule]:
+    """How a method is trained: against a discriminator, or by denoising."""
+    return DiffusionModule if method.kind == "diffusion" else AdversarialModule
 
 
 def fit_generator(module: GenerationModule, compute: ComputeSettings, *, folder: Path, run: Run) -> None:

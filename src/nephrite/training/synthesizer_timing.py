@@ -16,9 +16,8 @@ from nephrite.config import Config, RandomisedSettings, TrainGanSettings
 from nephrite.imaging.slices import SliceRef
 from nephrite.recording import SilentRun
 from nephrite.training.data import Pairs
-from nephrite.training.denoising import DiffusionModule
 from nephrite.training.devices import pick_device
-from nephrite.training.gan import AdversarialModule
+from nephrite.training.gan import module_kind
 from nephrite.training.scenes import Conditioning
 from nephrite.training.timing import LONGEST_STEP, PROBE_BATCH, PROBE_WIDTH
 from nephrite.training.trainer import fit
@@ -63,7 +62,7 @@ class StepClock(Callback):
         self.seconds.append(time.perf_counter() - self.started)
 
 
-def painter_step_seconds(config: Config, synthesizer: str) -> float:
+def synthesizer_step_seconds(config: Config, synthesizer: str) -> float:
     """Seconds of one step of generator and discriminator on one thread, or on the GPU; 0 where nothing is trained.
 
     On a processor a step that would take long is extrapolated from a narrow network and few slices, since cost grows
@@ -98,8 +97,7 @@ def _measured(config: Config, settings: TrainGanSettings) -> float:
     size, clock = config.prepare.in_plane.size, StepClock()
     classes = tuple(config.prepare.classes)
     slices = [SliceRef(PATIENT, 0)] * ((WARM + TIMED) * settings.batch_size)
-    kind = DiffusionModule if settings.method.kind == "diffusion" else AdversarialModule
-    module = kind(
+    module = module_kind(settings.method)(
         settings.model_copy(update={"epochs": 1}),
         Pairs((MadeUpSlices(size, classes), slices)),
         conditioning=_conditioning(settings, classes),

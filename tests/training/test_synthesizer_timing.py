@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from nephrite.config import ComputeSettings, Config, TrainGanSettings
-from nephrite.training import painter_timing
+from nephrite.training import synthesizer_timing
 from nephrite.training.gan import AdversarialModule
-from nephrite.training.painter_timing import MadeUpSlices, StepClock, painter_step_seconds
+from nephrite.training.synthesizer_timing import MadeUpSlices, StepClock, synthesizer_step_seconds
 
 Load = Callable[..., Config]
 WAYS = {
@@ -24,14 +24,14 @@ WAYS = {
 @pytest.mark.parametrize("kind", WAYS)
 def test_a_step_of_every_kind_takes_time(load: Load, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     threads = torch.get_num_threads()
-    assert 0 < painter_step_seconds(load(WAYS[kind]), "pix2pix") < 10
+    assert 0 < synthesizer_step_seconds(load(WAYS[kind]), "pix2pix") < 10
     assert torch.get_num_threads() == threads
     assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_not_trained_takes_no_time(load: Load) -> None:
     nothing = load("train_gan.pix2pix.method={kind: randomised, spread: 0.1}")
-    assert painter_step_seconds(nothing, "pix2pix") == 0
+    assert synthesizer_step_seconds(nothing, "pix2pix") == 0
 
 
 def test_a_long_step_is_extrapolated_and_never_taken(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,10 +42,10 @@ def test_a_long_step_is_extrapolated_and_never_taken(load: Load, monkeypatch: py
         taken.append((settings.method.base_width, settings.discriminator.base_width, settings.batch_size))
         return 0.5
 
-    monkeypatch.setattr(painter_timing, "_measured", measured)
+    monkeypatch.setattr(synthesizer_timing, "_measured", measured)
     wide = [f"train_gan.pix2pix.{name}" for name in ("method.base_width=64", "discriminator.base_width=32")]
     config = load(*wide, "train_gan.pix2pix.batch_size=8")
-    assert painter_step_seconds(config, "pix2pix") == 0.5 * 8 / 2 * (64 / 16) ** 2
+    assert synthesizer_step_seconds(config, "pix2pix") == 0.5 * 8 / 2 * (64 / 16) ** 2
     assert taken == [(16, 16, 2)]
 
 
@@ -56,8 +56,8 @@ def test_a_short_step_is_taken_as_it_is(load: Load, monkeypatch: pytest.MonkeyPa
         sizes.append(settings.batch_size)
         return 0.001 * len(sizes)
 
-    monkeypatch.setattr(painter_timing, "_measured", measured)
-    assert painter_step_seconds(load("train_gan.pix2pix.batch_size=8"), "pix2pix") == 0.002
+    monkeypatch.setattr(synthesizer_timing, "_measured", measured)
+    assert synthesizer_step_seconds(load("train_gan.pix2pix.batch_size=8"), "pix2pix") == 0.002
     assert sizes == [2, 8]
 
 
@@ -70,9 +70,9 @@ def test_one_device_is_timed_where_a_training_takes_several(load: Load, monkeypa
         assert isinstance(clock, StepClock)
         clock.seconds = [0.25] * 5
 
-    monkeypatch.setattr(painter_timing, "fit", fit)
+    monkeypatch.setattr(synthesizer_timing, "fit", fit)
     config = load("compute.accelerator=cpu", "compute.devices=2", "compute.strategy=ddp")
-    assert painter_step_seconds(config, "pix2pix") == 0.25
+    assert synthesizer_step_seconds(config, "pix2pix") == 0.25
     assert set(devices) == {(1, "auto")}
 
 
