@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as transforms
 
-from nephrite.imaging.slices import PairStore
+from nephrite.store.slices import PairStore
 
 CENTER, WIDTH = 0, 400
 

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from nephrite.config import Config, load_config
-from nephrite.imaging.phantom import write_patient
+from nephrite.phantom.phantom import write_patient
 from nephrite.recording import SilentRun
 from nephrite.stages.prepare import prepare
 

@@ -17,7 +17,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from nephrite.imaging.phantom import draw_patient
+from nephrite.phantom.phantom import draw_patient
 
 ORGAN_ML, TUMOR_ML = 10.0, 0.1  # smaller pieces are crumbs of the annotation
 Case = tuple[np.ndarray, tuple[float, ...]]

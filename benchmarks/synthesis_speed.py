@@ -17,7 +17,7 @@ from typing import NamedTuple
 from interleaved import Row, spread
 
 from nephrite.config import load_config
-from nephrite.imaging.phantom import write_patient
+from nephrite.phantom.phantom import write_patient
 from nephrite.recording import SilentRun
 from nephrite.stages.prepare import prepare
 from nephrite.stages.synthesize import synthesize

@@ -16,14 +16,14 @@ from phantom_data import bench_config, run_prepare
 from torch import Tensor
 
 from nephrite.config import Config, UNetSettings
-from nephrite.imaging.slices import PairStore
 from nephrite.models.losses import dice_loss
-from nephrite.models.segmenters import Segmenter, build_segmenter
 from nephrite.recording import SilentRun
+from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
+from nephrite.segmentation.networks import Segmenter, build_segmenter
+from nephrite.store.slices import PairStore
 from nephrite.training.data import Batch, Pairs, channel_masks
 from nephrite.training.devices import pick_device, resolve_precision
 from nephrite.training.mixing import group_counts
-from nephrite.training.segmentation import SegmentationModule, SegmentationTask
 from nephrite.training.trainer import fit
 
 NETWORK = UNetSettings(kind="unet", base_width=16, depth=4, padding="same", normalization="batch")

@@ -179,8 +179,8 @@ def test_new_score_reruns_the_report_but_no_training(project: Project) -> None:
 @pytest.mark.parametrize(
     ("module", "stages"),
     [
-        ("evaluation/figures.py", {"report"}),
-        ("imaging/phantom.py", {"acquire"}),
+        ("report/figures.py", {"report"}),
+        ("phantom/phantom.py", {"acquire"}),
         ("models/discriminators.py", painter("train_gan")),
         (  # 'randomised' paints by way of augment/standard.py
             "augment/geometric.py",

@@ -20,7 +20,7 @@ LONG_FILES = {
 }
 FRONTS = {"config"}  # packages whose __init__ hands out what they hold: callers need not know in which part it stands
 TESTED_BY = {  # parts of one picture, which only show when it is drawn
-    f"imaging/{part}.py": "imaging/test_phantom.py" for part in ("anatomy", "canvas", "kidneys", "skeleton")
+    f"phantom/{part}.py": "phantom/test_phantom.py" for part in ("anatomy", "canvas", "kidneys", "skeleton")
 }
 WITHOUT_MIRROR = {
     "test_house.py",

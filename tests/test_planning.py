@@ -10,11 +10,11 @@ import pytest
 
 from nephrite.config import Arm, Config
 from nephrite.errors import ConfigError, SourceError, StoreError, TrialError
-from nephrite.evaluation.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.files import write_json
-from nephrite.imaging.slices import PairStore
-from nephrite.imaging.split import training_subset
+from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.planning import Plan, look_ahead, make_plan, patient_splits, synthesizers_seconds, trainings_seconds
+from nephrite.store.slices import PairStore
+from nephrite.store.split import training_subset
 
 Load = Callable[..., Config]
 MakePlan = Callable[..., Plan]
@@ -25,7 +25,7 @@ CELLS = ("trial.cells=[0, 1, 2]", "trial.segmenters=[light]")
 def plan(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePlan:
     """Make a plan without timing anything: every training takes a minute."""
     monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, readers: 60.0 * len(arms))
-    monkeypatch.setattr("nephrite.training.synthesizer_timing.synthesizer_step_seconds", lambda config, name: 2.0)
+    monkeypatch.setattr("nephrite.generation.step_time.synthesizer_step_seconds", lambda config, name: 2.0)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
 
     def make(*overrides: str, pairs: Path | None = None, finished: Path | None = None, processes: int = 2) -> Plan:
@@ -87,7 +87,7 @@ def test_the_time_of_synthesizers_is_known_once_slices_are(plan: MakePlan, pairs
 def test_synthesizers_take_their_steps_on_the_slices_of_their_cell(
     load: Load, pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nephrite.training.synthesizer_timing.synthesizer_step_seconds", lambda config, name: 2.0)
+    monkeypatch.setattr("nephrite.generation.step_time.synthesizer_step_seconds", lambda config, name: 2.0)
     store = PairStore(pairs)
     settings = ("train_gan.pix2pix.epochs=5", "train_gan.pix2pix.batch_size=4")
 
@@ -201,9 +201,11 @@ def test_a_trial_without_a_question_has_no_spread(plan: MakePlan, load: Load, tm
 
 
 def test_time_is_steps_times_what_a_step_of_each_arm_takes(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nephrite.training.timing.step_seconds", lambda config, name: {"light": 1.0, "fpn": 10.0}[name])
     monkeypatch.setattr(
-        "nephrite.training.timing.augmentation_seconds", lambda config, arm: float(arm.has("geometric"))
+        "nephrite.segmentation.step_time.step_seconds", lambda config, name: {"light": 1.0, "fpn": 10.0}[name]
+    )
+    monkeypatch.setattr(
+        "nephrite.segmentation.step_time.augmentation_seconds", lambda config, arm: float(arm.has("geometric"))
     )
     config = load(
         "trial.segmenters=[light, fpn]",

@@ -18,8 +18,8 @@ from torch import nn
 
 from nephrite.config import Config
 from nephrite.errors import ModelNotRegisteredError, TrackingError
-from nephrite.models.segmenters import build_segmenter
 from nephrite.registry import CHALLENGER, CHAMPION, ModelVersion, Registry, load_champion, load_version
+from nephrite.segmentation.networks import build_segmenter
 from nephrite.tracking import open_run
 
 Load = Callable[..., Config]

@@ -80,7 +80,7 @@ def result_page(
     stage: str, title: str, metrics: dict[str, float], facts: dict[str, str], paths: dict[str, Path | None]
 ) -> str:
     """The page of a stage; report and screening are pages themselves."""
-    from nephrite.evaluation.page import stage_page
+    from nephrite.report.page import stage_page
 
     report, synthesizer, synthetic = (paths.get(name) for name in ("report", "synthesizer", "synthetic"))
     if stage == "report" and report:
@@ -97,7 +97,7 @@ def result_page(
 
 def _fetched(paths: dict[str, Path | None], folder: Path) -> dict[str, Path | None]:
     """The paths, after what stands for runs was fetched from MLflow."""
-    from nephrite.courier import KEPT, PREFIX, fetch_arms
+    from nephrite.run_artifacts import KEPT, PREFIX, fetch_arms
 
     named = {name: str(path) for name, path in paths.items() if name in KEPT and str(path).startswith(PREFIX)}
     return paths | {name: fetch_arms(name, text, folder / name) for name, text in named.items()}

@@ -12,12 +12,12 @@ import numpy as np
 
 from nephrite.config import SPLITS, Arm, Config
 from nephrite.errors import TrialError
-from nephrite.evaluation.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, counted
 from nephrite.execution import keep_freed_memory
+from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, counted
 
 if TYPE_CHECKING:
-    from nephrite.evaluation.power import Spread
-    from nephrite.imaging.slices import PairStore
+    from nephrite.store.slices import PairStore
+    from nephrite.verdict.power import Spread
 
 EFFECTS = (0.02, 0.03)  # gains in Dice that one would like to see
 MOST_CELLS = 64
@@ -148,7 +148,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         DataError: the patients cannot be counted, or the finished trial cannot be read.
         TrialError: the finished trial has no question, or too few cells.
     """
-    from nephrite.imaging.slices import PairStore
+    from nephrite.store.slices import PairStore
 
     keep_freed_memory()  # as the stages do, whose steps are timed
     trial, steps = config.trial, _training_steps(config)
@@ -180,8 +180,8 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
 
 
 def look_ahead(config: Config, patients: int, finished: Path | None) -> Outlook:
-    """Simulate trials with so many test patients; see `evaluation.power`."""
-    from nephrite.evaluation.power import ASSUMED_SPREAD, QUICK, USUAL, cells_needed, smallest_effect
+    """Simulate trials with so many test patients; see `verdict.power`."""
+    from nephrite.verdict.power import ASSUMED_SPREAD, QUICK, USUAL, cells_needed, smallest_effect
 
     spread = read_spread(config, finished) if finished else ASSUMED_SPREAD
     assumed = "assumed from a pilot; '--finished SCORES' takes that of a trial of yours"
@@ -199,7 +199,7 @@ def trainings_seconds(config: Config, arms: Sequence[Arm], *, readers: Sequence[
         arms: trained in full.
         readers: further segmenters, and the steps of each.
     """
-    from nephrite.training.timing import augmentation_seconds, step_seconds
+    from nephrite.segmentation.step_time import augmentation_seconds, step_seconds
 
     names = {*config.trial.segmenters, *(name for name, _ in readers)}
     networks = {name: step_seconds(config, name) for name in names}
@@ -215,9 +215,9 @@ def synthesizers_seconds(config: Config, store: PairStore) -> float:
         StoreError: there are no training slices.
         ConfigError: a label fraction that leaves no patient; or scans without labels are wanted, and there are none.
     """
+    from nephrite.generation.fitting import steps_per_epoch
+    from nephrite.generation.step_time import synthesizer_step_seconds
     from nephrite.stages.train_gan import look
-    from nephrite.training.generation import steps_per_epoch
-    from nephrite.training.synthesizer_timing import synthesizer_step_seconds
 
     seconds, step = 0.0, {name: synthesizer_step_seconds(config, name) for name in config.trial.synthesizers}
     for painter in config.trial.painters:
@@ -245,9 +245,9 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     Raises:
         DataError: the source's folder cannot be read, or its patients leave a split empty.
     """
-    from nephrite.imaging.slices import PairStore
     from nephrite.imaging.sources import find_cases
-    from nephrite.imaging.split import split_patients
+    from nephrite.store.slices import PairStore
+    from nephrite.store.split import split_patients
 
     acquire = config.acquire
     if is_prepared(pairs):
@@ -272,9 +272,9 @@ def read_spread(config: Config, scores: Path) -> Spread:
         StoreError: an arm's scores are missing or broken.
         TrialError: the trial has no question, or too few cells.
     """
-    from nephrite.evaluation.power import estimate_spread
-    from nephrite.evaluation.trial import Trial
     from nephrite.stages.report import read_arms, trial_plan
+    from nephrite.verdict.power import estimate_spread
+    from nephrite.verdict.trial import Trial
 
     trial = Trial(trial_plan(config), tuple(read_arms(config, scores)))
     if trial.plan.question is None:
@@ -283,7 +283,7 @@ def read_spread(config: Config, scores: Path) -> Spread:
 
 
 def _fraction_counts(config: Config, splits: Mapping[str, str]) -> dict[float, int]:
-    from nephrite.imaging.split import training_subset
+    from nephrite.store.split import training_subset
 
     names, trial = [name for name, split in splits.items() if split == "train"], config.trial
     fractions = sorted(trial.label_fractions)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nephrite.evaluation import figures
 from nephrite.imaging.sheet import (
     COLORS,
     GAP,
@@ -17,6 +16,7 @@ from nephrite.imaging.sheet import (
     gray_slice,
     write_sheet,
 )
+from nephrite.report import figures
 
 
 def sample(size: int = 128, value: int = 1) -> Sample:

@@ -12,12 +12,12 @@ import pytest
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError, LeakageError, StoreError
-from nephrite.evaluation.scores import ArmScores
 from nephrite.files import read_json
-from nephrite.imaging.slices import PairStore
+from nephrite.metrics.scores import ArmScores
 from nephrite.recording import SilentRun
 from nephrite.stages.evaluate import evaluate, region_mask
 from nephrite.stages.train_segmenter import train_segmenter
+from nephrite.store.slices import PairStore
 
 Load = Callable[..., Config]
 ARM = "arm=real/light/1.0/0"
@@ -90,7 +90,7 @@ def test_segmenter_of_other_data_or_arm_is_refused(
 
 
 def test_evaluation_imports_no_lightning() -> None:
-    modules = "nephrite.stages.evaluate, nephrite.training.inference, nephrite.training.artifacts"
+    modules = "nephrite.stages.evaluate, nephrite.segmentation.inference, nephrite.segmentation.artifacts"
     check = f"import sys, {modules}; sys.exit('lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 

@@ -23,11 +23,11 @@ from torch import nn
 from nephrite.config import Config, ResampleSettings, ResizeSettings, WindowSettings
 from nephrite.errors import ModelNotRegisteredError, SourceError, StoreError, TrackingUnreachableError, VolumeError
 from nephrite.files import sha256
-from nephrite.imaging.phantom import write_patient
 from nephrite.imaging.recipe import Recipe
-from nephrite.models.segmenters import build_segmenter
+from nephrite.phantom.phantom import write_patient
 from nephrite.recording import SilentRun
 from nephrite.registry import CHALLENGER, CHAMPION, Registry
+from nephrite.segmentation.networks import build_segmenter
 from nephrite.stages.predict import predict
 from nephrite.tracking import open_run
 

@@ -10,9 +10,9 @@ import pytest
 
 from nephrite.config import Config
 from nephrite.errors import LabelValueError, SourceError, SplitError, VolumeError
-from nephrite.imaging.slices import UNLABELLED, PairStore
 from nephrite.recording import SilentRun
 from nephrite.stages.prepare import prepare
+from nephrite.store.slices import UNLABELLED, PairStore
 
 Load = Callable[..., Config]
 

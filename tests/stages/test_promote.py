@@ -15,12 +15,12 @@ from nephrite.config import Arm, Config, ResizeSettings, UNetSettings, WindowSet
 from nephrite.errors import StoreError
 from nephrite.files import read_json, write_json
 from nephrite.imaging.recipe import Recipe, read_recipe
-from nephrite.models.segmenters import build_segmenter
 from nephrite.recording import SilentRun
 from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, Registry, load_champion
+from nephrite.segmentation.artifacts import WEIGHTS, SegmenterCard, load_segmenter, save_weights, write_card
+from nephrite.segmentation.networks import build_segmenter
 from nephrite.stages.promote import promote
 from nephrite.tracking import open_run
-from nephrite.training.artifacts import WEIGHTS, SegmenterCard, load_segmenter, save_weights, write_card
 
 Load = Callable[..., Config]
 MODEL = "nephrite-segmenter"

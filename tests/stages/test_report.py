@@ -10,10 +10,10 @@ import pytest
 
 from nephrite.config import Arm, Config
 from nephrite.errors import ConfigError, StoreError, TrialError
-from nephrite.evaluation.scores import ArmScores, PatientScore, RegionScore, SliceScores
-from nephrite.evaluation.summary import trial_schema
 from nephrite.files import write_json
+from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.recording import SilentRun
+from nephrite.report.summary import trial_schema
 from nephrite.stages.report import report, trial_plan
 from tests.conftest import finish
 

@@ -16,15 +16,15 @@ from torch.nn import functional
 from nephrite.config import Config
 from nephrite.errors import ConfigError, LeakageError
 from nephrite.files import PARTIAL, read_json
-from nephrite.imaging.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
-from nephrite.imaging.split import training_subset
-from nephrite.models.segmenters import Segmenter
 from nephrite.models.unet import UNet
 from nephrite.recording import SilentRun
+from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
+from nephrite.segmentation.networks import Segmenter
 from nephrite.stages.screen import screen
+from nephrite.store.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
+from nephrite.store.split import training_subset
 from nephrite.training.data import Pairs
 from nephrite.training.leakage import check_synthetic
-from nephrite.training.segmentation import SegmentationModule, SegmentationTask
 
 Load = Callable[..., Config]
 KNOWN = ("a1", "a2", "a3")
@@ -119,7 +119,7 @@ def shifted() -> Drawn:
 @pytest.fixture
 def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     """No training: the examiner knows."""
-    monkeypatch.setattr("nephrite.training.readers.fit_reader", lambda *_, **__: Oracle().eval())
+    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_reader", lambda *_, **__: Oracle().eval())
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_copies_may_be_counted_and_kept(load: Load, pairs: Path, painted: Path, 
 def test_filter_that_is_off_trains_nothing_and_copies_the_store(
     load: Load, pairs: Path, painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("nephrite.training.readers.fit_reader")
+    monkeypatch.delattr("nephrite.segmentation.helper_segmenter.fit_reader")
     metrics = screened(load("screen.filter=all"), pairs, painted, tmp_path / "out")
     assert metrics["accepted_share"] == 1
     assert PairStore(tmp_path / "out").manifest == PairStore(painted).manifest
@@ -258,7 +258,7 @@ def test_examiner_sees_the_slices_of_the_painters_patients_alone(
             tasks.extend([task.training, task.validation])
             super().__init__(network, task, *args, **more)  # type: ignore[arg-type] # handed on as they came
 
-    monkeypatch.setattr("nephrite.training.readers.SegmentationModule", Spy)
+    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.SegmentationModule", Spy)
     config = load("trial.label_fractions=[0.67]", "screen.filter=report", "trial.seed=3")
     known = subset(config)
     painted = write_painted(tmp_path / "painted", pairs, [draw_slice(1)], known=known)
@@ -292,7 +292,7 @@ def test_looser_thresholds_take_up_the_examiner_of_the_attempt_before(
         screened(load(*ONE, "screen.agreement=[0.9, 1.0]"), pairs, painted, tmp_path / "out")
     steps: list[int] = []
     monkeypatch.setattr(
-        "nephrite.training.segmentation.SegmentationModule.training_step", lambda *given: steps.append(given[-1])
+        "nephrite.segmentation.fitting.SegmentationModule.training_step", lambda *given: steps.append(given[-1])
     )
     screened(load("screen.filter=report"), pairs, painted, tmp_path / "out")
     assert len(PairStore(tmp_path / "out").slices()) == 1

@@ -15,9 +15,9 @@ from PIL import Image
 from nephrite.config import Config
 from nephrite.errors import ConfigError, NonFiniteLossError, StoreError
 from nephrite.files import PARTIAL, read_json, write_json
+from nephrite.generation.synthesizers import SynthesizerCard, read_synthesizer
 from nephrite.recording import SilentRun
 from nephrite.stages.train_gan import train_gan
-from nephrite.training.synthesizers import SynthesizerCard, read_synthesizer
 
 Load = Callable[..., Config]
 SCRIPT = """

@@ -18,9 +18,9 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError, LeakageError, NonFiniteLossError, StoreError
 from nephrite.files import PARTIAL, read_json
 from nephrite.recording import SilentRun
+from nephrite.segmentation import fitting as segmentation
+from nephrite.segmentation.artifacts import load_segmenter, read_card
 from nephrite.stages.train_segmenter import train_segmenter
-from nephrite.training import segmentation
-from nephrite.training.artifacts import load_segmenter, read_card
 from tests.conftest import finish
 
 Load = Callable[..., Config]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nephrite.errors import ConfigError
-from nephrite.imaging.slices import PairStore, SliceRef
+from nephrite.store.slices import PairStore, SliceRef
 from nephrite.training.data import (
     OrderedBatches,
     Pairs,

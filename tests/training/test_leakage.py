@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nephrite.errors import LeakageError, StoreError
-from nephrite.imaging.slices import PairStore
+from nephrite.store.slices import PairStore
 from nephrite.training.leakage import check_synthetic, check_unseen
 
 TRAINING = ["a1", "a2", "a3"]

@@ -10,9 +10,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from nephrite.evaluation.power import ASSUMED_SPREAD, Spread, simulate_differences, smallest_effect
-from nephrite.evaluation.scores import score_regions, score_slices
-from nephrite.evaluation.statistics import Interval, judge, paired_interval, paired_intervals
+from nephrite.metrics.scores import score_regions, score_slices
+from nephrite.verdict.power import ASSUMED_SPREAD, Spread, simulate_differences, smallest_effect
+from nephrite.verdict.statistics import Interval, judge, paired_interval, paired_intervals
 
 SIZES = [(3, 14), (3, 60), (8, 14), (8, 60)]  # cells and test patients
 SPREADS = {

@@ -11,13 +11,13 @@ import pytest
 
 from nephrite.config import Config
 from nephrite.errors import LeakageError
-from nephrite.evaluation.comparisons import answers
-from nephrite.evaluation.trial import Trial
-from nephrite.imaging.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
 from nephrite.recording import SilentRun
 from nephrite.stages.evaluate import evaluate
 from nephrite.stages.report import read_arms, trial_plan
 from nephrite.stages.train_segmenter import train_segmenter
+from nephrite.store.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
+from nephrite.verdict.comparisons import answers
+from nephrite.verdict.trial import Trial
 
 Load = Callable[..., Config]
 SIZE, SLICES = 32, 6

@@ -1,1 +1,1 @@
-"""What a scan is: volumes, DICOM, intensity, the pair store, the split, the phantom. No torch."""
+"""What a scan is: files read as volumes, intensity, the in-plane grid, label maps. No torch."""

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from nephrite.config import AcquireSettings, Config
 from nephrite.files import whole_folder
-from nephrite.imaging.slices import UNLABELLED
 from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.recording import Run
 from nephrite.stages.progress import progress_bar
+from nephrite.store.slices import UNLABELLED
 from nephrite.versions import fetch_version
 
 
@@ -41,7 +41,7 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
 
 
 def _bring_phantom(settings: AcquireSettings, target: Path) -> None:
-    from nephrite.imaging.phantom import write_patient
+    from nephrite.phantom.phantom import write_patient
 
     phantom = settings.phantom
     patients = range(phantom.patients)

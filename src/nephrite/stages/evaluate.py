@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Bool
 
-    from nephrite.evaluation.scores import ArmScores, PatientScore
-    from nephrite.imaging.slices import PairStore
-    from nephrite.training.artifacts import SegmenterCard, TrainedSegmenter
+    from nephrite.metrics.scores import ArmScores, PatientScore
+    from nephrite.segmentation.artifacts import SegmenterCard, TrainedSegmenter
+    from nephrite.store.slices import PairStore
 
 
 def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: Path) -> dict[str, float]:
@@ -29,8 +29,8 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
         ConfigError: no test patient has the primary region.
     """
     from nephrite.files import write_json
-    from nephrite.imaging.slices import PairStore
-    from nephrite.training.artifacts import load_segmenter
+    from nephrite.segmentation.artifacts import load_segmenter
+    from nephrite.store.slices import PairStore
     from nephrite.training.leakage import check_unseen
 
     started = time.monotonic()
@@ -63,7 +63,7 @@ def _check_together(card: SegmenterCard, store: PairStore, segmenter: Path, *, a
 
 def _check_region(config: Config, store: PairStore) -> None:
     """Where no test patient has the region, its Dice is 1 for a segmenter that finds nothing, and 0 for any other."""
-    from nephrite.imaging.presence import demand_holders
+    from nephrite.store.class_presence import demand_holders
 
     region, remedy = config.trial.primary, "declare another region, or raise 'prepare.split.test'"
     values = config.evaluate.regions[region].labels
@@ -71,7 +71,7 @@ def _check_region(config: Config, store: PairStore) -> None:
 
 
 def _score(config: Config, store: PairStore, trained: TrainedSegmenter) -> ArmScores:
-    from nephrite.evaluation.scores import ArmScores
+    from nephrite.metrics.scores import ArmScores
     from nephrite.stages.progress import progress_bar
     from nephrite.training.devices import pick_device
 
@@ -93,8 +93,8 @@ def _score(config: Config, store: PairStore, trained: TrainedSegmenter) -> ArmSc
 def _score_patient(config: Config, store: PairStore, trained: TrainedSegmenter, patient: str) -> PatientScore:
     import numpy as np
 
-    from nephrite.evaluation.scores import PatientScore, score_regions, score_slices
-    from nephrite.training.inference import predict_patient
+    from nephrite.metrics.scores import PatientScore, score_regions, score_slices
+    from nephrite.segmentation.inference import predict_patient
 
     settings, channels = config.evaluate, trained.card.channels
     predicted = predict_patient(
@@ -127,7 +127,7 @@ def region_mask(
 
 def _summary(scores: ArmScores) -> dict[str, float]:
     """Means over the test patients; a region's HD95 is left out where any patient has none."""
-    from nephrite.evaluation.scores import mean_over_slices
+    from nephrite.metrics.scores import mean_over_slices
 
     pooled = mean_over_slices([score.slices for score in scores.patients])
     summary = {"capstone_iou": pooled.capstone_iou, "predict_nothing": pooled.predict_nothing}

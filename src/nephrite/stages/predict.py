@@ -18,12 +18,12 @@ from nephrite import __version__
 from nephrite.config import Config
 from nephrite.errors import SourceError, StoreError
 from nephrite.files import digest, sha256, whole_folder, write_json
+from nephrite.imaging.grid import Grid, plan_grid, restore_planes
 from nephrite.imaging.intensity import apply_window
 from nephrite.imaging.masks import count_slices, paint_labels, write_mask
+from nephrite.imaging.quantize import store_image
 from nephrite.imaging.recipe import Recipe, read_recipe
-from nephrite.imaging.resize import Grid, plan_grid, restore_planes
 from nephrite.imaging.sources import Scan, find_scans, open_scan
-from nephrite.imaging.stored import store_image
 from nephrite.imaging.volume import ScanVolume, slice_blocks
 from nephrite.recording import Run
 from nephrite.stages.progress import progress_bar

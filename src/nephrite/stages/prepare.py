@@ -14,14 +14,14 @@ from nephrite import __version__
 from nephrite.config import SPLITS, Config, PrepareSettings
 from nephrite.errors import SourceError, VolumeError
 from nephrite.files import sha256, whole_folder
-from nephrite.imaging.resize import plan_grid, resize_label
-from nephrite.imaging.slices import UNLABELLED, Patient, create_arrays, finish_store, write_patient
+from nephrite.imaging.grid import plan_grid, resize_label
+from nephrite.imaging.quantize import store_image
 from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_scan, open_volume
-from nephrite.imaging.split import split_patients
-from nephrite.imaging.stored import store_image
 from nephrite.imaging.volume import Volume
 from nephrite.recording import Run
 from nephrite.stages.progress import progress_bar
+from nephrite.store.slices import UNLABELLED, Patient, create_arrays, finish_store, write_patient
+from nephrite.store.split import split_patients
 
 
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:

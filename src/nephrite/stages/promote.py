@@ -18,9 +18,9 @@ from nephrite.files import read_json, sha256, write_json
 from nephrite.recording import Run
 
 if TYPE_CHECKING:
-    from nephrite.evaluation.promotion import Candidate, Decision
     from nephrite.registry import ModelVersion, Registry
-    from nephrite.training.artifacts import SegmenterCard, TrainedSegmenter
+    from nephrite.segmentation.artifacts import SegmenterCard, TrainedSegmenter
+    from nephrite.verdict.promotion import Candidate, Decision
 
 
 def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promotion: Path) -> dict[str, float]:
@@ -33,8 +33,8 @@ def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promoti
         StoreError: report or segmenter are missing, broken, or do not belong together.
         TrackingError: the registry refused something.
     """
-    from nephrite.evaluation.promotion import Candidate, Rules, decide
     from nephrite.registry import CHAMPION, RECIPE, Registry
+    from nephrite.verdict.promotion import Candidate, Rules, decide
 
     trained, candidate = read_candidate(report / "trial.json", segmenters)
     registry = Registry(config.promote.model)
@@ -74,8 +74,8 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
     Raises:
         StoreError: one of them is missing or broken, or the segmenter was trained again after it was scored.
     """
-    from nephrite.evaluation.promotion import Candidate
-    from nephrite.training.artifacts import WEIGHTS, load_segmenter
+    from nephrite.segmentation.artifacts import WEIGHTS, load_segmenter
+    from nephrite.verdict.promotion import Candidate
 
     content = _best_run(path)
     arm = str(Arm(**{name: content[name] for name in ("training_set", "segmenter", "fraction", "cell")}))
@@ -98,7 +98,7 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
 
 def known_candidate(registry: Registry, version: ModelVersion) -> Candidate | None:
     """What a version's record says of its scores, the latest entry; None for one that was registered by other means."""
-    from nephrite.evaluation.promotion import Candidate
+    from nephrite.verdict.promotion import Candidate
 
     found = [entry["candidate"] for entry in registry.record(version) if entry["version"] == version.number]
     if not found:
@@ -173,7 +173,7 @@ def _metrics(candidate: Candidate, version: ModelVersion, decision: Decision) ->
 
 
 def _best_run(path: Path) -> dict[str, Any]:
-    from nephrite.evaluation.summary import VERSION
+    from nephrite.report.summary import VERSION
 
     content = read_json(path)
     try:

@@ -14,9 +14,9 @@ from nephrite.files import digest, read_json, whole_folder, write_json
 from nephrite.recording import Run
 
 if TYPE_CHECKING:
-    from nephrite.evaluation.figures import Triplet
-    from nephrite.evaluation.scores import ArmScores
-    from nephrite.imaging.slices import PairStore, SliceRef
+    from nephrite.metrics.scores import ArmScores
+    from nephrite.report.figures import Triplet
+    from nephrite.store.slices import PairStore, SliceRef
 
 logger = logging.getLogger(__name__)
 PAGE = "report.html"
@@ -34,10 +34,10 @@ def report(
         ConfigError: screening accepted nothing of any painter.
         TrialError: the scores do not make a trial, e.g. arms with different test patients.
     """
-    from nephrite.evaluation.markdown import report_markdown
-    from nephrite.evaluation.page import html_page
-    from nephrite.evaluation.summary import trial_json
-    from nephrite.evaluation.trial import Trial
+    from nephrite.report.markdown import report_markdown
+    from nephrite.report.page import html_page
+    from nephrite.report.summary import trial_json
+    from nephrite.verdict.trial import Trial
 
     arms = read_arms(config, scores)
     content = trial_json(Trial(trial_plan(config), tuple(arms)))
@@ -61,7 +61,7 @@ def read_arms(config: Config, scores: Path) -> list[ArmScores]:
     Raises:
         StoreError: an arm's file is missing or broken.
     """
-    from nephrite.evaluation.scores import ArmScores
+    from nephrite.metrics.scores import ArmScores
 
     wanted = {scores / f"{arm}.json": arm for arm in config.trial.arms}
     missing = [path for path in wanted if not path.is_file()]
@@ -76,10 +76,10 @@ def read_arms(config: Config, scores: Path) -> list[ArmScores]:
 
 def absence_notes(config: Config, pairs: Path) -> list[str]:
     """Classes that some arms' patients lack: their segmenters learn nothing of them but to find none."""
-    from nephrite.evaluation.statistics import counted
-    from nephrite.imaging.presence import absent_classes
-    from nephrite.imaging.slices import PairStore
-    from nephrite.imaging.split import training_subset
+    from nephrite.store.class_presence import absent_classes
+    from nephrite.store.slices import PairStore
+    from nephrite.store.split import training_subset
+    from nephrite.verdict.statistics import counted
 
     store, trial = PairStore(pairs), config.trial
     train, subsets = store.patients("train"), list(itertools.product(trial.label_fractions, trial.cells))
@@ -101,7 +101,7 @@ def synthetic_notes(config: Config, synthetic: Path) -> list[str]:
     Raises:
         ConfigError: all are empty: then nothing was compared.
     """
-    from nephrite.imaging.slices import PairStore
+    from nephrite.store.slices import PairStore
 
     stores = [PairStore(root) for root in synthetic_stores(config, synthetic)]
     filled = [store for store in stores if store.patients()]
@@ -125,7 +125,7 @@ def _shows_scan(store: PairStore, patient: str) -> bool:
 
 def trial_plan(config: Config) -> Any:
     """What was declared before any run, from the settings."""
-    from nephrite.evaluation.trial import TrialPlan, synthetic_question
+    from nephrite.verdict.trial import TrialPlan, synthetic_question
 
     trial, settings = config.trial, config.report
     return TrialPlan(
@@ -143,9 +143,9 @@ def trial_plan(config: Config) -> Any:
 
 
 def _draw(config: Config, content: dict[str, Any], arms: list[ArmScores], folder: Path) -> dict[str, str]:
-    from nephrite.evaluation.figures import learning_curves, score_plot
-    from nephrite.evaluation.forest_figure import forest_plot, rival_plot
-    from nephrite.evaluation.markdown import CURVE, FOREST, RIVALS
+    from nephrite.report.figures import learning_curves, score_plot
+    from nephrite.report.forest_figure import forest_plot, rival_plot
+    from nephrite.report.markdown import CURVE, FOREST, RIVALS
 
     pictures = {FOREST: "differences.png", "Each test patient's score, by arm": "patients.png"}
     forest_plot(content, folder / "figures" / "differences.png")
@@ -154,7 +154,7 @@ def _draw(config: Config, content: dict[str, Any], arms: list[ArmScores], folder
         pictures[RIVALS] = "rivals.png"
         rival_plot(content, folder / "figures" / "rivals.png")
     if content["equivalence"]:
-        from nephrite.evaluation.curve_figure import equivalence_plot
+        from nephrite.report.curve_figure import equivalence_plot
 
         pictures[CURVE] = "equivalence.png"
         equivalence_plot(content, folder / "figures" / "equivalence.png")
@@ -166,8 +166,8 @@ def _draw(config: Config, content: dict[str, Any], arms: list[ArmScores], folder
 
 
 def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -> dict[str, str]:
-    from nephrite.evaluation.figures import EXAMPLES, example_sheet
-    from nephrite.imaging.slices import PairStore
+    from nephrite.report.figures import EXAMPLES, example_sheet
+    from nephrite.store.slices import PairStore
 
     stores = map(PairStore, synthetic_stores(config, synthetic))
     real, painted = PairStore(pairs), next(store for store in stores if store.patients())
@@ -180,7 +180,7 @@ def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -
 
 def synthetic_stores(config: Config, synthetic: Path) -> list[Path]:
     """One store of synthetic slices, or those of all painters in one folder."""
-    from nephrite.imaging.slices import MANIFEST
+    from nephrite.store.slices import MANIFEST
 
     if (synthetic / MANIFEST).is_file():
         return [synthetic]
@@ -189,7 +189,7 @@ def synthetic_stores(config: Config, synthetic: Path) -> list[Path]:
 
 def _examples(store: PairStore, names: list[str], count: int) -> list[SliceRef]:
     """The slice with most of the primary region of each patient, then evenly over the patients by that area."""
-    from nephrite.imaging.slices import SliceRef
+    from nephrite.store.slices import SliceRef
 
     largest: dict[str, tuple[int, SliceRef]] = {}
     for row in store.index:
@@ -202,7 +202,7 @@ def _examples(store: PairStore, names: list[str], count: int) -> list[SliceRef]:
 
 
 def _triplet(real: PairStore, painted: PairStore, ref: SliceRef) -> Triplet:
-    from nephrite.imaging.slices import SliceRef
+    from nephrite.store.slices import SliceRef
 
     provenance = painted.patient(ref.patient).provenance
     if provenance is None:
@@ -218,7 +218,7 @@ def _summary(content: dict[str, Any], report: Path) -> str:
 
     from rich.console import Console
 
-    from nephrite.evaluation.terminal import summary_lines, summary_table
+    from nephrite.report.terminal import summary_lines, summary_table
 
     console = Console(file=io.StringIO(), width=WIDTH, record=True)
     console.print(summary_table(content))

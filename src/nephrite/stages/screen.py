@@ -16,14 +16,14 @@ from nephrite import __version__
 from nephrite.config import Config
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import whole_folder, write_json
-from nephrite.imaging.slices import PairStore, SliceRef, create_arrays, finish_synthetic, write_patient
-from nephrite.imaging.split import training_subset
 from nephrite.recording import Run
+from nephrite.store.slices import PairStore, SliceRef, create_arrays, finish_synthetic, write_patient
+from nephrite.store.split import training_subset
 
 if TYPE_CHECKING:
-    from nephrite.evaluation.memorization import Memorization
-    from nephrite.evaluation.screening import Measures, Screening
-    from nephrite.models.segmenters import Segmenter
+    from nephrite.screening.acceptance import Measures, Screening
+    from nephrite.screening.memorization import Memorization
+    from nephrite.segmentation.networks import Segmenter
 
 logger = logging.getLogger(__name__)
 FACTS, ROWS, PAGE, TEXT = "screening.json", "screening.csv", "screening.html", "screening.md"
@@ -81,9 +81,9 @@ def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: P
 
 
 def _screen(config: Config, run: Run, sight: Sight, synthetic: Path) -> dict[str, float]:
-    from nephrite.evaluation.screening_page import headline_figures
+    from nephrite.screening.screening_page import headline_figures
+    from nephrite.segmentation.helper_segmenter import fit_reader
     from nephrite.training.data import derive_seed
-    from nephrite.training.readers import fit_reader
     from nephrite.training.trainer import resumable_folder
 
     with resumable_folder(synthetic, _fingerprint(config, sight)) as folder:
@@ -128,11 +128,11 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> Sight:
 
 
 def _measure(config: Config, sight: Sight, examiner: Segmenter) -> Screening:
-    from nephrite.evaluation.class_intensity import intensity_ranges
-    from nephrite.evaluation.screening import BACKGROUND, Screening, measure
-    from nephrite.training.novelty import TrainingMasks
-    from nephrite.training.readers import thin
-    from nephrite.training.screening import examine, nearest_masks
+    from nephrite.screening.acceptance import BACKGROUND, Screening, measure
+    from nephrite.screening.class_intensity import intensity_ranges
+    from nephrite.screening.examination import examine, nearest_masks
+    from nephrite.segmentation.helper_segmenter import thin
+    from nephrite.training.nearest_masks import TrainingMasks
 
     manifest, threshold = sight.real.manifest, config.evaluate.threshold
     memorization, repeated = _memorization(config, sight)
@@ -164,7 +164,7 @@ def _measure(config: Config, sight: Sight, examiner: Segmenter) -> Screening:
 
 def _memorization(config: Config, sight: Sight) -> tuple[Memorization, np.ndarray]:
     """Painted against training slices, and against each other."""
-    from nephrite.evaluation.memorization import measure_memorization, repeated_slices, small_slices
+    from nephrite.screening.memorization import measure_memorization, repeated_slices, small_slices
 
     painted = small_slices(sight.painted, sight.slices)
     found = measure_memorization(
@@ -179,7 +179,7 @@ def _memorization(config: Config, sight: Sight) -> tuple[Memorization, np.ndarra
 
 def _sizes(config: Config, sight: Sight, measured: Measures) -> list[str]:
     """By lesions where the settings name some, else by the area of all classes."""
-    from nephrite.evaluation.screening import area_quarters, lesion_sizes
+    from nephrite.screening.acceptance import area_quarters, lesion_sizes
 
     lesions = [value in config.prepare.lesion_values for value in sight.real.manifest.classes]
     spacings = np.array([sight.painted.patient(ref.patient).spacing for ref in sight.slices])
@@ -190,9 +190,9 @@ def _sizes(config: Config, sight: Sight, measured: Measures) -> list[str]:
 
 def _report(config: Config, run: Run, sight: Sight, screening: Screening, folder: Path) -> dict[str, object]:
     """Figures, rows, sheets and page, in the folder and in the record of the run; also where nothing is accepted."""
-    from nephrite.evaluation.page import html_page
-    from nephrite.evaluation.screening import compare_features
-    from nephrite.evaluation.screening_page import screening_facts, screening_markdown, screening_rows
+    from nephrite.report.page import html_page
+    from nephrite.screening.acceptance import compare_features
+    from nephrite.screening.screening_page import screening_facts, screening_markdown, screening_rows
 
     painter = str(config.this_painter)
     facts = {
@@ -244,7 +244,7 @@ def _draw(sight: Sight, screening: Screening, folder: Path) -> list[tuple[str, s
 
 def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
     """Some of the chosen slices, evenly over their reasons; three of four with labels, where there are so many."""
-    from nephrite.training.readers import thin
+    from nephrite.segmentation.helper_segmenter import thin
 
     rows = sorted(np.flatnonzero(chosen).tolist(), key=screening.reasons)
     labelled = thin([row for row in rows if screening.painted.labelled[row]], SHOWN * 3 // 4)

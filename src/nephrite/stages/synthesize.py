@@ -25,7 +25,9 @@ from nephrite.config import Config
 from nephrite.errors import StoreError
 from nephrite.files import digest, whole_folder
 from nephrite.imaging.intensity import invert_window
-from nephrite.imaging.slices import (
+from nephrite.recording import Run
+from nephrite.stages.progress import progress_bar
+from nephrite.store.slices import (
     PairStore,
     Provenance,
     SliceRef,
@@ -34,14 +36,12 @@ from nephrite.imaging.slices import (
     synthetic_name,
     write_patient,
 )
-from nephrite.imaging.split import training_subset, unlabelled_patients
-from nephrite.recording import Run
-from nephrite.stages.progress import progress_bar
+from nephrite.store.split import training_subset, unlabelled_patients
 
 if TYPE_CHECKING:
-    from nephrite.training.asking import Asked
-    from nephrite.training.novelty import Nearest
-    from nephrite.training.synthesizers import Synthesizer, SynthesizerCard
+    from nephrite.generation.requests import Asked
+    from nephrite.generation.synthesizers import Synthesizer, SynthesizerCard
+    from nephrite.training.nearest_masks import Nearest
 
 logger = logging.getLogger(__name__)
 OVERLAP, EDITS = "overlap.csv", "edits.csv"
@@ -96,9 +96,9 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
 
 
 def _open_painter(config: Config, root: Path, store: PairStore) -> Painter:
+    from nephrite.generation.synthesizers import check_training_patients, read_synthesizer
     from nephrite.training.data import derive_seed
     from nephrite.training.devices import pick_device
-    from nephrite.training.synthesizers import check_training_patients, read_synthesizer
 
     card, synthesizer = read_synthesizer(root)
     found, expected = (card.classes, card.size), (store.manifest.classes, store.manifest.size)
@@ -120,10 +120,10 @@ def _open_painter(config: Config, root: Path, store: PairStore) -> Painter:
 
 def _ask(config: Config, store: PairStore, painter: Painter) -> tuple[Iterator[Asked], int]:
     """What is to be painted, and roughly how many synthetic patients that makes."""
-    from nephrite.evaluation.statistics import counted
-    from nephrite.training.asking import prepare_asker
-    from nephrite.training.passes import Share, choose_passes, count_slices
-    from nephrite.training.pseudo import found_somewhere
+    from nephrite.generation.requests import prepare_asker
+    from nephrite.generation.source_slices import Share, choose_passes, count_slices
+    from nephrite.training.pseudo_labels import found_somewhere
+    from nephrite.verdict.statistics import counted
 
     settings, scans = config.synthesize, unlabelled_patients(store.splits, painter.labelled)
     found = _label_scans(config, store, painter, scans)
@@ -155,9 +155,9 @@ def _label_scans(
     config: Config, store: PairStore, painter: Painter, scans: Sequence[str]
 ) -> Mapping[str, UInt8[np.ndarray, "slice height width"]] | None:
     """What a segmenter of the painter's own patients finds in scans without labels; None if no labeler is named."""
+    from nephrite.segmentation.helper_segmenter import fit_reader
+    from nephrite.segmentation.inference import label_scans
     from nephrite.training.data import derive_seed
-    from nephrite.training.pseudo import label_scans
-    from nephrite.training.readers import fit_reader
 
     settings, known = config.synthesize.scan_labeler, set(painter.labelled)
     if settings is None or not scans:
@@ -193,8 +193,8 @@ def _paint(painter: Painter, jobs: Iterable[Asked]) -> Iterator[tuple[Asked, Fak
 
 
 def _paint_group(painter: Painter, group: Sequence[Asked]) -> Iterator[tuple[Asked, Fakes]]:
+    from nephrite.generation.conditioning import join_requests
     from nephrite.training.data import derive_seed
-    from nephrite.training.scenes import join_requests
 
     whole = join_requests([asked.request for asked in group])
     seeds = [
@@ -242,7 +242,7 @@ class _Book:
     """What is noted of each synthetic slice and each edited lesion."""
 
     def __init__(self, store: PairStore, labelled: Sequence[str]) -> None:
-        from nephrite.training.novelty import TrainingMasks
+        from nephrite.training.nearest_masks import TrainingMasks
 
         self.classes, self.known = store.manifest.classes, TrainingMasks(store, labelled)
         self.patients: list[str] = []
@@ -260,7 +260,7 @@ class _Book:
         ]
 
     def _copies(self, asked: Asked) -> list[Nearest]:
-        from nephrite.training.novelty import Nearest
+        from nephrite.training.nearest_masks import Nearest
 
         return [Nearest(1.0, SliceRef(asked.source.source, position)) for position in asked.source.positions]
 

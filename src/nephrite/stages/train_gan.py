@@ -12,10 +12,10 @@ from nephrite.files import write_json
 from nephrite.recording import Run, SilentRun
 
 if TYPE_CHECKING:
-    from nephrite.imaging.slices import PairStore, SliceRef
+    from nephrite.generation.fitting import GenerationModule
+    from nephrite.generation.synthesizers import SynthesizerCard
+    from nephrite.store.slices import PairStore, SliceRef
     from nephrite.training.data import Pairs
-    from nephrite.training.generation import GenerationModule
-    from nephrite.training.synthesizers import SynthesizerCard
 
 
 class Seen(NamedTuple):
@@ -29,7 +29,7 @@ class Seen(NamedTuple):
     def pairs(self) -> Pairs:
         """Slices with their labels, then scans without, whatever labels there are."""
         from nephrite.training.data import Pairs
-        from nephrite.training.pseudo import blank_labels
+        from nephrite.training.pseudo_labels import blank_labels
 
         alone = blank_labels(self.store, self.unlabelled)
         return Pairs((self.store, self.slices), (alone, alone.slices()))
@@ -44,9 +44,9 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
             labels are wanted, and there are none.
         NonFiniteLossError: a loss became NaN or infinite; nothing is kept.
     """
-    from nephrite.imaging.slices import PairStore
+    from nephrite.generation.synthesizers import CARD, WEIGHTS
+    from nephrite.store.slices import PairStore
     from nephrite.training.devices import process_rank
-    from nephrite.training.synthesizers import CARD, WEIGHTS
     from nephrite.training.trainer import resumable_folder
 
     seen, first = look(config, PairStore(pairs)), process_rank() == 0
@@ -68,7 +68,7 @@ def look(config: Config, store: PairStore) -> Seen:
         StoreError: there are no training slices.
         ConfigError: the label fraction leaves no patient; or scans without labels are wanted, and there are none.
     """
-    from nephrite.imaging.split import training_subset, unlabelled_patients
+    from nephrite.store.split import training_subset, unlabelled_patients
 
     painter = config.this_painter
     labelled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
@@ -87,10 +87,10 @@ def look(config: Config, store: PairStore) -> Seen:
 
 def _describe(config: Config, seen: Seen, run: Run) -> SynthesizerCard:
     """All that is known of the synthesizer before it is trained; it has no id yet."""
-    from nephrite.imaging.presence import holders
-    from nephrite.training.intensities import fit_intensities, fit_tissue
-    from nephrite.training.scenes import Conditioning
-    from nephrite.training.synthesizers import SynthesizerCard
+    from nephrite.generation.conditioning import Conditioning
+    from nephrite.generation.intensities import fit_intensities, fit_tissue
+    from nephrite.generation.synthesizers import SynthesizerCard
+    from nephrite.store.class_presence import holders
 
     name, classes = config.this_painter.synthesizer, seen.store.manifest.classes
     settings = config.train_gan[name]
@@ -122,9 +122,9 @@ def _describe(config: Config, seen: Seen, run: Run) -> SynthesizerCard:
 
 
 def _train(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> dict[str, float]:
+    from nephrite.generation.adversarial import fit_generator
+    from nephrite.generation.synthesizers import HISTORY, write_synthesizer
     from nephrite.training.devices import process_rank
-    from nephrite.training.gan import fit_generator
-    from nephrite.training.synthesizers import HISTORY, write_synthesizer
 
     module = _module(config, run, seen, card, folder)
     fit_generator(module, config.compute, folder=folder, run=run)
@@ -135,9 +135,9 @@ def _train(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: 
 
 
 def _module(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> GenerationModule:
+    from nephrite.generation.adversarial import module_kind
+    from nephrite.generation.samples import SampleSheets
     from nephrite.training.data import derive_seed
-    from nephrite.training.gan import module_kind
-    from nephrite.training.samples import SampleSheets
 
     painter = config.this_painter
     settings, seed = config.train_gan[painter.synthesizer], derive_seed(config.trial.seed, "gan", painter)
@@ -154,8 +154,8 @@ def _module(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder:
 
 def _draw(run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> dict[str, float]:
     """Nothing is trained: a card, and a sheet of what it paints."""
-    from nephrite.training.samples import SampleSheets
-    from nephrite.training.synthesizers import write_synthesizer
+    from nephrite.generation.samples import SampleSheets
+    from nephrite.generation.synthesizers import write_synthesizer
 
     network = card.build()
     SampleSheets(seen.store, seen.slices, folder, run, every=1, seed=0).write(card.synthesizer(network), "drawn.png")

@@ -14,13 +14,13 @@ from nephrite.recording import Run, SilentRun
 
 if TYPE_CHECKING:
     from nephrite.augment.lesions import LesionBank
-    from nephrite.imaging.slices import SliceRef
-    from nephrite.models.segmenters import Segmenter
-    from nephrite.training.artifacts import SegmenterCard
+    from nephrite.segmentation.arm_inputs import Sight
+    from nephrite.segmentation.artifacts import SegmenterCard
+    from nephrite.segmentation.fitting import Augmentation, SegmentationModule, SegmentationTask
+    from nephrite.segmentation.networks import Segmenter
+    from nephrite.store.slices import SliceRef
     from nephrite.training.data import SliceSource
     from nephrite.training.mixing import Extra
-    from nephrite.training.segmentation import Augmentation, SegmentationModule, SegmentationTask
-    from nephrite.training.sight import Sight
 
     Part: TypeAlias = tuple[SliceSource, Sequence[SliceRef]]
 
@@ -49,8 +49,8 @@ def train_segmenter(
             to paste or no place for any; or none of its patients, or of validation, has the primary region.
         NonFiniteLossError: the loss became NaN or infinite.
     """
+    from nephrite.segmentation.arm_inputs import open_stores
     from nephrite.training.devices import process_rank
-    from nephrite.training.sight import open_stores
 
     sight = open_stores(config, pairs, synthetic, teacher)
     recorded = run if process_rank() == 0 else SilentRun()
@@ -67,7 +67,7 @@ def train_segmenter(
 
 
 def _train(config: Config, run: Run, sight: Sight, segmenter: Path) -> tuple[SegmenterCard, int]:
-    from nephrite.training.artifacts import write_card
+    from nephrite.segmentation.artifacts import write_card
     from nephrite.training.devices import process_rank
     from nephrite.training.mixing import Extra
     from nephrite.training.trainer import resumable_folder
@@ -95,8 +95,8 @@ def _train(config: Config, run: Run, sight: Sight, segmenter: Path) -> tuple[Seg
 
 def _fit(config: Config, run: Run, task: SegmentationTask, folder: Path, *, text: str) -> SegmentationModule:
     """Train to the end; teacher and student of a cell start from the same weights, in the same order of slices."""
+    from nephrite.segmentation.fitting import SegmentationModule
     from nephrite.training.data import derive_seed
-    from nephrite.training.segmentation import SegmentationModule
     from nephrite.training.trainer import fit
 
     seed = derive_seed(config.trial.seed, config.this_arm.cell, "order", *_chance(config))
@@ -116,8 +116,8 @@ def _real_part(sight: Sight) -> Part:
 
 def _pseudo_part(config: Config, sight: Sight, folder: Path) -> Part:
     """Scans without labels, labelled by a teacher: the segmenter of the same cell without them."""
+    from nephrite.segmentation.inference import label_scans
     from nephrite.training.devices import pick_device
-    from nephrite.training.pseudo import label_scans
 
     store, channels, size = sight.real, sight.real.manifest.channels, config.evaluate.batch_size
     confidence = config.train_segmenter.self_training.confidence
@@ -127,7 +127,7 @@ def _pseudo_part(config: Config, sight: Sight, folder: Path) -> Part:
 
 
 def _train_teacher(config: Config, sight: Sight, folder: Path) -> Segmenter:
-    from nephrite.training.artifacts import WEIGHTS, load_weights
+    from nephrite.segmentation.artifacts import WEIGHTS, load_weights
 
     folder.mkdir(exist_ok=True)
     task = _task(config, sight, [_real_part(sight)], [])
@@ -137,9 +137,9 @@ def _train_teacher(config: Config, sight: Sight, folder: Path) -> Segmenter:
 
 
 def _task(config: Config, sight: Sight, parts: list[Part], extras: list[Extra]) -> SegmentationTask:
+    from nephrite.segmentation.fitting import SegmentationTask
     from nephrite.training.data import Pairs
     from nephrite.training.mixing import group_counts, group_sizes
-    from nephrite.training.segmentation import SegmentationTask
 
     settings, arm = config.train_segmenter, config.this_arm
     validation = sight.real.slices("validation")
@@ -166,7 +166,7 @@ def _task(config: Config, sight: Sight, parts: list[Part], extras: list[Extra]) 
 
 
 def _lesions(config: Config, sight: Sight) -> LesionBank:
-    from nephrite.training.pasting import fill_bank
+    from nephrite.training.lesion_bank import fill_bank
 
     _, slices = _real_part(sight)
     return fill_bank(sight.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}")
@@ -176,7 +176,7 @@ def _initialized(config: Config, *, channels: int) -> Segmenter:
     """The network of the arm; its first weights follow from the trial's seed and the cell, but for a null arm."""
     import torch
 
-    from nephrite.models.segmenters import build_segmenter
+    from nephrite.segmentation.networks import build_segmenter
     from nephrite.training.data import derive_seed
 
     with torch.random.fork_rng():
@@ -208,8 +208,8 @@ def _fingerprint(config: Config, sight: Sight) -> dict[str, object]:
 
 
 def _card(config: Config, run: Run, sight: Sight, history: list[dict[str, float]]) -> SegmenterCard:
-    from nephrite.training.artifacts import SegmenterCard
-    from nephrite.training.segmentation import best_epoch
+    from nephrite.segmentation.artifacts import SegmenterCard
+    from nephrite.segmentation.fitting import best_epoch
 
     best = history[best_epoch(history)]
     return SegmenterCard(

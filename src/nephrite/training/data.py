@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nephrite.errors import ConfigError
-from nephrite.imaging.slices import SliceRef
+from nephrite.store.slices import SliceRef
 
 
 class Batch(NamedTuple):

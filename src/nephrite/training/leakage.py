@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nephrite.errors import LeakageError, StoreError
-from nephrite.imaging.slices import UNLABELLED, PairStore
+from nephrite.store.slices import UNLABELLED, PairStore
 
 SHOWN = 5
 

@@ -1,0 +1,1 @@
+"""Generators: what they are shown, how they are trained, and what is asked of them."""

@@ -1,0 +1,85 @@
+"""What training slices look like: borders between tissue classes, and intensities per channel of the condition.
+
+Whoever judges or draws intensities reads them off the synthesizer's card, so that no other patient has a say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from nephrite.config import TissueSettings
+from nephrite.generation.conditioning import Conditioning
+from nephrite.store.slices import PairStore, SliceRef
+from nephrite.synthesis.randomised import ClassStatistics
+from nephrite.synthesis.tissue import fit_edges
+from nephrite.training.data import Batch, Pairs
+
+MOST, AT_ONCE = 2000, 64  # slices that are looked at, and how many together
+BINS = 4096
+
+
+class Intensity(NamedTuple):
+    """Windowed intensities of one channel of the condition over the training slices; all None where it has no pixel.
+
+    Attributes:
+        mean, deviation: of its pixels.
+        low, high: its first and last hundredth begin and end here.
+    """
+
+    mean: float | None
+    deviation: float | None
+    low: float | None
+    high: float | None
+
+
+def fit_tissue(store: PairStore, slices: Sequence[SliceRef], settings: TissueSettings) -> tuple[float, ...]:
+    """The borders between tissue classes.
+
+    Raises:
+        ConfigError: Hounsfield borders for patients without one common window in Hounsfield units.
+    """
+    windows = {store.patient(patient).window for patient in {ref.patient for ref in slices}}
+    window = windows.pop() if len(windows) == 1 else None
+    images = (batch.image for batch in _batches(store, slices))
+    return fit_edges(images, kind=settings.kind, classes=settings.classes, window=window)
+
+
+def fit_intensities(store: PairStore, slices: Sequence[SliceRef], conditioning: Conditioning) -> tuple[Intensity, ...]:
+    """One per channel of the condition: tissue classes, or the background, then the label classes."""
+    counts = np.zeros((conditioning.channels, BINS), dtype=np.int64)
+    for image, label, _ in _batches(store, slices):
+        places = (image * BINS).long().clamp(0, BINS - 1) + BINS * conditioning.of_batch(image, label).condition.argmax(
+            1, keepdim=True
+        )
+        counts += torch.bincount(places.flatten(), minlength=counts.size).numpy().reshape(counts.shape)
+    return tuple(_summarize(row) for row in counts)
+
+
+def class_statistics(intensities: Sequence[Intensity]) -> ClassStatistics:
+    """The same as `synthesis.randomised` reads it."""
+    known = [[np.nan if x is None else x for x in (row.mean, row.deviation)] for row in intensities]
+    means, deviations = torch.tensor(known, dtype=torch.float32).T
+    return ClassStatistics(means, deviations)
+
+
+def _batches(store: PairStore, slices: Sequence[SliceRef]) -> Iterator[Batch]:
+    """At most MOST of the slices, evenly over all patients."""
+    pairs, count = Pairs((store, slices)), min(len(slices), MOST)
+    places = np.linspace(0, len(slices) - 1, count).round().astype(int).tolist()
+    for start in range(0, count, AT_ONCE):
+        yield pairs[places[start : start + AT_ONCE]]
+
+
+def _summarize(counts: np.ndarray) -> Intensity:
+    total = int(counts.sum())
+    if not total:
+        return Intensity(None, None, None, None)
+    values = (np.arange(BINS) + 0.5) / BINS
+    mean = float(counts @ values) / total
+    deviation = float(np.sqrt(counts @ (values - mean) ** 2 / total))
+    low, high = values[np.searchsorted(np.cumsum(counts) / total, (0.01, 0.99))]
+    return Intensity(mean, deviation, float(low), float(high))

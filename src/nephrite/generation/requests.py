@@ -1,0 +1,287 @@
+"""What a synthesizer is asked for: training patients' masks as they are or new, or lesions in scans without labels.
+
+b  slices of one synthetic patient    h, w  height and width in pixels
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from nephrite.config import IGNORED, SynthesizeSettings, TissueSettings
+from nephrite.errors import ConfigError
+from nephrite.generation.conditioning import Conditioning, Request
+from nephrite.generation.intensities import fit_tissue
+from nephrite.generation.mask_ranges import mask_ranges, scan_ranges
+from nephrite.generation.source_slices import Pass, scan_runs
+from nephrite.store.class_presence import holders
+from nephrite.store.slices import PairStore, SliceRef
+from nephrite.synthesis import masks
+from nephrite.synthesis.edits import LesionEdit
+from nephrite.synthesis.masks import MaskRanges, fit_hosts
+from nephrite.training.data import derive_seed
+from nephrite.training.pseudo_labels import believed, found_somewhere
+
+AT_ONCE = 32  # slices whose tissue maps are made together
+EXAMINED = 256  # slices with a lesion that are looked at for where lesions lie
+PATIENCE = 50  # runs without room for a lesion, one after the other, until scans are taken to have none
+PLACING = TissueSettings(kind="quantiles", classes=6, smoothing=1.0)  # for synthesizers that are shown labels alone
+
+
+class Style(NamedTuple):
+    """Whose contrast is worn."""
+
+    patient: str
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One synthetic patient, to be painted.
+
+    Attributes:
+        source: patient, the number of the synthetic patient, and the slices.
+        request: of the synthesizer.
+        seed: that masks were drawn with; None for masks as they are.
+        edits: of lesions.
+        labelled: whether the source's own labels are in the masks.
+        style: of another patient; None for the source's own, or one drawn by chance.
+    """
+
+    source: Pass
+    request: Request
+    seed: int | None = None
+    edits: tuple[LesionEdit, ...] = ()
+    labelled: bool = True
+    style: Style | None = None
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Makes requests.
+
+    Attributes:
+        store: of real slices.
+        labelled: training patients whose labels are known.
+        scans: patients of whom the scan alone may be seen.
+        found: what a labeler found in each of them; None if none was asked.
+        conditioning: of the synthesizer.
+        placing: makes the tissue map by which lesions without an organ find their place, the synthesizer's own if it is
+            shown one; None without such lesions.
+        hosts: lesion class without an organ to how often it lies in each of those tissues.
+        lesions: lesion class to organ.
+        settings: of the stage.
+        styled: whether the synthesizer wears a style.
+        seed: of everything random.
+    """
+
+    store: PairStore
+    labelled: Sequence[str]
+    scans: Sequence[str]
+    found: Mapping[str, UInt8[np.ndarray, "slice h w"]] | None
+    conditioning: Conditioning
+    placing: Conditioning | None
+    hosts: Mapping[int, Sequence[float]]
+    lesions: Mapping[int, int | None]
+    settings: SynthesizeSettings
+    styled: bool
+    seed: int
+
+    def of_masks(self, source: Pass) -> Asked:
+        """Masks of a patient whose labels are known."""
+        image, label = self._read(source), self.store.label(source.source)[list(source.positions)]
+        if self.settings.masks == "as_they_are":
+            return self._styled(Asked(source, Request(label, _tissue(self.conditioning, image), background=image)))
+        return self._styled(self._new(source, image, label, mask_ranges(self.settings)))
+
+    def of_scans(self, wanted: int) -> Iterator[Asked]:
+        """So many slices of scans with some class in each; labels that the store may have of them are never read.
+
+        Of scans that a labeler has read, those slices are taken in which it found a class; it must have found some.
+
+        Raises:
+            ConfigError: no lesion fits.
+        """
+        if not wanted:
+            return
+        missing, failures, ranges = wanted, 0, scan_ranges(self.settings)
+        holding = self.scans if self.found is None else found_somewhere(self.found)
+        for source in scan_runs(self.store, holding, seed=derive_seed(self.seed, "scans")):
+            label = self._label(source)
+            if self.found is not None and not believed(label).any():
+                continue
+            made = self._new(source, self._read(source), label, ranges)
+            chosen = np.flatnonzero(made.request.label.any((1, 2)))[:missing]
+            failures = 0 if len(chosen) else failures + 1
+            if failures == PATIENCE:
+                finding = f"found no room for a lesion in {PATIENCE} runs of slices of {len(self.scans)} scans"
+                remedy = "give 'synthesize.edits.sizes' smaller lesions, or take fewer away"
+                raise ConfigError("synthesize.unlabelled", finding, remedy)
+            if len(chosen):
+                yield self._styled(replace(_take(made, chosen), labelled=False))
+                missing -= len(chosen)
+            if not missing:
+                return
+
+    def _label(self, source: Pass) -> UInt8[np.ndarray, "b h w"]:
+        """What is known of a scan without labels: what a labeler said, else that it holds nothing."""
+        if self.found is not None:
+            return self.found[source.source][list(source.positions)]
+        return np.zeros((len(source.positions), *self.store.image(source.source).shape[1:]), dtype=np.uint8)
+
+    def _read(self, source: Pass) -> Float32[np.ndarray, "b h w"]:
+        return _windowed(self.store, source.source, source.positions)
+
+    def _new(
+        self,
+        source: Pass,
+        image: Float32[np.ndarray, "b h w"],
+        label: UInt8[np.ndarray, "b h w"],
+        ranges: MaskRanges,
+    ) -> Asked:
+        """Deformed and edited."""
+        seed, spacing = derive_seed(self.seed, "mask", *source[:2]), self.store.patient(source.source).spacing
+        drawn = masks.draw(source.positions, spacing, ranges=ranges, lesions=self.lesions, seed=seed)
+        tissue = _tissue(self.placing or self.conditioning, image)
+        new = masks.apply(
+            drawn,
+            torch.from_numpy(image)[:, None],
+            torch.from_numpy(label),
+            None if tissue is None else torch.from_numpy(tissue),
+            hosts=self.hosts,
+            unsure=IGNORED if self.found is not None else None,
+        )
+        request = Request(
+            new.label.numpy(),
+            None if new.tissue is None else new.tissue.numpy(),
+            new.image[:, 0].numpy(),
+            new.changed.numpy(),
+        )
+        return Asked(source, request, seed, new.edits)
+
+    def _styled(self, asked: Asked) -> Asked:
+        """With a style, if the synthesizer wears one and it is not to be drawn by chance."""
+        if not self.styled or self.settings.style == "drawn":
+            return asked
+        if self.settings.style == "own":
+            return replace(asked, request=asked.request._replace(style=asked.request.background))
+        style = self._other(asked.source)
+        image = _windowed(self.store, style.patient, style.positions)
+        return replace(asked, request=asked.request._replace(style=image), style=style)
+
+    def _other(self, source: Pass) -> Style:
+        """One other patient for the whole synthetic patient, and their slices at the same share of the height."""
+        scans = self.scans if self.settings.unlabelled else ()
+        others = [name for name in (*self.labelled, *scans) if name != source.source]
+        patient = others[derive_seed(self.seed, "style", source.source, source.number) % len(others)]
+        own, count = len(self.store.image(source.source)), len(self.store.image(patient))
+        places = (round(place / max(own - 1, 1) * (count - 1)) for place in source.positions)
+        return Style(patient, tuple(places))
+
+
+def prepare_asker(
+    store: PairStore,
+    labelled: Sequence[str],
+    scans: Sequence[str],
+    *,
+    found: Mapping[str, UInt8[np.ndarray, "slice h w"]] | None = None,
+    conditioning: Conditioning,
+    lesions: Mapping[int, int | None],
+    settings: SynthesizeSettings,
+    styled: bool,
+    seed: int,
+) -> Asker:
+    """See where lesions lie in the training patients, and refuse what cannot be asked for.
+
+    Raises:
+        ConfigError: a lesion class, or its organ, that no training patient has; scans without labels where there are
+            none, or of classes that they may hold; a style of another patient where there is one patient only.
+    """
+    edited = settings.masks == "new" or settings.unlabelled > 0
+    slices = {value: _slices_with(store, labelled, value) for value in lesions} if edited else {}
+    if edited:
+        _check_lesions(store, labelled, lesions)
+    if settings.unlabelled > 0:
+        check_scans(store, scans, lesions, settings)
+    if styled and settings.style == "other" and len(labelled) + len(scans) * (settings.unlabelled > 0) < 2:
+        finding = f"is 'other', and there is no other patient than {labelled[0]}"
+        raise ConfigError("synthesize.style", finding, "take 'own' or 'drawn'")
+    free = [value for value in slices if lesions[value] is None]
+    placing = _placing(store, labelled, conditioning) if free else None
+    hosts = {value: _hosts(store, slices[value], value, placing) for value in free if placing}
+    return Asker(store, labelled, scans, found, conditioning, placing, hosts, dict(lesions), settings, styled, seed)
+
+
+def check_scans(
+    store: PairStore, scans: Sequence[str], lesions: Mapping[int, int | None], settings: SynthesizeSettings
+) -> None:
+    """Refuse scans without labels where there are none, or where their label map would not be known.
+
+    Raises:
+        ConfigError: says which.
+    """
+    if not scans:
+        finding = "is above 0, and there are no scans without labels"
+        raise ConfigError(
+            "synthesize.unlabelled", finding, "name 'acquire.unlabelled', or take a label fraction below 1"
+        )
+    if settings.labeler:
+        return
+    unknown = [name for value, name in store.manifest.classes.items() if lesions.get(value, value) is not None]
+    if unknown:
+        finding = f"is above 0, but a scan's own '{unknown[0]}' is not known: every class must be a lesion of any place"
+        raise ConfigError("synthesize.unlabelled", finding, "set it to 0, or name a 'synthesize.labeler'")
+
+
+def _slices_with(store: PairStore, patients: Sequence[str], value: int) -> list[SliceRef]:
+    name, known = store.manifest.classes[value], set(patients)
+    return [SliceRef(row["patient"], row["slice"]) for row in store.index if row["patient"] in known and row[name]]
+
+
+def _check_lesions(store: PairStore, labelled: Sequence[str], lesions: Mapping[int, int | None]) -> None:
+    for value in itertools.chain.from_iterable(lesions.items()):
+        if value is not None and not holders(store, labelled, [value]):
+            named = f"'{store.manifest.classes[value]}'"
+            finding = f"names {named}, which none of the {len(labelled)} training patients has"
+            raise ConfigError("prepare.lesions", finding, "take it out, or take a larger label fraction")
+
+
+def _placing(store: PairStore, labelled: Sequence[str], conditioning: Conditioning) -> Conditioning:
+    """The synthesizer's own tissue classes; some of the training patients' if it is shown labels alone."""
+    if conditioning.tissues:
+        return conditioning
+    slices = [ref for ref in store.slices("train") if ref.patient in set(labelled)]
+    return replace(conditioning, edges=fit_tissue(store, slices, PLACING), smoothing=PLACING.smoothing)
+
+
+def _hosts(store: PairStore, slices: Sequence[SliceRef], value: int, placing: Conditioning) -> tuple[float, ...]:
+    places = np.linspace(0, len(slices) - 1, min(len(slices), EXAMINED)).round().astype(int)
+    chosen = [slices[place] for place in places]
+    tissue = _tissue(placing, np.stack([store.windowed(ref) for ref in chosen]))
+    assert tissue is not None
+    label = np.stack([store.label(ref.patient)[ref.position] for ref in chosen])
+    return fit_hosts(torch.from_numpy(label), torch.from_numpy(tissue), value, tissues=placing.tissues)
+
+
+def _windowed(store: PairStore, patient: str, positions: Sequence[int]) -> Float32[np.ndarray, "b h w"]:
+    return np.stack([store.windowed(SliceRef(patient, position)) for position in positions])
+
+
+def _tissue(shown: Conditioning, image: Float32[np.ndarray, "b h w"]) -> UInt8[np.ndarray, "b h w"] | None:
+    """Tissue maps, if there are any, some slices at a time: what lies between takes many times their memory."""
+    if not shown.tissues:
+        return None
+    parts = [shown.tissue(part) for part in torch.split(torch.from_numpy(image)[:, None], AT_ONCE)]
+    return torch.cat([part for part in parts if part is not None]).numpy()
+
+
+def _take(asked: Asked, chosen: np.ndarray) -> Asked:
+    """Some of the slices."""
+    positions = tuple(asked.source.positions[place] for place in chosen)
+    return replace(asked, source=asked.source._replace(positions=positions), request=asked.request.take(chosen))

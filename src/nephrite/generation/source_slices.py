@@ -1,0 +1,104 @@
+"""Which slices are painted: passes over those of the patients whose labels are known, and runs of scans without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+
+from nephrite.config import SynthesizeSettings
+from nephrite.errors import ConfigError
+from nephrite.store.slices import PairStore, SliceRef
+from nephrite.training.data import derive_seed
+
+RUN = 12  # neighboring slices of a scan that get new lesions together
+
+
+class Pass(NamedTuple):
+    """Slices of one patient that become one synthetic patient.
+
+    Attributes:
+        source: patient.
+        number: of the synthetic patient, from 1.
+        positions: each once, ascending.
+    """
+
+    source: str
+    number: int
+    positions: tuple[int, ...]
+
+
+class Share(NamedTuple):
+    """How many slices are painted from masks of patients with labels, and how many on scans without."""
+
+    masks: int
+    scans: int
+
+
+def count_slices(store: PairStore, labelled: Sequence[str], settings: SynthesizeSettings) -> Share:
+    """How many slices are painted.
+
+    Args:
+        store: of real slices.
+        labelled: training patients whose labels are known; 'ratio' is a multiple of their slices.
+        settings: of the stage.
+
+    Raises:
+        ConfigError: the settings leave no slice to paint.
+    """
+    real = len(_slices(store, labelled))
+    wanted = round(settings.ratio * real)
+    if wanted == 0:
+        raise ConfigError(
+            "synthesize.ratio", f"{settings.ratio:g} of {real} training slices rounds to none", "raise it"
+        )
+    scans = round(settings.unlabelled * wanted)
+    return Share(wanted - scans, scans)
+
+
+def choose_passes(
+    store: PairStore, labelled: Sequence[str], wanted: int, *, labelled_only: bool, seed: int
+) -> list[Pass]:
+    """Passes over training slices; a slice comes again only when all others have come as often.
+
+    Args:
+        store: of real slices.
+        labelled: training patients whose labels are known.
+        wanted: slices in all passes together.
+        labelled_only: whether a slice without any class is left out.
+        seed: decides which come more often than others.
+
+    Raises:
+        ConfigError: no slice is left.
+    """
+    slices = _slices(store, labelled, labelled_only=labelled_only)
+    if not slices:
+        finding = f"{str(labelled_only).lower()} leaves no slice of the {len(labelled)} training patients"
+        raise ConfigError(
+            "synthesize.labelled_only", f"{finding} of {store.root}", "set it to false, or check the labels"
+        )
+    rng, passes = np.random.default_rng(seed), []
+    for number in range(-(-wanted // len(slices))):
+        chosen = sorted(slices[place] for place in rng.permutation(len(slices))[: wanted - number * len(slices)])
+        for patient, refs in groupby(chosen, key=lambda ref: ref.patient):
+            passes.append(Pass(patient, number + 1, tuple(ref.position for ref in refs)))
+    return passes
+
+
+def scan_runs(store: PairStore, scans: Sequence[str], *, seed: int) -> Iterator[Pass]:
+    """Endless runs of neighboring slices of scans; a scan comes again only when all others have come as often."""
+    number = 1
+    while True:
+        for place in np.random.default_rng(derive_seed(seed, number)).permutation(len(scans)):
+            scan = scans[place]
+            count = len(store.image(scan))
+            start = derive_seed(seed, number, scan) % (max(count - RUN, 0) + 1)
+            yield Pass(scan, number, tuple(range(start, min(start + RUN, count))))
+        number += 1
+
+
+def _slices(store: PairStore, patients: Sequence[str], *, labelled_only: bool = False) -> list[SliceRef]:
+    known = set(patients)
+    return [ref for ref in store.slices("train", labelled_only=labelled_only) if ref.patient in known]

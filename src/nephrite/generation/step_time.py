@@ -1,0 +1,125 @@
+"""How long a training step of a synthesizer takes on this machine, measured before a trial is run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from lightning.pytorch import Callback
+
+from nephrite.config import Config, RandomisedSettings, TrainGanSettings
+from nephrite.generation.adversarial import module_kind
+from nephrite.generation.conditioning import Conditioning
+from nephrite.recording import SilentRun
+from nephrite.segmentation.step_time import LONGEST_STEP, PROBE_BATCH, PROBE_WIDTH
+from nephrite.store.slices import SliceRef
+from nephrite.training.data import Pairs
+from nephrite.training.devices import pick_device
+from nephrite.training.trainer import fit
+
+WARM, TIMED = 2, 3  # steps of a measurement
+PATIENT = "made up"
+
+
+class MadeUpSlices:
+    """Noise, with a square of each class; as good as scans where only time is asked for."""
+
+    def __init__(self, size: int, values: tuple[int, ...]) -> None:
+        self.image = np.random.default_rng(0).random((size, size), dtype=np.float32)
+        self.map = np.zeros((1, size, size), np.uint8)
+        side = size // (len(values) + 1)
+        for place, value in enumerate(values):
+            self.map[0, place * side : (place + 1) * side, :side] = value
+
+    def windowed(self, ref: SliceRef) -> Float32[np.ndarray, "height width"]:
+        """One slice in [0, 1]."""
+        return self.image
+
+    def label(self, patient: str) -> UInt8[np.ndarray, "slice height width"]:
+        """The one label map."""
+        return self.map
+
+
+class StepClock(Callback):
+    """Seconds of each step, from batch to batch."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_batch_start(self, *_: object) -> None:
+        """Start."""
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Stop."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.seconds.append(time.perf_counter() - self.started)
+
+
+def synthesizer_step_seconds(config: Config, synthesizer: str) -> float:
+    """Seconds of one step of generator and discriminator on one thread, or on the GPU; 0 where nothing is trained.
+
+    On a processor a step that would take long is extrapolated from a narrow network and few slices, since cost grows
+    with the slices and the square of the width.
+    """
+    settings = config.train_gan[synthesizer]
+    if isinstance(settings.method, RandomisedSettings):
+        return 0.0
+    if pick_device(config.compute) == "cpu":
+        probe, factor = _probe(settings)
+        expected = factor * settings.batch_size / PROBE_BATCH * _measured(config, probe)
+        if expected > LONGEST_STEP:
+            return expected
+    return _measured(config, settings)
+
+
+def _probe(settings: TrainGanSettings) -> tuple[TrainGanSettings, float]:
+    """Networks that cost little, and by how much those that are asked for cost more."""
+    method, discriminator = settings.method, settings.discriminator
+    assert not isinstance(method, RandomisedSettings)
+    width = min(method.base_width, PROBE_WIDTH)
+    narrow = {
+        "method": method.model_copy(update={"base_width": width}),
+        "discriminator": discriminator.model_copy(update={"base_width": min(discriminator.base_width, PROBE_WIDTH)}),
+        "batch_size": PROBE_BATCH,
+    }
+    return settings.model_copy(update=narrow), (method.base_width / width) ** 2
+
+
+def _measured(config: Config, settings: TrainGanSettings) -> float:
+    """Median of a few steps of the training itself, on made-up slices."""
+    size, clock = config.prepare.in_plane.size, StepClock()
+    classes = tuple(config.prepare.classes)
+    slices = [SliceRef(PATIENT, 0)] * ((WARM + TIMED) * settings.batch_size)
+    module = module_kind(settings.method)(
+        settings.model_copy(update={"epochs": 1}),
+        Pairs((MadeUpSlices(size, classes), slices)),
+        conditioning=_conditioning(settings, classes),
+        size=size,
+        seed=0,
+        callbacks=[clock],
+    )
+    alone = config.compute.model_copy(update={"devices": 1, "strategy": "auto"})  # others would run 'plan' as well
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with TemporaryDirectory(prefix="nephrite-") as folder:
+            fit(module, alone, folder=Path(folder), epochs=1, run=SilentRun(), text="Timing a synthesizer")
+    finally:
+        torch.set_num_threads(threads)
+    return median(clock.seconds[WARM:])
+
+
+def _conditioning(settings: TrainGanSettings, classes: tuple[int, ...]) -> Conditioning:
+    """As the training would have it, with made-up borders between tissues."""
+    edges = None
+    if settings.condition == "anatomy":
+        edges = tuple(np.linspace(0, 1, settings.tissue.classes + 1)[1:-1].tolist())
+    rim = settings.method.rim if settings.method.kind == "paint_in" else None
+    return Conditioning(classes, edges, settings.tissue.smoothing, lesions=classes, rim=rim)

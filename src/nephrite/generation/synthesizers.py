@@ -1,0 +1,214 @@
+"""A trained synthesizer as a folder, and painting with it.
+
+synthesizer.json        SynthesizerCard below, written last: a folder without it is no synthesizer
+generator.safetensors   weights; those of the moving average where one was kept; none where nothing was trained
+samples/*.png           sheets of label map, synthetic and real slice, as training went on
+history.json            one row of metrics per epoch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from pydantic import Field, TypeAdapter
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from nephrite.config import MethodSettings
+from nephrite.errors import LeakageError, StoreError, TrainingError
+from nephrite.files import digest, read_record, sha256, write_json
+from nephrite.generation.conditioning import Conditioning, Request
+from nephrite.generation.intensities import Intensity
+from nephrite.generation.methods import method_of
+from nephrite.store.slices import UNLABELLED, PairStore
+
+CARD = "synthesizer.json"
+WEIGHTS = "generator.safetensors"
+HISTORY = "history.json"
+AGAIN = "run 'train_gan' again"
+
+
+class Synthesizer:
+    """What paints slices.
+
+    Args:
+        settings: of the method.
+        conditioning: what it is shown.
+        network: with its weights; an empty module where the method has none.
+        intensities: of the training patients, for 'randomised'.
+    """
+
+    def __init__(
+        self,
+        settings: MethodSettings,
+        conditioning: Conditioning,
+        network: nn.Module,
+        intensities: Sequence[Intensity] = (),
+    ) -> None:
+        self.method, self.conditioning, self.network = method_of(settings, intensities), conditioning, network
+        self.device = next((weights.device for weights in network.parameters()), torch.device("cpu"))
+
+    def to(self, device: str | torch.device) -> Synthesizer:
+        """The same on another device."""
+        self.network.to(memory_format=torch.channels_last)
+        self.network.to(device)
+        self.device = torch.device(device)
+        return self
+
+    def paint(self, request: Request, seeds: Sequence[int]) -> Float32[np.ndarray, "slice h w"]:
+        """Paint slices in [0, 1], each from its part of the request and its seed, whatever it is painted together with.
+
+        The precision is float32 whatever the training's was.
+
+        Raises:
+            TrainingError: a pixel is no number, as of weights that the last step of a training broke.
+        """
+        training = self.network.training
+        self.network.eval()
+        with torch.inference_mode():
+            scene = self.conditioning.of_request(request, self.device)
+            painted = self.method.paint(self.network, scene, seeds)
+        self.network.train(training)
+        result: np.ndarray = painted[:, 0].float().cpu().numpy()
+        if not np.isfinite(result).all():
+            finding = f"paints {np.count_nonzero(~np.isfinite(result))} pixels that are no numbers"
+            raise TrainingError("synthesizer", finding, "lower 'learning_rate' under 'train_gan', and train it again")
+        return result
+
+
+@dataclass(frozen=True)
+class SynthesizerCard:
+    """What is known of a synthesizer.
+
+    Attributes:
+        id: SHA-256 of the weights file; of the rest of the card where nothing was trained.
+        method: its kind and its settings.
+        condition: what is asked for.
+        tissue_edges: windowed intensities between tissue classes; None where no tissue map is asked for.
+        tissue_smoothing: of the tissue map, in pixels.
+        classes: label value to name, as in the store that it was trained on; background is understood.
+        lesions: label values of lesions, which 'paint_in' paints.
+        intensities: of the training slices, per channel of the condition: tissue classes, or the background, then the
+            label classes in their order.
+        size: pixels per side.
+        training_patients: every patient that it was trained on, or whose intensities it knows.
+        pairs: digest of the store that it was trained on.
+        run_id: of the training's record; None where nothing was recorded.
+        version: of the software that wrote it.
+        unlabelled_patients: every patient of whom it knows the scan alone.
+    """
+
+    id: str
+    method: Annotated[MethodSettings, Field()]
+    condition: Literal["labels", "anatomy"]
+    tissue_edges: tuple[float, ...] | None
+    tissue_smoothing: float
+    classes: dict[int, str]
+    lesions: tuple[int, ...]
+    intensities: tuple[Intensity, ...]
+    size: int
+    training_patients: tuple[str, ...]
+    pairs: str
+    run_id: str | None
+    version: str
+    unlabelled_patients: tuple[str, ...] = ()
+    format: Literal[2] = 2
+
+    @property
+    def kind(self) -> str:
+        """Name of the method."""
+        return self.method.kind
+
+    @property
+    def trained(self) -> bool:
+        """Whether it has weights."""
+        return self.kind != "randomised"
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """What it is shown."""
+        rim = self.method.rim if self.method.kind == "paint_in" else None
+        return Conditioning(tuple(self.classes), self.tissue_edges, self.tissue_smoothing, self.lesions, rim)
+
+    @property
+    def content(self) -> str:
+        """Digest of all that slices follow from where there are no weights."""
+        card = replace(self, id="", run_id=None, version="")
+        return digest(TypeAdapter(SynthesizerCard).dump_python(card, mode="json"))
+
+    def build(self) -> nn.Module:
+        """The network, with weights drawn at random."""
+        return method_of(self.method, self.intensities).build(self.conditioning.channels, self.size)
+
+    def synthesizer(self, network: nn.Module) -> Synthesizer:
+        """What paints, with this network."""
+        return Synthesizer(self.method, self.conditioning, network, self.intensities)
+
+
+def write_synthesizer(root: Path, card: SynthesizerCard, network: nn.Module) -> SynthesizerCard:
+    """Write the weights, then the card, and return it with its id."""
+    identity = save_weights(root, network) if card.trained else card.content
+    named = replace(card, id=identity)
+    write_json(root / CARD, TypeAdapter(SynthesizerCard).dump_python(named, mode="json"))
+    return named
+
+
+def save_weights(root: Path, network: nn.Module) -> str:
+    """Write the weights and return their SHA-256."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    save_file(weights, root / WEIGHTS)
+    return sha256(root / WEIGHTS)
+
+
+def read_synthesizer(root: Path) -> tuple[SynthesizerCard, Synthesizer]:
+    """Read a finished synthesizer.
+
+    Raises:
+        StoreError: the folder is no synthesizer, is unfinished or of another version, or it was changed.
+    """
+    card = read_record(root / CARD, SynthesizerCard, AGAIN)
+    network = card.build()
+    if card.trained:
+        _load_weights(root / WEIGHTS, card, network)
+    elif card.content != card.id:
+        raise StoreError(root / CARD, "is not as it was written", AGAIN)
+    return card, card.synthesizer(network)
+
+
+def check_training_patients(card: SynthesizerCard, store: PairStore, labelled: Iterable[str], place: Path) -> None:
+    """Refuse a synthesizer that knows labels of patients other than these, or scans outside the training split.
+
+    Args:
+        card: of the synthesizer.
+        store: that it paints from.
+        labelled: training patients whose labels it may know.
+        place: where it lies.
+
+    Raises:
+        LeakageError: names how many and the first of them.
+    """
+    scans, known = {*store.patients("train"), *store.patients(UNLABELLED)}, {*labelled}
+    unknown = sorted({*card.training_patients} - known | {*card.unlabelled_patients} - scans)
+    if unknown:
+        finding = f"knows {len(unknown)} patients outside the {len(known)} training patients of {store.root}"
+        remedy = "train the synthesizer on this split, with this fraction and cell"
+        raise LeakageError(place, f"{finding}, e.g. {unknown[0]}", remedy)
+
+
+def _load_weights(path: Path, card: SynthesizerCard, network: nn.Module) -> None:
+    if not path.is_file():
+        raise StoreError(path, "is missing", AGAIN)
+    if sha256(path) != card.id:
+        raise StoreError(path, f"is not the file that {CARD} was written for", AGAIN)
+    try:
+        weights: dict[str, Any] = load_file(path)
+        network.load_state_dict(weights)
+    except (SafetensorError, RuntimeError) as error:
+        raise StoreError(path, f"does not fit the network ({error})", AGAIN) from None

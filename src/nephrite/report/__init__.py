@@ -1,0 +1,1 @@
+"""The trial as a page, as text for a terminal, and as figures."""

@@ -1,0 +1,1 @@
+"""Which painted slices an arm may see: agreement with the mask, intensity, copies, fidelity."""

@@ -1,0 +1,105 @@
+"""What an arm of a trial sees; what it must not see is refused here, before anything is trained or written."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from nephrite.config import Config
+from nephrite.errors import ConfigError
+from nephrite.segmentation.artifacts import read_teacher
+from nephrite.segmentation.networks import Segmenter
+from nephrite.store.class_presence import demand_holders
+from nephrite.store.slices import PairStore
+from nephrite.store.split import training_subset, unlabelled_patients
+from nephrite.training.leakage import check_fit, check_synthetic
+
+logger = logging.getLogger(__name__)
+
+
+class Sight(NamedTuple):
+    """What an arm sees.
+
+    Attributes:
+        real: all real slices.
+        labelled: training patients whose labels it knows.
+        synthetic: synthetic slices, for an arm that has some.
+        synthesizer: id of their synthesizer; None also where screening accepted no slice.
+        teacher: of an arm with self-training, if it was given; on the processor.
+    """
+
+    real: PairStore
+    labelled: list[str]
+    synthetic: PairStore | None = None
+    synthesizer: str | None = None
+    teacher: Segmenter | None = None
+
+    @property
+    def unlabelled(self) -> list[str]:
+        """Patients whose scans the arm may see without labels."""
+        return unlabelled_patients(self.real.splits, self.labelled)
+
+
+def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teacher: Path | None = None) -> Sight:
+    """Open what the arm of the settings sees.
+
+    Args:
+        config: settings with an arm.
+        pairs: store of real slices.
+        synthetic: store of synthetic slices; exactly for an arm that has some.
+        teacher: folder of the segmenter that an arm with self-training learns from; it trains its own without.
+
+    Raises:
+        LeakageError: synthetic slices know patients that the arm must not know.
+        StoreError: a store or the teacher is missing, broken, or does not fit the others.
+        ConfigError: the arm needs what was not given, or was given what it does not take; there are no scans without
+            labels for its self-training; or no patient of its own, or of validation, has the primary region.
+    """
+    arm = config.this_arm
+    _check_arm(config, synthetic, teacher)
+    real = PairStore(pairs)
+    labelled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
+    _check_region(config, real, labelled)
+    sight = Sight(real, labelled)
+    if synthetic is not None:
+        sight = _with_synthetic(config, sight, PairStore(synthetic))
+    if arm.has("self_training") and not sight.unlabelled:
+        finding = "needs scans without labels, and there are none"
+        raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabelled', or take a label fraction below 1")
+    if teacher is None:
+        return sight
+    wanted = config.trial.teacher(arm)
+    return sight._replace(teacher=read_teacher(teacher, arm, wanted, real.manifest.digest, labelled))
+
+
+def _with_synthetic(config: Config, sight: Sight, painted: PairStore) -> Sight:
+    if painted.patients():
+        synthesizer = check_synthetic(painted, sight.real, sight.labelled)
+        return sight._replace(synthetic=painted, synthesizer=synthesizer)
+    check_fit(painted, sight.real)
+    text = "arm %s: screening accepted no synthetic slice: it learns from real slices alone"
+    logger.warning(text, config.this_arm)
+    return sight._replace(synthetic=painted)
+
+
+def _check_arm(config: Config, synthetic: Path | None, teacher: Path | None) -> None:
+    arm, fakes = config.this_arm, config.trial.training_sets.fakes(config.this_arm.training_set)
+    if fakes and synthetic is None:
+        raise ConfigError(f"arm {arm}", "needs synthetic slices, and none were given", "add '--synthetic FOLDER'")
+    if synthetic is not None and not fakes:
+        raise ConfigError(f"arm {arm}", "takes no synthetic slices, and some were given", "leave '--synthetic' out")
+    if teacher is not None and not arm.has("self_training"):
+        raise ConfigError(f"arm {arm}", "learns from no teacher", "leave '--teacher' out")
+
+
+def _check_region(config: Config, real: PairStore, labelled: list[str]) -> None:
+    """Refuse an arm that cannot learn the region that decides, or whose weights could not be chosen by it."""
+    region = config.trial.primary
+    values, validation = config.evaluate.regions[region].labels, real.patients("validation")
+    who = f"training patients of cell {config.this_arm.cell} at label fraction {config.this_arm.fraction:g}"
+    remedy = "take a larger label fraction, other cells, or more patients that have it"
+    demand_holders(real, labelled, values, region=region, who=who, remedy=remedy)
+    if validation:  # none at all are an error of their own
+        remedy = "raise 'prepare.split.validation', or add patients that have it"
+        demand_holders(real, validation, values, region=region, who="validation patients", remedy=remedy)

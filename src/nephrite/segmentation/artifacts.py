@@ -1,0 +1,160 @@
+"""The folder of a trained segmenter.
+
+segmenter.json        SegmenterCard below
+weights.safetensors   of the epoch with the best validation score
+history.json          one row per epoch: step, train_loss, validation_loss, validation_dice, learning_rate, seconds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Shaped
+from pydantic import Field, TypeAdapter
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nephrite.config import (
+    Arm,
+    FPNSettings,
+    PercentileSettings,
+    ResampleSettings,
+    ResizeSettings,
+    SegmenterSettings,
+    WindowSettings,
+)
+from nephrite.errors import ConfigError, StoreError
+from nephrite.files import read_record, whole_file, write_json
+from nephrite.segmentation.networks import Segmenter, build_segmenter
+
+CARD, WEIGHTS, HISTORY = "segmenter.json", "weights.safetensors", "history.json"
+REMEDY = "run 'train_segmenter' again"
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class SegmenterCard:
+    """What a trained segmenter is and what it was made from.
+
+    Attributes:
+        arm: 'TRAINING_SET/SEGMENTER/FRACTION/CELL'.
+        settings: of the network.
+        classes: label value to name.
+        channels: output channel to label values, in the order of the outputs.
+        intensity: how stored values became the network's input in [0, 1].
+        in_plane: how slices were brought to the store's grid.
+        training_patients: all real patients that it knows, directly or through synthetic slices.
+        synthesizer: id of the synthesizer of its synthetic slices, or None.
+        pairs: digest of the store that it was trained and validated on.
+        validation_score: mean 3-D Dice of `region` over the validation patients, of the weights that were kept.
+        region: the region that chose the weights.
+        threshold: sigmoid outputs at or above it are foreground.
+        steps: optimizer steps of the weights that were kept.
+        seconds: duration of the whole training.
+        run_id: of the tracking run, or None.
+        version: of the software that wrote it.
+    """
+
+    arm: str
+    settings: SegmenterSettings
+    classes: dict[int, str]
+    channels: dict[str, tuple[int, ...]]
+    intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
+    in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
+    training_patients: tuple[str, ...]
+    synthesizer: str | None
+    pairs: str
+    validation_score: float
+    region: str
+    threshold: float
+    steps: int
+    seconds: float
+    run_id: str | None
+    version: str
+    format: Literal[1] = 1
+
+
+@dataclass(frozen=True)
+class TrainedSegmenter:
+    """A segmenter, ready to predict."""
+
+    card: SegmenterCard
+    network: Segmenter
+    history: list[Row]
+
+
+def write_card(folder: Path, card: SegmenterCard, history: Sequence[Row]) -> None:
+    """Write all but the weights."""
+    write_json(folder / HISTORY, list(history))
+    write_json(folder / CARD, TypeAdapter(SegmenterCard).dump_python(card, mode="json"))
+
+
+def read_card(folder: Path) -> SegmenterCard:
+    """Read what a segmenter is, without its weights.
+
+    Raises:
+        StoreError: missing, broken or of another version.
+    """
+    card: SegmenterCard = read_record(folder / CARD, SegmenterCard, REMEDY)
+    return card
+
+
+def load_segmenter(folder: Path) -> TrainedSegmenter:
+    """Read a segmenter, in evaluation mode and on the processor.
+
+    Raises:
+        StoreError: missing, broken or of another version; or the weights do not fit the settings.
+    """
+    card = read_card(folder)
+    history: list[Row] = read_record(folder / HISTORY, list[Row], REMEDY)
+    settings = card.settings
+    if isinstance(settings, FPNSettings):  # its own weights follow, so none are fetched
+        settings = settings.model_copy(update={"weights": "none"})
+    network = build_segmenter(settings, channels=len(card.channels))
+    try:
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise StoreError(folder / WEIGHTS, f"cannot be loaded ({error})", REMEDY) from None
+    return TrainedSegmenter(card, network.eval(), history)
+
+
+def read_teacher(folder: Path, student: Arm, arm: Arm | None, pairs: str, patients: Sequence[str]) -> Segmenter:
+    """The segmenter of a finished arm, if by its card it is the teacher that the student would train.
+
+    The card does not tell how it was trained: that the settings are the same is up to the caller.
+
+    Args:
+        folder: of that segmenter.
+        student: the arm that learns from it.
+        arm: whose segmenter it has to be; None where the trial has no such arm.
+        pairs: digest of the store that it has to come from.
+        patients: whose labels it has to know.
+
+    Raises:
+        ConfigError: it is another one.
+        StoreError: it is missing or broken.
+    """
+    found = load_segmenter(folder)
+    remedy, wanted = "name that arm's folder, or leave '--teacher' out", arm or "no arm of the trial"
+    if found.card.arm != str(arm):
+        finding = f"is the segmenter of {found.card.arm}, and the teacher of {student} is {wanted}"
+        raise ConfigError(f"--teacher {folder}", finding, remedy)
+    if (found.card.pairs, found.card.training_patients) != (pairs, tuple(patients)):
+        raise ConfigError(f"--teacher {folder}", f"learned from other data than {student} is given", remedy)
+    return found.network.to(memory_format=torch.channels_last)  # as it was trained, so that it finds the same
+
+
+def save_weights(path: Path, weights: Mapping[str, Shaped[Tensor, "..."]]) -> None:
+    """Write a state dict as safetensors, whole or not at all, in plain memory order."""
+    with whole_file(path) as partial:
+        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, partial)
+
+
+def load_weights(network: Segmenter, path: Path) -> None:
+    """Fill a network of the same settings with kept weights."""
+    network.load_state_dict(load_file(path))

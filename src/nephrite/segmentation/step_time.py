@@ -1,0 +1,109 @@
+"""How long an optimizer step of a segmenter takes on this machine, measured before a trial is run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from nephrite.augment import geometric, standard
+from nephrite.config import Arm, Config, FPNSettings, UNetSettings
+from nephrite.models.losses import dice_loss
+from nephrite.segmentation.networks import Segmenter, build_segmenter
+from nephrite.training.devices import pick_device, resolve_precision
+
+LEAST_CALLS, MOST_CALLS, ENOUGH = 3, 20, 1.0  # timed calls, and seconds after which they are enough
+PROBE_SIZE, PROBE_WIDTH = 64, 16  # slice and U-Net that any processor trains in a moment
+PROBE_BATCH = 2  # the fewest slices from which batch normalization can learn
+LONGEST_STEP = 1.0  # seconds; on a processor a longer step is extrapolated from the probe
+
+
+def step_seconds(config: Config, segmenter: str) -> float:
+    """Seconds of one optimizer step on one thread, or on the GPU; measured on made-up slices, without augmentation.
+
+    On a processor a step that would take long is extrapolated from a small one, since cost grows with the pixels, the
+    slices, and the square of a U-Net's width.
+    """
+    settings = config.train_segmenter.segmenters[segmenter]
+    size, batch = config.prepare.in_plane.size, config.train_segmenter.batch_size
+    if pick_device(config.compute) == "cpu":
+        probe, factor = _probe(settings)
+        network = _network(config, probe)
+        small = min(size, PROBE_SIZE)
+        pixels = (network.network.input_size(size) / network.network.input_size(small)) ** 2
+        measured = _training_seconds(config, network, batch=PROBE_BATCH, size=small)
+        expected = factor * batch / PROBE_BATCH * pixels * measured
+        if expected > LONGEST_STEP:
+            return expected
+    taken = max(batch, PROBE_BATCH)
+    return batch / taken * _training_seconds(config, _network(config, settings), batch=taken, size=size)
+
+
+def augmentation_seconds(config: Config, arm: Arm) -> float:
+    """Seconds that a batch's augmentation takes; pasted lesions are not counted."""
+    settings, size = config.train_segmenter, config.prepare.in_plane.size
+    batch, generator = settings.batch_size, torch.Generator().manual_seed(0)
+    image, label = torch.rand(batch, 1, size, size), torch.zeros(batch, size, size, dtype=torch.uint8)
+    moves = settings.geometric.model_dump()
+    ranges = standard.IntensityRanges(**settings.intensity.model_dump())
+    if arm.has("standard"):
+        return _median_seconds(
+            lambda: standard.apply(standard.draw(batch, **moves, ranges=ranges, generator=generator), image, label)
+        )
+    if arm.has("geometric"):
+        return _median_seconds(
+            lambda: geometric.apply(geometric.draw(batch, **moves, generator=generator), image, label)
+        )
+    return 0.0
+
+
+def _probe(settings: UNetSettings | FPNSettings) -> tuple[UNetSettings | FPNSettings, float]:
+    """A network that costs little, and by how much the one that is asked for costs more."""
+    if isinstance(settings, FPNSettings):
+        return settings, 1.0
+    width = min(settings.base_width, PROBE_WIDTH)
+    return settings.model_copy(update={"base_width": width}), (settings.base_width / width) ** 2
+
+
+def _network(config: Config, settings: UNetSettings | FPNSettings) -> Segmenter:
+    """With random weights: an encoder's own would have to be fetched."""
+    if isinstance(settings, FPNSettings):
+        settings = settings.model_copy(update={"weights": "none"})
+    network = build_segmenter(settings, channels=len(config.prepare.channels))
+    return network.to(pick_device(config.compute)).to(memory_format=torch.channels_last)
+
+
+def _training_seconds(config: Config, network: Segmenter, *, batch: int, size: int) -> float:
+    device, channels = pick_device(config.compute), len(config.prepare.channels)
+    half = resolve_precision(config.compute) == "bf16-mixed"
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-9, fused=True)
+    image = torch.rand(batch, 1, size, size, device=device)
+    target = torch.zeros(batch, channels, size, size, device=device)
+
+    def step() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+            loss = dice_loss(network(image), target)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return _median_seconds(step)
+
+
+def _median_seconds(call: Callable[[], object]) -> float:
+    """Of a few calls on one thread, as the runner's processes have; the first call does not count."""
+    threads, times = torch.get_num_threads(), list[float]()
+    torch.set_num_threads(1)
+    try:
+        call()
+        while len(times) < LEAST_CALLS or (len(times) < MOST_CALLS and sum(times) < ENOUGH):
+            started = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - started)
+    finally:
+        torch.set_num_threads(threads)
+    return float(np.median(times))

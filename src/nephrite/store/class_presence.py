@@ -1,0 +1,40 @@
+"""Which patients have which label values: what none of them has cannot be learned, chosen by or scored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from nephrite.errors import ConfigError
+from nephrite.store.slices import PairStore
+
+
+def holders(store: PairStore, patients: Iterable[str], values: Collection[int]) -> list[str]:
+    """Those of the patients who have a pixel of one of the label values, sorted."""
+    names, asked = [store.manifest.classes[value] for value in values], set(patients)
+    return sorted({row["patient"] for row in store.index if row["patient"] in asked and any(row[n] for n in names)})
+
+
+def demand_holders(
+    store: PairStore, patients: Collection[str], values: Collection[int], *, region: str, who: str, remedy: str
+) -> None:
+    """Refuse patients of whom none has the region that decides the trial.
+
+    Args:
+        store: of real slices.
+        patients: of an arm, or of a split.
+        values: the region's label values.
+        region: its name.
+        who: what the patients are, for the error.
+        remedy: what the user can do, for the error.
+
+    Raises:
+        ConfigError: none of them has it; their scores would say nothing about it.
+    """
+    if not holders(store, patients, values):
+        finding = f"'{region}' with labels {sorted(values)} is in none of the {len(patients)} {who} of {store.root}"
+        raise ConfigError("trial.primary", finding, remedy)
+
+
+def absent_classes(store: PairStore, patients: Collection[str]) -> list[str]:
+    """Names of the classes that none of the patients has."""
+    return [name for value, name in store.manifest.classes.items() if not holders(store, patients, [value])]

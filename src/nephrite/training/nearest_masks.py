@@ -1,0 +1,53 @@
+"""The training mask that a painted one is most like."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from nephrite.store.slices import PairStore, SliceRef
+from nephrite.synthesis.overlap import coarse_masks, mask_overlap
+
+AT_ONCE = 64
+
+
+class Nearest(NamedTuple):
+    """The nearest training mask of one slice, and their Dice, 1 for a copy."""
+
+    dice: float
+    slice: SliceRef
+
+
+class TrainingMasks:
+    """The masks of training patients that hold a class, and one empty mask if there is any.
+
+    Args:
+        store: of real slices.
+        patients: whose labels are known.
+    """
+
+    def __init__(self, store: PairStore, patients: Collection[str]) -> None:
+        self.classes, known = list(store.manifest.classes), set(patients)
+        every = [ref for ref in store.slices("train") if ref.patient in known]
+        some = [ref for ref in store.slices("train", labelled_only=True) if ref.patient in known]
+        held = set(some)
+        self.slices = some + [ref for ref in every if ref not in held][:1]
+        parts = [
+            coarse_masks(torch.from_numpy(_labels(store, self.slices[start : start + AT_ONCE])), self.classes)
+            for start in range(0, len(self.slices), AT_ONCE)
+        ]
+        self.masks = torch.cat(parts, dim=1)
+
+    def nearest(self, label: UInt8[np.ndarray, "b h w"]) -> list[Nearest]:
+        """Of each slice."""
+        found = mask_overlap(coarse_masks(torch.from_numpy(label), self.classes), self.masks)
+        pairs = zip(found.dice.tolist(), found.nearest.tolist(), strict=True)
+        return [Nearest(dice, self.slices[place]) for dice, place in pairs]
+
+
+def _labels(store: PairStore, slices: Sequence[SliceRef]) -> UInt8[np.ndarray, "b h w"]:
+    return np.stack([store.label(ref.patient)[ref.position] for ref in slices])

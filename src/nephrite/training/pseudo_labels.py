@@ -1,0 +1,71 @@
+"""Self-training: confident labels that a segmenter gives to scans without labels, to learn from them in turn.
+
+After Xie, Luong, Hovy, Le, "Self-training with Noisy Student improves ImageNet classification", CVPR 2020: a teacher is
+trained on the labelled patients, then a student on both, with augmentation as the noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, UInt8
+from torch import Tensor
+
+from nephrite.config import IGNORED
+from nephrite.store.slices import PairStore, SliceRef
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """Slices of a store, with labels of a teacher's in place of the store's.
+
+    Attributes:
+        store: where the scans are; its own labels of these patients are never read.
+        labels: patient to label maps; `IGNORED` where the teacher is not sure.
+    """
+
+    store: PairStore
+    labels: Mapping[str, UInt8[np.ndarray, "slice height width"]]
+
+    def windowed(self, ref: SliceRef) -> Float32[np.ndarray, "height width"]:
+        """One slice in [0, 1]."""
+        return self.store.windowed(ref)
+
+    def label(self, patient: str) -> UInt8[np.ndarray, "slice height width"]:
+        """The teacher's label maps of a patient."""
+        return self.labels[patient]
+
+    def slices(self) -> list[SliceRef]:
+        """References to all slices."""
+        return [SliceRef(patient, place) for patient, maps in self.labels.items() for place in range(len(maps))]
+
+
+def blank_labels(store: PairStore, patients: Sequence[str]) -> PseudoLabels:
+    """Scans of a store as if they came without labels: whatever labels there are, are not read."""
+    return PseudoLabels(store, {name: np.zeros(store.image(name).shape, np.uint8) for name in patients})
+
+
+def to_labels(
+    probability: Float[Tensor, "b c h w"], channels: Mapping[str, tuple[int, ...]], confidence: float
+) -> UInt8[Tensor, "b h w"]:
+    """Label values where one channel is sure and the others are sure that they are not; `IGNORED` in between."""
+    unsure = ((probability > 1 - confidence) & (probability < confidence)).any(dim=1)
+    label = torch.zeros(probability.shape[0], *probability.shape[2:], dtype=torch.uint8)
+    for channel, values in enumerate(channels.values()):  # a later, more special channel overrules an earlier one
+        label[probability[:, channel] >= confidence] = values[0]
+    label[unsure] = IGNORED
+    return label
+
+
+def believed(label: UInt8[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
+    """Where a class was found."""
+    found: Bool[np.ndarray, "*shape"] = (label > 0) & (label != IGNORED)
+    return found
+
+
+def found_somewhere(labels: Mapping[str, UInt8[np.ndarray, "slice height width"]]) -> list[str]:
+    """Patients in whose scans a class was found."""
+    return [patient for patient, maps in labels.items() if believed(maps).any()]

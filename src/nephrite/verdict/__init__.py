@@ -1,0 +1,1 @@
+"""Scores in, words out: paired statistics, comparisons, data equivalence, power and promotion. No torch."""

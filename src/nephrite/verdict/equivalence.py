@@ -1,0 +1,283 @@
+"""Data equivalence: how many more real patients would have done what synthetic data did.
+
+The reference arm is trained on several numbers of real patients; its mean score against that number is the learning
+curve. The curve is isotonic (more patients never hurt; neighbors that fell by chance are pooled: Barlow et al. 1972)
+and between two measured numbers linear in their logarithm. No law of the curve is assumed: a straight line in the
+logarithm over the whole curve is bent by the flat part at many patients, and so wrong where it is read, at few.
+
+The equivalence is where this curve reaches the score of the synthetic arm. Its interval holds those numbers of patients
+at which the paired difference between both, cell by cell and patient by patient, has an interval that holds zero (an
+interval by inverting a test, as Fieller 1954 has it): the same two levels of resampling as in the verdict, and an
+honest 'more than the curve reaches' where the curve is too flat to tell.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import isotonic_regression
+
+from nephrite.errors import TrialError
+from nephrite.verdict.statistics import (
+    MINIMUM_CELLS,
+    MINIMUM_PATIENTS,
+    Interval,
+    counted,
+    paired_interval,
+    paired_intervals,
+)
+from nephrite.verdict.trial import AGAIN, Trial
+
+GRID = 400  # numbers of patients between the smallest and the largest at which both arms are compared
+Tables = Mapping[int, Float[np.ndarray, "cell patient"]]
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One arm at one number of real training patients: mean score over cells and test patients, with its interval."""
+
+    patients: int
+    score: Interval
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """What synthetic data is worth at one number of real patients, in real patients.
+
+    Attributes:
+        start: real patients of the synthetic arm that is read.
+        largest: the largest number of real patients that the reference was trained on.
+        more: so many more real patients bring the reference to the synthetic arm's score; infinite beyond the curve,
+            0 where the synthetic arm does not exceed it.
+        low: lower end of its interval; None with one test patient.
+        high: upper end of its interval, infinite where the curve does not reach far enough; None with one test patient.
+        cells: number that all tables share.
+        test_patients: number.
+        reference: the reference arm's points, by number of patients.
+        synthetic: the synthetic arm's points.
+        curve: the isotonic curve at the reference's numbers of patients.
+    """
+
+    start: int
+    largest: int
+    more: float
+    low: float | None
+    high: float | None
+    cells: int
+    test_patients: int
+    reference: tuple[CurvePoint, ...]
+    synthetic: tuple[CurvePoint, ...]
+    curve: tuple[float, ...]
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are cells and test patients enough for any statement."""
+        return self.cells >= MINIMUM_CELLS and self.test_patients >= MINIMUM_PATIENTS and self.low is not None
+
+    @property
+    def worth_something(self) -> bool:
+        """Whether the whole interval lies above zero more patients."""
+        return self.judged and self.low is not None and self.low > 0
+
+    @property
+    def sentence(self) -> str:
+        """The answer in words."""
+        start = counted(self.start, "real patient")
+        sample = f"{counted(self.test_patients, 'test patient')}, {counted(self.cells, 'cell')}"
+        if not self.judged:
+            need = f"needs at least {MINIMUM_CELLS} cells and {MINIMUM_PATIENTS} test patients"
+            return f"What synthetic data is worth at {start} cannot be said: it {need} ({sample})."
+        interval = f"[{self._in_words(self.low)}, {self._in_words(self.high)}]"
+        if self.worth_something:
+            more = self._in_words(self.more)
+            return f"At {start}, synthetic data is worth {more} more real patients {interval} ({sample})."
+        return (
+            f"At {start}, synthetic data is worth nothing that this trial can tell: "
+            f"{self._in_words(self.more)} more real patients, and the interval {interval} holds zero ({sample})."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a number of patients beyond the curve is null, and named in 'beyond'."""
+        points = {
+            name: [{"patients": point.patients, **asdict(point.score)} for point in side]
+            for name, side in (("reference", self.reference), ("synthetic", self.synthetic))
+        }
+        numbers = {"more": self.more, "low": self.low, "high": self.high}
+        finite = {name: None if value == math.inf else value for name, value in numbers.items()}
+        return {
+            "start": self.start,
+            "largest": self.largest,
+            **finite,
+            "beyond": [name for name, value in numbers.items() if value == math.inf],
+            "worth_something": self.worth_something,
+            "sentence": self.sentence,
+            "cells": self.cells,
+            "test_patients": self.test_patients,
+            **points,
+            "curve": list(self.curve),
+        }
+
+    def _in_words(self, more: float | None) -> str:
+        assert more is not None
+        if math.isinf(more):
+            return f"> {self.largest - self.start}"
+        return f"{more:.0f}" if more >= 10 or not more else f"{more:.1f}"
+
+
+def data_equivalence(
+    reference: Tables,
+    synthetic: Tables,
+    *,
+    start: int | None = None,
+    confidence: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Equivalence:
+    """How many more real patients bring the reference to the score of the synthetic arm.
+
+    Args:
+        reference: number of real training patients to scores without synthetic data.
+        synthetic: the same with synthetic data. All tables hold the same cells and test patients.
+        start: number of real patients at which the synthetic arm is read; the smallest if not given.
+        confidence: of every interval.
+        resamples: bootstrap draws of the points' intervals; the equivalence's own takes at most 2000.
+        seed: of the bootstrap.
+
+    Raises:
+        TrialError: fewer than two numbers of patients, tables of different size, or no arm at `start`.
+    """
+    start = min(synthetic, default=0) if start is None else start
+    _demand_curve(reference, synthetic, start)
+    interval = partial(paired_interval, confidence=confidence, resamples=resamples, seed=seed)
+    intervals = partial(paired_intervals, confidence=confidence, resamples=min(resamples, 2000), seed=seed)
+    counts = sorted(reference)
+    pooled = _pooled([reference[count] for count in counts])
+    curve = [float(table.mean()) for table in pooled]
+    low, high = _bounds(counts, pooled, synthetic[start], start, intervals)
+    cells, test_patients = synthetic[start].shape
+    return Equivalence(
+        start,
+        counts[-1],
+        _crossing(counts, curve, float(synthetic[start].mean()), start),
+        low,
+        high,
+        cells,
+        test_patients,
+        reference=tuple(CurvePoint(count, interval(reference[count])) for count in counts),
+        synthetic=tuple(CurvePoint(count, interval(synthetic[count])) for count in sorted(synthetic)),
+        curve=tuple(curve),
+    )
+
+
+def equivalences(trial: Trial) -> dict[str, Equivalence]:
+    """The data equivalence of the trial's question for each segmenter, from the cells that all label fractions share.
+
+    Empty where nothing can be read: without a question, with a single number of real patients, or without such a cell.
+
+    Raises:
+        TrialError: cells of one arm were trained on different numbers of patients.
+    """
+    found = {}
+    for segmenter in trial.segmenters if trial.plan.question else ():
+        synthetic, reference = (_tables(trial, name, segmenter) for name in trial.plan.question or ())
+        shared = {count: table for count, table in synthetic.items() if count in reference}
+        if len(reference) > 1 and shared and min(shared) < max(reference):
+            plan = trial.plan
+            found[segmenter] = data_equivalence(
+                reference, shared, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed
+            )
+    return found
+
+
+def _tables(trial: Trial, training_set: str, segmenter: str) -> dict[int, Float[np.ndarray, "cell patient"]]:
+    """Number of real patients to scores; of two label fractions that round to one number the smaller one counts."""
+    question = trial.plan.question or ()
+    tables: dict[int, Float[np.ndarray, "cell patient"]] = {}
+    sides = [trial.runs(name, segmenter, fraction).keys() for name in question for fraction in trial.fractions]
+    cells = sorted(set(sides[0]).intersection(*sides[1:]))
+    for fraction in trial.fractions if cells else ():
+        runs = trial.runs(training_set, segmenter, fraction)
+        counts = sorted({run.training_patients for run in runs.values()})
+        if len(counts) > 1:
+            place = f"{training_set} ({segmenter}, label fraction {fraction})"
+            raise TrialError(place, f"was trained on {counts} patients in different cells", AGAIN)
+        tables.setdefault(counts[0], trial.table(training_set, segmenter, fraction, cells))
+    return tables
+
+
+def _crossing(counts: Sequence[int], curve: Sequence[float], score: float, start: int) -> float:
+    """More patients than `start` with which the curve reaches the score; 0 if it is there, infinite if it never is."""
+    first = counts.index(start)
+    if score <= curve[first]:
+        return 0.0
+    if score > curve[-1]:
+        return math.inf
+    return math.exp(float(np.interp(score, curve[first:], np.log(counts[first:])))) - start
+
+
+def _bounds(
+    counts: Sequence[int],
+    pooled: Sequence[Float[np.ndarray, "cell patient"]],
+    scores: Float[np.ndarray, "cell patient"],
+    start: int,
+    intervals: Callable[[Float[np.ndarray, "table cell patient"]], Float[np.ndarray, "3 table"]],
+) -> tuple[float | None, float | None]:
+    """Ends of the numbers of patients at which the curve cannot be told from the scores; see the module's text."""
+    if scores.shape[1] < 2:
+        return None, None
+    grid = np.geomspace(start, counts[-1], GRID)
+    _, low, high = intervals(np.stack([scores - _between(counts, pooled, count) for count in grid]))
+    not_above, not_below = np.flatnonzero(low <= 0), np.flatnonzero(high >= 0)
+    least = _zero_before(grid, low, not_above[0]) - start if len(not_above) else math.inf
+    if not len(not_below):
+        return least, 0.0
+    last = not_below[-1]
+    return least, math.inf if last == GRID - 1 else _zero_before(grid, high, last + 1) - start
+
+
+def _zero_before(grid: Float[np.ndarray, " count"], ends: Float[np.ndarray, " count"], index: int) -> float:
+    """Where the ends cross zero between the number of patients before `index` and that at it."""
+    if index == 0:
+        return float(grid[0])
+    share = ends[index - 1] / (ends[index - 1] - ends[index])
+    return float(grid[index - 1] + share * (grid[index] - grid[index - 1]))
+
+
+def _between(
+    counts: Sequence[int], pooled: Sequence[Float[np.ndarray, "cell patient"]], count: float
+) -> Float[np.ndarray, "cell patient"]:
+    """Scores of the reference at any number of patients, linear in its logarithm between those that were measured."""
+    place = float(np.interp(np.log(count), np.log(counts), np.arange(len(counts))))
+    lower = min(int(place), len(counts) - 2)
+    share = place - lower
+    table: Float[np.ndarray, "cell patient"] = (1 - share) * pooled[lower] + share * pooled[lower + 1]
+    return table
+
+
+def _demand_curve(reference: Tables, synthetic: Tables, start: int) -> None:
+    again = "run the same cells on the same test patients for every label fraction"
+    if len(reference) < 2 or start not in reference or start not in synthetic:
+        finding = f"reference has {sorted(reference)} real patients, the synthetic arm {sorted(synthetic)}: "
+        raise TrialError("learning curve", finding + f"it needs two points, and both arms at {start}", again)
+    if start == max(reference):
+        finding = f"starts at {start} real patients, where the reference ends"
+        raise TrialError("learning curve", finding, "read it at a smaller label fraction")
+    shapes = {table.shape for arm in (reference, synthetic) for table in arm.values()}
+    if len(shapes) > 1:
+        raise TrialError("learning curve", f"has tables of different cells and patients {sorted(shapes)}", again)
+
+
+def _pooled(tables: Sequence[Float[np.ndarray, "cell patient"]]) -> list[Float[np.ndarray, "cell patient"]]:
+    """Tables whose means never fall: neighbors that do are replaced by their average (isotonic regression)."""
+    blocks = isotonic_regression([float(table.mean()) for table in tables]).blocks
+    pooled: list[Float[np.ndarray, "cell patient"]] = []
+    for first, last in itertools.pairwise(blocks):
+        pooled += [np.mean(tables[first:last], axis=0)] * int(last - first)
+    return pooled

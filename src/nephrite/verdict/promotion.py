@@ -1,0 +1,115 @@
+"""Whether a run replaces the champion: a judgement on its test scores, patient by patient. Knows no registry."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nephrite.verdict.statistics import MINIMUM_PATIENTS, Interval, paired_interval
+
+Outcome = Literal["champion", "challenger", "unchanged"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run with its scores on test, as kept in every record of its version.
+
+    Attributes:
+        arm: training set, segmenter and cell.
+        weights: SHA-256 of the weights file.
+        region: whose per-patient 3-D Dice decides.
+        dice: test patient to Dice.
+        truth_volumes: test patient to milliliters of the region in the reader's label map.
+        validation_score: by which the run was chosen.
+        run_id: of its training, None where nothing was recorded.
+    """
+
+    arm: str
+    weights: str
+    region: str
+    dice: dict[str, float]
+    truth_volumes: dict[str, float]
+    validation_score: float
+    run_id: str | None
+
+    @property
+    def score(self) -> float:
+        """Mean Dice over the test patients."""
+        return math.fsum(self.dice.values()) / len(self.dice)
+
+    def same_test(self, other: Candidate) -> bool:
+        """Whether both were scored on the same patients and label maps: ids alone may be reused by another data set."""
+        return self.truth_volumes.keys() == other.truth_volumes.keys() and all(
+            math.isclose(volume, other.truth_volumes[patient], rel_tol=1e-6, abs_tol=1e-6)
+            for patient, volume in self.truth_volumes.items()
+        )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What was declared before: the floor for a first champion, and how intervals are drawn."""
+
+    floor: float
+    confidence: float
+    resamples: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a candidate, why, and the paired interval where there was one."""
+
+    outcome: Outcome
+    reason: str
+    interval: Interval | None = None
+
+
+def decide(candidate: Candidate, champion: Candidate | Literal["unknown"] | None, rules: Rules) -> Decision:
+    """Champion, challenger, or unchanged.
+
+    A first champion must reach the floor. A later one needs, on the same test patients, a paired interval against the
+    present champion that lies above zero.
+
+    Args:
+        candidate: the run that asks.
+        champion: the run in use; "unknown" if nothing is known of its scores, None if there is none.
+        rules: the floor, and how intervals are drawn.
+    """
+    if champion is None:
+        return _against_floor(rules.floor, candidate)
+    if champion == "unknown":
+        return Decision("challenger", "the champion has no record of its scores; move the alias by hand")
+    if champion.weights == candidate.weights:
+        return Decision("unchanged", "these weights are the champion's")
+    if champion.region != candidate.region:
+        return Decision("challenger", f"the champion was scored on {champion.region}, this run on {candidate.region}")
+    if not champion.same_test(candidate):
+        shared = len(champion.dice.keys() & candidate.dice.keys())
+        counts = f"{len(champion.dice)} patients, this run on {len(candidate.dice)}, {shared} ids are shared"
+        return Decision(
+            "challenger", f"the champion was scored on other test patients ({counts}); never promoted without a hand"
+        )
+    return _against_champion(candidate, champion, rules)
+
+
+def _against_floor(floor: float, candidate: Candidate) -> Decision:
+    compared = f"mean {candidate.region} Dice {candidate.score:.3f}"
+    if candidate.score >= floor:
+        return Decision("champion", f"there was no champion, and {compared} reaches the floor {floor:g}")
+    return Decision("challenger", f"there is no champion, but {compared} is below the floor {floor:g}")
+
+
+def _against_champion(candidate: Candidate, champion: Candidate, rules: Rules) -> Decision:
+    patients = sorted(candidate.dice)
+    differences = np.array([[candidate.dice[patient] - champion.dice[patient] for patient in patients]])
+    interval = paired_interval(differences, confidence=rules.confidence, resamples=rules.resamples, seed=rules.seed)
+    if interval.low is None or interval.high is None or len(patients) < MINIMUM_PATIENTS:
+        reason = f"{len(patients)} test patients are fewer than the {MINIMUM_PATIENTS} that an interval needs"
+        return Decision("challenger", reason, interval)
+    shown = f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}] over {len(patients)} test patients"
+    if interval.low > 0:
+        return Decision("champion", f"better than the champion by {shown}", interval)
+    return Decision("challenger", f"the difference to the champion, {shown}, is not above zero", interval)

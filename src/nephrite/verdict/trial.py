@@ -1,0 +1,204 @@
+"""The trial: scores of all arms, put side by side patient by patient."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from nephrite.errors import TrialError
+from nephrite.metrics.scores import ArmScores, dice_by_patient
+
+AGAIN = "run 'evaluate' again for both on the same split"
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """What was declared before any run.
+
+    Attributes:
+        region: the region whose per-patient 3-D Dice decides.
+        reference: the training set that all others are compared with.
+        question: the two training sets, with and without synthetic data, whose difference is the headline; None where
+            the trial has no such pair.
+        fraction: the label fraction of the headline.
+        synthetic: training sets with synthetic slices.
+        rivals: training sets without, that each of these is compared with beside the reference.
+        confidence: of every interval.
+        resamples: bootstrap draws.
+        seed: of the bootstrap.
+        digest: digest of the settings, so that a report can be told from another.
+    """
+
+    region: str
+    reference: str
+    question: tuple[str, str] | None
+    fraction: float = 1.0
+    synthetic: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
+    confidence: float = 0.95
+    resamples: int = 10_000
+    seed: int = 0
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Scores of all arms under one plan.
+
+    Raises:
+        TrialError: no arms, an arm twice, other test patients in one arm than in another, a region that was not
+            scored, or a training set of the plan that a segmenter lacks.
+    """
+
+    plan: TrialPlan
+    arms: tuple[ArmScores, ...]
+
+    def __post_init__(self) -> None:
+        if not self.arms:
+            raise TrialError("trial", "has no arms", "run 'train_segmenter' and 'evaluate' for every arm")
+        self._each_arm_once()
+        self._same_patients()
+        for segmenter in self.segmenters:
+            for needed in {self.plan.reference, *(self.plan.question or ())}:
+                for fraction in {self.plan.fraction, *self.fractions}:
+                    self._has_training_set(segmenter, needed, fraction)
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Ids of the test patients, sorted; the order of every table's columns."""
+        return tuple(sorted(score.patient for score in self.arms[0].patients))
+
+    @property
+    def segmenters(self) -> tuple[str, ...]:
+        """Names of the segmenters in the order in which they were given."""
+        return tuple(dict.fromkeys(scores.arm.segmenter for scores in self.arms))
+
+    @property
+    def training_sets(self) -> tuple[str, ...]:
+        """Names of the training sets in the order in which they were given."""
+        return tuple(dict.fromkeys(scores.arm.training_set for scores in self.arms))
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """Label fractions, the smallest first."""
+        return tuple(sorted({scores.arm.fraction for scores in self.arms}))
+
+    def runs(self, training_set: str, segmenter: str, fraction: float) -> dict[int, ArmScores]:
+        """Cell to the scores of its run, for one training set, segmenter and label fraction; empty if there is none."""
+        wanted = (training_set, segmenter, fraction)
+        runs = {s.arm.cell: s for s in self.arms if (s.arm.training_set, s.arm.segmenter, s.arm.fraction) == wanted}
+        return dict(sorted(runs.items()))
+
+    def table(
+        self, training_set: str, segmenter: str, fraction: float, cells: Sequence[int]
+    ) -> Float[np.ndarray, "cell patient"]:
+        """Dice of the declared region for each cell and test patient."""
+        runs = self.runs(training_set, segmenter, fraction)
+        return np.array([dice_by_patient(runs[cell], self.plan.region) for cell in cells])
+
+    def differences(
+        self, training_set: str, against: str, segmenters: Sequence[str], fraction: float
+    ) -> Float[np.ndarray, "cell patient"]:
+        """Dice of one training set minus that of another in the cells that both have, averaged over segmenters.
+
+        Raises:
+            TrialError: both arms share no cell.
+        """
+        cells = self.shared_cells(training_set, against, segmenters, fraction)
+        differences: Float[np.ndarray, "cell patient"] = np.mean(
+            [
+                self.table(training_set, name, fraction, cells) - self.table(against, name, fraction, cells)
+                for name in segmenters
+            ],
+            axis=0,
+        )
+        return differences
+
+    def grouped_runs(self) -> list[list[ArmScores]]:
+        """The runs of every training set, segmenter and label fraction, over its cells."""
+        return [list(self.runs(name, segmenter, fraction).values()) for fraction, segmenter, name in self.kinds()]
+
+    def validation_score(self, training_set: str, fraction: float) -> float:
+        """Mean over cells, then over segmenters, of what a training set reached on validation."""
+        runs = [self.runs(training_set, name, fraction).values() for name in self.segmenters]
+        return float(np.mean([np.mean([run.validation_score for run in group]) for group in runs if group]))
+
+    def best_run(self) -> ArmScores:
+        """The run to promote, chosen on validation only: the best arm by its mean over cells, then its best cell.
+
+        Null arms are left out: a second try of one training set would be two chances for it.
+        """
+        arms = [runs for runs in self.grouped_runs() if not runs[0].arm.is_null]
+        best_arm = max(arms, key=lambda runs: float(np.mean([run.validation_score for run in runs])))
+        return max(best_arm, key=lambda run: run.validation_score)
+
+    def kinds(self) -> list[tuple[float, str, str]]:
+        """Label fraction, segmenter and training set of every arm that has runs."""
+        product = itertools.product(self.fractions, self.segmenters, self.training_sets)
+        return [(f, segmenter, name) for f, segmenter, name in product if self.runs(name, segmenter, f)]
+
+    def shared_cells(
+        self, training_set: str, against: str, segmenters: Sequence[str], fraction: float
+    ) -> tuple[int, ...]:
+        """Cells that both training sets have with each of the segmenters.
+
+        Raises:
+            TrialError: there is none.
+        """
+        sides = [
+            self.runs(name, segmenter, fraction).keys() for name in (training_set, against) for segmenter in segmenters
+        ]
+        cells = tuple(sorted(set(sides[0]).intersection(*sides[1:])))
+        if not cells:
+            place = f"{training_set} against {against} ({', '.join(segmenters)}, label fraction {fraction})"
+            raise TrialError(place, "share no cell", "train both with the same 'trial.cells'")
+        return cells
+
+    def _each_arm_once(self) -> None:
+        counts = Counter(str(scores.arm) for scores in self.arms)
+        for arm, count in counts.items():
+            if count > 1:
+                raise TrialError(arm, "is scored twice in one trial", "give each arm's scores once")
+
+    def _same_patients(self) -> None:
+        for scores in self.arms:
+            patients = [score.patient for score in scores.patients]
+            twice = sorted({patient for patient in patients if patients.count(patient) > 1})
+            if twice or not patients:
+                raise TrialError(
+                    str(scores.arm), f"scores test patients {twice} twice" if twice else "scores no patient", AGAIN
+                )
+            _demand_same_patients(scores, self.arms[0])
+            dice_by_patient(scores, self.plan.region)
+
+    def _has_training_set(self, segmenter: str, training_set: str, fraction: float) -> None:
+        if not self.runs(training_set, segmenter, fraction):
+            finding = f"has no arm '{training_set}', which others are compared with"
+            raise TrialError(
+                f"segmenter {segmenter} at label fraction {fraction}",
+                finding,
+                "add it to 'trial.training_sets' and run its arms",
+            )
+
+
+def synthetic_question(pairs: Mapping[str, str], reference: str) -> tuple[str, str] | None:
+    """The pair of training sets that asks whether synthetic data helps: the same set with and without it.
+
+    Among several pairs the first one whose set without synthetic data is the reference is taken, else the richest set.
+
+    Args:
+        pairs: training set with synthetic slices to the same set without them, where the trial has both.
+        reference: training set that all others are compared with.
+    """
+    return max(pairs.items(), key=lambda pair: (pair[1] == reference, pair[0].count("+")), default=None)
+
+
+def _demand_same_patients(scores: ArmScores, others: ArmScores) -> None:
+    odd = {score.patient for score in scores.patients} ^ {score.patient for score in others.patients}
+    if odd:
+        raise TrialError(str(scores.arm), f"and {others.arm} do not share test patients {sorted(odd)}", AGAIN)

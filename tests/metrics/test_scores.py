@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from nephrite.errors import StoreError, TrialError
+from nephrite.metrics.scores import (
+    ArmScores,
+    SliceScores,
+    dice_by_patient,
+    mean_over_slices,
+    score_regions,
+    score_slices,
+)
+
+
+@pytest.fixture
+def scores(make_arm: Callable[..., ArmScores]) -> ArmScores:
+    return make_arm("real", "light", 0, {"case_b": 0.25, "case_a": 0.0})
+
+
+def test_regions_are_scored_with_their_own_tolerance_and_volume() -> None:
+    truth = np.zeros((6, 10, 10), dtype=bool)
+    truth[1:5, 2:6, 2:6] = True
+    shifted = np.roll(truth, 1, axis=1)
+    masks = ({"loose": shifted, "strict": shifted}, {"loose": truth, "strict": truth})
+    found = score_regions(*masks, spacing=(5.0, 2.0, 2.0), tolerances={"loose": 3.0, "strict": 1.0})
+    assert found["loose"].surface_dice == 1 > found["strict"].surface_dice
+    assert found["strict"].truth_volume == pytest.approx(64 * 0.02)
+    assert found["strict"].dice == pytest.approx(0.75)
+
+
+def test_slices_are_averaged_and_a_class_that_is_nowhere_has_no_iou() -> None:
+    truth = np.zeros((2, 2, 10, 10), dtype=bool)
+    truth[0, 0, :2] = True
+    found = score_slices(truth, truth, channels=["kidney", "tumor"])
+    assert found.capstone_iou == 100
+    assert found.predict_nothing == pytest.approx((45 + 100) / 2)
+    assert found.foreground_iou == {"kidney": 1.0, "tumor": None}
+    assert found.foreground_slices == {"kidney": 1, "tumor": 0}
+
+
+def test_patients_weigh_by_their_slices() -> None:
+    short = SliceScores(1, 100.0, 50.0, {"kidney": 1.0}, {"kidney": 1})
+    long = SliceScores(3, 60.0, 50.0, {"kidney": None}, {"kidney": 0})
+    pooled = mean_over_slices([short, long])
+    assert (pooled.slices, pooled.capstone_iou, pooled.predict_nothing) == (4, 70, 50)
+    assert pooled.foreground_iou == {"kidney": 1.0}
+
+
+def test_scores_survive_their_file(scores: ArmScores) -> None:
+    content = json.loads(json.dumps(scores.to_json(), allow_nan=False))
+    assert ArmScores.from_json(content, "scores.json") == scores
+
+
+def test_another_version_is_refused(scores: ArmScores) -> None:
+    with pytest.raises(StoreError, match=r"scores\.json: scores have version 0, not 1"):
+        ArmScores.from_json(scores.to_json() | {"version": 0}, "scores.json")
+
+
+@pytest.mark.parametrize("change", [{"surprise": 1}, {"patients": [{}]}, {"arm": {"cell": -1}}, {"patients": None}])
+def test_broken_scores_are_refused(scores: ArmScores, change: dict[str, object]) -> None:
+    with pytest.raises(StoreError, match=r"scores\.json: scores are broken"):
+        ArmScores.from_json(scores.to_json() | change, "scores.json")
+
+
+def test_dice_stands_in_the_order_of_patient_ids(scores: ArmScores) -> None:
+    assert dice_by_patient(scores, "tumor").tolist() == [0.0, 0.25]
+
+
+def test_a_region_that_was_not_scored_is_named(scores: ArmScores) -> None:
+    with pytest.raises(TrialError, match=r"real/light/1.0/0: region 'cyst' was not scored.*kidney_and_tumor"):
+        dice_by_patient(scores, "cyst")

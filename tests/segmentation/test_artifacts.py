@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nephrite.config import ResizeSettings, UNetSettings, WindowSettings
+from nephrite.errors import StoreError
+from nephrite.segmentation.artifacts import (
+    CARD,
+    HISTORY,
+    WEIGHTS,
+    SegmenterCard,
+    load_segmenter,
+    read_card,
+    save_weights,
+    write_card,
+)
+from nephrite.segmentation.networks import Segmenter, build_segmenter
+
+NETWORK = UNetSettings(kind="unet", base_width=4, depth=1, padding="same", normalization="batch")
+MADE = SegmenterCard(
+    arm="real/light/1.0/0",
+    settings=NETWORK,
+    classes={1: "kidney", 2: "tumor"},
+    channels={"kidney": (1,), "tumor": (2,)},
+    intensity=WindowSettings(kind="window", center=0, width=400),
+    in_plane=ResizeSettings(kind="resize", size=32),
+    training_patients=("a1",),
+    synthesizer=None,
+    pairs="digest",
+    validation_score=0.5,
+    region="tumor",
+    threshold=0.5,
+    steps=6,
+    seconds=1.5,
+    run_id=None,
+    version="0",
+)
+CURVE = [{"step": 6.0, "validation_dice": 0.5}]
+
+
+def write(folder: Path) -> Segmenter:
+    network = build_segmenter(NETWORK, channels=2).to(memory_format=torch.channels_last)
+    save_weights(folder / WEIGHTS, network.state_dict())
+    write_card(folder, MADE, CURVE)
+    return network
+
+
+def test_segmenter_comes_back_as_it_was(tmp_path: Path) -> None:
+    network, image = write(tmp_path).eval(), torch.rand(2, 1, 32, 32)
+    loaded = load_segmenter(tmp_path)
+    assert (loaded.card, loaded.history) == (MADE, CURVE)
+    assert not loaded.network.training
+    assert torch.allclose(loaded.network(image), network(image), atol=1e-5)  # another memory layout rounds otherwise
+
+
+@pytest.mark.parametrize("name", [CARD, WEIGHTS, HISTORY])
+def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    write(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(StoreError, match=name):
+        load_segmenter(tmp_path)
+
+
+@pytest.mark.parametrize("name", [CARD, WEIGHTS, HISTORY])
+def test_truncated_file_is_named(tmp_path: Path, name: str) -> None:
+    write(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-20])
+    with pytest.raises(StoreError, match=name):
+        load_segmenter(tmp_path)
+
+
+@pytest.mark.parametrize("changes", [{"format": 2}, {"steps": "many"}, {"settings": {"kind": "transformer"}}])
+def test_other_version_and_wrong_types_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    write(tmp_path)
+    (tmp_path / CARD).write_text(json.dumps(json.loads((tmp_path / CARD).read_text()) | changes))
+    with pytest.raises(StoreError, match=next(iter(changes))):
+        read_card(tmp_path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    write(tmp_path)
+    save_weights(tmp_path / WEIGHTS, build_segmenter(NETWORK, channels=3).state_dict())
+    with pytest.raises(StoreError, match="cannot be loaded"):
+        load_segmenter(tmp_path)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nephrite.config import Config
+from nephrite.errors import NonFiniteLossError
+from nephrite.models.unet import Normalization
+from nephrite.recording import SilentRun
+from nephrite.segmentation.fitting import (
+    Augmentation,
+    SegmentationModule,
+    SegmentationTask,
+    best_epoch,
+    mean_dice,
+    region_counts,
+)
+from nephrite.segmentation.networks import build_unet
+from nephrite.store.slices import PairStore
+from nephrite.training.data import Pairs
+from nephrite.training.mixing import group_counts
+from nephrite.training.trainer import fit
+
+Load = Callable[..., Config]
+
+
+def module_of(
+    config: Config,
+    pairs: Path,
+    folder: Path,
+    *,
+    augmentation: Augmentation = "none",
+    normalization: Normalization = "batch",
+) -> SegmentationModule:
+    store = PairStore(pairs)
+    slices, settings = store.slices("train"), config.train_segmenter
+    steps = settings.epochs * settings.steps_per_epoch
+    task = SegmentationTask(
+        training=Pairs((store, slices)),
+        groups=(len(slices),),
+        counts=group_counts([], steps=steps, batch_size=settings.batch_size),
+        validation=Pairs((store, store.slices("validation"))),
+        channels=store.manifest.channels,
+        region=(2,),
+        threshold=0.5,
+        augmentation=augmentation,
+    )
+    torch.manual_seed(0)
+    network = build_unet(channels=2, base_width=4, depth=2, padding="same", normalization=normalization)
+    return SegmentationModule(network, task, config.train_segmenter, seed=1, folder=folder)
+
+
+def train(config: Config, pairs: Path, folder: Path, **changes: Any) -> SegmentationModule:
+    folder.mkdir(exist_ok=True)
+    module = module_of(config, pairs, folder, **changes)
+    fit(module, config.compute, folder=folder, epochs=config.train_segmenter.epochs, run=SilentRun(), text="test")
+    return module
+
+
+def test_training_learns(load: Load, pairs: Path, tmp_path: Path) -> None:
+    longer = ("train_segmenter.epochs=3", "train_segmenter.steps_per_epoch=25", "train_segmenter.learning_rate=0.01")
+    history = train(load(*longer), pairs, tmp_path / "a").history
+    assert max(row["validation_dice"] for row in history) > 0.5
+    assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
+    assert [row["step"] for row in history] == [25, 50, 75]
+
+
+def test_geometric_augmentation_changes_training_only(load: Load, pairs: Path, tmp_path: Path) -> None:
+    still = ("train_segmenter.learning_rate=1e-30", "train_segmenter.epochs=1")
+    kinds: tuple[Augmentation, ...] = ("none", "geometric")
+    plain, moved = (train(load(*still), pairs, tmp_path / kind, augmentation=kind).history for kind in kinds)
+    assert plain[0]["train_loss"] != moved[0]["train_loss"]
+    assert (
+        train(load(*still), pairs, tmp_path / "again", augmentation="geometric").history[0]["train_loss"]
+        == moved[0]["train_loss"]
+    )
+
+
+def test_rate_falls_when_validation_loss_stands_still(load: Load, pairs: Path, tmp_path: Path) -> None:
+    stuck = ("train_segmenter.learning_rate=1e-7", "train_segmenter.plateau_patience=0", "train_segmenter.epochs=3")
+    history = train(load(*stuck), pairs, tmp_path / "a", normalization="none").history
+    assert [row["learning_rate"] for row in history] == pytest.approx([1e-7, 1e-7, 1e-8])
+
+
+def test_rate_of_a_resumed_training_follows_from_its_history(load: Load, pairs: Path, tmp_path: Path) -> None:
+    module = module_of(load("train_segmenter.plateau_patience=1"), pairs, tmp_path)
+    module.history = [{"validation_loss": 0.5}] * 3
+    rate = module.configure_optimizers().param_groups[0]["lr"]
+    assert rate == pytest.approx(module.settings.learning_rate * module.settings.plateau_factor)
+
+
+def test_training_stops_when_validation_dice_stands_still(load: Load, pairs: Path, tmp_path: Path) -> None:
+    stuck = ("train_segmenter.learning_rate=1e-30", "train_segmenter.early_stopping=2", "train_segmenter.epochs=9")
+    module = train(load(*stuck), pairs, tmp_path / "a")
+    assert len(module.history) - 1 - best_epoch(module.history) == 2
+    assert len(train(load(*stuck), pairs, tmp_path / "a").history) == len(module.history)
+
+
+class Constant(nn.Module):
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.value * image.repeat(1, 2, 1, 1)
+
+
+def test_loss_that_is_not_finite_stops_the_training(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load()
+    module = module_of(config, pairs, tmp_path)
+    module.network = Constant(float("nan"))  # type: ignore[assignment]  # a network that no setting can build
+    with pytest.raises(NonFiniteLossError, match=r"training loss \(dice\): is nan at optimizer step 1"):
+        fit(module, config.compute, folder=tmp_path, epochs=2, run=SilentRun(), text="test")
+
+
+def test_dice_is_summed_over_a_patient_not_averaged_over_slices() -> None:
+    found = torch.tensor([[[1, 1]], [[0, 0]], [[0, 0]]]).bool()
+    truth = torch.tensor([[[1, 0]], [[1, 0]], [[0, 0]]]).bool()
+    counts = region_counts(found, truth)
+    assert counts.tolist() == [[1, 3], [0, 1], [0, 0]]
+    assert mean_dice(torch.stack([counts[:2].sum(0), counts[2]])) == pytest.approx((2 * 1 / 4 + 1) / 2)
+
+
+def test_first_of_equal_epochs_is_the_best() -> None:
+    assert best_epoch([{"validation_dice": value} for value in (0.1, 0.4, 0.4)]) == 1

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nephrite.config import Config
+from nephrite.segmentation.helper_segmenter import fit_reader, thin
+from nephrite.store.slices import PairStore
+
+Load = Callable[..., Config]
+
+
+def fitted(config: Config, pairs: Path, folder: Path, *, seed: int = 1, steps: int = 4) -> dict[str, torch.Tensor]:
+    store = PairStore(pairs)
+    slices = store.slices("train")
+    return fit_reader(config, store, slices, folder, segmenter="light", steps=steps, seed=seed).state_dict()
+
+
+def test_reader_follows_from_the_seed_and_takes_so_many_steps(load: Load, pairs: Path, tmp_path: Path) -> None:
+    first, again, other = (
+        fitted(load(), pairs, tmp_path / f"{n}", seed=seed, steps=6) for n, seed in enumerate((1, 1, 2))
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+    (count,) = {int(value) for name, value in first.items() if name.endswith("num_batches_tracked")}
+    assert 2 <= count <= 8  # of the state that was chosen, of four
+
+
+def test_validation_and_test_slices_have_no_influence(load: Load, pairs: Path, tmp_path: Path) -> None:
+    clean = fitted(load(), pairs, tmp_path / "clean")
+    for patient in ("b1", "b2", "c1", "c2"):
+        np.load(pairs / "patients" / patient / "image.npy", mmap_mode="r+")[:] = 1000
+    again = fitted(load(), pairs, tmp_path / "again")
+    assert all(torch.equal(clean[name], again[name]) for name in clean)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(3, [0, 2, 5]), (6, [0, 1, 2, 3, 4, 5]), (9, [0, 1, 2, 3, 4, 5])])
+def test_thinning_takes_evenly(most: int, expected: list[int]) -> None:
+    assert thin(range(6), most) == expected

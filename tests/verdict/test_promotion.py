@@ -1,0 +1,80 @@
+"""Decisions on made-up scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nephrite.verdict.promotion import Candidate, Rules, decide
+
+RULES = Rules(floor=0.3, confidence=0.95, resamples=500, seed=0)
+
+
+def candidate(gain: float = 0.0, patients: int = 10, weights: str = "new") -> Candidate:
+    rng = np.random.default_rng(1)
+    names = [f"p{number}" for number in range(patients)]
+    base = rng.uniform(0.4, 0.6, patients) + gain + rng.normal(0, 0.01, patients) * bool(gain)
+    volumes = {name: 10.0 + number for number, name in enumerate(names)}
+    return Candidate(
+        "real/light/1.0/0", weights, "tumor", dict(zip(names, base.tolist(), strict=True)), volumes, 0.5, None
+    )
+
+
+CHAMPION = candidate(weights="old")
+
+
+def test_first_run_above_the_floor_becomes_champion() -> None:
+    decision = decide(candidate(), None, RULES)
+    assert decision.outcome == "champion"
+    assert decision.reason == "there was no champion, and mean tumor Dice 0.502 reaches the floor 0.3"
+
+
+def test_first_run_below_the_floor_stays_challenger() -> None:
+    assert decide(candidate(), None, replace(RULES, floor=0.9)).outcome == "challenger"
+
+
+def test_clear_gain_becomes_champion() -> None:
+    decision = decide(candidate(gain=0.1), CHAMPION, RULES)
+    assert decision.outcome == "champion"
+    assert decision.interval
+    assert decision.interval.low
+    assert 0.08 < decision.interval.low < decision.interval.mean
+
+
+@pytest.mark.parametrize("gain", [0.0005, -0.1])
+def test_gain_within_the_interval_or_loss_stays_challenger(gain: float) -> None:
+    decision = decide(candidate(gain=gain), CHAMPION, RULES)
+    assert (decision.outcome, "is not above zero" in decision.reason) == ("challenger", True)
+
+
+def test_same_weights_change_nothing() -> None:
+    assert decide(candidate(gain=0.1, weights="old"), CHAMPION, RULES).outcome == "unchanged"
+
+
+def test_other_patients_are_never_promoted() -> None:
+    decision = decide(candidate(gain=0.3, patients=11), CHAMPION, RULES)
+    assert decision.outcome == "challenger"
+    assert "other test patients (10 patients, this run on 11, 10 ids are shared)" in decision.reason
+
+
+def test_same_ids_with_other_label_maps_are_other_patients() -> None:
+    better = candidate(gain=0.3)
+    other = replace(better, truth_volumes={name: volume * 1.1 for name, volume in better.truth_volumes.items()})
+    assert decide(other, CHAMPION, RULES).outcome == "challenger"
+
+
+def test_other_region_is_never_promoted() -> None:
+    decision = decide(replace(candidate(gain=0.3), region="kidney"), CHAMPION, RULES)
+    assert (decision.outcome, decision.interval) == ("challenger", None)
+
+
+def test_few_patients_are_never_promoted() -> None:
+    decision = decide(candidate(gain=0.3, patients=7), candidate(patients=7, weights="old"), RULES)
+    assert decision.outcome == "challenger"
+    assert decision.reason == "7 test patients are fewer than the 8 that an interval needs"
+
+
+def test_champion_without_scores_is_left_alone() -> None:
+    assert decide(candidate(gain=0.3), "unknown", RULES).reason.startswith("the champion has no record of its scores")
