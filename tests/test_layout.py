@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from nephrite.config import Config, Painter
+from nephrite.config import Config, GeneratorRun
 from nephrite.layout import Layout
 
 
@@ -20,6 +20,6 @@ def test_places_are_those_that_dvc_writes_to(root: Path) -> None:
     text, layout = (root / "dvc.yaml").read_text(encoding="utf-8"), Layout(Path())
     for place in (layout.raw, layout.pairs, layout.report, layout.scores, layout.segmenters):
         assert str(place) in text
-    painter = Painter(synthesizer="pix2pix", fraction=1.0, cell=0)
+    painter = GeneratorRun(synthesizer="pix2pix", fraction=1.0, cell=0)
     named = str(painter).replace("pix2pix/1.0/0", "${item.synthesizer}/${item.fraction}/${item.cell}")
     assert f"{layout.synthesizer(painter).parents[2]}/{named}" in text

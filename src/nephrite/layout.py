@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nephrite.config import Arm, Painter
+from nephrite.config import Arm, GeneratorRun
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Layout:
         """Paired slices of real patients."""
         return self.root / "data" / "prepared"
 
-    def synthesizer(self, painter: Painter) -> Path:
+    def synthesizer(self, painter: GeneratorRun) -> Path:
         """A trained synthesizer."""
         return self.root / "models" / "synthesizers" / str(painter)
 
-    def painted(self, painter: Painter) -> Path:
+    def painted(self, painter: GeneratorRun) -> Path:
         """All slices that it painted."""
         return self.root / "data" / "painted" / str(painter)
 
@@ -37,7 +37,7 @@ class Layout:
         """Folder of all accepted slices."""
         return self.root / "data" / "synthetic"
 
-    def synthetic(self, painter: Painter) -> Path:
+    def synthetic(self, painter: GeneratorRun) -> Path:
         """Those of one painter that 'screen' accepted."""
         return self.synthetic_sets / str(painter)
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from nephrite import __version__
-from nephrite.config import SPLITS, Arm, Config, Painter
+from nephrite.config import SPLITS, Arm, Config, GeneratorRun
 from nephrite.errors import ConfigError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, write_json
@@ -146,7 +146,7 @@ def _first_jobs(config: Config, layout: Layout) -> tuple[Job, Job]:
     return raw, Job("prepare", config, {"raw": layout.raw, "pairs": layout.pairs}, layout.pairs, prepared)
 
 
-def _painter_jobs(config: Config, layout: Layout, painter: Painter, pairs: str) -> list[Job]:
+def _painter_jobs(config: Config, layout: Layout, painter: GeneratorRun, pairs: str) -> list[Job]:
     settings = config.model_copy(update={"painter": painter})
     places = {
         "pairs": layout.pairs,

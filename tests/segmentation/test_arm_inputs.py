@@ -32,10 +32,10 @@ def arm(load: Load, pairs: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_scans_of_other_training_patients_are_seen_without_labels(load: Load, pairs: Path) -> None:
-    sight = open_stores(load(*SETTINGS, STUDENT), pairs)
-    assert (len(sight.labelled), len(sight.unlabelled)) == (1, 2)
-    assert {*sight.labelled, *sight.unlabelled} == {"a1", "a2", "a3"}
-    assert (sight.synthetic, sight.synthesizer, sight.teacher) == (None, None, None)
+    inputs = open_stores(load(*SETTINGS, STUDENT), pairs)
+    assert (len(inputs.labelled), len(inputs.unlabelled)) == (1, 2)
+    assert {*inputs.labelled, *inputs.unlabelled} == {"a1", "a2", "a3"}
+    assert (inputs.synthetic, inputs.synthesizer, inputs.teacher) == (None, None, None)
 
 
 def test_the_arm_without_self_training_is_the_teacher(load: Load, pairs: Path, arm: Callable[[str], Path]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nephrite.config import Config
-from nephrite.segmentation.helper_segmenter import fit_reader, thin
+from nephrite.segmentation.helper_segmenter import fit_helper, thin
 from nephrite.store.slices import PairStore
 
 Load = Callable[..., Config]
@@ -17,7 +17,7 @@ Load = Callable[..., Config]
 def fitted(config: Config, pairs: Path, folder: Path, *, seed: int = 1, steps: int = 4) -> dict[str, torch.Tensor]:
     store = PairStore(pairs)
     slices = store.slices("train")
-    return fit_reader(config, store, slices, folder, segmenter="light", steps=steps, seed=seed).state_dict()
+    return fit_helper(config, store, slices, folder, segmenter="light", steps=steps, seed=seed).state_dict()
 
 
 def test_reader_follows_from_the_seed_and_takes_so_many_steps(load: Load, pairs: Path, tmp_path: Path) -> None:

@@ -373,7 +373,7 @@ def test_labeler_knows_the_painters_patients_alone_and_its_labels_are_painted(
         taught.update(ref.patient for ref in slices)
         return Bright().eval()
 
-    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_reader", fit)
+    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_helper", fit)
     config = load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]", LABELER)
     known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)
     (unknown,) = {"a1", "a2", "a3"} - set(known)
@@ -392,7 +392,7 @@ def test_labeler_knows_the_painters_patients_alone_and_its_labels_are_painted(
 def test_labeler_that_finds_nothing_leaves_the_masks_to_be_painted(
     load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_reader", lambda *_args, **_named: Bright().eval())
+    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_helper", lambda *_args, **_named: Bright().eval())
     monkeypatch.setattr(Bright, "forward", lambda self, image: -self.sure.abs().expand(len(image), 2, *image.shape[2:]))
     config = load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]", LABELER)
     known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)

@@ -29,7 +29,7 @@ from nephrite.config.synthesizers import (
     TissueSettings,
     TrainGanSettings,
 )
-from nephrite.config.trial import NULL, Arm, Fakes, Painter
+from nephrite.config.trial import NULL, Arm, Fakes, GeneratorRun
 
 __all__ = [
     "IGNORED",
@@ -43,9 +43,9 @@ __all__ = [
     "DiscriminatorSettings",
     "FPNSettings",
     "Fakes",
+    "GeneratorRun",
     "MethodSettings",
     "PaintInSettings",
-    "Painter",
     "PercentileSettings",
     "Pix2PixSettings",
     "PrepareSettings",

@@ -16,7 +16,7 @@ from nephrite.config.segmenters import TrainSegmenterSettings
 from nephrite.config.settings import Name, Settings
 from nephrite.config.synthesize import SynthesizeSettings
 from nephrite.config.synthesizers import TrainGanSettings
-from nephrite.config.trial import Arm, Painter, TrialSettings
+from nephrite.config.trial import Arm, GeneratorRun, TrialSettings
 from nephrite.errors import ConfigError
 
 
@@ -38,12 +38,12 @@ class Config(Settings):
     tracking: TrackingSettings
     compute: ComputeSettings
     arm: Arm | None = Field(default=None, description="Set by the caller of a stage that works on one arm.")
-    painter: Painter | None = Field(default=None, description="Set by the caller of a stage of one synthesizer.")
+    painter: GeneratorRun | None = Field(default=None, description="Set by the caller of a stage of one synthesizer.")
 
     @field_validator("arm", "painter", mode="before")
     @classmethod
     def _parts_from_text(cls, value: object, info: ValidationInfo) -> object:
-        kind = Arm if info.field_name == "arm" else Painter
+        kind = Arm if info.field_name == "arm" else GeneratorRun
         return kind.parse(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -109,7 +109,7 @@ class Config(Settings):
         return self.arm
 
     @property
-    def this_painter(self) -> Painter:
+    def this_painter(self) -> GeneratorRun:
         """The synthesizer that a stage was called for; need not be named where the trial has one only.
 
         Raises:

@@ -46,7 +46,7 @@ class Arm(Settings):
         return f"{self.training_set}/{self.segmenter}/{self.fraction}/{self.cell}"
 
 
-class Painter(Settings):
+class GeneratorRun(Settings):
     """One training of a synthesizer: which one, on how many patients, for which cell."""
 
     synthesizer: Name = Field(description="A name under 'train_gan'.")
@@ -210,17 +210,17 @@ class TrialSettings(Settings):
         return [Arm(training_set=name, segmenter=net, fraction=share, cell=cell) for name, net, share, cell in product]
 
     @property
-    def painters(self) -> list[Painter]:
+    def painters(self) -> list[GeneratorRun]:
         """Every synthesizer that some arm needs, each trained for its fraction and cell."""
         product = itertools.product(self.synthesizers, self.label_fractions, self.cells)
-        return [Painter(synthesizer=name, fraction=fraction, cell=cell) for name, fraction, cell in product]
+        return [GeneratorRun(synthesizer=name, fraction=fraction, cell=cell) for name, fraction, cell in product]
 
     def teacher(self, arm: Arm) -> Arm | None:
         """The arm of the same cell that trains what a self-training arm would train as its teacher; None without."""
         training_set = self.training_sets.teacher(arm.training_set)
         return arm.model_copy(update={"training_set": training_set}) if training_set else None
 
-    def painter(self, arm: Arm) -> Painter | None:
+    def painter(self, arm: Arm) -> GeneratorRun | None:
         """Whose slices an arm uses; None for an arm without synthetic slices."""
         fakes = self.training_sets.fakes(arm.training_set)
-        return Painter(synthesizer=fakes.synthesizer, fraction=arm.fraction, cell=arm.cell) if fakes else None
+        return GeneratorRun(synthesizer=fakes.synthesizer, fraction=arm.fraction, cell=arm.cell) if fakes else None

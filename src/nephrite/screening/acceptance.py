@@ -25,7 +25,7 @@ ENOUGH = 30  # slices below which no distance of features is given
 MOST = 1000  # slices that a distance of features takes
 QUARTERS = ("smallest quarter", "second quarter", "third quarter", "largest quarter")
 EMPTY = "without labels"
-Seen = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # image, label, found and features of a batch
+Examined = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # image, label, found and features of a batch
 Flags = Bool[np.ndarray, " slice"]
 
 
@@ -58,7 +58,7 @@ class Measures:
         return self.asked[:, 0]
 
 
-def measure(batches: Iterable[Seen], channels: Mapping[str, Sequence[int]], classes: Iterable[int]) -> Measures:
+def measure(batches: Iterable[Examined], channels: Mapping[str, Sequence[int]], classes: Iterable[int]) -> Measures:
     """Measure slices, one batch at a time.
 
     Args:

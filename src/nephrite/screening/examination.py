@@ -21,7 +21,7 @@ from nephrite.training.nearest_masks import TrainingMasks
 BATCH = 32
 
 
-class Seen(NamedTuple):
+class Examined(NamedTuple):
     """A batch of slices, and what a segmenter makes of it.
 
     Attributes:
@@ -37,22 +37,22 @@ class Seen(NamedTuple):
     features: Float32[np.ndarray, "b f"]
 
 
-def examine(examiner: Segmenter, store: PairStore, slices: Sequence[SliceRef], *, threshold: float) -> Iterator[Seen]:
-    """Show slices to the examiner, one batch at a time; float32, whatever its training's precision was.
+def examine(helper: Segmenter, store: PairStore, slices: Sequence[SliceRef], *, threshold: float) -> Iterator[Examined]:
+    """Show slices to the helper, one batch at a time; float32, whatever its training's precision was.
 
     Args:
-        examiner: in evaluation mode; its device is used.
+        helper: in evaluation mode; its device is used.
         store: where the slices are.
         slices: to be shown, in this order.
         threshold: of the sigmoid.
     """
-    pairs, device = Pairs((store, slices)), next(examiner.parameters()).device
+    pairs, device = Pairs((store, slices)), next(helper.parameters()).device
     for start in range(0, len(pairs), BATCH):
         batch = pairs[range(start, min(start + BATCH, len(pairs)))]
         with torch.inference_mode():
-            logits, features = logits_and_features(examiner, batch.image.to(device))
+            logits, features = logits_and_features(helper, batch.image.to(device))
             found = (logits.sigmoid() >= threshold).cpu().numpy()
-        yield Seen(batch.image[:, 0].numpy(), batch.label.numpy(), found, features.cpu().numpy())
+        yield Examined(batch.image[:, 0].numpy(), batch.label.numpy(), found, features.cpu().numpy())
 
 
 def nearest_masks(store: PairStore, slices: Sequence[SliceRef], known: TrainingMasks) -> Float32[np.ndarray, " slice"]:

@@ -18,7 +18,7 @@ from nephrite.training.leakage import check_fit, check_synthetic
 logger = logging.getLogger(__name__)
 
 
-class Sight(NamedTuple):
+class ArmInputs(NamedTuple):
     """What an arm sees.
 
     Attributes:
@@ -41,7 +41,7 @@ class Sight(NamedTuple):
         return unlabelled_patients(self.real.splits, self.labelled)
 
 
-def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teacher: Path | None = None) -> Sight:
+def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teacher: Path | None = None) -> ArmInputs:
     """Open what the arm of the settings sees.
 
     Args:
@@ -61,26 +61,26 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
     real = PairStore(pairs)
     labelled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
     _check_region(config, real, labelled)
-    sight = Sight(real, labelled)
+    inputs = ArmInputs(real, labelled)
     if synthetic is not None:
-        sight = _with_synthetic(config, sight, PairStore(synthetic))
-    if arm.has("self_training") and not sight.unlabelled:
+        inputs = _with_synthetic(config, inputs, PairStore(synthetic))
+    if arm.has("self_training") and not inputs.unlabelled:
         finding = "needs scans without labels, and there are none"
         raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabelled', or take a label fraction below 1")
     if teacher is None:
-        return sight
+        return inputs
     wanted = config.trial.teacher(arm)
-    return sight._replace(teacher=read_teacher(teacher, arm, wanted, real.manifest.digest, labelled))
+    return inputs._replace(teacher=read_teacher(teacher, arm, wanted, real.manifest.digest, labelled))
 
 
-def _with_synthetic(config: Config, sight: Sight, painted: PairStore) -> Sight:
+def _with_synthetic(config: Config, inputs: ArmInputs, painted: PairStore) -> ArmInputs:
     if painted.patients():
-        synthesizer = check_synthetic(painted, sight.real, sight.labelled)
-        return sight._replace(synthetic=painted, synthesizer=synthesizer)
-    check_fit(painted, sight.real)
+        synthesizer = check_synthetic(painted, inputs.real, inputs.labelled)
+        return inputs._replace(synthetic=painted, synthesizer=synthesizer)
+    check_fit(painted, inputs.real)
     text = "arm %s: screening accepted no synthetic slice: it learns from real slices alone"
     logger.warning(text, config.this_arm)
-    return sight._replace(synthetic=painted)
+    return inputs._replace(synthetic=painted)
 
 
 def _check_arm(config: Config, synthetic: Path | None, teacher: Path | None) -> None:

@@ -28,7 +28,7 @@ EPOCHS = 4  # states of the training to choose from
 CHOOSING = 128  # training slices that choose one
 
 
-def fit_reader(
+def fit_helper(
     config: Config, store: PairStore, slices: Sequence[SliceRef], folder: Path, *, segmenter: str, steps: int, seed: int
 ) -> Segmenter:
     """Train a segmenter on some real slices with the standard augmentation, and on nothing else.

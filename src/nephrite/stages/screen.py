@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 FACTS, ROWS, PAGE, TEXT = "screening.json", "screening.csv", "screening.html", "screening.md"
 ACCEPTED, REJECTED = "accepted.png", "rejected.png"
-EXAMINER = "examiner"
+HELPER = "examiner"
 SHOWN = 12
 EXAMINED = 2000  # real slices of each kind that the tests are compared on
 
 
-class Sight(NamedTuple):
+class ScreenInputs(NamedTuple):
     """What is screened, and what it is compared with.
 
     Attributes:
@@ -67,47 +67,47 @@ def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: P
             rejected.
         DataError: there is no validation slice to calibrate by.
     """
-    started, sight = time.monotonic(), _open_stores(config, pairs, painted)
-    for name, store in (("pairs", sight.real), ("painted", sight.painted)):
+    started, inputs = time.monotonic(), _open_stores(config, pairs, painted)
+    for name, store in (("pairs", inputs.real), ("painted", inputs.painted)):
         run.dataset(store.root, name=name, digest=store.manifest.digest)
     if config.screen.filter == "all":
         with whole_folder(synthetic) as folder:
             shutil.copytree(painted, folder, dirs_exist_ok=True)
-        metrics = {"painted": float(len(sight.slices)), "accepted": float(len(sight.slices)), "accepted_share": 1.0}
+        metrics = {"painted": float(len(inputs.slices)), "accepted": float(len(inputs.slices)), "accepted_share": 1.0}
     else:
-        metrics = _screen(config, run, sight, synthetic)
+        metrics = _screen(config, run, inputs, synthetic)
     run.dataset(synthetic, name="synthetic", digest=PairStore(synthetic).manifest.digest)
     return {**metrics, "seconds": time.monotonic() - started}
 
 
-def _screen(config: Config, run: Run, sight: Sight, synthetic: Path) -> dict[str, float]:
+def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> dict[str, float]:
     from nephrite.screening.screening_page import headline_figures
-    from nephrite.segmentation.helper_segmenter import fit_reader
+    from nephrite.segmentation.helper_segmenter import fit_helper
     from nephrite.training.data import derive_seed
     from nephrite.training.trainer import resumable_folder
 
-    with resumable_folder(synthetic, _fingerprint(config, sight)) as folder:
-        for path in folder.iterdir():  # an attempt with other thresholds keeps its examiner
+    with resumable_folder(synthetic, _fingerprint(config, inputs)) as folder:
+        for path in folder.iterdir():  # an attempt with other thresholds keeps its helper
             if path.name in ("patients", ACCEPTED, REJECTED):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        examiner = fit_reader(
+        helper = fit_helper(
             config,
-            sight.real,
-            sight.training,
-            folder / EXAMINER,
+            inputs.real,
+            inputs.training,
+            folder / HELPER,
             segmenter=config.screen.segmenter,
             steps=config.screen.steps,
             seed=derive_seed(config.trial.seed, config.this_painter, "screen"),
         )
-        screening = _measure(config, sight, examiner)
-        facts = _report(config, run, sight, screening, folder)
+        screening = _measure(config, inputs, helper)
+        facts = _report(config, run, inputs, screening, folder)
         _demand_some(config, screening)
-        _write_accepted(folder, sight, screening)
-        shutil.rmtree(folder / EXAMINER, ignore_errors=True)
+        _write_accepted(folder, inputs, screening)
+        shutil.rmtree(folder / HELPER, ignore_errors=True)
     return headline_figures(facts)
 
 
-def _open_stores(config: Config, pairs: Path, painted: Path) -> Sight:
+def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     """Open what is compared; the leakage guard stands here, before anything is trained."""
     from nephrite.training.leakage import check_synthetic
 
@@ -124,71 +124,71 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> Sight:
     provenances = [fakes.patient(patient).provenance for patient in fakes.patients()]
     scans = {patient for each in provenances if each for patient in each.unlabelled_patients} - set(labelled)
     seen = training + [ref for ref in real.slices() if ref.patient in scans]
-    return Sight(real, fakes, training, real.slices("validation"), seen, fakes.slices(), synthesizer)
+    return ScreenInputs(real, fakes, training, real.slices("validation"), seen, fakes.slices(), synthesizer)
 
 
-def _measure(config: Config, sight: Sight, examiner: Segmenter) -> Screening:
+def _measure(config: Config, inputs: ScreenInputs, helper: Segmenter) -> Screening:
     from nephrite.screening.acceptance import BACKGROUND, Screening, measure
     from nephrite.screening.class_intensity import intensity_ranges
     from nephrite.screening.examination import examine, nearest_masks
     from nephrite.segmentation.helper_segmenter import thin
     from nephrite.training.nearest_masks import TrainingMasks
 
-    manifest, threshold = sight.real.manifest, config.evaluate.threshold
-    memorization, repeated = _memorization(config, sight)
+    manifest, threshold = inputs.real.manifest, config.evaluate.threshold
+    memorization, repeated = _memorization(config, inputs)
 
     def look(store: PairStore, slices: list[SliceRef]) -> Measures:
-        batches = examine(examiner, store, slices, threshold=threshold)
+        batches = examine(helper, store, slices, threshold=threshold)
         return measure(batches, manifest.channels, manifest.classes)
 
-    training = look(sight.real, thin(sight.training, EXAMINED))
+    training = look(inputs.real, thin(inputs.training, EXAMINED))
     names = {0: BACKGROUND, **manifest.classes}
     held = [value for value, count in zip(names, training.intensity.slices, strict=True) if count]
-    measured = look(sight.painted, sight.slices)
+    measured = look(inputs.painted, inputs.slices)
     return Screening(
         settings=config.screen,
         channels=tuple(manifest.channels),
         classes=names,
         training=training,
-        validation=look(sight.real, thin(sight.validation, EXAMINED)),
+        validation=look(inputs.real, thin(inputs.validation, EXAMINED)),
         painted=measured,
         ranges=intensity_ranges(training.intensity.only(held), names),
         memorization=memorization,
         repeated=repeated,
         mask_overlap=nearest_masks(
-            sight.painted, sight.slices, TrainingMasks(sight.real, {ref.patient for ref in sight.training})
+            inputs.painted, inputs.slices, TrainingMasks(inputs.real, {ref.patient for ref in inputs.training})
         ),
-        sizes=tuple(_sizes(config, sight, measured)),
+        sizes=tuple(_sizes(config, inputs, measured)),
     )
 
 
-def _memorization(config: Config, sight: Sight) -> tuple[Memorization, np.ndarray]:
+def _memorization(config: Config, inputs: ScreenInputs) -> tuple[Memorization, np.ndarray]:
     """Painted against training slices, and against each other."""
     from nephrite.screening.memorization import measure_memorization, repeated_slices, small_slices
 
-    painted = small_slices(sight.painted, sight.slices)
+    painted = small_slices(inputs.painted, inputs.slices)
     found = measure_memorization(
         painted,
-        small_slices(sight.real, sight.seen),
-        small_slices(sight.real, sight.validation),
-        sight.seen,
+        small_slices(inputs.real, inputs.seen),
+        small_slices(inputs.real, inputs.validation),
+        inputs.seen,
         quantile=config.screen.memorization_quantile,
     )
     return found, repeated_slices(painted)
 
 
-def _sizes(config: Config, sight: Sight, measured: Measures) -> list[str]:
+def _sizes(config: Config, inputs: ScreenInputs, measured: Measures) -> list[str]:
     """By lesions where the settings name some, else by the area of all classes."""
     from nephrite.screening.acceptance import area_quarters, lesion_sizes
 
-    lesions = [value in config.prepare.lesion_values for value in sight.real.manifest.classes]
-    spacings = np.array([sight.painted.patient(ref.patient).spacing for ref in sight.slices])
+    lesions = [value in config.prepare.lesion_values for value in inputs.real.manifest.classes]
+    spacings = np.array([inputs.painted.patient(ref.patient).spacing for ref in inputs.slices])
     if any(lesions):
         return lesion_sizes(measured.pixels[:, lesions].sum(axis=1), spacings[:, 1] * spacings[:, 2])
     return area_quarters(measured.pixels.sum(axis=1))
 
 
-def _report(config: Config, run: Run, sight: Sight, screening: Screening, folder: Path) -> dict[str, object]:
+def _report(config: Config, run: Run, inputs: ScreenInputs, screening: Screening, folder: Path) -> dict[str, object]:
     """Figures, rows, sheets and page, in the folder and in the record of the run; also where nothing is accepted."""
     from nephrite.report.page import html_page
     from nephrite.screening.acceptance import compare_features
@@ -197,13 +197,13 @@ def _report(config: Config, run: Run, sight: Sight, screening: Screening, folder
     painter = str(config.this_painter)
     facts = {
         "painter": painter,
-        "synthesizer": sight.synthesizer,
-        "examiner": {"patients": len({ref.patient for ref in sight.training}), "slices": len(sight.training)},
+        "synthesizer": inputs.synthesizer,
+        "examiner": {"patients": len({ref.patient for ref in inputs.training}), "slices": len(inputs.training)},
         **screening_facts(screening, compare_features(screening, seed=config.trial.seed)),
     }
     write_json(folder / FACTS, facts)
-    _write_rows(folder / ROWS, sight, screening_rows(screening))
-    pictures = _draw(sight, screening, folder)
+    _write_rows(folder / ROWS, inputs, screening_rows(screening))
+    pictures = _draw(inputs, screening, folder)
     text = screening_markdown(facts, pictures)
     (folder / TEXT).write_text(text, encoding="utf-8")
     (folder / PAGE).write_text(html_page(text, folder, title=f"Synthetic slices of {painter}"), encoding="utf-8")
@@ -212,27 +212,27 @@ def _report(config: Config, run: Run, sight: Sight, screening: Screening, folder
     return facts
 
 
-def _write_rows(path: Path, sight: Sight, rows: list[dict[str, object]]) -> None:
+def _write_rows(path: Path, inputs: ScreenInputs, rows: list[dict[str, object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["patient", "slice", "source_slice", *rows[0]], lineterminator="\n")
         writer.writeheader()
-        for ref, row in zip(sight.slices, rows, strict=True):
-            provenance = sight.painted.patient(ref.patient).provenance
+        for ref, row in zip(inputs.slices, rows, strict=True):
+            provenance = inputs.painted.patient(ref.patient).provenance
             source = provenance.source_slices[ref.position] if provenance else ""
             writer.writerow({"patient": ref.patient, "slice": ref.position, "source_slice": source, **row})
 
 
-def _draw(sight: Sight, screening: Screening, folder: Path) -> list[tuple[str, str]]:
+def _draw(inputs: ScreenInputs, screening: Screening, folder: Path) -> list[tuple[str, str]]:
     """Sheets of label map, painted slice and nearest training slice; rejected ones in the order of their reasons."""
     from nephrite.imaging.sheet import Sample, color_legend, write_sheet
 
-    pictures, colors = [], color_legend(sight.real.manifest.classes)
+    pictures, colors = [], color_legend(inputs.real.manifest.classes)
     for name, chosen, text in ((ACCEPTED, screening.passed, "Pass"), (REJECTED, ~screening.passed, "Fail")):
         samples = [
             Sample(
-                np.array(sight.painted.label(sight.slices[row].patient)[sight.slices[row].position]),
-                sight.painted.windowed(sight.slices[row]),
-                sight.real.windowed(screening.memorization.nearest[row]),
+                np.array(inputs.painted.label(inputs.slices[row].patient)[inputs.slices[row].position]),
+                inputs.painted.windowed(inputs.slices[row]),
+                inputs.real.windowed(screening.memorization.nearest[row]),
             )
             for row in _shown(screening, chosen)
         ]
@@ -261,22 +261,22 @@ def _demand_some(config: Config, screening: Screening) -> None:
         logger.warning("%s: %s; arms of this painter learn from real slices alone", config.this_painter, error)
 
 
-def _write_accepted(folder: Path, sight: Sight, screening: Screening) -> None:
+def _write_accepted(folder: Path, inputs: ScreenInputs, screening: Screening) -> None:
     """A store of the accepted slices; a patient without any is left out."""
     positions: dict[str, list[int]] = {}
     for row in np.flatnonzero(screening.accepted).tolist():
-        positions.setdefault(sight.slices[row].patient, []).append(sight.slices[row].position)
+        positions.setdefault(inputs.slices[row].patient, []).append(inputs.slices[row].position)
     for patient, chosen in positions.items():
-        known, source = sight.painted.patient(patient), sight.painted.label(patient)
+        known, source = inputs.painted.patient(patient), inputs.painted.label(patient)
         image, label = create_arrays(folder, patient, (len(chosen), *source.shape[1:]))
-        image[:], label[:] = sight.painted.image(patient)[chosen], source[chosen]
+        image[:], label[:] = inputs.painted.image(patient)[chosen], source[chosen]
         assert known.provenance is not None, "the guard has seen it"
         write_patient(folder, replace(known, version=__version__, provenance=known.provenance.take(chosen)))
-    finish_synthetic(folder, positions, sight.painted.manifest, version=__version__)
+    finish_synthetic(folder, positions, inputs.painted.manifest, version=__version__)
 
 
-def _fingerprint(config: Config, sight: Sight) -> dict[str, object]:
-    """Everything that the examiner depends on; thresholds may change without training it again."""
+def _fingerprint(config: Config, inputs: ScreenInputs) -> dict[str, object]:
+    """Everything that the helper depends on; thresholds may change without training it again."""
     settings = config.train_segmenter
     return {
         "stage": "screen",
@@ -287,6 +287,6 @@ def _fingerprint(config: Config, sight: Sight) -> dict[str, object]:
         "settings": settings.model_dump(mode="json", exclude={"segmenters", "epochs", "steps_per_epoch"}),
         "region": config.evaluate.regions[config.trial.primary].labels,
         "threshold": config.evaluate.threshold,
-        "pairs": sight.real.manifest.digest,
+        "pairs": inputs.real.manifest.digest,
         "version": __version__,
     }

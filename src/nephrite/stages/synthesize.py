@@ -49,7 +49,7 @@ EXPECTED = 4  # slices with a lesion in a run of a scan, for the progress bar
 Fakes: TypeAlias = Float32[np.ndarray, "slice height width"]
 
 
-class Painter(NamedTuple):
+class LoadedGenerator(NamedTuple):
     """A synthesizer, ready to paint.
 
     Attributes:
@@ -80,14 +80,14 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
         ConfigError: the settings leave nothing to paint, or ask for what the training patients cannot give.
     """
     store = PairStore(pairs)
-    painter = _open_painter(config, synthesizer, store)
-    jobs, count = _ask(config, store, painter)
+    generator = _open_generator(config, synthesizer, store)
+    jobs, count = _ask(config, store, generator)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     started = time.perf_counter()
     with whole_folder(painted) as root:
-        book = _Book(store, painter.labelled)
-        for asked, fakes in progress_bar(_paint(painter, jobs), "synthesize", count):
-            name = _write_patient(root, painter, store, asked, fakes)
+        book = _Book(store, generator.labelled)
+        for asked, fakes in progress_bar(_paint(generator, jobs), "synthesize", count):
+            name = _write_patient(root, generator, store, asked, fakes)
             book.enter(name, asked)
         book.write(root)
         manifest = finish_synthetic(root, book.patients, store.manifest, version=__version__)
@@ -95,7 +95,7 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
     return {**book.metrics, "slices_per_second": len(book.overlaps) / (time.perf_counter() - started)}
 
 
-def _open_painter(config: Config, root: Path, store: PairStore) -> Painter:
+def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGenerator:
     from nephrite.generation.synthesizers import check_training_patients, read_synthesizer
     from nephrite.training.data import derive_seed
     from nephrite.training.devices import pick_device
@@ -108,7 +108,7 @@ def _open_painter(config: Config, root: Path, store: PairStore) -> Painter:
     seed, cell = config.trial.seed, config.this_painter.cell
     labelled = training_subset(store.patients("train"), config.this_painter.fraction, cell=cell, seed=seed)
     check_training_patients(card, store, labelled, root)
-    return Painter(
+    return LoadedGenerator(
         card,
         synthesizer.to(pick_device(config.compute)),
         labelled,
@@ -118,52 +118,52 @@ def _open_painter(config: Config, root: Path, store: PairStore) -> Painter:
     )
 
 
-def _ask(config: Config, store: PairStore, painter: Painter) -> tuple[Iterator[Asked], int]:
+def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[Iterator[Asked], int]:
     """What is to be painted, and roughly how many synthetic patients that makes."""
     from nephrite.generation.requests import prepare_asker
     from nephrite.generation.source_slices import Share, choose_passes, count_slices
     from nephrite.training.pseudo_labels import found_somewhere
     from nephrite.verdict.statistics import counted
 
-    settings, scans = config.synthesize, unlabelled_patients(store.splits, painter.labelled)
-    found = _label_scans(config, store, painter, scans)
-    share = count_slices(store, painter.labelled, settings)
+    settings, scans = config.synthesize, unlabelled_patients(store.splits, generator.labelled)
+    found = _label_scans(config, store, generator, scans)
+    share = count_slices(store, generator.labelled, settings)
     if found is not None and not found_somewhere(found):
-        knows, seen = counted(len(painter.labelled), "patient"), counted(len(scans), "scan")
+        knows, seen = counted(len(generator.labelled), "patient"), counted(len(scans), "scan")
         finding = f"a segmenter of {knows} found no class in {seen} without labels: all slices are painted from masks"
         logger.warning("synthesize %s: %s", config.this_painter, finding)
         share = Share(share.masks + share.scans, 0)
     asker = prepare_asker(
         store,
-        painter.labelled,
+        generator.labelled,
         scans,
         found=found,
-        conditioning=painter.synthesizer.conditioning,
+        conditioning=generator.synthesizer.conditioning,
         lesions=config.prepare.lesion_values,
         settings=settings,
-        styled=painter.card.kind == "spade",
-        seed=painter.seed,
+        styled=generator.card.kind == "spade",
+        seed=generator.seed,
     )
     passes = choose_passes(
-        store, painter.labelled, share.masks, labelled_only=settings.labelled_only, seed=painter.seed
+        store, generator.labelled, share.masks, labelled_only=settings.labelled_only, seed=generator.seed
     )
     jobs = chain(map(asker.of_masks, passes), asker.of_scans(share.scans))
     return jobs, len(passes) + share.scans // EXPECTED
 
 
 def _label_scans(
-    config: Config, store: PairStore, painter: Painter, scans: Sequence[str]
+    config: Config, store: PairStore, generator: LoadedGenerator, scans: Sequence[str]
 ) -> Mapping[str, UInt8[np.ndarray, "slice height width"]] | None:
     """What a segmenter of the painter's own patients finds in scans without labels; None if no labeler is named."""
-    from nephrite.segmentation.helper_segmenter import fit_reader
+    from nephrite.segmentation.helper_segmenter import fit_helper
     from nephrite.segmentation.inference import label_scans
     from nephrite.training.data import derive_seed
 
-    settings, known = config.synthesize.scan_labeler, set(painter.labelled)
+    settings, known = config.synthesize.scan_labeler, set(generator.labelled)
     if settings is None or not scans:
         return None
     with TemporaryDirectory() as folder:
-        reader = fit_reader(
+        helper = fit_helper(
             config,
             store,
             [ref for ref in store.slices("train") if ref.patient in known],
@@ -174,67 +174,69 @@ def _label_scans(
         )
     batch_size = config.evaluate.batch_size
     channels, confidence = store.manifest.channels, settings.confidence
-    return label_scans(reader, store, scans, channels, confidence=confidence, batch_size=batch_size).labels
+    return label_scans(helper, store, scans, channels, confidence=confidence, batch_size=batch_size).labels
 
 
-def _paint(painter: Painter, jobs: Iterable[Asked]) -> Iterator[tuple[Asked, Fakes]]:
+def _paint(generator: LoadedGenerator, jobs: Iterable[Asked]) -> Iterator[tuple[Asked, Fakes]]:
     """Paint synthetic patients of few slices together, as far as their requests are of the same parts."""
     group: list[Asked] = []
     for asked in jobs:
         if group and [part is None for part in asked.request] != [part is None for part in group[0].request]:
-            yield from _paint_group(painter, group)
+            yield from _paint_group(generator, group)
             group = []
         group.append(asked)
-        if sum(len(one.request.label) for one in group) >= painter.batch_size:
-            yield from _paint_group(painter, group)
+        if sum(len(one.request.label) for one in group) >= generator.batch_size:
+            yield from _paint_group(generator, group)
             group = []
     if group:
-        yield from _paint_group(painter, group)
+        yield from _paint_group(generator, group)
 
 
-def _paint_group(painter: Painter, group: Sequence[Asked]) -> Iterator[tuple[Asked, Fakes]]:
+def _paint_group(generator: LoadedGenerator, group: Sequence[Asked]) -> Iterator[tuple[Asked, Fakes]]:
     from nephrite.generation.conditioning import join_requests
     from nephrite.training.data import derive_seed
 
     whole = join_requests([asked.request for asked in group])
     seeds = [
-        derive_seed(painter.seed, "noise", *asked.source[:2], row)
+        derive_seed(generator.seed, "noise", *asked.source[:2], row)
         for asked in group
         for row in range(len(asked.request.label))
     ]
     fakes = [
-        painter.synthesizer.paint(whole.take(batch), seeds[batch])
-        for batch in (slice(start, start + painter.batch_size) for start in range(0, len(seeds), painter.batch_size))
+        generator.synthesizer.paint(whole.take(batch), seeds[batch])
+        for batch in (
+            slice(start, start + generator.batch_size) for start in range(0, len(seeds), generator.batch_size)
+        )
     ]
     ends = np.cumsum([len(asked.request.label) for asked in group])[:-1]
     yield from zip(group, np.split(np.concatenate(fakes), ends), strict=True)
 
 
-def _write_patient(root: Path, painter: Painter, store: PairStore, asked: Asked, fakes: Fakes) -> str:
+def _write_patient(root: Path, generator: LoadedGenerator, store: PairStore, asked: Asked, fakes: Fakes) -> str:
     """Write one synthetic patient and return its id."""
     name, real = synthetic_name(asked.source.source, asked.source.number), store.patient(asked.source.source)
     image, label = create_arrays(root, name, fakes.shape)
     image[:], label[:] = invert_window(fakes, *real.window), asked.request.label
-    provenance = _provenance(painter, asked)
+    provenance = _provenance(generator, asked)
     write_patient(root, replace(real, patient=name, version=__version__, provenance=provenance))
     return name
 
 
-def _provenance(painter: Painter, asked: Asked) -> Provenance:
-    known = {*painter.labelled}
+def _provenance(generator: LoadedGenerator, asked: Asked) -> Provenance:
+    known = {*generator.labelled}
     seen = {asked.style.patient} if asked.style else set()
     seen |= {asked.source.source}
     return Provenance(
         source_patient=asked.source.source,
         source_slices=asked.source.positions,
         deformation_seeds=(asked.seed,) * len(asked.source.positions),
-        synthesizer=painter.card.id,
-        training_patients=tuple(sorted({*painter.card.training_patients, *painter.labelled})),
-        unlabelled_patients=tuple(sorted({*painter.card.unlabelled_patients} | seen - known)),
+        synthesizer=generator.card.id,
+        training_patients=tuple(sorted({*generator.card.training_patients, *generator.labelled})),
+        unlabelled_patients=tuple(sorted({*generator.card.unlabelled_patients} | seen - known)),
         source_labels=asked.labelled,
         style_patient=asked.style.patient if asked.style else None,
         style_slices=asked.style.positions if asked.style else (),
-        settings=painter.settings,
+        settings=generator.settings,
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nephrite.training.data import Pairs
 
 
-class Seen(NamedTuple):
+class TrainingData(NamedTuple):
     """What a synthesizer learns from: slices of patients whose labels it knows, and patients of whom it knows scans."""
 
     store: PairStore
@@ -61,7 +61,7 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
     return {**metrics, **{name: float(count) for name, count in counts.items()}}
 
 
-def look(config: Config, store: PairStore) -> Seen:
+def look(config: Config, store: PairStore) -> TrainingData:
     """The slices of the painter's patients, and whose scans it may see without labels.
 
     Raises:
@@ -76,16 +76,16 @@ def look(config: Config, store: PairStore) -> Seen:
     if not slices:
         raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
     if not config.train_gan[painter.synthesizer].unlabelled:
-        return Seen(store, labelled, slices, [])
+        return TrainingData(store, labelled, slices, [])
     others = unlabelled_patients(store.splits, labelled)
     if not others:
         finding = "wants scans without labels, and there are none"
         remedy = "name 'acquire.unlabelled', or take a label fraction below 1"
         raise ConfigError(f"train_gan.{painter.synthesizer}.unlabelled", finding, remedy)
-    return Seen(store, labelled, slices, others)
+    return TrainingData(store, labelled, slices, others)
 
 
-def _describe(config: Config, seen: Seen, run: Run) -> SynthesizerCard:
+def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
     """All that is known of the synthesizer before it is trained; it has no id yet."""
     from nephrite.generation.conditioning import Conditioning
     from nephrite.generation.intensities import fit_intensities, fit_tissue
@@ -121,7 +121,7 @@ def _describe(config: Config, seen: Seen, run: Run) -> SynthesizerCard:
     )
 
 
-def _train(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> dict[str, float]:
+def _train(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
     from nephrite.generation.adversarial import fit_generator
     from nephrite.generation.synthesizers import HISTORY, write_synthesizer
     from nephrite.training.devices import process_rank
@@ -134,7 +134,7 @@ def _train(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: 
     return module.history[-1]
 
 
-def _module(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> GenerationModule:
+def _module(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> GenerationModule:
     from nephrite.generation.adversarial import module_kind
     from nephrite.generation.samples import SampleSheets
     from nephrite.training.data import derive_seed
@@ -152,7 +152,7 @@ def _module(config: Config, run: Run, seen: Seen, card: SynthesizerCard, folder:
     )
 
 
-def _draw(run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> dict[str, float]:
+def _draw(run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
     """Nothing is trained: a card, and a sheet of what it paints."""
     from nephrite.generation.samples import SampleSheets
     from nephrite.generation.synthesizers import write_synthesizer
@@ -163,7 +163,7 @@ def _draw(run: Run, seen: Seen, card: SynthesizerCard, folder: Path) -> dict[str
     return {}
 
 
-def _fingerprint(config: Config, seen: Seen) -> dict[str, object]:
+def _fingerprint(config: Config, seen: TrainingData) -> dict[str, object]:
     """Everything that the weights depend on."""
     return {
         "painter": str(config.this_painter),

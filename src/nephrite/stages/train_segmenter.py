@@ -14,7 +14,7 @@ from nephrite.recording import Run, SilentRun
 
 if TYPE_CHECKING:
     from nephrite.augment.lesions import LesionBank
-    from nephrite.segmentation.arm_inputs import Sight
+    from nephrite.segmentation.arm_inputs import ArmInputs
     from nephrite.segmentation.artifacts import SegmenterCard
     from nephrite.segmentation.fitting import Augmentation, SegmentationModule, SegmentationTask
     from nephrite.segmentation.networks import Segmenter
@@ -52,12 +52,12 @@ def train_segmenter(
     from nephrite.segmentation.arm_inputs import open_stores
     from nephrite.training.devices import process_rank
 
-    sight = open_stores(config, pairs, synthetic, teacher)
+    inputs = open_stores(config, pairs, synthetic, teacher)
     recorded = run if process_rank() == 0 else SilentRun()
-    for name, store in (("pairs", sight.real), ("synthetic", sight.synthetic)):
+    for name, store in (("pairs", inputs.real), ("synthetic", inputs.synthetic)):
         if store:
             recorded.dataset(store.root, name=name, digest=store.manifest.digest)
-    card, slices = _train(config, recorded, sight, segmenter)
+    card, slices = _train(config, recorded, inputs, segmenter)
     return {
         "validation_score": card.validation_score,
         "best_step": float(card.steps),
@@ -66,26 +66,26 @@ def train_segmenter(
     }
 
 
-def _train(config: Config, run: Run, sight: Sight, segmenter: Path) -> tuple[SegmenterCard, int]:
+def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tuple[SegmenterCard, int]:
     from nephrite.segmentation.artifacts import write_card
     from nephrite.training.devices import process_rank
     from nephrite.training.mixing import Extra
     from nephrite.training.trainer import resumable_folder
 
     arm = config.this_arm
-    with resumable_folder(segmenter, _fingerprint(config, sight)) as folder:
-        parts = [_real_part(sight)]
+    with resumable_folder(segmenter, _fingerprint(config, inputs)) as folder:
+        parts = [_real_part(inputs)]
         extras: list[Extra] = []
         fakes = config.trial.training_sets.fakes(arm.training_set)
-        if fakes and sight.synthetic and sight.synthesizer:
-            parts.append((sight.synthetic, sight.synthetic.slices()))
+        if fakes and inputs.synthetic and inputs.synthesizer:
+            parts.append((inputs.synthetic, inputs.synthetic.slices()))
             extras.append(Extra.of(fakes, len(parts[-1][1])))
         if arm.has("self_training"):
-            parts.append(_pseudo_part(config, sight, folder / TEACHER))
+            parts.append(_pseudo_part(config, inputs, folder / TEACHER))
             extras.append(Extra(len(parts[-1][1]), "mix", config.train_segmenter.self_training.share))
-        task = _task(config, sight, parts, extras)
+        task = _task(config, inputs, parts, extras)
         module = _fit(config, run, task, folder, text=str(arm))
-        card = _card(config, run, sight, module.history)
+        card = _card(config, run, inputs, module.history)
         if process_rank() == 0:
             write_card(folder, card, module.history)
             shutil.rmtree(folder / TEACHER, ignore_errors=True)
@@ -106,46 +106,46 @@ def _fit(config: Config, run: Run, task: SegmentationTask, folder: Path, *, text
     return module
 
 
-def _real_part(sight: Sight) -> Part:
-    known = set(sight.labelled)
-    slices = [ref for ref in sight.real.slices("train") if ref.patient in known]
+def _real_part(inputs: ArmInputs) -> Part:
+    known = set(inputs.labelled)
+    slices = [ref for ref in inputs.real.slices("train") if ref.patient in known]
     if not slices:
-        raise StoreError(sight.real.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
-    return sight.real, slices
+        raise StoreError(inputs.real.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
+    return inputs.real, slices
 
 
-def _pseudo_part(config: Config, sight: Sight, folder: Path) -> Part:
+def _pseudo_part(config: Config, inputs: ArmInputs, folder: Path) -> Part:
     """Scans without labels, labelled by a teacher: the segmenter of the same cell without them."""
     from nephrite.segmentation.inference import label_scans
     from nephrite.training.devices import pick_device
 
-    store, channels, size = sight.real, sight.real.manifest.channels, config.evaluate.batch_size
+    store, channels, size = inputs.real, inputs.real.manifest.channels, config.evaluate.batch_size
     confidence = config.train_segmenter.self_training.confidence
-    teacher = (sight.teacher or _train_teacher(config, sight, folder)).to(pick_device(config.compute)).eval()
-    labels = label_scans(teacher, store, sight.unlabelled, channels, confidence=confidence, batch_size=size)
+    teacher = (inputs.teacher or _train_teacher(config, inputs, folder)).to(pick_device(config.compute)).eval()
+    labels = label_scans(teacher, store, inputs.unlabelled, channels, confidence=confidence, batch_size=size)
     return labels, labels.slices()
 
 
-def _train_teacher(config: Config, sight: Sight, folder: Path) -> Segmenter:
+def _train_teacher(config: Config, inputs: ArmInputs, folder: Path) -> Segmenter:
     from nephrite.segmentation.artifacts import WEIGHTS, load_weights
 
     folder.mkdir(exist_ok=True)
-    task = _task(config, sight, [_real_part(sight)], [])
+    task = _task(config, inputs, [_real_part(inputs)], [])
     module = _fit(config, SilentRun(), task, folder, text=f"Teacher of {config.this_arm}")
     load_weights(module.network, folder / WEIGHTS)
     return module.network
 
 
-def _task(config: Config, sight: Sight, parts: list[Part], extras: list[Extra]) -> SegmentationTask:
+def _task(config: Config, inputs: ArmInputs, parts: list[Part], extras: list[Extra]) -> SegmentationTask:
     from nephrite.segmentation.fitting import SegmentationTask
     from nephrite.training.data import Pairs
     from nephrite.training.mixing import group_counts, group_sizes
 
     settings, arm = config.train_segmenter, config.this_arm
-    validation = sight.real.slices("validation")
+    validation = inputs.real.slices("validation")
     if not validation:
         finding = "has no slices in the split 'validation'"
-        raise StoreError(sight.real.root, finding, "raise 'prepare.split.validation'")
+        raise StoreError(inputs.real.root, finding, "raise 'prepare.split.validation'")
     steps = settings.epochs * settings.steps_per_epoch
     augmentation: Augmentation = "none"
     if arm.has("geometric") or arm.has("standard"):
@@ -154,22 +154,22 @@ def _task(config: Config, sight: Sight, parts: list[Part], extras: list[Extra]) 
         training=Pairs(*parts),
         groups=tuple(group_sizes(len(parts[0][1]), extras)),
         counts=group_counts(extras, steps=steps, batch_size=settings.batch_size),
-        validation=Pairs((sight.real, validation)),
-        channels=sight.real.manifest.channels,
+        validation=Pairs((inputs.real, validation)),
+        channels=inputs.real.manifest.channels,
         region=config.evaluate.regions[config.trial.primary].labels,
         threshold=config.evaluate.threshold,
         augmentation=augmentation,
         unsure=arm.has("self_training"),
-        lesions=_lesions(config, sight) if arm.has("copy_paste") else None,
+        lesions=_lesions(config, inputs) if arm.has("copy_paste") else None,
         workers=config.compute.loader_workers,
     )
 
 
-def _lesions(config: Config, sight: Sight) -> LesionBank:
+def _lesions(config: Config, inputs: ArmInputs) -> LesionBank:
     from nephrite.training.lesion_bank import fill_bank
 
-    _, slices = _real_part(sight)
-    return fill_bank(sight.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}")
+    _, slices = _real_part(inputs)
+    return fill_bank(inputs.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}")
 
 
 def _initialized(config: Config, *, channels: int) -> Segmenter:
@@ -189,25 +189,25 @@ def _chance(config: Config) -> tuple[str, ...]:
     return ("null",) if config.this_arm.is_null else ()
 
 
-def _fingerprint(config: Config, sight: Sight) -> dict[str, object]:
+def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:
     """Everything that the weights depend on."""
     fakes = config.trial.training_sets.fakes(config.this_arm.training_set)
     return {
         "arm": str(config.this_arm),
         "fakes": fakes.model_dump(mode="json") if fakes else None,
-        "patients": sight.labelled,
+        "patients": inputs.labelled,
         "seed": config.trial.seed,
         "settings": config.train_segmenter.model_dump(mode="json", exclude={"segmenters"}),
         "network": config.train_segmenter.segmenters[config.this_arm.segmenter].model_dump(mode="json"),
         "region": config.evaluate.regions[config.trial.primary].labels,
         "threshold": config.evaluate.threshold,
-        "pairs": sight.real.manifest.digest,
-        "synthetic": sight.synthetic.manifest.digest if sight.synthetic else None,
+        "pairs": inputs.real.manifest.digest,
+        "synthetic": inputs.synthetic.manifest.digest if inputs.synthetic else None,
         "version": __version__,
     }
 
 
-def _card(config: Config, run: Run, sight: Sight, history: list[dict[str, float]]) -> SegmenterCard:
+def _card(config: Config, run: Run, inputs: ArmInputs, history: list[dict[str, float]]) -> SegmenterCard:
     from nephrite.segmentation.artifacts import SegmenterCard
     from nephrite.segmentation.fitting import best_epoch
 
@@ -215,13 +215,13 @@ def _card(config: Config, run: Run, sight: Sight, history: list[dict[str, float]
     return SegmenterCard(
         arm=str(config.this_arm),
         settings=config.train_segmenter.segmenters[config.this_arm.segmenter],
-        classes=sight.real.manifest.classes,
-        channels=sight.real.manifest.channels,
+        classes=inputs.real.manifest.classes,
+        channels=inputs.real.manifest.channels,
         intensity=config.prepare.intensity,
         in_plane=config.prepare.in_plane,
-        training_patients=tuple(sight.labelled),
-        synthesizer=sight.synthesizer,
-        pairs=sight.real.manifest.digest,
+        training_patients=tuple(inputs.labelled),
+        synthesizer=inputs.synthesizer,
+        pairs=inputs.real.manifest.digest,
         validation_score=best["validation_dice"],
         region=config.trial.primary,
         threshold=config.evaluate.threshold,
