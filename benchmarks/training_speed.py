@@ -15,11 +15,12 @@ from interleaved import Row, interleave, median_ratio, spread
 from phantom_data import bench_config, run_prepare
 from torch import Tensor
 
-from nephrite.config import Config, UNetSettings
+from nephrite.config import Config
 from nephrite.models.losses import dice_loss
 from nephrite.recording import SilentRun
 from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
 from nephrite.segmentation.networks import Segmenter, build_segmenter
+from nephrite.segmentation.unet import UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Batch, Pairs, channel_masks
 from nephrite.training.devices import pick_device, resolve_precision

@@ -8,7 +8,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from nephrite.config import MethodSettings
+from nephrite.config import GeneratorSettings
 from nephrite.generation.conditioning import Conditioning, Request, Scene
 from nephrite.generation.intensities import Intensity
 from nephrite.generation.methods import AdversarialMethod, method_of, normal_noise, slice_noise
@@ -21,7 +21,7 @@ VALUES: dict[str, dict[str, object]] = {
     "spade": {"base_width": 4, "depth": 3, "hidden_width": 4, "code_length": 4, "divergence_weight": 0.05},
     "randomised": {"spread": 0.05},
 }
-ADAPTER: TypeAdapter[MethodSettings] = TypeAdapter(MethodSettings)
+ADAPTER: TypeAdapter[GeneratorSettings] = TypeAdapter(GeneratorSettings)
 SETTINGS = {kind: ADAPTER.validate_python({"kind": kind, **values}) for kind, values in VALUES.items()}
 SEEN = (Intensity(0.2, 0.02, 0.1, 0.3), Intensity(0.5, 0.02, 0.4, 0.6), Intensity(0.8, 0.02, 0.7, 0.9))
 every_kind = pytest.mark.parametrize("kind", SETTINGS)

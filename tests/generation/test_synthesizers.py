@@ -12,10 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from nephrite.config import PaintInSettings, Pix2PixSettings, RandomisedSettings, SpadeSettings
 from nephrite.errors import LeakageError, StoreError, TrainingError
 from nephrite.generation.conditioning import Request
 from nephrite.generation.intensities import Intensity
+from nephrite.generation.paint_in import PaintInSettings
+from nephrite.generation.pix2pix import Pix2PixSettings
+from nephrite.generation.randomised import RandomisedSettings
+from nephrite.generation.spade import SpadeSettings
 from nephrite.generation.synthesizers import (
     CARD,
     WEIGHTS,

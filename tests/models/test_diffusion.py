@@ -7,11 +7,9 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from nephrite.config import DiffusionSettings
-from nephrite.models.diffusion import Denoiser, build_denoiser
+from nephrite.models.diffusion import Denoiser
 
 pytestmark = pytest.mark.slow  # MONAI takes seconds to import
-SETTINGS = DiffusionSettings(kind="diffusion", base_width=8, depth=1, noise_steps=50, sampling_steps=5)
 
 
 def halves(count: int = 8, side: int = 16) -> tuple[Tensor, Tensor]:
@@ -25,7 +23,7 @@ def halves(count: int = 8, side: int = 16) -> tuple[Tensor, Tensor]:
 @pytest.fixture(scope="module")
 def trained() -> Denoiser:
     torch.manual_seed(0)
-    network = build_denoiser(SETTINGS, channels=2, size=16)
+    network = Denoiser(2, base_width=8, depth=1, noise_steps=50, sampling_steps=5)
     optimizer, source = Adam(network.parameters(), 0.005), torch.Generator().manual_seed(0)
     for _ in range(60):
         optimizer.zero_grad()

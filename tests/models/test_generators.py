@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nephrite.config import Pix2PixSettings
-from nephrite.models.generators import Generator, ResizeConv, Upsampling, build_generator, fitting_depth, upsample
+from nephrite.models.generators import Generator, ResizeConv, Upsampling, fitting_depth, upsample
 
 
 def generator(*, base_width: int = 2, depth: int = 3, upsampling: Upsampling = "transposed") -> Generator:
@@ -49,8 +48,7 @@ def test_slices_have_the_size_of_the_label_map_and_lie_in_the_window(
 
 @pytest.mark.parametrize(("size", "depth"), [(256, 8), (512, 8), (128, 7), (96, 5), (100, 4), (1, 1)])
 def test_depth_follows_the_size_of_the_slices(size: int, depth: int) -> None:
-    settings = Pix2PixSettings(kind="pix2pix", base_width=1, depth=8, upsampling="resize", dropout=0)
-    assert build_generator(settings, channels=3, size=size).depth == depth
+    assert fitting_depth(size, 8) == depth
 
 
 def test_depth_is_never_more_than_asked_for() -> None:

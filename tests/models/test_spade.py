@@ -6,15 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nephrite.config import SpadeSettings
-from nephrite.models.spade import SpadeGenerator, SpadeNorm, StyleEncoder, build_spade, divergence, shrink
-
-SETTINGS = SpadeSettings(kind="spade", base_width=4, depth=3, hidden_width=4, code_length=5, divergence_weight=0.05)
+from nephrite.models.spade import SpadeGenerator, SpadeNorm, StyleEncoder, divergence, shrink
 
 
 @pytest.fixture
 def network() -> SpadeGenerator:
-    return build_spade(SETTINGS, channels=3, size=32).eval()
+    return SpadeGenerator(3, base_width=4, depth=3, hidden_width=4, code_length=5).eval()
 
 
 def conditions(height: int = 32, width: int = 32) -> Tensor:
@@ -35,11 +32,6 @@ def test_one_condition_in_two_styles_is_two_slices(network: SpadeGenerator) -> N
     first, other = network(shown, torch.zeros(2, 5)), network(shown, torch.ones(2, 5))
     assert not torch.allclose(first, other, atol=1e-4)
     assert torch.equal(first, network(shown, torch.zeros(2, 5)))
-
-
-def test_depth_is_no_more_than_the_size_allows() -> None:
-    deep = SETTINGS.model_copy(update={"depth": 8})
-    assert build_spade(deep, channels=3, size=96).depth == 5
 
 
 def test_condition_scales_and_shifts_what_was_normalized() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from nephrite.config import ResizeSettings, UNetSettings, WindowSettings
+from nephrite.config import ResizeSettings, WindowSettings
 from nephrite.errors import StoreError
 from nephrite.segmentation.artifacts import (
     CARD,
@@ -20,6 +20,7 @@ from nephrite.segmentation.artifacts import (
     write_card,
 )
 from nephrite.segmentation.networks import Segmenter, build_segmenter
+from nephrite.segmentation.unet import UNetSettings
 
 NETWORK = UNetSettings(kind="unet", base_width=4, depth=1, padding="same", normalization="batch")
 MADE = SegmenterCard(

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nephrite.config import FPNSettings, UNetSettings
 from nephrite.segmentation.features import logits_and_features
+from nephrite.segmentation.fpn import FPNSettings
 from nephrite.segmentation.networks import build_segmenter
+from nephrite.segmentation.unet import UNetSettings
 
 NETWORKS: list[tuple[UNetSettings | FPNSettings, int]] = [
     (UNetSettings(kind="unet", base_width=4, depth=2, padding="same", normalization="batch"), 16),

@@ -9,9 +9,9 @@ import requests
 import torch
 from torch import Tensor
 
-from nephrite.config import FPNSettings, UNetSettings
 from nephrite.errors import ConfigError, WeightsError
 from nephrite.models.pretrained import WHEEL_ENCODER, wheel_weights
+from nephrite.segmentation.fpn import FPNSettings
 from nephrite.segmentation.networks import (
     FeaturePyramid,
     Segmenter,
@@ -20,6 +20,7 @@ from nephrite.segmentation.networks import (
     build_unet,
     mirror_center,
 )
+from nephrite.segmentation.unet import UNetSettings
 
 VALID = UNetSettings(kind="unet", base_width=2, depth=2, padding="valid", normalization="none")
 SAME = UNetSettings(kind="unet", base_width=2, depth=2, padding="same", normalization="batch")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from nephrite.config import Arm, Config, ResizeSettings, UNetSettings, WindowSettings
+from nephrite.config import Arm, Config, ResizeSettings, WindowSettings
 from nephrite.errors import StoreError
 from nephrite.files import read_json, write_json
 from nephrite.imaging.recipe import Recipe, read_recipe
@@ -19,6 +19,7 @@ from nephrite.recording import SilentRun
 from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, Registry, load_champion
 from nephrite.segmentation.artifacts import WEIGHTS, SegmenterCard, load_segmenter, save_weights, write_card
 from nephrite.segmentation.networks import build_segmenter
+from nephrite.segmentation.unet import UNetSettings
 from nephrite.stages.promote import promote
 from nephrite.tracking import open_run
 

@@ -13,10 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from nephrite.config import Config, PaintInSettings, Pix2PixSettings, RandomisedSettings, SpadeSettings
+from nephrite.config import Config
 from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.files import read_json
 from nephrite.generation.intensities import Intensity
+from nephrite.generation.paint_in import PaintInSettings
+from nephrite.generation.pix2pix import Pix2PixSettings
+from nephrite.generation.randomised import RandomisedSettings
+from nephrite.generation.spade import SpadeSettings
 from nephrite.generation.synthesizers import SynthesizerCard
 from nephrite.generation.synthesizers import write_synthesizer as write_whole
 from nephrite.recording import SilentRun

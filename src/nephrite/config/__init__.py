@@ -1,6 +1,7 @@
 """params.yaml as frozen models: the whole truth of a run, validated whole before the first stage starts."""
 
 from nephrite.config.acquire import AcquireSettings
+from nephrite.config.kinds import GeneratorSettings, KindSettings, SegmenterSettings, sections_in
 from nephrite.config.operation import ComputeSettings
 from nephrite.config.params import Config
 from nephrite.config.prepare import (
@@ -15,17 +16,11 @@ from nephrite.config.prepare import (
 )
 from nephrite.config.reading import load_config
 from nephrite.config.screen import ScreenSettings
-from nephrite.config.segmenters import FPNSettings, SegmenterSettings, TrainSegmenterSettings, UNetSettings
-from nephrite.config.settings import Settings, sections_in
+from nephrite.config.segmenters import TrainSegmenterSettings
+from nephrite.config.settings import Fraction, Name, Positive, Range, Settings
 from nephrite.config.synthesize import SynthesizeSettings
 from nephrite.config.synthesizers import (
-    DiffusionSettings,
     DiscriminatorSettings,
-    MethodSettings,
-    PaintInSettings,
-    Pix2PixSettings,
-    RandomisedSettings,
-    SpadeSettings,
     TissueSettings,
     TrainGanSettings,
 )
@@ -39,29 +34,27 @@ __all__ = [
     "Arm",
     "ComputeSettings",
     "Config",
-    "DiffusionSettings",
     "DiscriminatorSettings",
-    "FPNSettings",
     "Fakes",
+    "Fraction",
     "GeneratorRun",
-    "MethodSettings",
-    "PaintInSettings",
+    "GeneratorSettings",
+    "KindSettings",
+    "Name",
     "PercentileSettings",
-    "Pix2PixSettings",
+    "Positive",
     "PrepareSettings",
-    "RandomisedSettings",
+    "Range",
     "ResampleSettings",
     "ResizeSettings",
     "ScreenSettings",
     "SegmenterSettings",
     "Settings",
-    "SpadeSettings",
     "SplitSettings",
     "SynthesizeSettings",
     "TissueSettings",
     "TrainGanSettings",
     "TrainSegmenterSettings",
-    "UNetSettings",
     "WindowSettings",
     "load_config",
     "sections_in",

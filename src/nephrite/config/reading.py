@@ -10,8 +10,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
+from nephrite.config.kinds import sections_in
 from nephrite.config.params import Config
-from nephrite.config.settings import Settings, sections_in
+from nephrite.config.settings import Settings
 from nephrite.errors import ConfigError
 
 

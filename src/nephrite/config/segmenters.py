@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from nephrite.config.kinds import SegmenterSettings
 from nephrite.config.settings import Fraction, Name, Positive, Range, Settings
-
-
-class UNetSettings(Settings):
-    """U-Net (Ronneberger et al. 2015)."""
-
-    kind: Literal["unet"] = Field(description="U-Net (Ronneberger et al. 2015).")
-    base_width: Positive = Field(description="Channels of the first level.")
-    depth: int = Field(ge=1, le=6, description="Poolings; 4 in the paper.")
-    padding: Literal["valid", "same"] = Field(description="'valid' with cropped skips as in the paper, or 'same'.")
-    normalization: Literal["none", "batch"] = Field(description="'none' as in the paper, or batch normalization.")
-    halving: Literal["up_convolution", "last_convolution"] = Field(
-        default="up_convolution",
-        description="What halves the channels going up: the paper's, or the capstone's choice.",
-    )
-
-
-class FPNSettings(Settings):
-    """Feature pyramid network of segmentation_models_pytorch."""
-
-    kind: Literal["fpn"] = Field(description="Feature pyramid network of segmentation_models_pytorch.")
-    encoder: str = Field(description="Encoder name of segmentation_models_pytorch.")
-    weights: Literal["imagenet", "none"] = Field(description="Pretrained encoder weights.")
-
-
-SegmenterSettings = Annotated[UNetSettings | FPNSettings, Field(discriminator="kind")]
 
 
 class GeometricSettings(Settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, get_args
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -24,7 +24,7 @@ Remote = Annotated[str, Field(pattern=r"^(s3://[A-Za-z0-9._-]+(/.*)?|[^:]+)$")] 
 class Settings(BaseModel):
     """A section of params.yaml: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -34,10 +34,3 @@ class Settings(BaseModel):
             if isinstance(value, bool) and name in cls.model_fields and cls.model_fields[name].annotation is not bool:
                 raise ValueError(f"'{name}' is {str(value).lower()}, which is no value for it")
         return content
-
-
-def sections_in(kind: Any) -> list[type[Settings]]:
-    """The models of settings that a field of this type may hold."""
-    if isinstance(kind, type) and issubclass(kind, Settings):
-        return [kind]
-    return [model for part in get_args(kind) for model in sections_in(part)]

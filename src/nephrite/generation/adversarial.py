@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nephrite.augment.parameters import take
-from nephrite.config import ComputeSettings, MethodSettings
+from nephrite.config import ComputeSettings, GeneratorSettings
 from nephrite.generation.conditioning import Scene
 from nephrite.generation.denoising import DiffusionModule
 from nephrite.generation.fitting import GenerationModule
@@ -98,7 +98,7 @@ class AdversarialModule(GenerationModule):
         return Judgment(logits, patches)
 
 
-def module_kind(method: MethodSettings) -> type[GenerationModule]:
+def module_kind(method: GeneratorSettings) -> type[GenerationModule]:
     """How a method is trained: against a discriminator, or by denoising."""
     return DiffusionModule if method.kind == "diffusion" else AdversarialModule
 

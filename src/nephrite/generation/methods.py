@@ -14,19 +14,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nephrite.config import (
-    DiffusionSettings,
-    MethodSettings,
-    PaintInSettings,
-    Pix2PixSettings,
-    RandomisedSettings,
-    SpadeSettings,
-)
+from nephrite.config import GeneratorSettings
 from nephrite.generation.conditioning import Scene
+from nephrite.generation.diffusion import DiffusionSettings
 from nephrite.generation.intensities import Intensity, class_statistics
-from nephrite.models.diffusion import Denoiser, build_denoiser
-from nephrite.models.generators import Generator, build_generator
-from nephrite.models.spade import SpadeGenerator, build_spade, divergence
+from nephrite.generation.paint_in import PaintInSettings
+from nephrite.generation.pix2pix import Pix2PixSettings
+from nephrite.generation.randomised import RandomisedSettings
+from nephrite.generation.spade import SpadeSettings
+from nephrite.models.diffusion import Denoiser
+from nephrite.models.generators import Generator, fitting_depth
+from nephrite.models.spade import SpadeGenerator, divergence
 from nephrite.synthesis import randomised
 from nephrite.synthesis.blend import blend
 
@@ -71,7 +69,7 @@ class Pix2PixMethod(AdversarialMethod):
 
     def build(self, channels: int, size: int) -> Generator:
         """The U-Net generator."""
-        return build_generator(self.settings, channels=channels, size=size)
+        return _unet(self.settings, channels, size)
 
     def imagine(self, network: nn.Module, scene: Scene) -> Painted:
         """The whole slice."""
@@ -100,7 +98,7 @@ class PaintInMethod(AdversarialMethod):
 
     def build(self, channels: int, size: int) -> Generator:
         """The U-Net generator with two more channels."""
-        return build_generator(self.settings, channels=channels + 2, size=size)
+        return _unet(self.settings, channels + 2, size)
 
     def imagine(self, network: nn.Module, scene: Scene) -> Painted:
         """The real slice with the region painted, not blended, so that the generator learns to fit in."""
@@ -127,7 +125,8 @@ class SpadeMethod(AdversarialMethod):
 
     def build(self, channels: int, size: int) -> SpadeGenerator:
         """Generator and style encoder."""
-        return build_spade(self.settings, channels=channels, size=size)
+        chosen = self.settings.model_dump(exclude={"kind", "divergence_weight"})
+        return SpadeGenerator(channels, **chosen | {"depth": fitting_depth(size, self.settings.depth)})
 
     def imagine(self, network: nn.Module, scene: Scene) -> Painted:
         """Code of the real slice, drawn about its mean; then the slice."""
@@ -156,7 +155,8 @@ class DiffusionMethod(Method):
 
     def build(self, channels: int, size: int) -> Denoiser:
         """The denoiser with its schedule."""
-        return build_denoiser(self.settings, channels=channels, size=size)
+        chosen = self.settings.model_dump(exclude={"kind"})
+        return Denoiser(channels, **chosen | {"depth": fitting_depth(size, self.settings.depth)})
 
     def loss(self, network: nn.Module, scene: Scene, generator: torch.Generator) -> Float[Tensor, ""]:
         """Of real slices."""
@@ -188,7 +188,7 @@ class RandomisedMethod(Method):
         return randomised.apply(looks, scene.condition)
 
 
-def method_of(settings: MethodSettings, intensities: Sequence[Intensity] = ()) -> Method:
+def method_of(settings: GeneratorSettings, intensities: Sequence[Intensity] = ()) -> Method:
     """The method that the settings name.
 
     Args:
@@ -228,6 +228,17 @@ def slice_noise(network: nn.Module, seeds: Sequence[int]) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _unet(settings: Pix2PixSettings | PaintInSettings, channels: int, size: int) -> Generator:
+    """No deeper than slices of `size` pixels allow."""
+    return Generator(
+        channels,
+        base_width=settings.base_width,
+        depth=fitting_depth(size, settings.depth),
+        upsampling=settings.upsampling,
+        dropout=settings.dropout,
+    )
 
 
 def _place(scene: Scene) -> tuple[Float[Tensor, "b 1 h w"], Float[Tensor, "b 1 h w"]]:

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float32, UInt8
 from lightning.pytorch import Callback
 
-from nephrite.config import Config, RandomisedSettings, TrainGanSettings
+from nephrite.config import Config, TrainGanSettings
 from nephrite.generation.adversarial import module_kind
 from nephrite.generation.conditioning import Conditioning
+from nephrite.generation.randomised import RandomisedSettings
 from nephrite.recording import SilentRun
 from nephrite.segmentation.step_time import LONGEST_STEP, PROBE_BATCH, PROBE_WIDTH
 from nephrite.store.slices import SliceRef

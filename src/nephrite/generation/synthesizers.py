@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from nephrite.config import MethodSettings
+from nephrite.config import GeneratorSettings
 from nephrite.errors import LeakageError, StoreError, TrainingError
 from nephrite.files import digest, read_record, sha256, write_json
 from nephrite.generation.conditioning import Conditioning, Request
@@ -47,7 +47,7 @@ class Synthesizer:
 
     def __init__(
         self,
-        settings: MethodSettings,
+        settings: GeneratorSettings,
         conditioning: Conditioning,
         network: nn.Module,
         intensities: Sequence[Intensity] = (),
@@ -106,7 +106,7 @@ class SynthesizerCard:
     """
 
     id: str
-    method: Annotated[MethodSettings, Field()]
+    method: Annotated[GeneratorSettings, Field()]
     condition: Literal["labels", "anatomy"]
     tissue_edges: tuple[float, ...] | None
     tissue_smoothing: float

@@ -11,8 +11,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nephrite.config import DiffusionSettings
-from nephrite.models.generators import fitting_depth, pad_to_multiple
+from nephrite.models.generators import pad_to_multiple
 from nephrite.models.unet import crop_center
 
 GROUPS = 8  # of the group normalization
@@ -85,20 +84,3 @@ class Denoiser(nn.Module):
             levels = level.to(noise.device).expand(len(noise))
             slices, _ = self.schedule.step(self(slices, levels, condition), int(level), slices)
         return ((slices + 1) / 2).clamp(0, 1)
-
-
-def build_denoiser(settings: DiffusionSettings, *, channels: int, size: int) -> Denoiser:
-    """The model that the settings name, no deeper than slices of `size` pixels allow.
-
-    Args:
-        settings: 'train_gan.method'.
-        channels: of the condition.
-        size: pixels per side of the slices.
-    """
-    return Denoiser(
-        channels,
-        base_width=settings.base_width,
-        depth=fitting_depth(size, settings.depth),
-        noise_steps=settings.noise_steps,
-        sampling_steps=settings.sampling_steps,
-    )

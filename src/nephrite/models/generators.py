@@ -20,7 +20,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nephrite.config import PaintInSettings, Pix2PixSettings
 from nephrite.models.unet import crop_center
 
 Upsampling = Literal["transposed", "resize"]
@@ -137,23 +136,6 @@ class ResizeConv(nn.Conv2d):
         rows = padded[..., :-1, :] + padded[..., 1:, :]
         kernel = (rows[..., :-1] + rows[..., 1:]).transpose(0, 1)
         return functional.conv_transpose2d(features, kernel, self.bias, stride=2, padding=1)
-
-
-def build_generator(settings: Pix2PixSettings | PaintInSettings, *, channels: int, size: int) -> Generator:
-    """The generator that the settings name, no deeper than slices of `size` pixels allow.
-
-    Args:
-        settings: 'train_gan.method'.
-        channels: of what it is shown.
-        size: pixels per side of the slices.
-    """
-    return Generator(
-        channels,
-        base_width=settings.base_width,
-        depth=fitting_depth(size, settings.depth),
-        upsampling=settings.upsampling,
-        dropout=settings.dropout,
-    )
 
 
 def fitting_depth(size: int, depth: int) -> int:

@@ -16,8 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nephrite.config import SpadeSettings
-from nephrite.models.generators import ResizeConv, fitting_depth
+from nephrite.models.generators import ResizeConv
 from nephrite.models.unet import crop_center
 
 WIDEST = 8  # times the base width
@@ -137,23 +136,6 @@ class StyleEncoder(nn.Module):
 def shrink(condition: Float[Tensor, "b k h w"], rows: int, columns: int) -> Float[Tensor, "b k rows columns"]:
     """The condition at a lower resolution: mean shares, so that a lesion smaller than a pixel is not lost."""
     return functional.adaptive_avg_pool2d(condition, (rows, columns))
-
-
-def build_spade(settings: SpadeSettings, *, channels: int, size: int) -> SpadeGenerator:
-    """The generator that the settings name, no deeper than slices of `size` pixels allow.
-
-    Args:
-        settings: 'train_gan.method'.
-        channels: of the condition.
-        size: pixels per side of the slices.
-    """
-    return SpadeGenerator(
-        channels,
-        base_width=settings.base_width,
-        depth=fitting_depth(size, settings.depth),
-        hidden_width=settings.hidden_width,
-        code_length=settings.code_length,
-    )
 
 
 def divergence(mean: Float[Tensor, "b c"], log_variance: Float[Tensor, "b c"]) -> Float[Tensor, ""]:

@@ -19,17 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nephrite.config import (
-    Arm,
-    FPNSettings,
-    PercentileSettings,
-    ResampleSettings,
-    ResizeSettings,
-    SegmenterSettings,
-    WindowSettings,
-)
+from nephrite.config import Arm, PercentileSettings, ResampleSettings, ResizeSettings, SegmenterSettings, WindowSettings
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import read_record, whole_file, write_json
+from nephrite.segmentation.fpn import FPNSettings
 from nephrite.segmentation.networks import Segmenter, build_segmenter
 
 CARD, WEIGHTS, HISTORY = "segmenter.json", "weights.safetensors", "history.json"

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nephrite.config import FPNSettings, UNetSettings
 from nephrite.errors import ConfigError
 from nephrite.models.pretrained import (
     WHEEL_ENCODER,
@@ -21,6 +20,8 @@ from nephrite.models.pretrained import (
     wheel_weights,
 )
 from nephrite.models.unet import Halving, Normalization, Padding, UNet, crop_center
+from nephrite.segmentation.fpn import FPNSettings
+from nephrite.segmentation.unet import UNetSettings
 
 
 class Segmenter(nn.Module):

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 
 from nephrite.augment import geometric, standard
-from nephrite.config import Arm, Config, FPNSettings, UNetSettings
+from nephrite.config import Arm, Config
 from nephrite.models.losses import dice_loss
+from nephrite.segmentation.fpn import FPNSettings
 from nephrite.segmentation.networks import Segmenter, build_segmenter
+from nephrite.segmentation.unet import UNetSettings
 from nephrite.training.devices import pick_device, resolve_precision
 
 LEAST_CALLS, MOST_CALLS, ENOUGH = 3, 20, 1.0  # timed calls, and seconds after which they are enough

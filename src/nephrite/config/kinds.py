@@ -1,0 +1,72 @@
+"""Kinds of generators and segmenters that settings may name: one module each, and here its one line.
+
+A registry names modules as text. So settings are read without torch, and nothing depends on the code of a kind that it
+does not use. The module of a kind holds its settings, a subclass of `GeneratorSettings` or `SegmenterSettings`, in the
+constant SETTINGS; they say what the kind can do. What else it holds is told in `nephrite.generation.kind` and
+`nephrite.segmentation.backend`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar, Union, get_args
+
+from pydantic import Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+
+from nephrite.config.settings import Settings
+
+GENERATORS = {
+    "pix2pix": "nephrite.generation.pix2pix",
+    "spade": "nephrite.generation.spade",
+    "paint_in": "nephrite.generation.paint_in",
+    "randomised": "nephrite.generation.randomised",
+    "diffusion": "nephrite.generation.diffusion",
+}
+SEGMENTERS = {
+    "unet": "nephrite.segmentation.unet",
+    "fpn": "nephrite.segmentation.fpn",
+}
+
+
+class KindSettings(Settings):
+    """Settings of one of several kinds, which 'kind' names. Read as itself, it stands for any of its registry."""
+
+    REGISTRY: ClassVar[Mapping[str, str]] = {}
+    kind: str
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """That of the kind; of the front of a registry, one of all its kinds."""
+        if "REGISTRY" not in cls.__dict__:
+            return handler(source)
+        return handler.generate_schema(Annotated[Union[kinds_of(cls)], Field(discriminator="kind")])  # noqa: UP007 - known when it runs
+
+
+class GeneratorSettings(KindSettings):
+    """How a generator paints, and what it can do; see `nephrite.generation.kind`."""
+
+    REGISTRY = GENERATORS
+
+
+class SegmenterSettings(KindSettings):
+    """Which network finds the classes, and what it can do; see `nephrite.segmentation.backend`."""
+
+    REGISTRY = SEGMENTERS
+
+
+@cache
+def kinds_of(front: type[KindSettings]) -> tuple[type[KindSettings], ...]:
+    """The settings of every kind of a registry, in its order; imports their modules."""
+    return tuple(importlib.import_module(module).SETTINGS for module in front.REGISTRY.values())
+
+
+def sections_in(kind: Any) -> list[type[Settings]]:
+    """The models of settings that a field of this type may hold."""
+    if isinstance(kind, type) and issubclass(kind, KindSettings) and "REGISTRY" in kind.__dict__:
+        return [*kinds_of(kind)]
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        return [kind]
+    return [model for part in get_args(kind) for model in sections_in(part)]

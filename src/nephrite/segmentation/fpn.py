@@ -1,0 +1,20 @@
+"""Feature pyramid network of segmentation_models_pytorch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from nephrite.config import SegmenterSettings
+
+
+class FPNSettings(SegmenterSettings):
+    """Feature pyramid network of segmentation_models_pytorch."""
+
+    kind: Literal["fpn"] = Field(description="Feature pyramid network of segmentation_models_pytorch.")
+    encoder: str = Field(description="Encoder name of segmentation_models_pytorch.")
+    weights: Literal["imagenet", "none"] = Field(description="Pretrained encoder weights.")
+
+
+SETTINGS = FPNSettings
