@@ -12,7 +12,7 @@ import annotated_types
 import yaml
 from pydantic.fields import FieldInfo
 
-from nephrite.config import Config, Settings
+from nephrite.config import Config, Settings, sections_in
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = """# Settings, field by field
@@ -68,11 +68,7 @@ def _default(field: FieldInfo) -> Any:
 
 def _models(kind: Any) -> tuple[list[type[Settings]], bool]:
     """Sections that a field may hold, and whether they stand under names of the user's own."""
-    if isinstance(kind, type) and issubclass(kind, Settings):
-        return [kind], False
-    own = typing.get_origin(kind) is dict
-    parts = typing.get_args(kind)[own:]
-    return [model for part in parts for model in _models(part)[0]], own
+    return sections_in(kind), typing.get_origin(kind) is dict
 
 
 def _matching(variant: type[Settings], value: Any, own: bool) -> Any:
