@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import components
 from nephrite.cli import group
-from pipelines.cluster import CLUSTER_FILE
+from nephrite_kubeflow.cluster import CLUSTER_FILE
 
 Manifest = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]

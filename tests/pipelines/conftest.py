@@ -17,10 +17,10 @@ import pytest
 import tenacity
 import yaml
 
-from pipelines import package, server
-from pipelines.cluster import CLUSTER_FILE, load_cluster
-from pipelines.experiment import Experiment
-from pipelines.package import Package, read_package, write_inference, write_package
+from nephrite_kubeflow import package, server
+from nephrite_kubeflow.cluster import CLUSTER_FILE, load_cluster
+from nephrite_kubeflow.experiment import Experiment
+from nephrite_kubeflow.package import Package, read_package, write_inference, write_package
 
 TOKEN = "a-good-token"  # noqa: S105 - known to the recording server alone
 API = "/apis/v2beta1"

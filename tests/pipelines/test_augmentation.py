@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.cluster import CLUSTER_FILE
-from pipelines.package import Package
+from nephrite_kubeflow.cluster import CLUSTER_FILE
+from nephrite_kubeflow.package import Package
 from tests.pipelines.conftest import compile_for
 
 INNER = "comp-exit-handler-1"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from kubernetes import config
 
-from pipelines import cli
-from pipelines.package import Package, read_package
+from nephrite_kubeflow import cli
+from nephrite_kubeflow.package import Package, read_package
 from tests.pipelines.conftest import IMAGE, ROOT, SCANS, Kubeflow
 
 CHAMPION = ("--image", IMAGE, "--pipeline", "inference")

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from nephrite.config import Config
-from pipelines.cluster import CLUSTER_FILE, load_cluster
-from pipelines.errors import ClusterError, ExperimentError
-from pipelines.experiment import (
+from nephrite_kubeflow.cluster import CLUSTER_FILE, load_cluster
+from nephrite_kubeflow.errors import ClusterError, ExperimentError
+from nephrite_kubeflow.experiment import (
     MOST_PAINTERS,
     Experiment,
     check_fit,

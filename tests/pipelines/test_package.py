@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import augmentation
-from pipelines.cluster import CLUSTER_FILE, load_cluster
-from pipelines.errors import PipelineError
-from pipelines.experiment import Experiment
-from pipelines.package import Package, read_package, write_package
+from nephrite_kubeflow import augmentation
+from nephrite_kubeflow.cluster import CLUSTER_FILE, load_cluster
+from nephrite_kubeflow.errors import PipelineError
+from nephrite_kubeflow.experiment import Experiment
+from nephrite_kubeflow.package import Package, read_package, write_package
 
 
 def test_arguments_are_read_as_they_were_given(compiled: Package, settings: dict[str, Any]) -> None:

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipelines.cluster import CLUSTER_FILE
-from pipelines.experiment import MOST_PAINTERS
-from pipelines.package import Package
-from pipelines.sharing import share_steps
+from nephrite_kubeflow.cluster import CLUSTER_FILE
+from nephrite_kubeflow.experiment import MOST_PAINTERS
+from nephrite_kubeflow.package import Package
+from nephrite_kubeflow.sharing import share_steps
 from tests.pipelines.conftest import compile_for
 
 ARGUMENT = 128 * 1024  # bytes that Linux takes as one argument

@@ -13,7 +13,7 @@ from nephrite.config.prepare import (
     SplitSettings,
     WindowSettings,
 )
-from nephrite.config.reading import load_config
+from nephrite.config.reading import as_yaml, load_config
 from nephrite.config.screen import ScreenSettings
 from nephrite.config.segmenters import FPNSettings, SegmenterSettings, TrainSegmenterSettings, UNetSettings
 from nephrite.config.settings import Settings, sections_in
@@ -63,6 +63,7 @@ __all__ = [
     "TrainSegmenterSettings",
     "UNetSettings",
     "WindowSettings",
+    "as_yaml",
     "load_config",
     "sections_in",
 ]
