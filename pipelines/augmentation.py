@@ -16,6 +16,7 @@ from kfp.dsl import PipelineTask
 from kfp.dsl.base_component import BaseComponent
 from kfp.dsl.pipeline_channel import PipelineChannel
 
+from nephrite_kubeflow.cluster import Cluster
 from nephrite_kubeflow.components.acquire import acquire
 from nephrite_kubeflow.components.close_trial import close_trial
 from nephrite_kubeflow.components.evaluate import evaluate
@@ -27,7 +28,6 @@ from nephrite_kubeflow.components.screen import screen
 from nephrite_kubeflow.components.synthesize import synthesize
 from nephrite_kubeflow.components.train_gan import train_gan
 from nephrite_kubeflow.components.train_segmenter import train_segmenter
-from nephrite_kubeflow.cluster import Cluster
 from nephrite_kubeflow.experiment import Painting
 from nephrite_kubeflow.fan_in import list_names, with_lists
 from nephrite_kubeflow.placement import Placement, shown_name

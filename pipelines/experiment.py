@@ -126,14 +126,12 @@ def _only(texts: Sequence[str], whole: Config) -> list[str]:
         grid = " x ".join(f"{len(column)} {PARTS[name]}s" for name, column in columns.items())
         remedy = "name every arm of the grid, since the report compares them all"
         raise ExperimentError("--arm", f"{len(arms)} arms are no grid of {grid}", remedy)
-    names = whole.trial.training_sets
-    kept = {
-        "real": [name for name in names.real if name in columns["training_set"]],
-        "synthetic": [fakes.model_dump() for fakes in names.synthetic if fakes.name in columns["training_set"]],
-    }
+    sets = whole.trial.training_sets
+    real = [name for name in sets.real if name in columns["training_set"]]
+    synthetic = [fakes for fakes in sets.synthetic if fakes.name in columns["training_set"]]
     wanted = {
-        "training_sets": kept,
-        "synthesizers": [*dict.fromkeys(fakes["synthesizer"] for fakes in kept["synthetic"])],
+        "training_sets": {"real": real, "synthetic": [fakes.model_dump() for fakes in synthetic]},
+        "synthesizers": [*dict.fromkeys(fakes.synthesizer for fakes in synthetic)],
         "segmenters": columns["segmenter"],
         "label_fractions": columns["fraction"],
         "cells": columns["cell"],

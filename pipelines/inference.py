@@ -6,8 +6,8 @@ No `from __future__ import annotations` here: kfp reads the types off the signat
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
-from nephrite_kubeflow.components.predict import predict
 from nephrite_kubeflow.cluster import Cluster
+from nephrite_kubeflow.components.predict import predict
 from nephrite_kubeflow.placement import Placement
 
 NAME = "inference"
