@@ -28,7 +28,7 @@ def install(folder: Path, *more: str) -> Path:
         else:
             shutil.copy(place, source / name)
     offline = ("--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
-    command = [sys.executable, "-m", "pip", "install", *offline, "--target", target, source]
+    command = [sys.executable, "-m", "pip", "install", *offline, "--target", str(target), str(source)]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PIP_CONSTRAINT": os.devnull})
     return target
 
@@ -64,18 +64,17 @@ def test_commands_start_from_what_the_wheel_holds(installed: Path, tmp_path: Pat
     (place,) = installed.glob("*.dist-info")
     commands = {point.name: point for point in PathDistribution(place).entry_points}
     assert set(commands) == {"nephrite", "nephrite-pipeline"}
-    script = "import sys, {0}; print({0}.__file__)"
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
     for name, point in commands.items():
-        environment = {**os.environ, "PYTHONPATH": str(installed)}
-        told = [
+        module, shown = (
             subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
             for command in (
-                [sys.executable, "-c", script.format(point.module)],
-                [sys.executable, installed / "bin" / name, "--help"],
+                (sys.executable, "-c", f"import {point.module}; print({point.module}.__file__)"),
+                (sys.executable, str(installed / "bin" / name), "--help"),
             )
-        ]
-        assert Path(told[0].strip()).is_relative_to(installed)
-        assert f"Usage: {name}" in told[1]
+        )
+        assert Path(module.strip()).is_relative_to(installed)
+        assert f"Usage: {name}" in shown
 
 
 def test_image_gets_the_package_without_kubeflow(tmp_path: Path) -> None:
