@@ -50,9 +50,9 @@ ARG PIP_INDEX_URL=
 ARG PIP_FIND_LINKS=
 ENV PIP_CONSTRAINT=/build/requirements.lock
 WORKDIR /build
-COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY pyproject.toml setup.py requirements.lock README.md LICENSE ./
 COPY src src
-# Submitting needs Kubeflow's SDK, which is not in the image; the links are in the environment already.
+# Submitting needs Kubeflow's SDK and nephrite_kubeflow, which are not in the image; the links are in the environment already.
 RUN "${PYTHON}" -m pip --python /opt/nephrite/bin/python install --no-compile --no-deps . \
     && rm -f /opt/nephrite/bin/nephrite-pipeline \
     && find /opt/nephrite -type l -delete \

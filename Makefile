@@ -2,10 +2,11 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env demo trial test test-containers check image compile ui bench docs lock clean
+.PHONY: help env demo trial test test-containers linked check image compile ui bench docs lock clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
+LINKED := build/linked
 export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 PORT ?= 5000
@@ -24,7 +25,7 @@ help: ## This list
 
 env: $(STAMP) ## The environment, from the lock file (Python 3.11 or 3.12; name one with PYTHON=...)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml setup.py
 	@python=""
 	for candidate in $(PYTHON) python3.11 python3.12 python3; do
 	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
@@ -75,11 +76,18 @@ compile: env ## build/augmentation.yaml and, with SCANS=s3://..., build/inferenc
 	compile
 	$(if $(SCANS),compile --pipeline inference --scans $(SCANS))
 
-check: env ## Style, types and import rules; pre-commit runs the same
+# mypy and import-linter look for a package in a folder of its name: pipelines/ and components/ linked as setup.py maps them
+linked:
+	@rm -rf $(LINKED)
+	mkdir -p $(LINKED)/nephrite_kubeflow/components
+	ln -s $(CURDIR)/pipelines/*.* $(LINKED)/nephrite_kubeflow
+	ln -s $(CURDIR)/components/*.* $(LINKED)/nephrite_kubeflow/components
+
+check: env linked ## Style, types and import rules; pre-commit runs the same
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=$(LINKED) $(BIN)/lint-imports
 
 ui: env ## MLflow's page on the recorded runs: http://127.0.0.1:5000 (another port: PORT=...)
 	@echo "http://127.0.0.1:$(PORT) - stop with Ctrl-C"

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components import IMAGE
+from nephrite_kubeflow.components import IMAGE
 
 
 @dsl.container_component

@@ -16,22 +16,22 @@ from kfp.dsl import PipelineTask
 from kfp.dsl.base_component import BaseComponent
 from kfp.dsl.pipeline_channel import PipelineChannel
 
-from components.acquire import acquire
-from components.close_trial import close_trial
-from components.evaluate import evaluate
-from components.prepare import prepare
-from components.promote import promote
-from components.publish import publish
-from components.report import report
-from components.screen import screen
-from components.synthesize import synthesize
-from components.train_gan import train_gan
-from components.train_segmenter import train_segmenter
-from pipelines.cluster import Cluster
-from pipelines.experiment import Painting
-from pipelines.fan_in import list_names, with_lists
-from pipelines.placement import Placement, shown_name
-from pipelines.workspace import pipeline_settings
+from nephrite_kubeflow.cluster import Cluster
+from nephrite_kubeflow.components.acquire import acquire
+from nephrite_kubeflow.components.close_trial import close_trial
+from nephrite_kubeflow.components.evaluate import evaluate
+from nephrite_kubeflow.components.prepare import prepare
+from nephrite_kubeflow.components.promote import promote
+from nephrite_kubeflow.components.publish import publish
+from nephrite_kubeflow.components.report import report
+from nephrite_kubeflow.components.screen import screen
+from nephrite_kubeflow.components.synthesize import synthesize
+from nephrite_kubeflow.components.train_gan import train_gan
+from nephrite_kubeflow.components.train_segmenter import train_segmenter
+from nephrite_kubeflow.experiment import Painting
+from nephrite_kubeflow.fan_in import list_names, with_lists
+from nephrite_kubeflow.placement import Placement, shown_name
+from nephrite_kubeflow.workspace import pipeline_settings
 
 NAME = "augmentation"
 DESCRIPTION = "Trains segmenters with and without synthetic slices and judges the difference."

@@ -10,14 +10,16 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from pipelines import augmentation, inference
-from pipelines.cluster import CLUSTER_FILE, load_cluster
-from pipelines.errors import ExperimentError, PipelineError
-from pipelines.experiment import check_fit, check_image, check_publish, check_scans, read_experiment, read_settings
-from pipelines.package import read_package, write_inference, write_package
-from pipelines.preflight import check_objects
-from pipelines.record import trial_page
-from pipelines.server import FINISHED, Server
+from nephrite.config import load_config
+from nephrite.errors import NephriteError
+from nephrite_kubeflow import augmentation, inference
+from nephrite_kubeflow.cluster import CLUSTER_FILE, load_cluster
+from nephrite_kubeflow.errors import ExperimentError
+from nephrite_kubeflow.experiment import Experiment, check_fit, check_image, check_publish, check_scans, read_experiment
+from nephrite_kubeflow.package import read_package, write_inference, write_package
+from nephrite_kubeflow.preflight import check_objects
+from nephrite_kubeflow.record import trial_page
+from nephrite_kubeflow.server import FINISHED, Server
 
 BUILD = Path("build")
 PACKAGE_FILE = BUILD / f"{augmentation.NAME}.yaml"
@@ -87,14 +89,14 @@ def compile_pipeline(
     output = output or BUILD / f"{pipeline}.yaml"
     if pipeline == inference.NAME:
         folder = check_scans(scans)
-        experiment = read_settings(params, overrides)
-        check_fit(experiment, settings, cluster, inference.STEPS)
+        experiment = Experiment(load_config(params, overrides))
+        check_fit(experiment.config, settings, cluster, inference.STEPS)
         lineage = write_inference(output, experiment, settings, image, scans=folder)
         told = "the champion"
     else:
         experiment = read_experiment(params, overrides, arms)
-        check_fit(experiment, settings, cluster)
-        check_publish(experiment, params, publish=publish)
+        check_fit(experiment.config, settings, cluster)
+        check_publish(experiment.config, params, publish=publish)
         lineage = write_package(output, experiment, settings, image, publish=publish, promote=promote)
         counts = [len(found) for found in (experiment.paintings, experiment.real_arms, experiment.synthetic_arms)]
         told = "{}, {} arms without synthetic slices, {} with".format(_counted_painters(counts[0]), *counts[1:])
@@ -193,7 +195,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         group(standalone_mode=True)
-    except PipelineError as error:
+    except NephriteError as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(2)
 

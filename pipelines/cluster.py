@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipelines.errors import ClusterError
+from nephrite_kubeflow.errors import ClusterError
 
 STEPS = (
     "acquire",

@@ -1,34 +1,26 @@
-"""What a params file asks of the cluster: resolved settings, arms, and where code and data come from.
-
-The package itself reads and judges the settings, in a process of its own; this side only looks at the result.
-"""
+"""What a params file asks of the cluster: settings, arms, where data come from, and what no cluster can run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import yaml
-
-from pipelines.cluster import TRAINING_STEPS, Cluster
-from pipelines.errors import ClusterError, ExperimentError
+from nephrite.config import Arm, Config, Painter, as_yaml, load_config
+from nephrite_kubeflow.cluster import TRAINING_STEPS, Cluster
+from nephrite_kubeflow.errors import ClusterError, ExperimentError
 
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 FOLDER = re.compile(r"s3://[a-z0-9][a-z0-9.-]+(/[^/\s?#]+)+/?")
-PATIENCE = 120  # seconds that the package may take to read a params file
 # Kubeflow describes a run in one object of Kubernetes, of at most 1.5 MiB, and hands the graph to a pod as one argument
 # of at most 128 KiB (kubeflow/pipelines#13738, #12453): each painter takes 24 KiB and 3.4 KiB of these, each arm 2 KiB.
 MOST_PAINTERS, MOST_ARMS = 32, 200
-PARTS = ("set", "segmenter", "fraction", "cell")
+PARTS = {"training_set": "set", "segmenter": "segmenter", "fraction": "fraction", "cell": "cell"}  # of an arm, as shown
 
 
 class Painting(NamedTuple):
@@ -47,31 +39,22 @@ class Painting(NamedTuple):
 class Experiment:
     """Settings that were found right, and the arms and painters of their trial."""
 
-    text: str
-    settings: dict[str, Any]
+    config: Config
+
+    @property
+    def text(self) -> str:
+        """The settings as YAML, as every step is given them."""
+        return as_yaml(self.config)
 
     @property
     def real_arms(self) -> list[str]:
         """Arms that see no synthetic slices."""
-        trial = self.settings["trial"]
-        return [
-            f"{name}/{segmenter}/{fraction}/{cell}"
-            for name in trial["training_sets"]["real"]
-            for segmenter in trial["segmenters"]
-            for fraction in trial["label_fractions"]
-            for cell in trial["cells"]
-        ]
+        return self._arms_by_painter()[None]
 
     @property
     def paintings(self) -> list[Painting]:
         """Every synthesizer of every label fraction and cell, with its arms."""
-        trial = self.settings["trial"]
-        return [
-            Painting(f"{synthesizer}/{fraction}/{cell}", tuple(self._arms_of(synthesizer, f"{fraction}/{cell}")))
-            for synthesizer in trial["synthesizers"]
-            for fraction in trial["label_fractions"]
-            for cell in trial["cells"]
-        ]
+        return [Painting(str(painter), tuple(arms)) for painter, arms in self._arms_by_painter().items() if painter]
 
     @property
     def synthetic_arms(self) -> list[str]:
@@ -81,9 +64,9 @@ class Experiment:
     @property
     def data_version(self) -> str:
         """The source with its revision, or with a hash of what else defines it."""
-        acquire = self.settings["acquire"]
+        acquire = self.config.acquire.model_dump(mode="json")
         source = acquire["source"]
-        told = acquire.get(source) or {}
+        told = acquire[source]
         revision = (
             told.get("revision")
             or told.get("version")
@@ -91,30 +74,32 @@ class Experiment:
         )
         return f"{source}@{revision}"
 
-    def _arms_of(self, synthesizer: str, place: str) -> Iterator[str]:
-        trial = self.settings["trial"]
-        for fakes in trial["training_sets"]["synthetic"]:
-            if fakes["synthesizer"] == synthesizer:
-                yield from (f"{fakes['name']}/{segmenter}/{place}" for segmenter in trial["segmenters"])
+    def _arms_by_painter(self) -> dict[Painter | None, list[str]]:
+        trial = self.config.trial
+        arms: dict[Painter | None, list[str]] = {painter: [] for painter in (None, *trial.painters)}
+        for arm in trial.arms:
+            arms[trial.painter(arm)].append(str(arm))
+        return arms
 
 
 def read_experiment(params: Path, overrides: Sequence[str] = (), arms: Sequence[str] = ()) -> Experiment:
-    """Resolve a params file; `arms` keeps some arms of the trial, which must be a whole trial again.
+    """Read a params file for a cluster; `arms` keeps some arms of the trial, which must be a whole trial again.
 
     Raises:
-        ExperimentError: the package refuses the settings, or a cluster cannot run them.
+        ConfigError: the settings are wrong.
+        ExperimentError: an arm is none of the trial, the arms are no trial, or a cluster cannot run it.
     """
-    experiment = read_settings(params, overrides)
+    config = load_config(params, overrides)
     if arms:
-        experiment = read_settings(params, [*overrides, *_only(arms, experiment)])
-    _check_size(params, experiment)
-    _check_source(params, experiment.settings["acquire"])
-    return experiment
+        config = load_config(params, [*overrides, *_only(arms, config)])
+    _check_size(params, config)
+    _check_source(params, config)
+    return Experiment(config)
 
 
-def _check_size(params: Path, experiment: Experiment) -> None:
+def _check_size(params: Path, config: Config) -> None:
     """Refuse a trial whose workflow Kubernetes would not store: the graph holds every painter, its state every arm."""
-    counts = {"painters": len(experiment.paintings), "arms": len(experiment.real_arms) + len(experiment.synthetic_arms)}
+    counts = {"painters": len(config.trial.painters), "arms": len(config.trial.arms)}
     for name, most in (("painters", MOST_PAINTERS), ("arms", MOST_ARMS)):
         if counts[name] > most:
             finding = f"makes {counts[name]} {name}; one pipeline takes {most}"
@@ -122,77 +107,56 @@ def _check_size(params: Path, experiment: Experiment) -> None:
             raise ExperimentError(f"{params}: trial", finding, remedy)
 
 
-def _check_source(params: Path, acquire: dict[str, Any]) -> None:
+def _check_source(params: Path, config: Config) -> None:
     """Refuse data that only this machine has."""
-    if acquire["source"] == "folder":
+    if config.acquire.source == "folder":
         remedy = "push the folder with 'nephrite publish' and take acquire.source 'dvc'"
         raise ExperimentError(f"{params}: acquire.source", "is 'folder', which no pod can see", remedy)
-    if acquire["unlabelled"]:
+    if config.acquire.unlabelled:
         remedy = "run 'nephrite acquire' here, push its output with 'nephrite publish', and take acquire.source 'dvc'"
-        finding = f"is the folder '{acquire['unlabelled']}', which no pod can see"
+        finding = f"is the folder '{config.acquire.unlabelled}', which no pod can see"
         raise ExperimentError(f"{params}: acquire.unlabelled", finding, remedy)
 
 
-def read_settings(params: Path, overrides: Sequence[str] = ()) -> Experiment:
-    """Resolve a params file, whatever its trial and its source of data are.
-
-    Raises:
-        ExperimentError: the package refuses the settings.
-    """
-    options = [part for override in overrides for part in ("--set", override)]
-    command = [sys.executable, "-m", "nephrite", "acquire", "--raw", "unused", "--params", str(params), "--dry-run"]
-    try:
-        done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=PATIENCE)  # noqa: S603 - our own package, no shell
-    except subprocess.TimeoutExpired:
-        raise ExperimentError(params, f"was not read within {PATIENCE} s", "try again on a less busy machine") from None
-    if done.returncode:
-        raise _handed_on(params, done.stderr.strip().splitlines() or ["no message"])
-    return Experiment(done.stdout, yaml.safe_load(done.stdout))
-
-
-def _handed_on(params: Path, lines: list[str]) -> ExperimentError:
-    """The package's own one-line error, or the last line of whatever else went wrong."""
-    told = re.fullmatch(r"\w+Error: (.+?): (.+); (.+?)", lines[-1])
-    if told:
-        return ExperimentError(*told.groups())
-    return ExperimentError(params, f"cannot be read: {lines[-1]}", f"try '{sys.executable} -m nephrite acquire --help'")
-
-
-def _only(arms: Sequence[str], whole: Experiment) -> list[str]:
+def _only(texts: Sequence[str], whole: Config) -> list[str]:
     """Overrides that leave these arms of the trial."""
-    known = [*whole.real_arms, *whole.synthetic_arms]
-    for arm in arms:
-        if arm not in known:
-            raise ExperimentError(f"--arm {arm}", "is no arm of the trial", f"choose from {', '.join(known)}")
-    columns = [[*dict.fromkeys(part)] for part in zip(*(arm.split("/") for arm in arms), strict=True)]
-    if len(set(arms)) != math.prod(map(len, columns)):
-        grid = " x ".join(f"{len(column)} {part}s" for part, column in zip(PARTS, columns, strict=True))
+    arms = {_arm_of(text, whole): None for text in texts}
+    columns = {name: [*dict.fromkeys(getattr(arm, name) for arm in arms)] for name in PARTS}
+    if len(arms) != math.prod(map(len, columns.values())):
+        grid = " x ".join(f"{len(column)} {PARTS[name]}s" for name, column in columns.items())
         remedy = "name every arm of the grid, since the report compares them all"
-        raise ExperimentError("--arm", f"{len(set(arms))} arms are no grid of {grid}", remedy)
-    sets, segmenters, fractions, cells = columns
-    names = whole.settings["trial"]["training_sets"]
-    kept = {
-        "real": [name for name in names["real"] if name in sets],
-        "synthetic": [fakes for fakes in names["synthetic"] if fakes["name"] in sets],
+        raise ExperimentError("--arm", f"{len(arms)} arms are no grid of {grid}", remedy)
+    sets = whole.trial.training_sets
+    real = [name for name in sets.real if name in columns["training_set"]]
+    synthetic = [fakes for fakes in sets.synthetic if fakes.name in columns["training_set"]]
+    wanted = {
+        "training_sets": {"real": real, "synthetic": [fakes.model_dump() for fakes in synthetic]},
+        "synthesizers": [*dict.fromkeys(fakes.synthesizer for fakes in synthetic)],
+        "segmenters": columns["segmenter"],
+        "label_fractions": columns["fraction"],
+        "cells": columns["cell"],
     }
-    return [
-        f"trial.training_sets={json.dumps(kept)}",
-        f"trial.synthesizers={json.dumps([*dict.fromkeys(fakes['synthesizer'] for fakes in kept['synthetic'])])}",
-        f"trial.segmenters={json.dumps(segmenters)}",
-        f"trial.label_fractions=[{', '.join(fractions)}]",
-        f"trial.cells=[{', '.join(cells)}]",
-    ]
+    return [f"trial.{name}={json.dumps(value)}" for name, value in wanted.items()]
 
 
-def check_fit(
-    experiment: Experiment, cluster: Cluster, cluster_file: Path, steps: Sequence[str] = TRAINING_STEPS
-) -> None:
+def _arm_of(text: str, whole: Config) -> Arm:
+    try:
+        arm = Arm.parse(text)
+    except ValueError:
+        arm = None
+    if arm is None or arm not in whole.trial.arms:
+        known = ", ".join(map(str, whole.trial.arms))
+        raise ExperimentError(f"--arm {text}", "is no arm of the trial", f"choose from {known}")
+    return arm
+
+
+def check_fit(config: Config, cluster: Cluster, cluster_file: Path, steps: Sequence[str] = TRAINING_STEPS) -> None:
     """Compare the devices that the settings want with those that the cluster file gives to these steps.
 
     Raises:
         ClusterError: one has GPUs and the other not, or fewer of them.
     """
-    wanted, devices = experiment.settings["compute"]["accelerator"], experiment.settings["compute"]["devices"]
+    wanted, devices = config.compute.accelerator, config.compute.devices
     if cluster.has_gpu and wanted == "cpu":
         remedy = "set compute.accelerator to 'gpu' or 'auto', or take the cluster file without GPUs"
         raise ClusterError(cluster_file, "asks for GPUs, but compute.accelerator is 'cpu'", remedy)
@@ -230,24 +194,12 @@ def check_image(image: str, *, allow_tag: bool) -> None:
         raise ExperimentError(f"--image {image}", "has no digest", remedy)
 
 
-def check_publish(experiment: Experiment, params: Path, *, publish: bool) -> None:
+def check_publish(config: Config, params: Path, *, publish: bool) -> None:
     """Refuse to publish to nowhere.
 
     Raises:
         ExperimentError: the settings name no remote.
     """
-    if publish and not (experiment.settings.get("publish") or {}).get("remote"):
+    if publish and not config.publish.remote:
         remedy = "set it to e.g. 's3://dvc/nephrite', or leave --publish out"
         raise ExperimentError(f"{params}: publish.remote", "is not set, so there is nowhere to publish to", remedy)
-
-
-def find_commit() -> str:
-    """The commit of the working folder, '-dirty' if files differ from it; NEPHRITE_COMMIT or 'unknown' without git."""
-    try:
-        commit, state = (
-            subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=30).stdout.strip()  # noqa: S603, S607 - fixed words
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain"))
-        )
-    except (OSError, subprocess.SubprocessError):
-        return os.environ.get("NEPHRITE_COMMIT", "unknown")
-    return f"{commit}-dirty" if state else commit

@@ -6,9 +6,9 @@ No `from __future__ import annotations` here: kfp reads the types off the signat
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
-from components.predict import predict
-from pipelines.cluster import Cluster
-from pipelines.placement import Placement
+from nephrite_kubeflow.cluster import Cluster
+from nephrite_kubeflow.components.predict import predict
+from nephrite_kubeflow.placement import Placement
 
 NAME = "inference"
 DESCRIPTION = "Segments a folder of scans with the registered champion."

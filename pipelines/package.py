@@ -14,20 +14,21 @@ import yaml
 from kfp.compiler import Compiler
 from kfp.dsl.base_component import BaseComponent
 
-from pipelines import augmentation, inference
-from pipelines.augmentation import NO, YES
-from pipelines.cluster import Cluster
-from pipelines.errors import PipelineError
-from pipelines.experiment import Experiment, find_commit
-from pipelines.sharing import share_steps
-from pipelines.workspace import use_workspace
+from nephrite.commit import code_state
+from nephrite_kubeflow import augmentation, inference
+from nephrite_kubeflow.augmentation import NO, YES
+from nephrite_kubeflow.cluster import Cluster
+from nephrite_kubeflow.errors import PipelineError
+from nephrite_kubeflow.experiment import Experiment
+from nephrite_kubeflow.sharing import share_steps
+from nephrite_kubeflow.workspace import use_workspace
 
 Spec = dict[str, Any]
 
 
 def lineage_of(image: str, pipeline: str, data: str) -> dict[str, str]:
     """What every run of a pipeline carries as tags, and what the step cache goes by."""
-    return {"commit": find_commit(), "image": image, "data": data, "pipeline": pipeline}
+    return {"commit": str(code_state(untracked=True)), "image": image, "data": data, "pipeline": pipeline}
 
 
 def write_package(

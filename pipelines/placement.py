@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
-from pipelines.cluster import TRAINING_STEPS, Cluster, Step
+from nephrite_kubeflow.cluster import TRAINING_STEPS, Cluster, Step
 
 POD_FIELDS = {
     "NEPHRITE_KUBEFLOW_RUN": "metadata.labels['pipeline/runid']",

@@ -10,8 +10,8 @@ from typing import Any
 import urllib3
 from kubernetes import client, config
 
-from pipelines.errors import ClusterError
-from pipelines.package import Package
+from nephrite_kubeflow.errors import ClusterError
+from nephrite_kubeflow.package import Package
 
 LIMITS = (3, 10)  # seconds to connect, and to wait for an answer
 

@@ -16,8 +16,8 @@ import kfp_server_api
 import tenacity
 import urllib3
 
-from pipelines.errors import ServerError
-from pipelines.package import Package
+from nephrite_kubeflow.errors import ServerError
+from nephrite_kubeflow.package import Package
 
 TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
 LIMITS = (5.0, 30.0)  # seconds to connect, and to wait for an answer

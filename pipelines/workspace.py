@@ -14,7 +14,7 @@ from typing import Any
 
 from kfp import dsl
 
-from pipelines.cluster import Cluster
+from nephrite_kubeflow.cluster import Cluster
 
 LARGE = ("raw", "pairs", "painted", "synthetic")
 BY_PAINTER = ("painted", "synthetic")

@@ -47,7 +47,7 @@ OUTPUTS = {
 # record leave no trace in an output, whole or absent is all that files.py decides.
 WITHOUT_EFFECT = {
     f"nephrite.{name}"
-    for name in ("cli", "config", "errors", "files", "recording", "tracking", "tracking_address", "lineage")
+    for name in ("cli", "config", "errors", "files", "recording", "tracking", "tracking_address", "lineage", "commit")
 } | {"nephrite.stages.progress"}
 # where it is computed, kept and recorded, and what is done with the result; not what the trial is
 UNTRACKED_SECTIONS = {"compute", "publish", "predict", "tracking"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +12,7 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.lineage import (
     CLUSTER_VARIABLES,
-    CodeState,
     cluster_facts,
-    code_state,
     dvc_hash,
     flatten,
     library_versions,
@@ -83,27 +80,6 @@ def test_trial_can_be_given_from_outside(load: Load, monkeypatch: pytest.MonkeyP
     assert trial_id(load()) == "abc"
 
 
-def test_commit_and_changes_are_read_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").write_text("one")
-    identity = ("-c", "user.name=t", "-c", "user.email=t@t")
-    for command in (("init", "-q"), ("add", "file"), (*identity, "commit", "-qm", "first")):
-        subprocess.run(["git", *command], check=True)
-    assert (len(code_state().commit or ""), code_state().dirty) == (40, False)
-    (tmp_path / "file").write_text("two")
-    assert code_state().dirty
-
-
-def test_folder_outside_git_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert code_state().commit is None
-
-
-def test_machine_without_git_has_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert code_state().commit is None
-
-
 LOCK = """
 schema: '2.0'
 stages:
@@ -140,11 +116,6 @@ def test_settings_of_an_arm_name_its_segmenter_only(load: Load) -> None:
 
 def test_nested_settings_get_dotted_names() -> None:
     assert flatten({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None}) == {"a.b.c": "1", "a.d": "[1, 2]", "e": "None"}
-
-
-def test_image_without_git_carries_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEPHRITE_COMMIT", "4f2a-dirty")
-    assert code_state() == CodeState("4f2a", dirty=True)
 
 
 def test_pod_is_known_by_what_the_pipeline_sets(monkeypatch: pytest.MonkeyPatch) -> None:

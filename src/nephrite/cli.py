@@ -12,12 +12,11 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import click
 
 from nephrite import __version__
-from nephrite.config import Config, load_config
+from nephrite.config import as_yaml, load_config
 from nephrite.errors import NephriteError
 from nephrite.execution import Notes, StageFunction, command_name, run_stage, stage_function
 
@@ -138,7 +137,7 @@ def stage_command(stage: str) -> click.Command:
     ) -> None:
         config = load_config(params, overrides, text=params_text)
         if dry_run:
-            click.echo(_as_yaml(config))
+            click.echo(as_yaml(config), nl=False)
         else:
             run_stage(stage, config, paths, Notes(lineage, page, run_id))
 
@@ -235,10 +234,3 @@ def main() -> None:
 
 def _terminate(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
-
-
-def _as_yaml(config: Config) -> str:
-    import yaml
-
-    content: dict[str, Any] = config.model_dump(mode="json")
-    return str(yaml.safe_dump(content, sort_keys=False, width=120)).rstrip()

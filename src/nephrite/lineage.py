@@ -1,12 +1,10 @@
-"""Where a run comes from: the trial that it belongs to, the code, the data and the libraries. Knows no MLflow."""
+"""Where a run comes from: the trial that it belongs to, the data and the libraries. Knows no MLflow."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.files import digest
 
-TRIAL_VARIABLE, COMMIT_VARIABLE = "NEPHRITE_TRIAL", "NEPHRITE_COMMIT"
+TRIAL_VARIABLE = "NEPHRITE_TRIAL"
 CLUSTER_VARIABLES = {  # set by the pipeline from what Kubernetes knows of the pod
     "kubeflow_run": "NEPHRITE_KUBEFLOW_RUN",
     "pod": "NEPHRITE_POD",
@@ -45,14 +43,6 @@ WITHOUT_EFFECT: dict[str, Any] = {
     "acquire": {"workers": True, "dvc": {"remote"}},
     "prepare": {"workers", "block"},
 }
-
-
-@dataclass(frozen=True)
-class CodeState:
-    """The commit that is checked out, None outside git, and whether tracked files differ from it."""
-
-    commit: str | None
-    dirty: bool
 
 
 def trial_id(config: Config) -> str:
@@ -105,23 +95,6 @@ def parse_lineage(text: str) -> dict[str, str]:
     if not isinstance(facts, dict) or not all(isinstance(value, str) for value in facts.values()):
         raise ConfigError("--lineage", f"{text!r} is not a JSON object of texts", 'write e.g. \'{"commit": "4f2a"}\'')
     return facts
-
-
-def code_state() -> CodeState:
-    """Ask git about the working folder; an image without git carries its commit as NEPHRITE_COMMIT."""
-    if baked := os.environ.get(COMMIT_VARIABLE):
-        return CodeState(baked.removesuffix("-dirty"), baked.endswith("-dirty"))
-    commit = _git("rev-parse", "HEAD")
-    return CodeState(commit, bool(commit and _git("status", "--porcelain", "--untracked-files=no")))
-
-
-def _git(*arguments: str) -> str | None:
-    command = ["git", *arguments]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - fixed words only
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return answer.stdout.strip() or None
 
 
 def library_versions() -> dict[str, str]:

@@ -17,9 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nephrite.commit import code_state
 from nephrite.config import Config
 from nephrite.errors import TrackingError, TrackingUnreachableError
-from nephrite.lineage import cluster_facts, code_state, dvc_hash, flatten, library_versions, stage_settings, trial_id
+from nephrite.lineage import cluster_facts, dvc_hash, flatten, library_versions, stage_settings, trial_id
 from nephrite.recording import Run, SilentRun
 from nephrite.tracking_address import (
     REMEDY,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nephrite.config import Config, load_config
+from nephrite.config import Config, as_yaml, load_config
 from nephrite.errors import ConfigError
 
 Load = Callable[..., Config]
@@ -84,3 +84,11 @@ def test_later_override_wins_and_label_values_may_be_keys(load: Load) -> None:
 
 def test_number_that_yaml_reads_as_text_is_still_a_number(load: Load) -> None:
     assert load("train_gan.pix2pix.learning_rate=1e-3").train_gan["pix2pix"].learning_rate == 0.001
+
+
+def test_written_settings_give_every_value_in_the_order_of_the_models_and_load_again(load: Load) -> None:
+    config = load("train_gan.pix2pix.epochs=3", "arm=real/light/1.0/0")
+    text = as_yaml(config)
+    assert load_config(Path("unused"), text=text) == config
+    assert list(yaml.safe_load(text)) == list(Config.model_fields)
+    assert text.endswith("\n")

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 name=${1:-localhost/nephrite:latest}
 shift || true
 commit=$(git rev-parse HEAD 2>/dev/null || echo unknown)
-if [[ $commit != unknown && -n $(git status --porcelain -- src pyproject.toml requirements.lock params.yaml configs Dockerfile) ]]; then
+if [[ $commit != unknown && -n $(git status --porcelain -- src pyproject.toml setup.py requirements.lock params.yaml configs Dockerfile) ]]; then
   commit+=-dirty # the image holds what no commit holds
 fi
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)

@@ -42,7 +42,7 @@ class Place(NamedTuple):
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command here."""
         # the code of this tree, in processes that these commands start too
-        paths = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": f"{self.root / 'src'}:{self.root}"}
+        paths = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.root / "src")}
         environment = {**os.environ, **paths}
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0 or not check, f"{done.stdout}{done.stderr}"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.cluster import CLUSTER_FILE
+from nephrite_kubeflow.cluster import CLUSTER_FILE
 
 Manifest = dict[str, Any]
 QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?")

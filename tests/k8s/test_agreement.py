@@ -13,9 +13,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-import components
 from nephrite.cli import group
-from pipelines.cluster import CLUSTER_FILE
+from nephrite_kubeflow.cluster import CLUSTER_FILE
+from nephrite_kubeflow.components import IMAGE
 
 Manifest = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def test_script_of_the_backup_is_bash() -> None:
 
 def test_image_of_the_local_stack_is_the_pipeline_s(manifests: Path) -> None:
     (image,) = yaml.safe_load((manifests / "overlays/local/kustomization.yaml").read_text())["images"]
-    assert f"{image['newName']}:{image['newTag']}" == components.IMAGE
+    assert f"{image['newName']}:{image['newTag']}" == IMAGE
 
 
 @pytest.mark.parametrize("name", ["gan", "segmenter"])

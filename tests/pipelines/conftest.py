@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,12 +15,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import tenacity
-import yaml
 
-from pipelines import package, server
-from pipelines.cluster import CLUSTER_FILE, load_cluster
-from pipelines.experiment import Experiment
-from pipelines.package import Package, read_package, write_inference, write_package
+from nephrite.config import load_config
+from nephrite_kubeflow import server
+from nephrite_kubeflow.cluster import CLUSTER_FILE, load_cluster
+from nephrite_kubeflow.experiment import Experiment
+from nephrite_kubeflow.package import Package, read_package, write_inference, write_package
 
 TOKEN = "a-good-token"  # noqa: S105 - known to the recording server alone
 API = "/apis/v2beta1"
@@ -28,6 +28,7 @@ DIGEST = "sha256:" + "5" * 64
 IMAGE = f"registry.example/nephrite@{DIGEST}"
 SCANS = "s3://clinic/scans/may"
 ROOT = Path(__file__).resolve().parents[2]
+PARAMS = ROOT / "params.yaml"
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -192,78 +193,72 @@ def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
 
 
 @pytest.fixture(scope="session")
-def settings() -> dict[str, Any]:
-    """The project's settings, as the package would resolve them: params.yaml gives every value."""
-    content: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    return content
-
-
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> Package:
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Package:
     """The project's params.yaml, compiled for the default cluster."""
-    return compile_for(tmp_path_factory.mktemp("package"), settings, CLUSTER_FILE)
+    return compile_for(tmp_path_factory.mktemp("package"), CLUSTER_FILE)
 
 
 @pytest.fixture(scope="session")
-def compiled_gpu(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> Package:
+def compiled_gpu(tmp_path_factory: pytest.TempPathFactory) -> Package:
     """The project's params.yaml, compiled for the cluster with GPUs."""
-    return compile_for(tmp_path_factory.mktemp("gpu"), settings, CLUSTER_FILE.with_name("gpu.yaml"))
+    return compile_for(tmp_path_factory.mktemp("gpu"), CLUSTER_FILE.with_name("gpu.yaml"))
 
 
 @pytest.fixture(scope="session")
-def compiled_workspace(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> Package:
+def compiled_workspace(tmp_path_factory: pytest.TempPathFactory) -> Package:
     """The project's params.yaml, compiled for the default cluster with a workspace."""
-    return compile_for(*with_workspace(tmp_path_factory.mktemp("workspace"), settings))
+    folder = tmp_path_factory.mktemp("workspace")
+    return compile_for(folder, with_workspace(folder))
 
 
 @pytest.fixture(scope="session")
-def grown(settings: dict[str, Any]) -> dict[str, Any]:
-    """Two synthesizers, two label fractions and two cells: eight painters, those of 'other' with one set of fakes."""
-    trial = settings["trial"]
-    fakes = {"name": "real+other+geometric", "synthesizer": "other", "way": "mix", "share": 0.5}
-    sets = {**trial["training_sets"], "synthetic": [*trial["training_sets"]["synthetic"], fakes]}
-    more = {
-        "training_sets": sets,
-        "synthesizers": ["pix2pix", "other"],
-        "label_fractions": [0.25, 1.0],
-        "cells": [0, 1],
-    }
-    gans = {**settings["train_gan"], "other": settings["train_gan"]["pix2pix"]}
-    return {**settings, "trial": {**trial, **more}, "train_gan": gans}
+def grown() -> list[str]:
+    """Overrides for eight painters: two synthesizers, 'other' with one set of fakes, two label fractions, two cells."""
+    config = load_config(PARAMS)
+    sets = config.trial.training_sets.model_dump()
+    sets["synthetic"] += ({"name": "real+other+geometric", "synthesizer": "other", "way": "mix", "share": 0.5},)
+    return [
+        f"train_gan.other={config.train_gan['pix2pix'].model_dump_json()}",
+        f"trial.training_sets={json.dumps(sets)}",
+        "trial.synthesizers=[pix2pix, other]",
+        "trial.label_fractions=[0.25, 1.0]",
+        "trial.cells=[0, 1]",
+    ]
 
 
 @pytest.fixture(scope="session")
-def compiled_grown(tmp_path_factory: pytest.TempPathFactory, grown: dict[str, Any]) -> Package:
+def compiled_grown(tmp_path_factory: pytest.TempPathFactory, grown: list[str]) -> Package:
     """The trial of eight painters, compiled for the default cluster."""
-    return compile_for(tmp_path_factory.mktemp("grown"), grown, CLUSTER_FILE)
+    return compile_for(tmp_path_factory.mktemp("grown"), CLUSTER_FILE, grown)
 
 
 @pytest.fixture(scope="session")
-def compiled_grown_workspace(tmp_path_factory: pytest.TempPathFactory, grown: dict[str, Any]) -> Package:
+def compiled_grown_workspace(tmp_path_factory: pytest.TempPathFactory, grown: list[str]) -> Package:
     """The trial of eight painters, compiled for the default cluster with a workspace."""
-    return compile_for(*with_workspace(tmp_path_factory.mktemp("grown"), grown))
+    folder = tmp_path_factory.mktemp("grown")
+    return compile_for(folder, with_workspace(folder), grown)
 
 
 @pytest.fixture(scope="session")
-def compiled_inference(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) -> Package:
+def compiled_inference(tmp_path_factory: pytest.TempPathFactory) -> Package:
     """The champion's pipeline, compiled for the default cluster."""
-    return compile_for(tmp_path_factory.mktemp("inference"), settings, CLUSTER_FILE, SCANS)
+    return compile_for(tmp_path_factory.mktemp("inference"), CLUSTER_FILE, scans=SCANS)
 
 
-def with_workspace(folder: Path, settings: dict[str, Any]) -> tuple[Path, dict[str, Any], Path]:
-    """What `compile_for` takes, the cluster being the default one with a workspace."""
+def with_workspace(folder: Path) -> Path:
+    """The default cluster's file with a workspace, written into the folder."""
     wanted = "workspace: {size: 200Gi, storage_class: shared}"
     text = CLUSTER_FILE.read_text(encoding="utf-8").replace("workspace: null", wanted)
     (folder / "own.yaml").write_text(text, encoding="utf-8")
-    return folder, settings, folder / "own.yaml"
+    return folder / "own.yaml"
 
 
-def compile_for(folder: Path, settings: dict[str, Any], cluster: Path, scans: str | None = None) -> Package:
-    """Compile the trial, or the champion's pipeline for scans, at a commit that is always the same."""
-    experiment = Experiment(yaml.safe_dump(settings, sort_keys=False), settings)
+def compile_for(folder: Path, cluster: Path, overrides: Sequence[str] = (), scans: str | None = None) -> Package:
+    """Compile the trial of params.yaml, or the champion's pipeline for scans, at a commit that is always the same."""
+    experiment = Experiment(load_config(PARAMS, overrides))
     output = folder / ("inference.yaml" if scans else "augmentation.yaml")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(package, "find_commit", lambda: "0123456789abcdef0123")
+        patch.setenv("NEPHRITE_COMMIT", "0123456789abcdef0123")
         if scans:
             write_inference(output, experiment, load_cluster(cluster), IMAGE, scans=scans)
         else:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.cluster import CLUSTER_FILE
-from pipelines.package import Package
+from nephrite_kubeflow.cluster import CLUSTER_FILE
+from nephrite_kubeflow.package import Package
 from tests.pipelines.conftest import compile_for
 
 INNER = "comp-exit-handler-1"
@@ -182,15 +182,16 @@ def test_all_but_the_handler_carry_lineage_into_their_cache_key(compiled: Packag
     assert len(executors) == 12
 
 
-@pytest.mark.parametrize(("kind", "gone"), [("synthetic", "train-gan"), ("real", "real-arms")])
-def test_trial_of_one_kind_of_arms_has_no_steps_for_the_other(
-    settings: dict[str, Any], tmp_path: Path, kind: str, gone: str
-) -> None:
-    trial = {**settings["trial"], "training_sets": {**settings["trial"]["training_sets"], kind: []}}
-    if kind == "synthetic":
-        trial["synthesizers"] = []
-    package = compile_for(tmp_path, {**settings, "trial": trial}, CLUSTER_FILE)
+@pytest.mark.parametrize(
+    ("overrides", "gone"),
+    [
+        (["trial.training_sets.synthetic=[]", "trial.synthesizers=[]"], "train-gan"),
+        (["trial.training_sets.real=[]", "trial.reference=real+synthetic"], "real-arms"),
+    ],
+)
+def test_trial_of_one_kind_of_arms_has_no_steps_for_the_other(tmp_path: Path, overrides: list[str], gone: str) -> None:
+    package = compile_for(tmp_path, CLUSTER_FILE, overrides)
     shown = {task["taskInfo"]["name"] for task in tasks(package).values()}
     assert not [name for name in shown if name.startswith(gone)]
     assert {"prepare", "report", "promote-best"} < shown
-    assert ("--synthetic" in arguments(package, named(package, "report"))) == (kind == "real")
+    assert ("--synthetic" in arguments(package, named(package, "report"))) == (gone == "real-arms")

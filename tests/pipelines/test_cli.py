@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from kubernetes import config
 
-from pipelines import cli
-from pipelines.package import Package, read_package
+from nephrite_kubeflow import cli
+from nephrite_kubeflow.package import Package, read_package
 from tests.pipelines.conftest import IMAGE, ROOT, SCANS, Kubeflow
 
 CHAMPION = ("--image", IMAGE, "--pipeline", "inference")
@@ -61,7 +61,7 @@ def test_compile_writes_the_pipeline_and_counts_painters_and_arms(
 def test_compile_warns_of_a_commit_that_is_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("pipelines.package.find_commit", lambda: "unknown")
+    monkeypatch.setenv("NEPHRITE_COMMIT", "unknown")
     assert run(monkeypatch, "compile", "--image", IMAGE, "--output", tmp_path / "a.yaml") == 0
     assert "warning: the commit is 'unknown'" in capsys.readouterr().err
 
@@ -85,7 +85,7 @@ def test_compile_of_inference_needs_no_arms_and_goes_to_its_own_file(
             ["--image", "localhost/nephrite:latest"],
             "ExperimentError: --image localhost/nephrite:latest: has no digest;",
         ),
-        (["--image", IMAGE, "--params", "absent.yaml"], "ExperimentError: absent.yaml: is missing; name a params file"),
+        (["--image", IMAGE, "--params", "absent.yaml"], "ConfigError: absent.yaml: is missing; name a params file"),
         (["--image", IMAGE, "--cluster", "absent.yaml"], "ClusterError: absent.yaml: is missing; start from"),
         (
             ["--image", IMAGE, "--arm", "real/huge/1.0/0"],

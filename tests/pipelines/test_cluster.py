@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cluster import CLUSTER_FILE, load_cluster
-from pipelines.errors import ClusterError
+from nephrite_kubeflow.cluster import CLUSTER_FILE, load_cluster
+from nephrite_kubeflow.errors import ClusterError
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from components.promote import promote
-from components.report import report
-from pipelines.fan_in import list_names, with_lists
+from nephrite_kubeflow.components.promote import promote
+from nephrite_kubeflow.components.report import report
+from nephrite_kubeflow.fan_in import list_names, with_lists
 
 
 @pytest.mark.parametrize("component", [report, promote])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.inference import STEPS
-from pipelines.package import Package
-from pipelines.placement import POD_FIELDS
+from nephrite_kubeflow.inference import STEPS
+from nephrite_kubeflow.package import Package
+from nephrite_kubeflow.placement import POD_FIELDS
 from tests.pipelines.conftest import IMAGE, SCANS
 
 

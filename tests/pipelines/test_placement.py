@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.package import Package
-from pipelines.placement import POD_FIELDS
+from nephrite_kubeflow.package import Package
+from nephrite_kubeflow.placement import POD_FIELDS
 
 TRAINING = {"exec-train-gan", "exec-screen", "exec-train-segmenter", "exec-train-segmenter-2"}
 ON_GPU = TRAINING | {"exec-synthesize", "exec-evaluate"}

@@ -13,9 +13,9 @@ import yaml
 from kubernetes import config
 from kubernetes.config import kube_config
 
-from pipelines.errors import ClusterError
-from pipelines.package import Package
-from pipelines.preflight import check_objects
+from nephrite_kubeflow.errors import ClusterError
+from nephrite_kubeflow.package import Package
+from nephrite_kubeflow.preflight import check_objects
 from tests.pipelines.conftest import Answer, Request, serve
 
 SECRET = "/api/v1/namespaces/nephrite/secrets/nephrite-env"  # noqa: S105 - a path

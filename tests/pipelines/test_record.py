@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.record import trial_page
+from nephrite_kubeflow.record import trial_page
 from tests.pipelines.conftest import Answer, Request, serve
 
 API = "/api/2.0/mlflow"

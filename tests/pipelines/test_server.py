@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipelines import server
-from pipelines.errors import ServerError
-from pipelines.package import Package
-from pipelines.server import ATTEMPTS, Server, find_token
+from nephrite_kubeflow import server
+from nephrite_kubeflow.errors import ServerError
+from nephrite_kubeflow.package import Package
+from nephrite_kubeflow.server import ATTEMPTS, Server, find_token
 from tests.pipelines.conftest import API, TOKEN, Kubeflow
 
 FIRST = [

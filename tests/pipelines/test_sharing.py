@@ -7,11 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipelines.cluster import CLUSTER_FILE
-from pipelines.experiment import MOST_PAINTERS
-from pipelines.package import Package
-from pipelines.sharing import share_steps
-from tests.pipelines.conftest import compile_for
+from nephrite.config import load_config
+from nephrite_kubeflow.cluster import CLUSTER_FILE
+from nephrite_kubeflow.experiment import MOST_PAINTERS
+from nephrite_kubeflow.package import Package
+from nephrite_kubeflow.sharing import share_steps
+from tests.pipelines.conftest import PARAMS, compile_for
 
 ARGUMENT = 128 * 1024  # bytes that Linux takes as one argument
 
@@ -55,10 +56,11 @@ def test_steps_of_all_painters_are_defined_once(compiled: Package, compiled_grow
     assert set(compiled_grown.spec["deploymentSpec"]["executors"]) == set(compiled.spec["deploymentSpec"]["executors"])
 
 
-def test_largest_trial_is_one_that_a_cluster_takes(tmp_path: Path, grown: dict[str, Any]) -> None:
-    cells = MOST_PAINTERS // (len(grown["trial"]["synthesizers"]) * len(grown["trial"]["label_fractions"]))
-    trial = {**grown["trial"], "cells": list(range(cells)), "segmenters": ["light"]}
-    package = compile_for(tmp_path, {**grown, "trial": trial}, CLUSTER_FILE)
+def test_largest_trial_is_one_that_a_cluster_takes(tmp_path: Path, grown: list[str]) -> None:
+    trial = load_config(PARAMS, grown).trial
+    cells = MOST_PAINTERS // (len(trial.synthesizers) * len(trial.label_fractions))
+    more = [f"trial.cells={list(range(cells))}", "trial.segmenters=[light]"]
+    package = compile_for(tmp_path, CLUSTER_FILE, [*grown, *more])
     largest = max(len(json.dumps(component)) for component in package.spec["components"].values())
     assert ARGUMENT / 2 < largest < ARGUMENT
     assert package.path.stat().st_size < 400_000

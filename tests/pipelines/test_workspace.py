@@ -9,7 +9,7 @@ import pytest
 from kfp.components import load_component_from_text
 from kfp.dsl import WORKSPACE_PATH_PLACEHOLDER
 
-from pipelines.package import Package
+from nephrite_kubeflow.package import Package
 
 PATH = "{{$.inputs.parameters['workspace']}}"
 PAINTER = "{{$.inputs.parameters['painter']}}"

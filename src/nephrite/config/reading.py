@@ -1,4 +1,4 @@
-"""params.yaml read, overridden and validated; what is wrong is said in one line that names key, value and rule."""
+"""params.yaml read, overridden, validated, written again; a fault is one line that names key, value and rule."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, text: str | None =
         return Config.model_validate(content)
     except ValidationError as error:
         raise _explain(path, content, overrides, error) from None
+
+
+def as_yaml(config: Config) -> str:
+    """The settings as a params file that gives every value."""
+    return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=120))
 
 
 def _read_yaml(path: Path, text: str | None) -> dict[str, Any]:

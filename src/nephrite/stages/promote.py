@@ -112,7 +112,8 @@ def known_candidate(registry: Registry, version: ModelVersion) -> Candidate | No
 def _register(
     config: Config, run: Run, registry: Registry, trained: TrainedSegmenter, candidate: Candidate
 ) -> ModelVersion:
-    from nephrite.lineage import code_state, trial_id
+    from nephrite.commit import code_state
+    from nephrite.lineage import trial_id
     from nephrite.registry import RECIPE
 
     card = trained.card
