@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from nephrite.config import Arm, Config, Painter, as_yaml, load_config
+from nephrite.config import Arm, Config, GeneratorRun, as_yaml, load_config
 from nephrite_kubeflow.cluster import TRAINING_STEPS, Cluster
 from nephrite_kubeflow.errors import ClusterError, ExperimentError
 
@@ -74,9 +74,9 @@ class Experiment:
         )
         return f"{source}@{revision}"
 
-    def _arms_by_painter(self) -> dict[Painter | None, list[str]]:
+    def _arms_by_painter(self) -> dict[GeneratorRun | None, list[str]]:
         trial = self.config.trial
-        arms: dict[Painter | None, list[str]] = {painter: [] for painter in (None, *trial.painters)}
+        arms: dict[GeneratorRun | None, list[str]] = {painter: [] for painter in (None, *trial.painters)}
         for arm in trial.arms:
             arms[trial.painter(arm)].append(str(arm))
         return arms
