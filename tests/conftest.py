@@ -288,7 +288,7 @@ def null_trial(make_trial: Callable[..., Trial], make_arm: Callable[..., ArmScor
             dice = {score.patient: score.regions["tumor"].dice + 0.01 for score in scores.patients}
             null = make_arm(f"{REFERENCE}+null", scores.arm.segmenter, scores.arm.cell, dice)
             repeated.append(replace(null, validation_score=scores.validation_score + 0.2))
-    return Trial(trial.plan, (*trial.arms, *repeated))
+    return Trial(replace(trial.plan, copies={f"{REFERENCE}+null": REFERENCE}), (*trial.arms, *repeated))
 
 
 @pytest.fixture

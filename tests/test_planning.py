@@ -205,7 +205,8 @@ def test_time_is_steps_times_what_a_step_of_each_arm_takes(load: Load, monkeypat
         "nephrite.segmentation.step_time.step_seconds", lambda config, name: {"light": 1.0, "fpn": 10.0}[name]
     )
     monkeypatch.setattr(
-        "nephrite.segmentation.step_time.augmentation_seconds", lambda config, arm: float(arm.has("geometric"))
+        "nephrite.segmentation.step_time.augmentation_seconds",
+        lambda config, arm: float(config.trial.training_set(arm).augmentation == "geometric"),
     )
     config = load(
         "trial.segmenters=[light, fpn]",

@@ -152,7 +152,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
 
     keep_freed_memory()  # as the stages do, whose steps are timed
     trial, steps = config.trial, _training_steps(config)
-    teachers = [arm for arm in trial.arms if arm.has("self_training") and not trial.teacher(arm)]
+    teachers = [arm for arm in trial.arms if trial.training_set(arm).trains_itself and not trial.teacher(arm)]
     splits = patient_splits(config, pairs)
     patients = {name: list(splits.values()).count(name) for name in SPLITS} if splits else None
     filters = len(trial.painters) if config.screen.filter != "all" else 0

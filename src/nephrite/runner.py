@@ -123,7 +123,9 @@ def plan_chains(config: Config, layout: Layout) -> list[Chain]:
         painter: Chain(_painter_jobs(config, layout, painter, pairs.key), [data]) for painter in config.trial.painters
     }
     arms: dict[Arm, Chain] = {}
-    for arm in sorted(config.trial.arms, key=lambda arm: (bool(config.trial.painter(arm)), arm.has("self_training"))):
+    # A chain comes after those that it waits for: arms with synthetic slices after painters, students after teachers.
+    trial = config.trial
+    for arm in sorted(trial.arms, key=lambda arm: (bool(trial.painter(arm)), trial.training_set(arm).trains_itself)):
         painter, teacher = config.trial.painter(arm), config.trial.teacher(arm)
         source = painters[painter] if painter else None
         before = [source or data, *([arms[teacher]] if teacher else [])]
@@ -177,7 +179,7 @@ def _arm_jobs(config: Config, layout: Layout, arm: Arm, pairs: str, source: Chai
     places = {"pairs": layout.pairs, "segmenter": segmenter}
     given = {"synthetic": layout.synthetic(painter)} if painter else {}
     given |= {"teacher": layout.segmenter(teacher)} if teacher else {}  # not in the key: the same training as its own
-    fakes = config.trial.training_sets.fakes(arm.training_set)
+    fakes = config.trial.training_set(arm).fakes
     facts = {
         "arm": str(arm),
         "fakes": fakes.model_dump(mode="json") if fakes else None,

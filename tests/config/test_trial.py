@@ -18,15 +18,6 @@ REFUSED = {
     "trial.label_fractions=[0]": r"trial\.label_fractions\.0: value 0",
     "painter=pix2pix/1.0": r"painter: a painter is written 'SYNTHESIZER/FRACTION/CELL'",
     "trial.cells=[-1]": r"trial\.cells\.0: value -1",
-    "trial.training_sets.real=[geometric]": r"trial\.training_sets: 'geometric' is not 'real', then any of",
-    "trial.training_sets.real=[geometric+real]": r"'geometric\+real' is not 'real', then any of",
-    "trial.training_sets.real=[real+geometric+standard]": r"has both 'geometric' and 'standard'",
-    "trial.training_sets.synthetic=[{name: real+geometric, synthesizer: pix2pix, way: mix}]": r"has no component that",
-    "trial.training_sets.real=[real+synthetic]": r"'real\+synthetic' of the list 'real' has the component 'synthetic'",
-    "trial.training_sets.real=[real+standard+null]": r"\+null' .* is the null of 'real\+standard', which",
-    "trial.training_sets.real=[real, real+null+geometric]": r"has the component 'null'",
-    "trial.training_sets.synthetic=[{name: real+null, synthesizer: pix2pix, way: mix}]": r"has no component",
-    "trial.training_sets.real=[real, real, real+geometric]": r"a training set is named twice",
     "arm=real": r"arm: an arm is written 'TRAINING_SET/SEGMENTER/FRACTION/CELL'",
     "arm=real/light/x": r"arm: an arm is written",
 }
@@ -40,15 +31,7 @@ def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, mess
 def test_arm_reads_and_writes_its_name() -> None:
     arm = Arm.parse("real+synthetic+geometric/fpn/1.0/2")
     assert (str(arm), arm.segmenter, arm.cell) == ("real+synthetic+geometric/fpn/1.0/2", "fpn", 2)
-    assert (arm.has("synthetic"), arm.has("geometric"), arm.fraction) == (True, True, 1.0)
-    assert not Arm.parse("real/fpn/0.25/2").has("geometric")
-
-
-def test_a_set_knows_its_fakes_and_itself_without_them(load: Load) -> None:
-    sets = load().trial.training_sets
-    assert sets.fakes("real") is None
-    assert sets.fakes("real+synthetic").way == "append"  # type: ignore[union-attr] # it has some
-    assert sets.pairs == {"real+synthetic": "real", "real+synthetic+geometric": "real+geometric"}
+    assert (arm.training_set, arm.fraction) == ("real+synthetic+geometric", 1.0)
 
 
 def test_painters_are_one_for_each_fraction_and_cell(load: Load) -> None:
@@ -58,11 +41,6 @@ def test_painters_are_one_for_each_fraction_and_cell(load: Load) -> None:
         *("pix2pix/1.0/0", "pix2pix/1.0/1"),
     ]
     assert str(trial.painter(Arm.parse("real+synthetic/fpn/0.5/1"))) == "pix2pix/0.5/1"
-
-
-def test_rivals_are_the_real_sets_with_pasted_lesions_or_pseudo_labels(load: Load) -> None:
-    config = load("trial.training_sets.real=[real, real+geometric, real+copy_paste, real+standard+self_training]")
-    assert config.trial.training_sets.rivals == ("real+copy_paste", "real+standard+self_training")
 
 
 def test_the_teacher_of_self_training_is_the_arm_of_its_cell_without_it(load: Load) -> None:
@@ -77,15 +55,6 @@ def test_the_teacher_of_self_training_is_the_arm_of_its_cell_without_it(load: Lo
         assert str(trial.teacher(Arm.parse(f"{name}/light/0.5/0"))) == "real+standard/light/0.5/0"
     for name in ("real+standard", "real+geometric+copy_paste+self_training"):
         assert trial.teacher(Arm.parse(f"{name}/light/0.5/0")) is None
-
-
-def test_a_null_repeats_a_set_and_is_no_rival(load: Load) -> None:
-    sets = load(
-        "trial.training_sets.real=[real, real+geometric, real+copy_paste, real+copy_paste+null]"
-    ).trial.training_sets
-    assert (sets.nulls, sets.rivals) == ({"real+copy_paste+null"}, ("real+copy_paste",))
-    assert Arm.parse("real+copy_paste+null/fpn/1.0/2").is_null
-    assert not Arm.parse("real+copy_paste/fpn/1.0/2").is_null
 
 
 @pytest.mark.parametrize("choice", ["reference=real+null", "question=[real+synthetic, real+null]"])

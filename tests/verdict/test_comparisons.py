@@ -156,8 +156,8 @@ def test_a_null_arm_takes_the_place_of_other_cells(null_trial: Trial) -> None:
 def test_a_null_arm_is_neither_judged_nor_promoted(null_trial: Trial) -> None:
     assert {row.training_set for row in with_reference(null_trial)} == {"real", GOOD}
     best = max(null_trial.arms, key=lambda scores: scores.validation_score)
-    assert best.arm.is_null
-    assert not null_trial.best_run().arm.is_null
+    assert best.arm.training_set == f"{REFERENCE}+null"
+    assert null_trial.best_run().arm.training_set != f"{REFERENCE}+null"
 
 
 def test_a_null_is_that_of_the_arm_that_is_compared_with(null_trial: Trial) -> None:

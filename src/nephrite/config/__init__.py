@@ -24,7 +24,8 @@ from nephrite.config.synthesizers import (
     TissueSettings,
     TrainGanSettings,
 )
-from nephrite.config.trial import NULL, Arm, Fakes, GeneratorRun
+from nephrite.config.training_sets import NULL, Augmentation, Fakes, MixingStrategy, TrainingSet, TrainingSets
+from nephrite.config.trial import Arm, GeneratorRun
 
 __all__ = [
     "IGNORED",
@@ -32,6 +33,7 @@ __all__ = [
     "SPLITS",
     "AcquireSettings",
     "Arm",
+    "Augmentation",
     "ComputeSettings",
     "Config",
     "DiscriminatorSettings",
@@ -40,6 +42,7 @@ __all__ = [
     "GeneratorRun",
     "GeneratorSettings",
     "KindSettings",
+    "MixingStrategy",
     "Name",
     "PercentileSettings",
     "Positive",
@@ -55,6 +58,8 @@ __all__ = [
     "TissueSettings",
     "TrainGanSettings",
     "TrainSegmenterSettings",
+    "TrainingSet",
+    "TrainingSets",
     "WindowSettings",
     "as_yaml",
     "load_config",

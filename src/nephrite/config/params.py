@@ -16,6 +16,7 @@ from nephrite.config.segmenters import TrainSegmenterSettings
 from nephrite.config.settings import Name, Settings
 from nephrite.config.synthesize import SynthesizeSettings
 from nephrite.config.synthesizers import TrainGanSettings
+from nephrite.config.training_sets import TrainingSet
 from nephrite.config.trial import Arm, GeneratorRun, TrialSettings
 from nephrite.errors import ConfigError
 
@@ -64,7 +65,7 @@ class Config(Settings):
         self._no_class_looks_unsure()
         if self.trial.primary not in self.evaluate.regions:
             raise ValueError(f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'")
-        pasting = [name for name in self.trial.training_sets.all if "copy_paste" in name.split("+")]
+        pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions]
         if pasting and not self.prepare.lesions:
             raise ValueError(f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none")
         for name, region in self.evaluate.regions.items():
@@ -80,7 +81,7 @@ class Config(Settings):
         return self
 
     def _no_class_looks_unsure(self) -> None:
-        guessing = [name for name in self.trial.training_sets.all if "self_training" in name.split("+")]
+        guessing = [one.name for one in self.trial.training_sets.sets if one.trains_itself]
         guessing += ["synthesize.labeler"] if self.synthesize.scan_labeler else []
         if guessing and IGNORED in self.prepare.classes:
             raise ValueError(
@@ -107,6 +108,11 @@ class Config(Settings):
             example = self.trial.arms[0]
             raise ConfigError("arm", "is not given, and this stage works on one arm", f"add '--set arm={example}'")
         return self.arm
+
+    @property
+    def this_training_set(self) -> TrainingSet:
+        """What the segmenter of that arm sees."""
+        return self.trial.training_set(self.this_arm)
 
     @property
     def this_painter(self) -> GeneratorRun:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from nephrite.config.settings import Name, Settings
+from nephrite.config.training_sets import TrainingSet, TrainingSets
 
 LabelFraction = Annotated[float, Field(gt=0, le=1)]
-REAL = "real"
-AUGMENTATIONS = ("geometric", "standard")
-RIVALS = ("copy_paste", "self_training")
-NULL = "+null"  # ends the name of a set that is another one in all but initialisation and order of slices
 
 
 class Arm(Settings):
@@ -32,15 +29,6 @@ class Arm(Settings):
             example = "real+geometric/light/1.0/0"
             raise ValueError(f"an arm is written 'TRAINING_SET/SEGMENTER/FRACTION/CELL', e.g. '{example}'")
         return cls.model_validate(dict(zip(("training_set", "segmenter", "fraction", "cell"), parts, strict=True)))
-
-    @property
-    def is_null(self) -> bool:
-        """Whether the arm differs from another one by chance alone."""
-        return self.training_set.endswith(NULL)
-
-    def has(self, component: str) -> bool:
-        """Whether the training set has a component, e.g. 'standard'."""
-        return component in self.training_set.split("+")
 
     def __str__(self) -> str:
         return f"{self.training_set}/{self.segmenter}/{self.fraction}/{self.cell}"
@@ -63,97 +51,6 @@ class GeneratorRun(Settings):
 
     def __str__(self) -> str:
         return f"{self.synthesizer}/{self.fraction}/{self.cell}"
-
-
-class Fakes(Settings):
-    """A training set with synthetic slices: whose they are, and how they are used."""
-
-    name: str = Field(description="Name of the set, e.g. 'real+synthetic+standard'; one part stands for the fakes.")
-    synthesizer: Name = Field(description="A name under 'train_gan'.")
-    way: Literal["append", "mix", "pretrain", "schedule"] = Field(
-        description="'append' puts all accepted slices beside the real ones; 'mix' makes them a share of each batch; "
-        "'pretrain' takes a share of the steps on them alone, then the rest on real slices; 'schedule' lets their "
-        "share of a batch fall to zero."
-    )
-    share: float = Field(default=0.25, gt=0, le=1, description="See 'way'; without effect on 'append'.")
-
-
-class TrainingSets(Settings):
-    """The training sets of the trial, in two lists, so that a new synthetic set retrains only the arms that see it."""
-
-    real: tuple[str, ...] = Field(
-        description="Names of sets without synthetic slices, components joined by '+'; 'SET+null' is SET once more, "
-        "from another initialisation."
-    )
-    synthetic: tuple[Fakes, ...] = Field(description="Sets with synthetic slices.")
-
-    @model_validator(mode="after")
-    def _names_are_components(self) -> Self:
-        for name in self.real:
-            if name.endswith(NULL) and name.removesuffix(NULL) not in self.real:
-                raise ValueError(
-                    f"'{name}' of the list 'real' is the null of '{name.removesuffix(NULL)}', which is not there"
-                )
-            if _fakes_component(name.removesuffix(NULL)) is not None:
-                raise ValueError(f"'{name}' of the list 'real' has the component '{_fakes_component(name)}', {_RULE}")
-        for fakes in self.synthetic:
-            if _fakes_component(fakes.name) in (None, NULL.removeprefix("+")):
-                raise ValueError(f"'{fakes.name}' of the list 'synthetic' has no component that stands for the fakes")
-        if len(set(self.all)) != len(self.all):
-            raise ValueError("a training set is named twice")
-        return self
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Names of all training sets, those without synthetic slices first."""
-        return self.real + tuple(fakes.name for fakes in self.synthetic)
-
-    def fakes(self, name: str) -> Fakes | None:
-        """What synthetic slices a training set has; None for a set without."""
-        return next((fakes for fakes in self.synthetic if fakes.name == name), None)
-
-    @property
-    def rivals(self) -> tuple[str, ...]:
-        """Sets without synthetic slices that get by other means what these are meant to give."""
-        return tuple(name for name in self.real if {*RIVALS} & {*name.split("+")} and not name.endswith(NULL))
-
-    @property
-    def nulls(self) -> set[str]:
-        """Sets that differ from another one by chance alone."""
-        return {name for name in self.real if name.endswith(NULL)}
-
-    @property
-    def pairs(self) -> dict[str, str]:
-        """Sets with synthetic slices whose counterpart without them is there too, and that counterpart."""
-        counterparts = {fakes.name: self.without_fakes(fakes.name) for fakes in self.synthetic}
-        return {name: without for name, without in counterparts.items() if without in self.real}
-
-    def teacher(self, name: str) -> str | None:
-        """The set of the teacher of a set with 'self_training', if the trial has it: the same real slices alone."""
-        parts = self.without_fakes(name).split("+")
-        taught = "+".join(part for part in parts if part != "self_training")
-        return taught if "self_training" in parts and taught in self.real else None
-
-    def without_fakes(self, name: str) -> str:
-        """The same training set without its synthetic slices."""
-        component = _fakes_component(name) if self.fakes(name) else None
-        return "+".join(part for part in name.split("+") if part != component)
-
-
-_RULE = f"which is not among {', '.join((*AUGMENTATIONS, *RIVALS))}"
-
-
-def _fakes_component(name: str) -> str | None:
-    """The component of a training set that stands for its synthetic slices: the one that is no other's name."""
-    first, *others = name.split("+")
-    unknown = [part for part in others if part not in AUGMENTATIONS + RIVALS]
-    if first != REAL or len({*others}) != len(others) or len(unknown) > 1 or "" in others:
-        raise ValueError(
-            f"'{name}' is not 'real', then any of {', '.join(AUGMENTATIONS + RIVALS)} and at most one name of fakes"
-        )
-    if set(AUGMENTATIONS) <= set(others):
-        raise ValueError(f"'{name}' has both 'geometric' and 'standard', which includes it")
-    return unknown[0] if unknown else None
 
 
 class TrialSettings(Settings):
@@ -183,7 +80,7 @@ class TrialSettings(Settings):
     def _arms_are_distinct(self) -> Self:
         if self.reference not in self.training_sets.all:
             raise ValueError(f"reference '{self.reference}' is not among the training sets {self.training_sets.all}")
-        if {self.reference, *(self.question or ())} & self.training_sets.nulls:
+        if {self.reference, *(self.question or ())} & {*self.training_sets.copies}:
             raise ValueError(
                 "'reference' or 'question' names a null, which is there to be compared with its own set alone"
             )
@@ -198,7 +95,9 @@ class TrialSettings(Settings):
 
     def _question_is_about_fakes(self) -> None:
         with_fakes, without = self.question or ("", "")
-        if self.question and not (self.training_sets.fakes(with_fakes) and without in self.training_sets.real):
+        sets = self.training_sets
+        asked = with_fakes in {fakes.name for fakes in sets.synthetic} and without in sets.real
+        if self.question and not asked:
             raise ValueError(
                 f"question {list(self.question)} is not a set of the list 'synthetic', then one of the list 'real'"
             )
@@ -220,7 +119,11 @@ class TrialSettings(Settings):
         training_set = self.training_sets.teacher(arm.training_set)
         return arm.model_copy(update={"training_set": training_set}) if training_set else None
 
+    def training_set(self, arm: Arm) -> TrainingSet:
+        """What the segmenter of an arm sees."""
+        return self.training_sets.of(arm.training_set)
+
     def painter(self, arm: Arm) -> GeneratorRun | None:
         """Whose slices an arm uses; None for an arm without synthetic slices."""
-        fakes = self.training_sets.fakes(arm.training_set)
+        fakes = self.training_set(arm).fakes
         return GeneratorRun(synthesizer=fakes.synthesizer, fraction=arm.fraction, cell=arm.cell) if fakes else None

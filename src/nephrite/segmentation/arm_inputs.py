@@ -64,7 +64,7 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
     inputs = ArmInputs(real, labelled)
     if synthetic is not None:
         inputs = _with_synthetic(config, inputs, PairStore(synthetic))
-    if arm.has("self_training") and not inputs.unlabelled:
+    if config.this_training_set.trains_itself and not inputs.unlabelled:
         finding = "needs scans without labels, and there are none"
         raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabelled', or take a label fraction below 1")
     if teacher is None:
@@ -84,12 +84,12 @@ def _with_synthetic(config: Config, inputs: ArmInputs, painted: PairStore) -> Ar
 
 
 def _check_arm(config: Config, synthetic: Path | None, teacher: Path | None) -> None:
-    arm, fakes = config.this_arm, config.trial.training_sets.fakes(config.this_arm.training_set)
+    arm, fakes = config.this_arm, config.this_training_set.fakes
     if fakes and synthetic is None:
         raise ConfigError(f"arm {arm}", "needs synthetic slices, and none were given", "add '--synthetic FOLDER'")
     if synthetic is not None and not fakes:
         raise ConfigError(f"arm {arm}", "takes no synthetic slices, and some were given", "leave '--synthetic' out")
-    if teacher is not None and not arm.has("self_training"):
+    if teacher is not None and not config.this_training_set.trains_itself:
         raise ConfigError(f"arm {arm}", "learns from no teacher", "leave '--teacher' out")
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from nephrite.augment.copy_paste import PasteRanges
 from nephrite.augment.lesions import LesionBank
 from nephrite.augment.parameters import take
 from nephrite.augment.standard import IntensityRanges
-from nephrite.config import IGNORED, TrainSegmenterSettings
+from nephrite.config import IGNORED, Augmentation, TrainSegmenterSettings
 from nephrite.models.losses import dice_and_cross_entropy, dice_loss
 from nephrite.segmentation.artifacts import WEIGHTS, save_weights
 from nephrite.segmentation.networks import Segmenter
@@ -36,8 +35,6 @@ from nephrite.training.data import (
     value_mask,
 )
 from nephrite.training.trainer import RecordedModule, Row, check_finite
-
-Augmentation: TypeAlias = Literal["none", "geometric", "standard"]
 
 
 @dataclass(frozen=True)

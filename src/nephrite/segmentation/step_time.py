@@ -50,11 +50,11 @@ def augmentation_seconds(config: Config, arm: Arm) -> float:
     image, label = torch.rand(batch, 1, size, size), torch.zeros(batch, size, size, dtype=torch.uint8)
     moves = settings.geometric.model_dump()
     ranges = standard.IntensityRanges(**settings.intensity.model_dump())
-    if arm.has("standard"):
+    if config.trial.training_set(arm).augmentation == "standard":
         return _median_seconds(
             lambda: standard.apply(standard.draw(batch, **moves, ranges=ranges, generator=generator), image, label)
         )
-    if arm.has("geometric"):
+    if config.trial.training_set(arm).augmentation == "geometric":
         return _median_seconds(
             lambda: geometric.apply(geometric.draw(batch, **moves, generator=generator), image, label)
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nephrite.augment.lesions import LesionBank
     from nephrite.segmentation.arm_inputs import ArmInputs
     from nephrite.segmentation.artifacts import SegmenterCard
-    from nephrite.segmentation.fitting import Augmentation, SegmentationModule, SegmentationTask
+    from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
     from nephrite.segmentation.networks import Segmenter
     from nephrite.store.slices import SliceRef
     from nephrite.training.data import SliceSource
@@ -76,11 +76,11 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
     with resumable_folder(segmenter, _fingerprint(config, inputs)) as folder:
         parts = [_real_part(inputs)]
         extras: list[Extra] = []
-        fakes = config.trial.training_sets.fakes(arm.training_set)
+        fakes = config.this_training_set.fakes
         if fakes and inputs.synthetic and inputs.synthesizer:
             parts.append((inputs.synthetic, inputs.synthetic.slices()))
             extras.append(Extra.of(fakes, len(parts[-1][1])))
-        if arm.has("self_training"):
+        if config.this_training_set.trains_itself:
             parts.append(_pseudo_part(config, inputs, folder / TEACHER))
             extras.append(Extra(len(parts[-1][1]), "mix", config.train_segmenter.self_training.share))
         task = _task(config, inputs, parts, extras)
@@ -141,15 +141,12 @@ def _task(config: Config, inputs: ArmInputs, parts: list[Part], extras: list[Ext
     from nephrite.training.data import Pairs
     from nephrite.training.mixing import group_counts, group_sizes
 
-    settings, arm = config.train_segmenter, config.this_arm
+    settings, chosen = config.train_segmenter, config.this_training_set
     validation = inputs.real.slices("validation")
     if not validation:
         finding = "has no slices in the split 'validation'"
         raise StoreError(inputs.real.root, finding, "raise 'prepare.split.validation'")
     steps = settings.epochs * settings.steps_per_epoch
-    augmentation: Augmentation = "none"
-    if arm.has("geometric") or arm.has("standard"):
-        augmentation = "geometric" if arm.has("geometric") else "standard"
     return SegmentationTask(
         training=Pairs(*parts),
         groups=tuple(group_sizes(len(parts[0][1]), extras)),
@@ -158,9 +155,9 @@ def _task(config: Config, inputs: ArmInputs, parts: list[Part], extras: list[Ext
         channels=inputs.real.manifest.channels,
         region=config.evaluate.regions[config.trial.primary].labels,
         threshold=config.evaluate.threshold,
-        augmentation=augmentation,
-        unsure=arm.has("self_training"),
-        lesions=_lesions(config, inputs) if arm.has("copy_paste") else None,
+        augmentation=chosen.augmentation,
+        unsure=chosen.trains_itself,
+        lesions=_lesions(config, inputs) if chosen.pastes_lesions else None,
         workers=config.compute.loader_workers,
     )
 
@@ -186,12 +183,12 @@ def _initialized(config: Config, *, channels: int) -> Segmenter:
 
 def _chance(config: Config) -> tuple[str, ...]:
     """What makes a null arm's random numbers others than those which all other arms of the cell share."""
-    return ("null",) if config.this_arm.is_null else ()
+    return ("null",) if config.this_training_set.copy_of else ()
 
 
 def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:
     """Everything that the weights depend on."""
-    fakes = config.trial.training_sets.fakes(config.this_arm.training_set)
+    fakes = config.this_training_set.fakes
     return {
         "arm": str(config.this_arm),
         "fakes": fakes.model_dump(mode="json") if fakes else None,

@@ -6,14 +6,12 @@ Every arm takes the same number of steps with the same number of slices each; wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64
 
-from nephrite.config import Fakes
-
-Way = Literal["append", "mix", "pretrain", "schedule"]
+from nephrite.config import Fakes, MixingStrategy
 
 
 class Extra(NamedTuple):
@@ -26,7 +24,7 @@ class Extra(NamedTuple):
     """
 
     slices: int
-    way: Way
+    way: MixingStrategy
     share: float
 
     @classmethod

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from nephrite.config import NULL
 from nephrite.verdict.statistics import (
     Interval,
     NullDifference,
@@ -108,8 +107,8 @@ def compare(trial: Trial, training_set: str, against: str, segmenters: Sequence[
 def _null(
     trial: Trial, arm: str, segmenters: Sequence[str], fraction: float, cells: Sequence[int]
 ) -> NullDifference | None:
-    plan, null = trial.plan, arm + NULL
-    if all(trial.runs(null, name, fraction) for name in segmenters):
+    plan, null = trial.plan, trial.plan.copy_of(arm)
+    if null and all(trial.runs(null, name, fraction) for name in segmenters):
         differences = trial.differences(null, arm, segmenters, fraction)
         return null_of_arm(differences, _interval(plan, differences), null)
     scores = np.mean([trial.table(arm, name, fraction, cells) for name in segmenters], axis=0)
@@ -140,7 +139,7 @@ def with_reference(trial: Trial) -> list[Comparison]:
     Null arms are no rows of it: they stand beside each of its rows.
     """
     reference = trial.plan.reference
-    kinds = [kind for kind in trial.kinds() if kind[2] != reference and not kind[2].endswith(NULL)]
+    kinds = [kind for kind in trial.kinds() if kind[2] != reference and kind[2] not in trial.plan.copies]
     return _adjusted([compare(trial, name, reference, [segmenter], fraction) for fraction, segmenter, name in kinds])
 
 

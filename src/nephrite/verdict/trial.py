@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
@@ -28,6 +28,7 @@ class TrialPlan:
         fraction: the label fraction of the headline.
         synthetic: training sets with synthetic slices.
         rivals: training sets without, that each of these is compared with beside the reference.
+        copies: training sets of A/A arms, and the set that each repeats from another initialization.
         confidence: of every interval.
         resamples: bootstrap draws.
         seed: of the bootstrap.
@@ -40,10 +41,15 @@ class TrialPlan:
     fraction: float = 1.0
     synthetic: tuple[str, ...] = ()
     rivals: tuple[str, ...] = ()
+    copies: Mapping[str, str] = field(default_factory=dict)
     confidence: float = 0.95
     resamples: int = 10_000
     seed: int = 0
     digest: str = ""
+
+    def copy_of(self, training_set: str) -> str | None:
+        """The A/A arm of a training set; None where it has none."""
+        return next((copy for copy, origin in self.copies.items() if origin == training_set), None)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class Trial:
 
         Null arms are left out: a second try of one training set would be two chances for it.
         """
-        arms = [runs for runs in self.grouped_runs() if not runs[0].arm.is_null]
+        arms = [runs for runs in self.grouped_runs() if runs[0].arm.training_set not in self.plan.copies]
         best_arm = max(arms, key=lambda runs: float(np.mean([run.validation_score for run in runs])))
         return max(best_arm, key=lambda run: run.validation_score)
 

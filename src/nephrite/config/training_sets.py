@@ -1,0 +1,188 @@
+"""'trial.training_sets': what a segmenter sees in training, as fields; labels that say the same are read here alone."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from nephrite.config.settings import Name, Settings
+
+Augmentation = Literal["none", "geometric", "standard"]
+Baseline = Literal["copy_paste", "self_training"]
+MixingStrategy = Literal["append", "mix", "pretrain", "schedule"]
+REAL = "real"
+AUGMENTATIONS = ("geometric", "standard")
+BASELINES = ("copy_paste", "self_training")
+NULL = "+null"  # ends the label of an A/A arm: another set in all but initialization and order of slices
+
+
+class SetFields(Settings):
+    """What a label of one's own stands for; 'real+standard+copy_paste' says the same without one."""
+
+    augmentation: Augmentation = Field(
+        default="none",
+        description="Of batches: the capstone's 'geometric', or nnU-Net's 'standard', which includes it.",
+    )
+    baselines: tuple[Baseline, ...] = Field(
+        default=(), description="What needs no generator: lesions pasted from other patients, pseudo-labels on scans."
+    )
+
+
+class Fakes(Settings):
+    """A training set with synthetic slices: whose they are, and how they are used."""
+
+    name: str = Field(description="Label of the set, e.g. 'real+synthetic+standard'; one part stands for the fakes.")
+    synthesizer: Name = Field(description="A name under 'train_gan'.")
+    way: MixingStrategy = Field(
+        description="'append' puts all accepted slices beside the real ones; 'mix' makes them a share of each batch; "
+        "'pretrain' takes a share of the steps on them alone, then the rest on real slices; 'schedule' lets their "
+        "share of a batch fall to zero."
+    )
+    share: float = Field(default=0.25, gt=0, le=1, description="See 'way'; without effect on 'append'.")
+
+
+class TrainingSet(SetFields):
+    """What the segmenter of an arm sees.
+
+    Attributes:
+        name: label.
+        augmentation, baselines: see `SetFields`.
+        fakes: synthetic slices; None without.
+        copy_of: label of the set that an A/A arm repeats from another initialization; None for all others.
+    """
+
+    name: str
+    fakes: Fakes | None = None
+    copy_of: str | None = None
+
+    @property
+    def pastes_lesions(self) -> bool:
+        """Whether lesions of other training patients are pasted into its batches."""
+        return "copy_paste" in self.baselines
+
+    @property
+    def trains_itself(self) -> bool:
+        """Whether it learns from scans without labels by pseudo-labels."""
+        return "self_training" in self.baselines
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it gets by other means what synthetic slices are meant to give."""
+        return bool(self.baselines) and self.fakes is None and self.copy_of is None
+
+    @property
+    def real_part(self) -> tuple[str, frozenset[str]]:
+        """All but the synthetic slices: what two sets share that differ by these alone."""
+        return self.augmentation, frozenset(self.baselines)
+
+
+class TrainingSets(Settings):
+    """The training sets of the trial, in two lists, so that a new synthetic set retrains only the arms that see it."""
+
+    real: tuple[str, ...] = Field(
+        description="Labels of sets without synthetic slices, components joined by '+'; 'SET+null' is SET once more, "
+        "from another initialization."
+    )
+    synthetic: tuple[Fakes, ...] = Field(default=(), description="Sets with synthetic slices.")
+    named: dict[Name, SetFields] = Field(
+        default_factory=dict, description="Labels of one's own for both lists, and the fields that they stand for."
+    )
+
+    @model_validator(mode="after")
+    def _labels_can_be_read(self) -> Self:
+        sets = self.sets  # reads every label
+        if len(set(self.all)) != len(self.all):
+            raise ValueError("a training set is named twice")
+        alike: dict[object, str] = {}
+        for one in sets:
+            content = one.real_part, one.copy_of, one.fakes and one.fakes.model_copy(update={"name": ""})
+            twin = alike.setdefault(content, one.name)
+            if twin != one.name:
+                raise ValueError(
+                    f"'{one.name}' is the same training set as '{twin}'; for an A/A arm write '{twin}{NULL}'"
+                )
+        return self
+
+    @cached_property
+    def sets(self) -> tuple[TrainingSet, ...]:
+        """All training sets, those without synthetic slices first."""
+        return tuple([self._real(label) for label in self.real] + [self._synthetic(fakes) for fakes in self.synthetic])
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Labels of all training sets, those without synthetic slices first."""
+        return self.real + tuple(fakes.name for fakes in self.synthetic)
+
+    def of(self, label: str) -> TrainingSet:
+        """The training set of a label of the trial."""
+        return next(one for one in self.sets if one.name == label)
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """Sets without synthetic slices that get by other means what these are meant to give."""
+        return tuple(one.name for one in self.sets if one.is_baseline)
+
+    @property
+    def copies(self) -> dict[str, str]:
+        """Labels of A/A arms, and the set that each repeats."""
+        return {one.name: one.copy_of for one in self.sets if one.copy_of is not None}
+
+    @property
+    def pairs(self) -> dict[str, str]:
+        """Sets with synthetic slices whose counterpart without them is there too, and that counterpart."""
+        counterparts = {one.name: self._plain(*one.real_part) for one in self.sets if one.fakes}
+        return {name: without for name, without in counterparts.items() if without is not None}
+
+    def teacher(self, label: str) -> str | None:
+        """The set of the teacher of a set with 'self_training', if the trial has it: the same real slices alone."""
+        student = self.of(label)
+        augmentation, baselines = student.real_part
+        return self._plain(augmentation, baselines - {"self_training"}) if student.trains_itself else None
+
+    def _plain(self, augmentation: str, baselines: frozenset[str]) -> str | None:
+        """The set with these fields and without synthetic slices that is no copy of another one."""
+        plain = (one for one in self.sets if one.fakes is None and one.copy_of is None)
+        return next((one.name for one in plain if one.real_part == (augmentation, baselines)), None)
+
+    def _real(self, label: str) -> TrainingSet:
+        origin = label.removesuffix(NULL)
+        if origin != label and origin not in self.real:
+            raise ValueError(f"'{label}' of the list 'real' is the null of '{origin}', which is not there")
+        fields, unknown = self._fields(origin)
+        if unknown is not None:
+            known = ", ".join((*AUGMENTATIONS, *BASELINES))
+            raise ValueError(f"'{label}' of the list 'real' has the component '{unknown}', which is not among {known}")
+        return TrainingSet(name=label, copy_of=None if origin == label else origin, **fields.model_dump())
+
+    def _synthetic(self, fakes: Fakes) -> TrainingSet:
+        fields, unknown = self._fields(fakes.name)
+        if fakes.name not in self.named and unknown in (None, NULL.removeprefix("+")):
+            raise ValueError(f"'{fakes.name}' of the list 'synthetic' has no component that stands for the fakes")
+        return TrainingSet(name=fakes.name, fakes=fakes, **fields.model_dump())
+
+    def _fields(self, label: str) -> tuple[SetFields, str | None]:
+        """What a label stands for, and the component that is no other's name: that of synthetic slices."""
+        return (self.named[label], None) if label in self.named else parse_label(label)
+
+
+def parse_label(label: str) -> tuple[SetFields, str | None]:
+    """Read 'real+standard+copy_paste': the one place that knows how labels are written.
+
+    Returns:
+        The fields, and the component that is no other's name, which stands for synthetic slices.
+
+    Raises:
+        ValueError: the label is not written so.
+    """
+    first, *others = label.split("+")
+    unknown = [part for part in others if part not in AUGMENTATIONS + BASELINES]
+    if first != REAL or len({*others}) != len(others) or len(unknown) > 1 or "" in others:
+        known = ", ".join(AUGMENTATIONS + BASELINES)
+        raise ValueError(f"'{label}' is not 'real', then any of {known} and at most one name of fakes")
+    chosen = [part for part in others if part in AUGMENTATIONS]
+    if len(chosen) > 1:
+        raise ValueError(f"'{label}' has both 'geometric' and 'standard', which includes it")
+    content = {"augmentation": "".join(chosen) or "none", "baselines": [part for part in others if part in BASELINES]}
+    return SetFields.model_validate(content), unknown[0] if unknown else None

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from nephrite.config import Config, TrainingSets
+from nephrite.errors import ConfigError
+
+Load = Callable[..., Config]
+Refusal = Callable[[str], str]
+
+REFUSED = {
+    "trial.training_sets.real=[geometric]": r"trial\.training_sets: 'geometric' is not 'real', then any of",
+    "trial.training_sets.real=[geometric+real]": r"'geometric\+real' is not 'real', then any of",
+    "trial.training_sets.real=[real+geometric+standard]": r"has both 'geometric' and 'standard'",
+    "trial.training_sets.synthetic=[{name: real+geometric, synthesizer: pix2pix, way: mix}]": r"has no component that",
+    "trial.training_sets.real=[real+synthetic]": r"'real\+synthetic' of the list 'real' has the component 'synthetic'",
+    "trial.training_sets.real=[real+standard+null]": r"\+null' .* is the null of 'real\+standard', which",
+    "trial.training_sets.real=[real, real+null+geometric]": r"has the component 'null'",
+    "trial.training_sets.synthetic=[{name: real+null, synthesizer: pix2pix, way: mix}]": r"has no component",
+    "trial.training_sets.real=[real, real, real+geometric]": r"a training set is named twice",
+    "trial.training_sets.real=[real, real+geometric, real+geometric+copy_paste, real+copy_paste+geometric]": (
+        r"'real\+copy_paste\+geometric' is the same training set as 'real\+geometric\+copy_paste'"
+    ),
+}
+
+
+@pytest.mark.parametrize(("override", "message"), REFUSED.items())
+def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, message: str, refusal: Refusal) -> None:
+    assert re.search(message, refusal(override))
+
+
+def test_a_set_knows_its_fakes_and_itself_without_them(load: Load) -> None:
+    sets = load().trial.training_sets
+    assert sets.of("real").fakes is None
+    fakes = sets.of("real+synthetic").fakes
+    assert fakes is not None
+    assert fakes.way == "append"
+    assert sets.pairs == {"real+synthetic": "real", "real+synthetic+geometric": "real+geometric"}
+
+
+def test_baselines_are_the_real_sets_with_pasted_lesions_or_pseudo_labels(load: Load) -> None:
+    config = load("trial.training_sets.real=[real, real+geometric, real+copy_paste, real+standard+self_training]")
+    assert config.trial.training_sets.baselines == ("real+copy_paste", "real+standard+self_training")
+
+
+def test_a_copy_repeats_a_set_and_is_no_baseline(load: Load) -> None:
+    sets = load(
+        "trial.training_sets.real=[real, real+geometric, real+copy_paste, real+copy_paste+null]"
+    ).trial.training_sets
+    assert (sets.copies, sets.baselines) == ({"real+copy_paste+null": "real+copy_paste"}, ("real+copy_paste",))
+    assert sets.of("real+copy_paste+null").pastes_lesions
+
+
+@pytest.mark.parametrize(
+    ("label", "augmentation", "baselines"),
+    [
+        ("real", "none", ()),
+        ("real+geometric", "geometric", ()),
+        ("real+standard+copy_paste", "standard", ("copy_paste",)),
+        ("real+self_training+copy_paste", "none", ("self_training", "copy_paste")),
+    ],
+)
+def test_a_label_is_read_into_fields(label: str, augmentation: str, baselines: tuple[str, ...]) -> None:
+    (one,) = TrainingSets(real=(label,)).sets
+    assert (one.augmentation, one.baselines, one.fakes, one.copy_of) == (augmentation, baselines, None, None)
+    assert (one.pastes_lesions, one.trains_itself) == ("copy_paste" in baselines, "self_training" in baselines)
+
+
+def test_labels_of_ones_own_mean_what_their_fields_say(load: Load) -> None:
+    named = "{strong: {augmentation: standard}, pasted: {augmentation: standard, baselines: [copy_paste]}, " + (
+        "painted: {augmentation: standard}}"
+    )
+    sets = load(
+        f"trial.training_sets.named={named}",
+        "trial.training_sets.real=[strong, strong+null, pasted]",
+        "trial.training_sets.synthetic=[{name: painted, synthesizer: pix2pix, way: mix}]",
+        "trial.reference=strong",
+    ).trial.training_sets
+    assert sets.pairs == {"painted": "strong"}
+    assert (sets.copies, sets.baselines) == ({"strong+null": "strong"}, ("pasted",))
+    assert [one.augmentation for one in sets.sets] == ["standard"] * 4
+
+
+def test_the_order_of_components_makes_no_other_set(load: Load) -> None:
+    fakes = "{name: real+copy_paste+synthetic+standard, synthesizer: pix2pix, way: append}"
+    sets = load(
+        "trial.training_sets.real=[real, real+geometric, real+standard+copy_paste]",
+        f"trial.training_sets.synthetic=[{fakes}]",
+    ).trial.training_sets
+    assert sets.pairs == {"real+copy_paste+synthetic+standard": "real+standard+copy_paste"}
+
+
+def test_a_named_set_that_is_another_is_refused(load: Load) -> None:
+    with pytest.raises(ConfigError, match="'strong' is the same training set as 'real'"):
+        load("trial.training_sets.named={strong: {}}", "trial.training_sets.real=[real, strong, real+geometric]")
