@@ -14,7 +14,7 @@ from torch import nn
 
 from nephrite.config import PaintInSettings, Pix2PixSettings, RandomisedSettings, SpadeSettings
 from nephrite.errors import LeakageError, StoreError, TrainingError
-from nephrite.imaging.slices import PairStore
+from nephrite.imaging.slices import UNLABELLED, PairStore
 from nephrite.training.intensities import Intensity
 from nephrite.training.scenes import Request
 from nephrite.training.synthesizers import (
@@ -166,6 +166,16 @@ def test_synthesizer_may_know_scans_of_the_training_split_alone(pairs: Path, pat
     card = replace(BLANK, unlabelled_patients=(patient,))
     with pytest.raises(LeakageError, match=patient) if refused else nullcontext():
         check_training_patients(card, PairStore(pairs), ["a1", "a2"], pairs)
+
+
+def test_synthesizer_may_know_scans_of_patients_without_any_labels(pairs: Path) -> None:
+    splits = json.loads((pairs / "split.json").read_text())
+    splits["patients"]["c1"] = UNLABELLED
+    (pairs / "split.json").write_text(json.dumps(splits))
+    card = replace(BLANK, unlabelled_patients=("a3", "c1"))
+    check_training_patients(card, PairStore(pairs), ["a1", "a2"], pairs)
+    with pytest.raises(LeakageError, match="c1"):
+        check_training_patients(replace(BLANK, training_patients=("c1",)), PairStore(pairs), ["a1", "a2"], pairs)
 
 
 def test_pixels_that_are_no_numbers_are_not_painted(network: nn.Module) -> None:
