@@ -34,7 +34,8 @@ def test_inverse_never_leaves_the_window() -> None:
 
 def test_inverse_rounds_to_the_nearest_value_and_is_int16() -> None:
     stored = invert_window(np.array([0.149, 0.151, 0.26], dtype=np.float32), 0, 10)
-    assert (stored.tolist(), stored.dtype) == ([1, 2, 3], np.int16)
+    assert stored.tolist() == [1, 2, 3]
+    assert stored.dtype == np.int16
 
 
 def test_fixed_window_does_not_depend_on_the_scan() -> None:

@@ -303,6 +303,24 @@ def test_self_training_learns_from_the_rest_of_the_training_patients(load: Load,
     assert not (tmp_path / "s" / "teacher").exists()
 
 
+def test_scans_of_which_the_teacher_is_unsure_everywhere_teach_nothing(load: Load, pairs: Path, tmp_path: Path) -> None:
+    settings = (
+        "trial.label_fractions=[0.34, 1.0]",
+        "train_segmenter.self_training.confidence=0.9999",
+        "train_segmenter.loss=dice_and_cross_entropy",
+        "train_segmenter.segmenters.light={kind: unet, base_width: 4, depth: 2, padding: same, normalization: none}",
+    )
+    sets = "trial.training_sets.real=[real, real+geometric, real+self_training]"
+    config = load(sets, "arm=real+self_training/light/0.34/0", *settings)
+    train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "once")
+    (known,) = read_card(tmp_path / "once").training_patients
+    for patient in {"a1", "a2", "a3"} - {known}:
+        image = np.load(pairs / "patients" / patient / "image.npy", mmap_mode="r+")
+        image[:] = image[:, ::-1] + 30
+    train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "again")
+    assert same_weights(tmp_path / "once", tmp_path / "again")
+
+
 def test_a_teacher_from_its_own_arm_is_the_one_that_self_training_would_train(
     load: Load, pairs: Path, tmp_path: Path
 ) -> None:
