@@ -176,6 +176,20 @@ def finish(root: Path, kind: str, splits: dict[str, str]) -> PairStore:
     return PairStore(root)
 
 
+def without_first_patient(pairs: Path) -> None:
+    """Take `a1` out of the training split, by hand, so that the store's digest knows nothing of it."""
+    splits = json.loads((pairs / "split.json").read_text())
+    splits["patients"]["a1"] = "test"
+    (pairs / "split.json").write_text(json.dumps(splits))
+
+
+def with_another_window(pairs: Path) -> None:
+    """Make the store anew of the same patients, with another intensity window of `a1`."""
+    meta = pairs / "patients" / "a1" / "meta.json"
+    meta.write_text(meta.read_text().replace("200.0", "150.0"))
+    finish(pairs, "real", SPLITS)
+
+
 @pytest.fixture
 def take_away(pairs: Path) -> Callable[[str, int], None]:
     """Make background of a class in all label maps of one split of `pairs`."""

@@ -168,6 +168,32 @@ def test_of_places_that_would_do_it_takes_the_most_alike() -> None:
     assert float(given.contrast.abs().max()) < 0.04
 
 
+@pytest.mark.parametrize(("tissue", "fits"), [(0.45, False), (0.49, False), (0.52, True), (0.68, True), (0.72, False)])
+def test_a_lesion_of_no_organ_stays_out_of_tissue_that_is_unlike_its_own(tissue: float, fits: bool) -> None:
+    image, empty = torch.full((10, 1, 48, 48), tissue), torch.zeros(10, 48, 48, dtype=torch.uint8)
+    source = kidney_slice()[1] == TUMOR
+    donors = LesionBank.from_slices([("anna", 0.6 - 0.2 * source[None].float(), source * TUMOR)], ANYWHERE)
+    given = place(draws(10, PLAIN), donors, image, empty, ["carl"] * 10)
+    assert ((given.lesion != NOWHERE) == fits).all()
+
+
+def test_a_lesion_of_an_organ_may_come_into_one_that_is_unlike_its_own() -> None:
+    image, label = batch(6, kidney=0.9, tumor=False)
+    assert (place(draws(6, PLAIN), bank(), image, label, ["carl"] * 6).lesion != NOWHERE).all()
+
+
+def test_of_places_of_one_brightness_takes_the_one_of_its_own_texture() -> None:
+    image, label = torch.full((20, 1, 60, 60), 0.6), torch.zeros(20, 60, 60, dtype=torch.uint8)
+    rows, columns = torch.meshgrid(torch.arange(60), torch.arange(60), indexing="ij")
+    image[:, 0, :, 30:] += 0.09 * (-1.0) ** (rows + columns)[:, 30:]  # as bright, but grainy
+    source = kidney_slice()[1] == TUMOR
+    smooth = LesionBank.from_slices([("anna", 0.6 - 0.2 * source[None].float(), source * TUMOR)], ANYWHERE)
+    given = place(draws(20, PLAIN), smooth, image, label, ["carl"] * 20)
+    _, marked = apply(given, smooth, image, label)
+    assert (given.lesion != NOWHERE).all()
+    assert not (marked[:, :, 31:] == TUMOR).any()
+
+
 def test_a_lesion_of_no_organ_stays_out_of_the_air() -> None:
     image, label = batch(20, tumor=False)
     dark = torch.where(image == 0.6, 0.25, image)

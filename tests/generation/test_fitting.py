@@ -78,6 +78,17 @@ def test_learning_rate_is_constant_then_falls_linearly() -> None:
     assert rate_factor(3, 1.0)(2) == 1
 
 
+def test_every_network_has_adam_with_the_first_beta_of_the_settings(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load("train_gan.pix2pix.epochs=1", "train_gan.pix2pix.beta1=0.3", "train_gan.pix2pix.constant_share=1.0")
+    optimizers = train(config, pairs, tmp_path / "a").trainer.optimizers
+    assert len(optimizers) == 2
+    for optimizer in optimizers:
+        (group,) = optimizer.param_groups
+        assert isinstance(optimizer, torch.optim.Adam)
+        assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.3, 0.999), 1e-8, 0)
+        assert not group["amsgrad"]
+
+
 def test_learning_rate_of_the_history_follows_the_schedule(load: Load, pairs: Path, tmp_path: Path) -> None:
     history = train(
         load("train_gan.pix2pix.epochs=4", "train_gan.pix2pix.learning_rate=0.003"), pairs, tmp_path / "a"

@@ -28,7 +28,7 @@ from nephrite.generation.synthesizers import (
     save_weights,
     write_synthesizer,
 )
-from nephrite.store.slices import PairStore
+from nephrite.store.slices import UNLABELLED, PairStore
 
 BLANK = SynthesizerCard(
     id="",
@@ -169,6 +169,16 @@ def test_synthesizer_may_know_scans_of_the_training_split_alone(pairs: Path, pat
     card = replace(BLANK, unlabelled_patients=(patient,))
     with pytest.raises(LeakageError, match=patient) if refused else nullcontext():
         check_training_patients(card, PairStore(pairs), ["a1", "a2"], pairs)
+
+
+def test_synthesizer_may_know_scans_of_patients_without_any_labels(pairs: Path) -> None:
+    splits = json.loads((pairs / "split.json").read_text())
+    splits["patients"]["c1"] = UNLABELLED
+    (pairs / "split.json").write_text(json.dumps(splits))
+    card = replace(BLANK, unlabelled_patients=("a3", "c1"))
+    check_training_patients(card, PairStore(pairs), ["a1", "a2"], pairs)
+    with pytest.raises(LeakageError, match="c1"):
+        check_training_patients(replace(BLANK, training_patients=("c1",)), PairStore(pairs), ["a1", "a2"], pairs)
 
 
 def test_pixels_that_are_no_numbers_are_not_painted(network: nn.Module) -> None:

@@ -27,6 +27,17 @@ def test_inverse_returns_stored_values_inside_the_window() -> None:
     assert np.array_equal(invert_window(apply_window(stored, -200, 200), -200, 200), stored)
 
 
+def test_inverse_never_leaves_the_window() -> None:
+    values = np.array([-0.5, -1e-4, 0, 0.5, 1, 1.0001, 40], dtype=np.float32)
+    assert invert_window(values, -100, 300).tolist() == [-100, -100, -100, 100, 300, 300, 300]
+
+
+def test_inverse_rounds_to_the_nearest_value_and_is_int16() -> None:
+    stored = invert_window(np.array([0.149, 0.151, 0.26], dtype=np.float32), 0, 10)
+    assert stored.tolist() == [1, 2, 3]
+    assert stored.dtype == np.int16
+
+
 def test_fixed_window_does_not_depend_on_the_scan() -> None:
     assert resolve_range(CAPSTONE, histogram(np.array([5, 6]))) == (-200, 200)
 

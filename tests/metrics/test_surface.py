@@ -39,6 +39,11 @@ def test_spacing_decides_whether_a_shift_is_within_the_tolerance() -> None:
     assert 0.5 < far.dice < 1
 
 
+def test_a_shift_of_the_tolerance_itself_is_within_it() -> None:
+    assert surface_scores(_box(6), _box(5), spacing=(1.0, 1.0, 1.0), tolerance=1.0).dice == 1
+    assert surface_scores(_box(5), _box(5), spacing=(1.0, 1.0, 1.0), tolerance=0.0).dice == 1
+
+
 def test_both_empty_agree_and_one_empty_has_no_distance() -> None:
     empty = np.zeros((12, 40, 40), dtype=bool)
     assert surface_scores(empty, empty, spacing=(5.0, 1.0, 1.0), tolerance=2.0) == SurfaceScores(dice=1, hd95=0)

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from nephrite.config import Config
+from nephrite.config import IGNORED, Augmentation, Config
 from nephrite.errors import NonFiniteLossError
 from nephrite.models.unet import Normalization
 from nephrite.recording import SilentRun
+from nephrite.segmentation import fitting as segmentation
+from nephrite.segmentation.artifacts import WEIGHTS
 from nephrite.segmentation.fitting import (
-    Augmentation,
     SegmentationModule,
     SegmentationTask,
     best_epoch,
@@ -24,6 +28,7 @@ from nephrite.segmentation.networks import build_unet
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Pairs
 from nephrite.training.mixing import group_counts
+from nephrite.training.pseudo_labels import PseudoLabels
 from nephrite.training.trainer import fit
 
 Load = Callable[..., Config]
@@ -94,6 +99,14 @@ def test_rate_of_a_resumed_training_follows_from_its_history(load: Load, pairs: 
     assert rate == pytest.approx(module.settings.learning_rate * module.settings.plateau_factor)
 
 
+def test_every_step_is_one_of_adam_with_its_own_betas(load: Load, pairs: Path, tmp_path: Path) -> None:
+    optimizer = module_of(load(), pairs, tmp_path).configure_optimizers()
+    (group,) = optimizer.param_groups
+    assert isinstance(optimizer, torch.optim.Adam)
+    assert (group["lr"], group["betas"], group["eps"], group["weight_decay"]) == (0.001, (0.9, 0.999), 1e-8, 0)
+    assert not group["amsgrad"]
+
+
 def test_training_stops_when_validation_dice_stands_still(load: Load, pairs: Path, tmp_path: Path) -> None:
     stuck = ("train_segmenter.learning_rate=1e-30", "train_segmenter.early_stopping=2", "train_segmenter.epochs=9")
     module = train(load(*stuck), pairs, tmp_path / "a")
@@ -124,6 +137,57 @@ def test_dice_is_summed_over_a_patient_not_averaged_over_slices() -> None:
     counts = region_counts(found, truth)
     assert counts.tolist() == [[1, 3], [0, 1], [0, 0]]
     assert mean_dice(torch.stack([counts[:2].sum(0), counts[2]])) == pytest.approx((2 * 1 / 4 + 1) / 2)
+
+
+class Canvas(nn.Module):
+    """Paints the same logits whatever it sees: one weight for each pixel of each channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(1, 2, 32, 32))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.logits.expand(len(image), -1, -1, -1)
+
+
+@pytest.mark.parametrize("loss", ["dice", "dice_and_cross_entropy"])
+@pytest.mark.parametrize("unsure", [True, False])
+def test_pixels_whose_label_is_unsure_teach_nothing_where_some_are(
+    load: Load, pairs: Path, tmp_path: Path, loss: str, unsure: bool
+) -> None:
+    store, config = PairStore(pairs), load(f"train_segmenter.loss={loss}", "train_segmenter.epochs=1")
+    label = np.zeros((6, 32, 32), np.uint8)
+    label[:, :8], label[:, 20:] = 1, IGNORED
+    taught = PseudoLabels(store, {"a1": label})
+    module = module_of(config, pairs, tmp_path)
+    counts = group_counts([], steps=config.train_segmenter.steps_per_epoch, batch_size=4)
+    task = replace(module.task, training=Pairs((taught, taught.slices())), groups=(6,), counts=counts, unsure=unsure)
+    canvas = Canvas()
+    module = SegmentationModule(canvas, task, config.train_segmenter, seed=1, folder=tmp_path)  # type: ignore[arg-type]  # a network that no setting can build
+    fit(module, config.compute, folder=tmp_path, epochs=1, run=SilentRun(), text="test")
+    assert (canvas.logits[:, 0, :8] > 0).all()
+    assert (canvas.logits[:, :, 8:20] < 0).all()
+    assert bool((canvas.logits[:, :, 20:] == 0).all()) == unsure
+
+
+def test_weights_of_the_first_of_equal_epochs_are_kept(
+    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, epochs in (("long", 4), ("short", 2)):
+        scores = iter([0.2, 0.9, 0.9, 0.9])
+        monkeypatch.setattr(segmentation, "mean_dice", lambda counts, scores=scores: next(scores))
+        history = train(load(f"train_segmenter.epochs={epochs}"), pairs, tmp_path / name).history
+        assert best_epoch(history) == 1
+    first, kept = (load_file(tmp_path / name / WEIGHTS) for name in ("short", "long"))
+    assert all(torch.equal(kept[name], value) for name, value in first.items())
+
+
+def test_weights_are_kept_even_where_nothing_is_found(
+    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmentation, "mean_dice", lambda counts: 0.0)
+    assert best_epoch(train(load(), pairs, tmp_path / "a").history) == 0
+    assert (tmp_path / "a" / WEIGHTS).exists()
 
 
 def test_first_of_equal_epochs_is_the_best() -> None:

@@ -23,8 +23,9 @@ from nephrite.segmentation.networks import Segmenter
 from nephrite.stages.screen import screen
 from nephrite.store.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
 from nephrite.store.split import training_subset
-from nephrite.training.data import Pairs
+from nephrite.training.data import Batch, Pairs
 from nephrite.training.leakage import check_synthetic
+from tests.conftest import with_another_window
 
 Load = Callable[..., Config]
 KNOWN = ("a1", "a2", "a3")
@@ -297,3 +298,65 @@ def test_looser_thresholds_take_up_the_examiner_of_the_attempt_before(
     screened(load("screen.filter=report"), pairs, painted, tmp_path / "out")
     assert len(PairStore(tmp_path / "out").slices()) == 1
     assert not steps
+
+
+FEW = ("screen.steps=4", "screen.agreement=[0.9, 1.0]")
+
+
+def leave_examiner(config: Config, pairs: Path, tmp_path: Path) -> Path:
+    """An attempt that accepts nothing, and leaves the examiner that it has trained."""
+    painted = write_painted(tmp_path / "painted", pairs, [wrong_mask()])
+    with pytest.raises(ConfigError, match="accepts none of 1"):
+        screened(config, pairs, painted, tmp_path / "out")
+    return painted
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The optimizer steps that are taken from now on."""
+    taken, step = list[int](), SegmentationModule.training_step
+
+    def counted(self: SegmentationModule, batch: Batch, batch_idx: int) -> Tensor:
+        taken.append(batch_idx)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(SegmentationModule, "training_step", counted)
+    return taken
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "trial.seed=99",
+        "screen.steps=8",
+        "screen.segmenter=heavy",
+        "train_segmenter.learning_rate=0.02",
+        "train_segmenter.loss=dice_and_cross_entropy",
+        "trial.primary=kidney_and_tumor",
+        "evaluate.threshold=0.1",
+        "trial.cells=[1]",
+    ],
+)
+def test_examiner_of_other_settings_is_not_taken_up(
+    load: Load, pairs: Path, tmp_path: Path, steps: list[int], other: str
+) -> None:
+    heavy = (
+        "train_segmenter.segmenters.heavy={kind: unet, base_width: 4, depth: 1, padding: same, normalization: batch}"
+    )
+    painted = leave_examiner(load(heavy, *ONE, *FEW, other), pairs, tmp_path)
+    steps.clear()
+    screened(load(heavy, *ONE, *FEW, "screen.filter=report"), pairs, painted, tmp_path / "out")
+    assert len(steps) == 4
+
+
+def test_examiner_of_the_same_settings_is_taken_up_and_that_of_other_slices_is_not(
+    load: Load, pairs: Path, tmp_path: Path, steps: list[int]
+) -> None:
+    painted = leave_examiner(load(*ONE, *FEW), pairs, tmp_path)
+    steps.clear()
+    with pytest.raises(ConfigError, match="accepts none of 1"):
+        screened(load(*ONE, *FEW), pairs, painted, tmp_path / "out")
+    assert steps == []
+    with_another_window(pairs)
+    screened(load(*ONE, *FEW, "screen.filter=report"), pairs, painted, tmp_path / "out")
+    assert len(steps) == 4

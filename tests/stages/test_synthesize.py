@@ -16,15 +16,18 @@ import torch
 from nephrite.config import Config
 from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.files import read_json
+from nephrite.generation.conditioning import Request
 from nephrite.generation.intensities import Intensity
 from nephrite.generation.paint_in import PaintInSettings
 from nephrite.generation.pix2pix import Pix2PixSettings
 from nephrite.generation.randomised import RandomisedSettings
+from nephrite.generation.requests import Asked, Style
+from nephrite.generation.source_slices import Pass
 from nephrite.generation.spade import SpadeSettings
-from nephrite.generation.synthesizers import SynthesizerCard
+from nephrite.generation.synthesizers import SynthesizerCard, read_synthesizer
 from nephrite.generation.synthesizers import write_synthesizer as write_whole
 from nephrite.recording import SilentRun
-from nephrite.stages.synthesize import EDITS, OVERLAP, synthesize
+from nephrite.stages.synthesize import EDITS, OVERLAP, LoadedGenerator, _provenance, synthesize
 from nephrite.store.slices import PairStore, SliceRef, source_of
 from nephrite.store.split import training_subset
 from nephrite.training.leakage import check_synthetic
@@ -114,6 +117,46 @@ def test_provenance_is_complete_and_labels_are_the_sources(
         )
         assert provenance.deformation_seeds == (None,) * len(store.image(patient))
         assert provenance.training_patients == CARD.training_patients
+
+
+def test_provenance_names_patients_whose_labels_the_painter_knows_though_none_of_their_masks_is_painted(
+    load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    few = write_synthesizer(tmp_path / "few", replace(CARD, training_patients=("a1",)))
+    store = painted(load("synthesize.ratio=0.3"), pairs, few, tmp_path / "out")
+    for patient in store.patients():
+        provenance = store.patient(patient).provenance
+        assert provenance is not None
+        assert provenance.training_patients == ("a1", "a2", "a3")  # new masks may be fitted to all of them
+        assert provenance.unlabelled_patients == ()
+
+
+def test_provenance_names_scans_that_the_synthesizer_knows_though_none_is_painted(
+    load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    config = load("trial.label_fractions=[0.67]", "synthesize.unlabelled=0")
+    known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)
+    (unknown,) = {"a1", "a2", "a3"} - set(known)
+    card = replace(CARD, training_patients=tuple(known), unlabelled_patients=(unknown,))
+    store = painted(config, pairs, write_synthesizer(tmp_path / "few", card), tmp_path / "out")
+    for patient in store.patients():
+        provenance = store.patient(patient).provenance
+        assert provenance is not None
+        assert (provenance.training_patients, provenance.unlabelled_patients) == (tuple(known), (unknown,))
+
+
+def test_provenance_names_patients_of_the_synthesizer_that_its_cell_would_not_know(tmp_path: Path) -> None:
+    card, synthesizer = read_synthesizer(
+        write_synthesizer(tmp_path / "s", replace(CARD, training_patients=("a1", "z"), unlabelled_patients=("y",)))
+    )
+    painter = LoadedGenerator(card, synthesizer, ["a1", "a2"], settings="", seed=0, batch_size=4)
+    label = np.zeros((2, 32, 32), np.uint8)
+    found = _provenance(painter, Asked(Pass("a2", 1, (0, 3)), Request(label), style=Style("x", (1, 1))))
+    assert (found.training_patients, found.unlabelled_patients) == (("a1", "a2", "z"), ("x", "y"))
+    assert found.patients == {"a1", "a2", "z"}
+    scan = _provenance(painter, Asked(Pass("w", 1, (0, 3)), Request(label), seed=5, labelled=False))
+    assert (scan.training_patients, scan.unlabelled_patients) == (("a1", "a2", "z"), ("w", "y"))
+    assert scan.patients == {"a1", "a2", "z"}
 
 
 def test_store_passes_the_guard_of_the_segmenters(load: Load, pairs: Path, synthesizer: Path, tmp_path: Path) -> None:

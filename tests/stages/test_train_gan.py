@@ -18,6 +18,7 @@ from nephrite.files import PARTIAL, read_json, write_json
 from nephrite.generation.synthesizers import SynthesizerCard, read_synthesizer
 from nephrite.recording import SilentRun
 from nephrite.stages.train_gan import train_gan
+from tests.conftest import with_another_window, without_first_patient
 
 Load = Callable[..., Config]
 SCRIPT = """
@@ -185,11 +186,39 @@ def test_painting_in_what_no_training_patient_has_is_refused(
         trained(load(*OTHERS["paint_in"]), pairs, tmp_path / "s")
 
 
-def test_what_other_settings_left_is_discarded(load: Load, pairs: Path, tmp_path: Path) -> None:
-    other = load("train_gan.pix2pix.learning_rate=0.1")
+@pytest.mark.parametrize(
+    "other",
+    [
+        "trial.seed=99",
+        "train_gan.pix2pix.learning_rate=0.1",
+        "train_gan.pix2pix.l1_weight=7",
+        "painter=pix2pix/1.0/1",
+        "painter=pix2pix/0.67/0",
+    ],
+)
+def test_what_other_settings_left_is_discarded(load: Load, pairs: Path, tmp_path: Path, other: str) -> None:
+    every = ("trial.cells=[0, 1]", "trial.label_fractions=[0.67, 1.0]", "painter=pix2pix/1.0/0")
+    killed_at = 2 if "0.67" in other else 3
+    with pytest.raises(ConnectionAbortedError):
+        train_gan(load(*every, other), Recorder(killed_at), pairs=pairs, synthesizer=tmp_path / "s")
+    assert trained(load(*every), pairs, tmp_path / "s") == trained(load(*every), pairs, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", [without_first_patient, with_another_window])
+def test_what_was_left_of_other_patients_or_slices_is_discarded(
+    load: Load, pairs: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    with pytest.raises(ConnectionAbortedError):
+        train_gan(load(), Recorder(killed_at=3), pairs=pairs, synthesizer=tmp_path / "s")
+    change(pairs)
+    assert trained(load(), pairs, tmp_path / "s") == trained(load(), pairs, tmp_path / "whole")
+
+
+def test_what_was_left_of_other_lesions_is_discarded(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config, other = load(*OTHERS["paint_in"]), load(*OTHERS["paint_in"], "prepare.lesions={kidney: null}")
     with pytest.raises(ConnectionAbortedError):
         train_gan(other, Recorder(killed_at=3), pairs=pairs, synthesizer=tmp_path / "s")
-    assert trained(load(), pairs, tmp_path / "s").id == trained(load(), pairs, tmp_path / "whole").id
+    assert trained(config, pairs, tmp_path / "s") == trained(config, pairs, tmp_path / "whole")
 
 
 def test_non_finite_loss_leaves_nothing(load: Load, pairs: Path, tmp_path: Path) -> None:
@@ -254,6 +283,18 @@ def test_the_other_training_patients_are_seen_without_labels(load: Load, pairs: 
         label[:] = 2  # what nobody reads cannot matter
     assert {*known.training_patients, *known.unlabelled_patients} == {"a1", "a2", "a3"}
     assert read_synthesizer(tmp_path / "once")[0].id == known.id
+
+
+def test_what_was_left_of_other_scans_without_labels_is_discarded(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load(*UNLABELLED, QUANTILES, "painter=pix2pix/0.67/0", "trial.label_fractions=[0.67, 1.0]")
+    with pytest.raises(ConnectionAbortedError):
+        train_gan(config, Recorder(killed_at=3), pairs=pairs, synthesizer=tmp_path / "s")
+    content = read_json(pairs / "split.json")
+    content["patients"]["c1"] = "unlabelled"
+    write_json(pairs / "split.json", content)
+    again, whole = (trained(config, pairs, tmp_path / name) for name in ("s", "whole"))
+    assert "c1" in whole.unlabelled_patients
+    assert again == whole
 
 
 def test_scans_without_labels_must_be_there(load: Load, pairs: Path, tmp_path: Path) -> None:

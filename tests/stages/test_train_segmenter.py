@@ -21,7 +21,7 @@ from nephrite.recording import SilentRun
 from nephrite.segmentation import fitting as segmentation
 from nephrite.segmentation.artifacts import load_segmenter, read_card
 from nephrite.stages.train_segmenter import train_segmenter
-from tests.conftest import finish
+from tests.conftest import finish, with_another_window, without_first_patient, write_synthetic
 
 Load = Callable[..., Config]
 MACHINES = (
@@ -135,6 +135,78 @@ def test_a_null_arm_has_the_patients_of_its_cell_and_weights_of_its_own(
     assert card.training_patients == null.training_patients
     assert not same_weights(tmp_path / "set", tmp_path / "null")
     assert same_weights(tmp_path / "null", tmp_path / "again")
+
+
+def learned(segmenter: Path) -> tuple[dict[str, list[float]], list[dict[str, float]]]:
+    """Weights and history, without its times."""
+    history = [{**row, "seconds": 0} for row in read_json(segmenter / "history.json")]
+    return {name: value.flatten().tolist() for name, value in weights(segmenter).items()}, history
+
+
+OTHER_NETWORK = "{kind: unet, base_width: 4, depth: 2, padding: same, normalization: none}"
+EVERY_ARM = (
+    "trial.cells=[0, 1]",
+    "trial.training_sets.real=[real, real+geometric]",
+    "trial.label_fractions=[0.67, 1.0]",
+)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("trial.seed=99",),
+        ("train_segmenter.learning_rate=0.02",),
+        ("train_segmenter.loss=dice_and_cross_entropy",),
+        ("train_segmenter.batch_size=3",),
+        (f"train_segmenter.segmenters.light={OTHER_NETWORK}",),
+        ("trial.primary=kidney_and_tumor",),
+        ("evaluate.threshold=0.1",),
+        ("arm=real/light/1.0/1",),
+        ("arm=real+geometric/light/1.0/0",),
+        ("arm=real/light/0.67/0",),
+    ],
+    ids=lambda overrides: overrides[0].partition("{")[0],
+)
+def test_what_an_attempt_with_other_settings_left_is_not_taken_up(
+    load: Load, pairs: Path, tmp_path: Path, other: tuple[str, ...]
+) -> None:
+    config = load(*EVERY_ARM, REAL)
+    with pytest.raises(KeyError, match="killed"):
+        train_segmenter(load(*EVERY_ARM, REAL, *other), Kill(at_step=3), pairs=pairs, segmenter=tmp_path / "s")
+    for name in ("s", "whole"):
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / name)
+    assert learned(tmp_path / "s") == learned(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", [without_first_patient, with_another_window])
+def test_what_an_attempt_on_other_patients_or_slices_left_is_not_taken_up(
+    load: Load, pairs: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    with pytest.raises(KeyError, match="killed"):
+        train_segmenter(load(REAL), Kill(at_step=3), pairs=pairs, segmenter=tmp_path / "s")
+    change(pairs)
+    for name in ("s", "whole"):
+        train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / name)
+    assert learned(tmp_path / "s") == learned(tmp_path / "whole")
+
+
+MIXED = "trial.training_sets.synthetic=[{{name: real+synthetic, synthesizer: pix2pix, way: mix, share: {}}}]"
+
+
+def test_what_an_attempt_with_other_synthetic_slices_left_is_not_taken_up(
+    load: Load, pairs: Path, synthetic: Path, tmp_path: Path
+) -> None:
+    other = write_synthetic(tmp_path / "other", source="a2", known=("a1", "a2", "a3"))
+    image = np.load(other / "patients" / "synthetic-a2" / "image.npy", mmap_mode="r+")
+    image[:] = image[:, ::-1]
+    for name, overrides, slices in (("share", MIXED.format(0.75), synthetic), ("slices", MIXED.format(0.25), other)):
+        with pytest.raises(KeyError, match="killed"):
+            train_segmenter(load(BOTH, overrides), Kill(3), pairs=pairs, synthetic=slices, segmenter=tmp_path / name)
+    for name in ("share", "slices", "whole"):
+        config = load(BOTH, MIXED.format(0.25))
+        train_segmenter(config, SilentRun(), pairs=pairs, synthetic=synthetic, segmenter=tmp_path / name)
+    assert learned(tmp_path / "share") == learned(tmp_path / "whole")
+    assert learned(tmp_path / "slices") == learned(tmp_path / "whole")
 
 
 def test_synthetic_slices_join_the_training(load: Load, pairs: Path, synthetic: Path, tmp_path: Path) -> None:
@@ -301,6 +373,24 @@ def test_self_training_learns_from_the_rest_of_the_training_patients(load: Load,
     assert metrics["training_slices"] == 18
     assert len(read_card(tmp_path / "s").training_patients) == 1
     assert not (tmp_path / "s" / "teacher").exists()
+
+
+def test_scans_of_which_the_teacher_is_unsure_everywhere_teach_nothing(load: Load, pairs: Path, tmp_path: Path) -> None:
+    settings = (
+        "trial.label_fractions=[0.34, 1.0]",
+        "train_segmenter.self_training.confidence=0.9999",
+        "train_segmenter.loss=dice_and_cross_entropy",
+        "train_segmenter.segmenters.light={kind: unet, base_width: 4, depth: 2, padding: same, normalization: none}",
+    )
+    sets = "trial.training_sets.real=[real, real+geometric, real+self_training]"
+    config = load(sets, "arm=real+self_training/light/0.34/0", *settings)
+    train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "once")
+    (known,) = read_card(tmp_path / "once").training_patients
+    for patient in {"a1", "a2", "a3"} - {known}:
+        image = np.load(pairs / "patients" / patient / "image.npy", mmap_mode="r+")
+        image[:] = image[:, ::-1] + 30
+    train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "again")
+    assert same_weights(tmp_path / "once", tmp_path / "again")
 
 
 def test_a_teacher_from_its_own_arm_is_the_one_that_self_training_would_train(

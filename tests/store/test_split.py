@@ -4,7 +4,8 @@ import pytest
 
 from nephrite.config import SplitSettings
 from nephrite.errors import SplitError
-from nephrite.store.split import assign_split, split_patients, training_subset
+from nephrite.store.slices import UNLABELLED
+from nephrite.store.split import assign_split, split_patients, training_subset, unlabelled_patients
 
 PATIENTS = [f"case_{number:05d}" for number in range(2000)]
 CAPSTONE = SplitSettings(train=0.7, validation=0.2, test=0.1, salt="nephrite")
@@ -41,6 +42,31 @@ def test_a_new_patient_takes_a_place_without_reordering_the_others() -> None:
 def test_each_cell_draws_patients_of_its_own() -> None:
     first, second = (training_subset(PATIENTS[:200], 0.1, cell=cell, seed=7) for cell in (0, 1))
     assert first != second
+
+
+def test_each_seed_draws_patients_of_its_own() -> None:
+    first, second = (training_subset(PATIENTS[:200], 0.1, cell=0, seed=seed) for seed in (7, 8))
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("cell", "seed", "expected"),
+    [
+        (0, 0, [5, 13, 17, 18]),
+        (1, 0, [8, 11, 14, 18]),
+        (0, 1, [1, 4, 6, 17]),
+    ],
+)
+def test_patients_of_a_cell_stay_those_of_trials_before(cell: int, seed: int, expected: list[int]) -> None:
+    drawn = training_subset(PATIENTS[:20], 0.2, cell=cell, seed=seed)
+    assert drawn == [PATIENTS[number] for number in expected]
+
+
+def test_scans_without_labels_are_those_of_training_patients_whose_labels_are_unknown_and_of_those_without_any() -> (
+    None
+):
+    splits = {"z": UNLABELLED, "a": "train", "b": "train", "c": "validation", "d": "test"}
+    assert unlabelled_patients(splits, ["a"]) == ["b", "z"]
 
 
 def test_one_share_takes_all() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nephrite.errors import LeakageError, StoreError
-from nephrite.store.slices import PairStore
+from nephrite.store.slices import UNLABELLED, PairStore
 from nephrite.training.leakage import check_synthetic, check_unseen
 
 TRAINING = ["a1", "a2", "a3"]
@@ -63,6 +63,28 @@ def test_scan_of_a_training_patient_whose_labels_are_unknown_passes(synthetic: P
         training_patients=["a1"],
     )
     assert check_synthetic(PairStore(synthetic), PairStore(pairs), ["a1", "a2"]) == "synthesizer-1"
+
+
+@pytest.mark.parametrize("scan", ["b1", "c2", "nobody"])
+def test_synthesizer_that_knows_scans_outside_the_training_split_is_refused(
+    synthetic: Path, pairs: Path, scan: str
+) -> None:
+    edit_provenance(synthetic, unlabelled_patients=["a3", scan])
+    with pytest.raises(LeakageError, match=f"synthetic slices know patient {scan} outside"):
+        check(synthetic, pairs)
+
+
+def test_scans_of_patients_without_any_labels_may_be_known(synthetic: Path, pairs: Path) -> None:
+    edit(pairs / "split.json", lambda content: content["patients"].update(c2=UNLABELLED))
+    edit_provenance(synthetic, unlabelled_patients=["c2"])
+    assert check(synthetic, pairs) == "synthesizer-1"
+
+
+def test_labels_of_patients_without_any_labels_may_not_be_known(synthetic: Path, pairs: Path) -> None:
+    edit(pairs / "split.json", lambda content: content["patients"].update(c2=UNLABELLED))
+    edit_provenance(synthetic, training_patients=[*TRAINING, "c2"])
+    with pytest.raises(LeakageError, match="patient c2"):
+        check(synthetic, pairs)
 
 
 def test_patients_that_the_store_does_not_hold_are_named(synthetic: Path, pairs: Path) -> None:

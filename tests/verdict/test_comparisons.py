@@ -51,6 +51,14 @@ def test_differences_are_paired_by_patient_whatever_their_order(make_arm: MakeAr
     assert (comparison.better, comparison.worse) == (1, 1)
 
 
+def test_rounding_noise_makes_no_patient_better_or_worse(make_arm: MakeArm) -> None:
+    without = make_arm(REFERENCE, "light", 0, {"a": 0.3, "b": 0.1 + 0.2, "c": 0.5, "d": 0.5})
+    with_it = make_arm("real", "light", 0, {"a": 0.1 + 0.2, "b": 0.3, "c": 0.5 + 1e-6, "d": 0.5 - 1e-6})
+    assert 0.1 + 0.2 != 0.3
+    (comparison,) = with_reference(Trial(PLAN, (without, with_it)))
+    assert (comparison.better, comparison.worse) == (1, 1)
+
+
 def test_differences_are_paired_within_a_cell(make_arm: MakeArm) -> None:
     dice = [{"a": 0.2, "b": 0.3}, {"a": 0.6, "b": 0.7}]
     arms = [make_arm(name, "light", cell, dice[cell]) for name in (REFERENCE, "real") for cell in (1, 0)]

@@ -43,6 +43,33 @@ def test_clear_gain_becomes_champion() -> None:
     assert 0.08 < decision.interval.low < decision.interval.mean
 
 
+def with_gains(*gains: float) -> Candidate:
+    """A run whose Dice lies above the champion's by these, patient by patient."""
+    dice = {name: value + gain for (name, value), gain in zip(CHAMPION.dice.items(), gains, strict=True)}
+    return replace(CHAMPION, weights="new", dice=dice)
+
+
+def test_gain_that_few_patients_carry_stays_challenger_however_large_its_mean() -> None:
+    decision = decide(with_gains(0.3, *[-0.005] * 9), CHAMPION, RULES)
+    assert decision.interval
+    assert decision.interval.low
+    assert decision.interval.low < 0
+    assert decision.interval.mean > 0.02
+    assert decision.outcome == "challenger"
+    assert "is not above zero" in decision.reason
+
+
+def test_equal_scores_of_other_weights_stay_challenger() -> None:
+    decision = decide(with_gains(*[0.0] * 10), CHAMPION, RULES)
+    assert decision.interval
+    assert (decision.outcome, decision.interval.low) == ("challenger", 0)
+
+
+def test_first_run_that_reaches_the_floor_exactly_becomes_champion() -> None:
+    level = replace(CHAMPION, dice=dict.fromkeys(CHAMPION.dice, 0.5))
+    assert decide(level, None, replace(RULES, floor=0.5)).outcome == "champion"
+
+
 @pytest.mark.parametrize("gain", [0.0005, -0.1])
 def test_gain_within_the_interval_or_loss_stays_challenger(gain: float) -> None:
     decision = decide(candidate(gain=gain), CHAMPION, RULES)

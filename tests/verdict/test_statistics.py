@@ -98,6 +98,21 @@ def test_wilcoxon_ignores_patients_without_a_difference_and_takes_ties() -> None
     assert wilcoxon_p(np.array([[0.1, 0.1, 0.1, 0.0, 0.0]])) == pytest.approx(0.25)
 
 
+def test_rounding_noise_is_no_difference_and_breaks_no_tie() -> None:
+    assert 0.1 + 0.2 - 0.3 != 0
+    noise = [0.1 + 0.2 - 0.3, 0.0, 0.3 - 0.1 - 0.2]
+    assert wilcoxon_p(np.array([noise])) == 1
+    equal = [0.1, 0.3 - 0.2, 0.7 - 0.8, 0.5 - 0.4, 0.9 - 0.8, 0.2 - 0.3]
+    assert len(set(np.abs(equal))) > 1
+    expected = wilcoxon_p(np.array([[0.1, 0.1, -0.1, 0.1, 0.1, -0.1]]))
+    assert wilcoxon_p(np.array([equal])) == expected
+    assert wilcoxon_p(np.array([equal + noise])) == expected
+
+
+def test_a_small_difference_is_one() -> None:
+    assert wilcoxon_p(np.full((1, 8), 1e-9) * np.arange(1, 9)) == pytest.approx(2 / 2**8)
+
+
 def test_holm_multiplies_by_the_tests_that_are_left_and_never_falls() -> None:
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([0.9, 0.8]) == [1, 1]
