@@ -48,7 +48,7 @@ OUTPUTS = {
 WITHOUT_EFFECT = {
     f"nephrite.{name}"
     for name in ("cli", "config", "errors", "files", "recording", "tracking", "tracking_address", "lineage", "commit")
-} | {"nephrite.stages.progress"}
+} | {"nephrite.progress"}
 # where it is computed, kept and recorded, and what is done with the result; not what the trial is
 UNTRACKED_SECTIONS = {"compute", "publish", "predict", "tracking"}
 

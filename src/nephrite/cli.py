@@ -5,7 +5,7 @@ Only the module of the command that was asked for is imported, so that `nephrite
 
 from __future__ import annotations
 
-import inspect
+import ast
 import logging
 import signal
 import sys
@@ -18,10 +18,11 @@ import click
 from nephrite import __version__
 from nephrite.config import as_yaml, load_config
 from nephrite.errors import NephriteError
-from nephrite.execution import Notes, StageFunction, command_name, run_stage, stage_function
+from nephrite.execution import Notes, command_name, run_stage
+from nephrite.signatures import APART, STAGES
 
 PARAMS = Path("params.yaml")
-STAGES = {
+SUMMARIES = {
     "acquire": "Bring raw volumes from the phantom, KiTS19 or a folder.",
     "prepare": "Turn raw volumes into paired slices per patient, with index and split.",
     "train_gan": "Train the label-to-CT synthesizer on the training patients.",
@@ -37,13 +38,17 @@ CLUSTER = {
     PUBLISH: "Push a folder of data as a DVC version that anyone can pull.",
     CLOSE: "End what a pipeline left open in MLflow.",
 }
-TRIAL, PLAN = "trial", "plan"
+TRIAL, PLAN, RESOLVE, LOCK = "trial", "plan", "resolve", "lock"
 WHOLE = {
     PLAN: "What a trial will cost, and the smallest effect that it could show.",
     TRIAL: "Run every stage, trainings side by side; what is finished is kept.",
 }
+FOR_DVC = {
+    RESOLVE: "Write what every job depends on, settings and code, for DVC to compare.",
+    LOCK: "Write code.lock anew, after the code has changed.",
+}
 USE = {"predict": "Segment scans with the registered champion."}
-COMMANDS = STAGES | CLUSTER | USE
+COMMANDS = SUMMARIES | CLUSTER | USE
 ROLES = {
     "data": "Folder of raw or synthetic data.",
     "raw": "Raw volumes.",
@@ -62,23 +67,23 @@ ROLES = {
 }
 
 
-def stage_paths(function: StageFunction) -> dict[str, bool]:
-    """Keyword-only arguments of a stage, all of them paths: name -> whether it must be given."""
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default is p.empty for p in parameters if p.kind is p.KEYWORD_ONLY}
-
-
 class StageGroup(click.Group):
     """Commands that are made when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All stages, in the order in which they run."""
-        return [command_name(stage) for stage in COMMANDS | WHOLE]
+        return [command_name(stage) for stage in COMMANDS | WHOLE | FOR_DVC]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of one stage; underscores are accepted too."""
         stage = cmd_name.replace("-", "_")
-        special = {CLOSE: close_command, TRIAL: trial_command, PLAN: plan_command}
+        special = {
+            CLOSE: close_command,
+            TRIAL: trial_command,
+            PLAN: plan_command,
+            RESOLVE: resolve_command,
+            LOCK: lock_command,
+        }
         if stage in special:
             return special[stage]()
         return stage_command(stage) if stage in COMMANDS else None
@@ -87,9 +92,10 @@ class StageGroup(click.Group):
         """List the stages without importing them."""
         for title, commands in (
             ("The whole trial", WHOLE),
-            ("Stages", STAGES),
+            ("Stages", SUMMARIES),
             ("In a cluster", CLUSTER),
             ("With the champion", USE),
+            ("For DVC", FOR_DVC),
         ):
             with formatter.section(title):
                 formatter.write_dl([(command_name(name), text) for name, text in commands.items()])
@@ -110,11 +116,11 @@ def settings_options() -> list[click.Parameter]:
 
 def stage_command(stage: str) -> click.Command:
     """The command of one stage: its paths as options, its settings, and what a pipeline wants to know of it."""
-    function = stage_function(stage)
+    signature = {**STAGES, **APART}[stage]
     path_type = click.Path(path_type=Path)
     options: list[click.Parameter] = [
         click.Option([f"--{command_name(name)}"], type=path_type, required=required, metavar="PATH", help=ROLES[name])
-        for name, required in stage_paths(function).items()
+        for name, required in signature.paths.items()
     ]
     options += settings_options()
     options += [
@@ -141,7 +147,7 @@ def stage_command(stage: str) -> click.Command:
         else:
             run_stage(stage, config, paths, Notes(lineage, page, run_id))
 
-    return click.Command(command_name(stage), params=options, callback=run, help=inspect.getdoc(function))
+    return click.Command(command_name(stage), params=options, callback=run, help=stage_help(stage))
 
 
 def close_command() -> click.Command:
@@ -213,6 +219,41 @@ def plan_command() -> click.Command:
     scores = click.Path(path_type=Path, file_okay=False)
     finished = click.Option(["--finished"], type=scores, help="Scores of a finished trial, whose spread is taken.")
     return click.Command(PLAN, params=[*whole_options(), finished], callback=run, help=WHOLE[PLAN])
+
+
+def resolve_command() -> click.Command:
+    """The first command of `dvc repro`."""
+
+    def run(params: Path, params_text: str | None, overrides: tuple[str, ...], resolved: Path) -> None:
+        from nephrite.dependencies import check_lock
+        from nephrite.resolved import write_resolved
+
+        check_lock()
+        jobs = write_resolved(load_config(params, overrides, text=params_text), resolved)
+        click.echo(f"{RESOLVE}: {jobs} jobs")
+
+    folder = click.Path(path_type=Path, file_okay=False)
+    target = click.Option(["--resolved"], type=folder, required=True, metavar="PATH", help="Folder of these files.")
+    return click.Command(RESOLVE, params=[target, *settings_options()], callback=run, help=FOR_DVC[RESOLVE])
+
+
+def lock_command() -> click.Command:
+    """The command after a change of code."""
+
+    def run() -> None:
+        from nephrite.dependencies import LOCK_FILE, write_lock
+
+        write_lock()
+        click.echo(f"{LOCK}: {LOCK_FILE} is written")
+
+    return click.Command(LOCK, callback=run, help=FOR_DVC[LOCK])
+
+
+def stage_help(stage: str) -> str:
+    """The text of a stage's function, read from its source: nothing is imported for it."""
+    text = Path(__file__).with_name("stages").joinpath(f"{stage}.py").read_text(encoding="utf-8")
+    functions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == stage)
+    return ast.get_docstring(next(functions)) or ""
 
 
 @click.group(cls=StageGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import click
 
 from nephrite.config import Config
+from nephrite.dependencies import check_lock
 from nephrite.files import whole_file
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and numbers of glibc's malloc.h
@@ -44,6 +45,8 @@ class Notes(NamedTuple):
 
 def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: Notes) -> None:
     """Run one stage inside the record of its own run, and print its metrics."""
+    if os.environ.get("DVC_STAGE"):
+        check_lock(stage)
     keep_freed_memory()
     if config.compute.threads != "auto":
         os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported

@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from nephrite import __version__
 from nephrite.config import Config
+from nephrite.dependencies import trial_facts
 from nephrite.errors import ConfigError
 from nephrite.files import digest
 
@@ -33,27 +33,16 @@ LIBRARIES = (
     "pydicom",
     "mlflow",
 )
-WITHOUT_EFFECT: dict[str, Any] = {
-    "arm": True,
-    "painter": True,
-    "compute": True,
-    "tracking": True,
-    "publish": True,
-    "predict": True,
-    "acquire": {"workers": True, "dvc": {"remote"}},
-    "prepare": {"workers", "block"},
-}
 
 
 def trial_id(config: Config) -> str:
-    """Digest of everything that decides the trial's results: settings and source data.
+    """Digest of everything that decides the trial's results: settings, code and source data.
 
     Equal settings on equal data give the same id on any machine. The environment variable NEPHRITE_TRIAL overrides
     it, for places where the source folder cannot be seen.
     """
-    settings = config.model_dump(mode="json", exclude=WITHOUT_EFFECT)
-    source = {"settings": settings, "source": source_listing(config, times=False)}
-    return os.environ.get(TRIAL_VARIABLE) or digest(source)[:16]
+    content = {**trial_facts(config), "source": source_listing(config, times=False)}
+    return os.environ.get(TRIAL_VARIABLE) or digest(content)[:16]
 
 
 def source_listing(config: Config, *, times: bool) -> str | None:

@@ -13,7 +13,8 @@ import numpy as np
 from nephrite.config import SPLITS, Arm, Config
 from nephrite.errors import TrialError
 from nephrite.execution import keep_freed_memory
-from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, counted
+from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
+from nephrite.words import counted
 
 if TYPE_CHECKING:
     from nephrite.store.slices import PairStore

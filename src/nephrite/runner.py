@@ -15,19 +15,20 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from nephrite import __version__
 from nephrite.config import SPLITS, Arm, Config, GeneratorRun
+from nephrite.dependencies import facts
 from nephrite.errors import ConfigError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, write_json
 from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
+from nephrite.signatures import STAGES
 
 DONE = ".done"
 
@@ -141,86 +142,47 @@ def is_done(job: Job, folder: Path) -> bool:
 
 
 def _first_jobs(config: Config, layout: Layout) -> tuple[Job, Job]:
-    facts = {"settings": _section(config, "acquire"), "source": source_listing(config, times=True)}
-    acquired = digest({"stage": "acquire", **facts, "version": __version__})
-    raw = Job("acquire", config, {"raw": layout.raw}, layout.raw, acquired)
-    prepared = digest({"stage": "prepare", "settings": _section(config, "prepare"), "raw": acquired})
-    return raw, Job("prepare", config, {"raw": layout.raw, "pairs": layout.pairs}, layout.pairs, prepared)
+    raw = _job("acquire", config, {"raw": layout.raw}, [source_listing(config, times=True), __version__])
+    return raw, _job("prepare", config, {"raw": layout.raw, "pairs": layout.pairs}, [raw.key])
 
 
 def _painter_jobs(config: Config, layout: Layout, painter: GeneratorRun, pairs: str) -> list[Job]:
-    settings = config.model_copy(update={"painter": painter})
+    settings, jobs, before = config.model_copy(update={"painter": painter}), list[Job](), pairs
     places = {
         "pairs": layout.pairs,
         "synthesizer": layout.synthesizer(painter),
         "painted": layout.painted(painter),
         "synthetic": layout.synthetic(painter),
     }
-    jobs, before = [], digest({"painter": str(painter), "seed": config.trial.seed, "pairs": pairs})
-    for stage, inputs, output in (
-        ("train_gan", ("pairs",), "synthesizer"),
-        ("synthesize", ("pairs", "synthesizer"), "painted"),
-        ("screen", ("pairs", "painted"), "synthetic"),
-    ):
-        section = _section(config, stage)
-        facts = {"stage": stage, "settings": section.get(painter.synthesizer, section), "before": before}
-        if reader := _reader(config, stage):
-            facts["segmenter"] = _training_facts(config, reader)
-        before = digest(facts)
-        paths = {name: places[name] for name in (*inputs, output)}
-        jobs.append(Job(stage, settings, paths, places[output], before))
+    for stage in ("train_gan", "synthesize", "screen"):
+        jobs.append(_job(stage, settings, {name: places[name] for name in STAGES[stage].paths}, [pairs, before]))
+        before = jobs[-1].key
     return jobs
 
 
 def _arm_jobs(config: Config, layout: Layout, arm: Arm, pairs: str, source: Chain | None) -> list[Job]:
     settings = config.model_copy(update={"arm": arm})
     painter, teacher = config.trial.painter(arm), config.trial.teacher(arm)
-    segmenter, score = layout.segmenter(arm), layout.score(arm)
-    places = {"pairs": layout.pairs, "segmenter": segmenter}
+    places = {"pairs": layout.pairs, "segmenter": layout.segmenter(arm)}
     given = {"synthetic": layout.synthetic(painter)} if painter else {}
     given |= {"teacher": layout.segmenter(teacher)} if teacher else {}  # not in the key: the same training as its own
-    fakes = config.trial.training_set(arm).fakes
-    facts = {
-        "arm": str(arm),
-        "fakes": fakes.model_dump(mode="json") if fakes else None,
-        "segmenter": _training_facts(config, arm.segmenter),
-        "inputs": [pairs, source.key if source else None],
-    }
-    trained = digest(facts)
-    scored = digest({"stage": "evaluate", "settings": _section(config, "evaluate"), "segmenter": trained})
-    return [
-        Job("train_segmenter", settings, places | given, segmenter, trained),
-        Job("evaluate", settings, places | {"scores": score}, score, scored),
-    ]
-
-
-def _reader(config: Config, stage: str) -> str | None:
-    """The segmenter that a stage of a painter trains for itself."""
-    if stage == "screen":
-        return config.screen.segmenter
-    labeler = config.synthesize.scan_labeler
-    return labeler.segmenter if stage == "synthesize" and labeler else None
-
-
-def _training_facts(config: Config, segmenter: str) -> dict[str, Any]:
-    """Settings that the weights of a segmenter follow from."""
-    section = _section(config, "train_segmenter")
-    section["segmenters"] = section["segmenters"][segmenter]
-    region = config.evaluate.regions[config.trial.primary].labels
-    best_epoch = [config.trial.primary, region, config.evaluate.threshold]
-    return {"settings": section, "seed": config.trial.seed, "best epoch": best_epoch}
+    trained = _job("train_segmenter", settings, places | given, [pairs, source.key if source else None])
+    scored = _job("evaluate", settings, places | {"scores": layout.score(arm)}, [pairs, trained.key])
+    return [trained, scored]
 
 
 def _last_jobs(config: Config, layout: Layout, scores: Sequence[str]) -> list[Job]:
     painted = {"synthetic": layout.synthetic_sets} if config.trial.painters else {}
-    key = digest({"stage": "report", "settings": config.model_dump(mode="json"), "scores": list(scores)})
     paths = {"pairs": layout.pairs, "scores": layout.scores, "report": layout.report, **painted}
-    promoted = digest({"stage": "promote", "settings": _section(config, "promote"), "report": key})
+    report = _job("report", config, paths, scores)
     candidates = {"report": layout.report, "segmenters": layout.segmenters, "promotion": layout.promotion}
-    return [
-        Job("report", config, paths, layout.report, key),
-        Job("promote", config, candidates, layout.promotion, promoted),
-    ]
+    return [report, _job("promote", config, candidates, [report.key])]
+
+
+def _job(stage: str, config: Config, paths: dict[str, Path], inputs: Sequence[str | None]) -> Job:
+    """A call of a stage, whose output follows from settings, code and the keys of its inputs."""
+    key = digest({**facts(config, stage), "inputs": list(inputs)})
+    return Job(stage, config, paths, paths[STAGES[stage].output], key)
 
 
 def _run_chains(chains: Sequence[Chain], left: dict[int, list[Job]], pool: Executor, folder: Path) -> Iterator[int]:
@@ -279,11 +241,6 @@ def _clear(output: Path) -> None:
 
 def _mark(job: Job, folder: Path) -> Path:
     return folder / DONE / f"{job.output.relative_to(folder)}.json"
-
-
-def _section(config: Config, stage: str) -> dict[str, Any]:
-    content = config.model_dump(mode="json", include={stage})[stage]
-    return {key: value for key, value in content.items() if key not in ("workers", "block")}
 
 
 def _progress() -> Progress:

@@ -22,7 +22,7 @@ from matplotlib.patches import Patch
 from nephrite.config import Arm
 from nephrite.files import whole_file
 from nephrite.report.summary import group_name, in_percent
-from nephrite.verdict.statistics import counted
+from nephrite.words import counted
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
 LINES: tuple[Literal["-", "--", ":"], ...] = ("-", "--", ":")

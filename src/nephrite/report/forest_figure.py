@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from nephrite.report.figures import BAND, COLORS, GRAY, put_caption, put_title, sample_caption, save_figure
 from nephrite.report.summary import group_name, in_percent, interval_text, p_text
-from nephrite.verdict.statistics import counted
+from nephrite.words import counted
 
 PLACES = (0.0, 0.34, 0.46, 0.8)  # of the words beside the plot, as shares of their panel
 Row = tuple[str, Mapping[str, Any] | None]  # label and comparison; a heading has none

@@ -8,7 +8,8 @@ from typing import Any
 
 from nephrite.report.summary import group_name, in_percent, interval_text, p_text
 from nephrite.report.terminal import null_text, sample_text, summary_lines
-from nephrite.verdict.statistics import MINIMUM_CELLS, counted
+from nephrite.verdict.statistics import MINIMUM_CELLS
+from nephrite.words import counted
 
 FOREST, RIVALS = "Differences to the reference, with intervals", "Differences to the rivals, with intervals"
 CURVE = "Score against number of real patients, with and without synthetic data"

@@ -21,8 +21,9 @@ from nephrite.verdict.comparisons import (
     with_rivals,
 )
 from nephrite.verdict.equivalence import equivalences
-from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, counted
+from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
 from nephrite.verdict.trial import Trial, TrialPlan
+from nephrite.words import counted
 
 VERSION = 2
 NO_NULL = "what another cell alone would change is not known from one cell"

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from nephrite.config import NULL
 from nephrite.report.summary import group_name, in_percent, interval_text, p_text
-from nephrite.verdict.statistics import counted
+from nephrite.words import counted
 
 
 def summary_table(trial: Mapping[str, Any]) -> Table:

@@ -12,8 +12,8 @@ from pathlib import Path
 from nephrite.config import AcquireSettings, Config
 from nephrite.files import whole_folder
 from nephrite.imaging.sources import find_cases, find_scans
+from nephrite.progress import progress_bar
 from nephrite.recording import Run
-from nephrite.stages.progress import progress_bar
 from nephrite.store.slices import UNLABELLED
 from nephrite.versions import fetch_version
 

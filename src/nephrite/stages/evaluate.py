@@ -72,7 +72,7 @@ def _check_region(config: Config, store: PairStore) -> None:
 
 def _score(config: Config, store: PairStore, trained: TrainedSegmenter) -> ArmScores:
     from nephrite.metrics.scores import ArmScores
-    from nephrite.stages.progress import progress_bar
+    from nephrite.progress import progress_bar
     from nephrite.training.devices import pick_device
 
     trained.network.to(pick_device(config.compute))

@@ -25,8 +25,8 @@ from nephrite.imaging.quantize import store_image
 from nephrite.imaging.recipe import Recipe, read_recipe
 from nephrite.imaging.sources import Scan, find_scans, open_scan
 from nephrite.imaging.volume import ScanVolume, slice_blocks
+from nephrite.progress import progress_bar
 from nephrite.recording import Run
-from nephrite.stages.progress import progress_bar
 
 if TYPE_CHECKING:
     from torch import nn

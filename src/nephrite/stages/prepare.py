@@ -18,8 +18,8 @@ from nephrite.imaging.grid import plan_grid, resize_label
 from nephrite.imaging.quantize import store_image
 from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_scan, open_volume
 from nephrite.imaging.volume import Volume
+from nephrite.progress import progress_bar
 from nephrite.recording import Run
-from nephrite.stages.progress import progress_bar
 from nephrite.store.slices import UNLABELLED, Patient, create_arrays, finish_store, write_patient
 from nephrite.store.split import split_patients
 

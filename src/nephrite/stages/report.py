@@ -79,7 +79,7 @@ def absence_notes(config: Config, pairs: Path) -> list[str]:
     from nephrite.store.class_presence import absent_classes
     from nephrite.store.slices import PairStore
     from nephrite.store.split import training_subset
-    from nephrite.verdict.statistics import counted
+    from nephrite.words import counted
 
     store, trial = PairStore(pairs), config.trial
     train, subsets = store.patients("train"), list(itertools.product(trial.label_fractions, trial.cells))

@@ -14,6 +14,7 @@ import numpy as np
 
 from nephrite import __version__
 from nephrite.config import Config
+from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import whole_folder, write_json
 from nephrite.recording import Run
@@ -276,17 +277,12 @@ def _write_accepted(folder: Path, inputs: ScreenInputs, screening: Screening) ->
 
 
 def _fingerprint(config: Config, inputs: ScreenInputs) -> dict[str, object]:
-    """Everything that the helper depends on; thresholds may change without training it again."""
-    settings = config.train_segmenter
+    """Everything that the helper segmenter depends on; thresholds may change without training it again."""
+    known = facts(config, "screen")
+    settings = {key: value for key, value in known["settings"].items() if key != "screen"}
     return {
-        "stage": "screen",
-        "painter": str(config.this_painter),
-        "seed": config.trial.seed,
-        "steps": config.screen.steps,
-        "network": settings.segmenters[config.screen.segmenter].model_dump(mode="json"),
-        "settings": settings.model_dump(mode="json", exclude={"segmenters", "epochs", "steps_per_epoch"}),
-        "region": config.evaluate.regions[config.trial.primary].labels,
-        "threshold": config.evaluate.threshold,
+        **known,
+        "settings": settings | {"screen.steps": config.screen.steps},
+        "patients": sorted({ref.patient for ref in inputs.training}),
         "pairs": inputs.real.manifest.digest,
-        "version": __version__,
     }

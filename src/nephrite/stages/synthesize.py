@@ -25,8 +25,8 @@ from nephrite.config import Config
 from nephrite.errors import StoreError
 from nephrite.files import digest, whole_folder
 from nephrite.imaging.intensity import invert_window
+from nephrite.progress import progress_bar
 from nephrite.recording import Run
-from nephrite.stages.progress import progress_bar
 from nephrite.store.slices import (
     PairStore,
     Provenance,
@@ -123,7 +123,7 @@ def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[
     from nephrite.generation.requests import prepare_asker
     from nephrite.generation.source_slices import Share, choose_passes, count_slices
     from nephrite.training.pseudo_labels import found_somewhere
-    from nephrite.verdict.statistics import counted
+    from nephrite.words import counted
 
     settings, scans = config.synthesize, unlabelled_patients(store.splits, generator.labelled)
     found = _label_scans(config, store, generator, scans)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nephrite import __version__
 from nephrite.config import Config
+from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import write_json
 from nephrite.recording import Run, SilentRun
@@ -166,11 +167,7 @@ def _draw(run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> 
 def _fingerprint(config: Config, seen: TrainingData) -> dict[str, object]:
     """Everything that the weights depend on."""
     return {
-        "painter": str(config.this_painter),
-        "settings": config.train_gan[config.this_painter.synthesizer].model_dump(mode="json"),
+        **facts(config, "train_gan"),
         "patients": [seen.labelled, seen.unlabelled],
-        "lesions": sorted(config.prepare.lesions),
-        "seed": config.trial.seed,
         "pairs": seen.store.manifest.digest,
-        "version": __version__,
     }

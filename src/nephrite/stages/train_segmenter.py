@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from nephrite import __version__
 from nephrite.config import Config
+from nephrite.dependencies import facts
 from nephrite.errors import StoreError
 from nephrite.recording import Run, SilentRun
 
@@ -188,19 +189,11 @@ def _chance(config: Config) -> tuple[str, ...]:
 
 def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:
     """Everything that the weights depend on."""
-    fakes = config.this_training_set.fakes
     return {
-        "arm": str(config.this_arm),
-        "fakes": fakes.model_dump(mode="json") if fakes else None,
+        **facts(config, "train_segmenter"),
         "patients": inputs.labelled,
-        "seed": config.trial.seed,
-        "settings": config.train_segmenter.model_dump(mode="json", exclude={"segmenters"}),
-        "network": config.train_segmenter.segmenters[config.this_arm.segmenter].model_dump(mode="json"),
-        "region": config.evaluate.regions[config.trial.primary].labels,
-        "threshold": config.evaluate.threshold,
         "pairs": inputs.real.manifest.digest,
         "synthetic": inputs.synthetic.manifest.digest if inputs.synthetic else None,
-        "version": __version__,
     }
 
 

@@ -25,15 +25,9 @@ from jaxtyping import Float
 from scipy.optimize import isotonic_regression
 
 from nephrite.errors import TrialError
-from nephrite.verdict.statistics import (
-    MINIMUM_CELLS,
-    MINIMUM_PATIENTS,
-    Interval,
-    counted,
-    paired_interval,
-    paired_intervals,
-)
+from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, Interval, paired_interval, paired_intervals
 from nephrite.verdict.trial import AGAIN, Trial
+from nephrite.words import counted
 
 GRID = 400  # numbers of patients between the smallest and the largest at which both arms are compared
 Tables = Mapping[int, Float[np.ndarray, "cell patient"]]

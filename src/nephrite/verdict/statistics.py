@@ -32,6 +32,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from nephrite.words import counted
+
 Word = Literal["helps", "hurts", "no evidence", "not enough runs"]
 
 MINIMUM_CELLS = 3  # with one or two, a lucky initialisation looks like a gain
@@ -264,8 +266,3 @@ def judge(interval: Interval, *, cells: int, patients: int) -> Verdict:
     if interval.high < 0:
         return Verdict("hurts", f"{sample}: the interval lies below zero")
     return Verdict("no evidence", f"{sample}: the interval holds zero")
-
-
-def counted(number: int, noun: str) -> str:
-    """'1 cell', '3 cells'."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nephrite.stages.progress import progress_bar
+from nephrite.progress import progress_bar
 
 
 def test_items_pass_in_order_and_the_count_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,255 @@
+"""What an output depends on: the settings that its stage declares, and the code that the stage and its kinds import.
+
+DVC (by `nephrite resolve` and code.lock), `nephrite trial`, the fingerprints of resumable trainings and the id of a
+trial all ask here. The digest of code is taken of the syntax trees of everything that is imported, directly or not,
+without comments and docstrings. Left out is what leaves no trace in an output: settings (they are compared value by
+value), errors, words, progress and the record of runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nephrite.config import Config, GeneratorSettings, SegmenterSettings
+from nephrite.errors import ConfigError
+from nephrite.files import digest, whole_file
+from nephrite.signatures import STAGES, WITHOUT_EFFECT, Condition, Kind
+
+PACKAGE = Path(__file__).resolve().parent
+LOCK_FILE = Path("code.lock")
+RENEW = "renew it: nephrite lock"
+OUTSIDE = frozenset(
+    f"nephrite.{name}"
+    for name in ("config", "errors", "words", "progress", "recording", "tracking", "tracking_address", "lineage")
+) | {"nephrite", "nephrite.commit", "nephrite.signatures", "nephrite.dependencies"}
+Facts = dict[str, Any]
+
+
+def facts(config: Config, stage: str) -> Facts:
+    """Everything that the output of one call of a stage follows from, but for its inputs.
+
+    Args:
+        config: settings, with the arm or generator's run that the call works on.
+        stage: one of `signatures.STAGES`.
+    """
+    signature = STAGES[stage]
+    works_on: Facts = {}
+    if signature.unit == "arm":
+        works_on = {"arm": str(config.this_arm), "sees": config.this_training_set.model_dump(mode="json")}
+    if signature.unit == "painter":
+        works_on = {"painter": str(config.this_painter)}
+    return {"stage": stage, **works_on, "settings": settings_read(config, stage), "code": code_read(config, stage)}
+
+
+def settings_read(config: Config, stage: str) -> dict[str, Any]:
+    """The settings that a call of a stage reads: key to value, without those that change no output."""
+    content = config.model_dump(mode="json")
+    reads = [read for read in STAGES[stage].reads if read.when is None or _holds(config, read.when)]
+    names = _names(config, stage)
+    keys = dict.fromkeys(key.format(**names) for read in reads for key in read.keys)
+    return {key: _trimmed(key, _value(content, key)) for key in keys}
+
+
+def code_read(config: Config, stage: str) -> dict[str, str]:
+    """Digests of the code that a call of a stage runs: its own, and that of the kinds that it uses."""
+    kinds = [module for kind in STAGES[stage].kinds for module in _modules(config, stage, kind)]
+    return {module: code_digest(module) for module in (f"nephrite.stages.{stage}", *dict.fromkeys(kinds))}
+
+
+def trial_facts(config: Config) -> Facts:
+    """Everything that the results of a whole trial follow from, but for its source data."""
+    content = config.model_dump(mode="json", exclude={"arm", "painter", "predict"})
+    sections = {name: _trimmed(name, value) for name, value in content.items() if name not in WITHOUT_EFFECT}
+    kinds = {GeneratorSettings.REGISTRY[config.train_gan[name].method.kind] for name in config.trial.synthesizers}
+    segmenters = {config.screen.segmenter, *config.trial.segmenters}
+    kinds |= {SegmenterSettings.REGISTRY[config.train_segmenter.segmenters[name].kind] for name in segmenters}
+    modules = sorted({f"nephrite.stages.{stage}" for stage in STAGES} | kinds)
+    return {"settings": sections, "code": {module: code_digest(module) for module in modules}}
+
+
+def code_digests() -> dict[str, dict[str, str]]:
+    """The digest of every stage's code, and of every kind's: the content of code.lock."""
+    kinds = {"generators": GeneratorSettings.REGISTRY, "segmenters": SegmenterSettings.REGISTRY}
+    stages = {stage: code_digest(f"nephrite.stages.{stage}") for stage in STAGES}
+    digests = {name: {kind: code_digest(module) for kind, module in known.items()} for name, known in kinds.items()}
+    return {"stages": stages, **digests}
+
+
+def write_lock(path: Path = LOCK_FILE) -> None:
+    """Write code.lock, by which DVC sees that code has changed."""
+    head = "# Digests of the code of each stage and kind, by which DVC sees a change; written by `nephrite lock`\n"
+    with whole_file(path) as partial:
+        partial.write_text(head + yaml.safe_dump(code_digests(), sort_keys=False), encoding="utf-8")
+
+
+def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
+    """Refuse to go on beside a code.lock that is older than the code: DVC would take old outputs for current ones.
+
+    Args:
+        stage: whose code alone is compared; None compares all.
+        path: of the lock; where there is none, DVC is not at work, and nothing is checked.
+
+    Raises:
+        ConfigError: the lock is stale or broken; names the command that renews it.
+    """
+    if not path.is_file():
+        return
+    try:
+        kept = yaml.safe_load(path.read_text(encoding="utf-8"))
+        current = code_digests() if stage is None else code_digest(f"nephrite.stages.{stage}")
+        found = kept if stage is None else kept["stages"].get(stage)
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
+        raise ConfigError(path, "is no list of digests", RENEW) from None
+    if found != current:
+        of = f" of '{stage}'" if stage else ""
+        raise ConfigError(path, f"is older than the code{of}", RENEW)
+
+
+@cache
+def code_digest(module: str) -> str:
+    """Digest of a module and of all that it imports."""
+    return digest({name: _tree_digest(name) for name in sorted(closure(module))})
+
+
+def closure(module: str) -> frozenset[str]:
+    """A module and all of the package that it imports, directly or not, without what leaves no trace in an output."""
+    found, waiting = {module}, [module]
+    while waiting:
+        new = imports(waiting.pop()) - found
+        found |= new
+        waiting.extend(new)
+    return frozenset(found)
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Modules of the package that a module imports when it runs, at its top or in a function."""
+    names: set[str] = set()
+    for node in _statements(_tree(module)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name for name in inside if _file(name)} or {node.module}
+    return frozenset(name for name in names if name.startswith("nephrite.") and _file(name) and not _is_outside(name))
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker sees."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from _statements(node)
+
+
+def _is_outside(module: str) -> bool:
+    return module in OUTSIDE or any(module.startswith(f"{name}.") for name in OUTSIDE - {"nephrite"})
+
+
+@cache
+def _file(module: str) -> Path | None:
+    base = PACKAGE.joinpath(*module.split(".")[1:])
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    path = _file(module)
+    assert path is not None, f"no module {module}"
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _tree_digest(module: str) -> str:
+    return hashlib.sha256(_plain(_tree(module)).encode()).hexdigest()
+
+
+def _plain(node: Any) -> str:
+    """A syntax tree as text: without docstrings, places, and fields that are empty, which differ between Pythons."""
+    if isinstance(node, list):
+        return f"[{','.join(map(_plain, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    parts = dict(ast.iter_fields(node))
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+        node, clean=False
+    ):
+        parts["body"] = node.body[1:]
+    shown = (f"{name}={_plain(value)}" for name, value in parts.items() if value not in (None, []))
+    return f"{type(node).__name__}({','.join(shown)})"
+
+
+def _holds(config: Config, condition: Condition) -> bool:
+    if condition == "labels scans":
+        return config.synthesize.scan_labeler is not None
+    if condition == "screens":
+        return config.screen.filter != "all"
+    sees = config.this_training_set
+    return {
+        "augments": sees.augmentation != "none",
+        "alters intensity": sees.augmentation == "standard",
+        "pastes lesions": sees.pastes_lesions,
+        "trains itself": sees.trains_itself,
+    }[condition]
+
+
+def _names(config: Config, stage: str) -> dict[str, str]:
+    """What stands for the names in setting keys."""
+    source = {"dvc": "dvc.version"}.get(config.acquire.source, config.acquire.source)
+    names = {"source": source, "primary": config.trial.primary}
+    unit = STAGES[stage].unit
+    if unit == "arm":
+        return {**names, "segmenter": config.this_arm.segmenter}
+    if unit == "painter":
+        return {**names, "synthesizer": config.this_painter.synthesizer, "segmenter": _helper(config, stage) or ""}
+    return names
+
+
+def _helper(config: Config, stage: str) -> str | None:
+    """The name of the segmenter that a stage trains to see with."""
+    labeler = config.synthesize.scan_labeler
+    if stage == "screen" and config.screen.filter != "all":
+        return config.screen.segmenter
+    return labeler.segmenter if stage == "synthesize" and labeler else None
+
+
+def _modules(config: Config, stage: str, kind: Kind) -> list[str]:
+    """Modules of the kinds that a call of a stage uses."""
+    segmenters = config.train_segmenter.segmenters
+    if kind == "generator":
+        return [GeneratorSettings.REGISTRY[config.train_gan[config.this_painter.synthesizer].method.kind]]
+    if kind == "segmenter":
+        names = [config.this_arm.segmenter]
+    elif kind == "helper":
+        names = [name for name in [_helper(config, stage)] if name]
+    else:
+        names = [*config.trial.segmenters]
+    return [SegmenterSettings.REGISTRY[segmenters[name].kind] for name in names]
+
+
+def _value(content: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key; names of a user's own may hold dots."""
+    if key in content:
+        return content[key]
+    places = [place for place, letter in enumerate(key) if letter == "."]
+    for place in places:
+        inner = content.get(key[:place])
+        if isinstance(inner, Mapping):
+            return _value(inner, key[place + 1 :])
+    raise KeyError(key)
+
+
+def _trimmed(key: str, value: Any) -> Any:
+    """A value without the settings below it that change no output."""
+    if not isinstance(value, Mapping):
+        return value
+    inner = {name: _trimmed(f"{key}.{name}", part) for name, part in value.items()}
+    return {name: part for name, part in inner.items() if f"{key}.{name}" not in WITHOUT_EFFECT}
