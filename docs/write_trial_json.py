@@ -104,7 +104,7 @@ from nephrite.verdict.statistics import paired_interval
 trial = read_trial(Path("reports/trial.json"))
 plan, row = trial.plan, trial.comparisons[0]
 table = trial.differences(row)  # rows: row.cells, columns: trial.patients
-paired_interval(table, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed)
+interval = paired_interval(table, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed)
 ```
 """
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,20 @@ def test_mean_and_interval_of_a_comparison_follow_from_the_file_alone(wide_trial
         found = paired_interval(table, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed)
         assert (found.mean, found.low, found.high) == (row.mean, row.low, row.high)
         assert table.shape == (4, 12)
+
+
+def test_the_page_shows_how_to_analyze_a_trial_again(
+    make_trial: MakeTrial, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = summarize(make_trial())
+    write_json(tmp_path / "reports" / "trial.json", record.model_dump(mode="json"))
+    shown = (
+        (root / "docs" / "trial-json.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    )
+    (tmp_path / "again.py").write_text(shown, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    row, found = record.comparisons[0], runpy.run_path("again.py")["interval"]
+    assert (found.mean, found.low, found.high) == (row.mean, row.low, row.high)
 
 
 def test_the_schema_is_one_and_takes_what_is_written(written: TrialRecord, path: Path) -> None:

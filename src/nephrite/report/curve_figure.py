@@ -68,13 +68,16 @@ def _points(
 
 
 def _equivalence(axes: Axes, found: EquivalenceRecord) -> None:
-    """A band over the interval, and an arrow from the synthetic arm to the curve or beyond; nothing if not judged."""
-    start, largest, beyond = found.start, found.largest, found.beyond
+    """A band over the interval, and an arrow from the synthetic arm to the curve or beyond; nothing if not judged.
+
+    Of what is judged, a number of patients that is None lies beyond the curve.
+    """
     if not _is_judged(found):
         return
+    start, largest = found.start, found.largest
     low = largest if found.low is None else start + found.low
     high = largest if found.high is None else start + found.high
-    axes.axvspan(low, high * 1.15 if "high" in beyond else high, color=BAND, linewidth=0, zorder=0)
+    axes.axvspan(low, high * 1.15 if found.high is None else high, color=BAND, linewidth=0, zorder=0)
     if found.more == 0:
         return
     level = next(point.mean for point in found.synthetic if point.patients == start)
@@ -86,7 +89,7 @@ def _equivalence(axes: Axes, found: EquivalenceRecord) -> None:
 
 
 def _is_judged(found: EquivalenceRecord) -> bool:
-    return bool(found.cells >= MINIMUM_CELLS and found.test_patients >= MINIMUM_PATIENTS)
+    return found.cells >= MINIMUM_CELLS and found.test_patients >= MINIMUM_PATIENTS
 
 
 def _legend(entries: Sequence[EquivalenceRecord], confidence: str) -> str:
