@@ -97,8 +97,9 @@ ui: env ## MLflow's page on the recorded runs: http://127.0.0.1:5000 (another po
 bench: env ## What is measured, against whom: the printed table
 	$(BIN)/python benchmarks/run.py
 
-docs: env ## docs/settings.md, from the descriptions in src/nephrite/config
+docs: env ## docs/settings.md, docs/trial-json.md and the schema of trial.json, from the models in src/nephrite
 	$(BIN)/python docs/write_settings.py
+	$(BIN)/python docs/write_trial_json.py
 
 lock: ## New exact versions from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "uv is missing; install it: pip install uv" >&2; exit 1; }

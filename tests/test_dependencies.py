@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -126,23 +126,23 @@ def test_a_share_of_fakes_concerns_the_arms_that_see_them(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "old", "new", "stages"),
+    ("module", "change", "stages"),
     [
-        ("words.py", 'f"{number} {noun}s"', 'f"{number} {noun}es"', set()),
-        ("errors.py", "class ConfigError", "class Unused:\n    pass\n\n\nclass ConfigError", set()),
-        ("tracking.py", "BATCH = 100", "BATCH = 50", set()),
-        ("verdict/statistics.py", "MINIMUM_CELLS = 3", "MINIMUM_CELLS = 4", {"report", "promote"}),
-        ("phantom/kidneys.py", "return", "pass\n    return", {"acquire"}),
-        ("report/figures.py", "GRAY = ", "GREY = GRAY = ", {"report"}),
-        ("store/split.py", '"""Patients by hash', '"""Patients drawn by hash', set()),
+        ("words.py", ('f"{number} {noun}s"', 'f"{number} {noun}es"'), set()),
+        ("errors.py", ("class ConfigError", "class Unused:\n    pass\n\n\nclass ConfigError"), set()),
+        ("tracking.py", ("BATCH = 100", "BATCH = 50"), set()),
+        ("verdict/statistics.py", ("MINIMUM_CELLS = 3", "MINIMUM_CELLS = 4"), {"report", "promote"}),
+        ("phantom/kidneys.py", ("return", "pass\n    return"), {"acquire"}),
+        ("report/figures.py", ("GRAY = ", "GREY = GRAY = "), {"report"}),
+        ("store/split.py", ('"""Patients by hash', '"""Patients drawn by hash'), set()),
     ],
 )
 def test_a_changed_line_concerns_what_imports_it(
-    module: str, old: str, new: str, stages: set[str], source: Path, load: Load
+    module: str, change: tuple[str, str], stages: set[str], source: Path, load: Load
 ) -> None:
     config = load(*ARMS)
     before = jobs(config)
-    edit(source / module, old, new)
+    edit(source / module, *change)
     after = jobs(config)
     assert {name.partition(" ")[0] for name in before if before[name] != after[name]} == stages
 
@@ -204,8 +204,10 @@ def test_the_committed_lock_is_current(root: Path) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_declared_key_is_there_and_has_an_effect(stage: str, load: Load) -> None:
     config = load(*ARMS, "synthesize.labeler={segmenter: fpn, steps: 3}", "synthesize.unlabelled=0.5")
-    unit = {"arm": config.trial.arms[3:4], "painter": config.trial.painters}.get(STAGES[stage].unit, [])
-    for chosen in [config.model_copy(update={STAGES[stage].unit: one}) for one in unit] or [config]:
+    units: dict[str, Sequence[object]] = {"arm": config.trial.arms[3:4], "painter": config.trial.painters}
+    for chosen in [
+        config.model_copy(update={STAGES[stage].unit: one}) for one in units.get(STAGES[stage].unit, ())
+    ] or [config]:
         found = settings_read(chosen, stage)
         assert found
         assert not set(found) & set(WITHOUT_EFFECT)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,18 @@ import pytest
 from PIL import Image
 
 from nephrite.report.curve_figure import equivalence_plot
+from nephrite.report.summary import equivalence_record
+from nephrite.report.trial_record import PlanRecord
 from nephrite.verdict.equivalence import Equivalence, data_equivalence
+from nephrite.verdict.trial import TrialPlan
 
 BAND = (0xD6, 0xE4, 0xF0)
+QUESTION = ("real+synthetic+standard", "real+standard")
 
 
 def _draw(found: Equivalence, target: Path, segmenters: tuple[str, ...] = ("light",)) -> Path:
-    names = {"training_set": "real+synthetic+standard", "against": "real+standard"}
-    entries = [{"segmenter": name, **names, **found.to_json()} for name in segmenters]
-    equivalence_plot({"plan": {"region": "tumor", "confidence": 0.95}, "equivalence": entries}, target)
+    plan = PlanRecord(**asdict(TrialPlan("tumor", "real+standard", QUESTION)))
+    equivalence_plot(plan, [equivalence_record(name, QUESTION, found) for name in segmenters], target)
     return target
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from nephrite.config import Arm
 from nephrite.report.figures import example_sheet, learning_curves, score_plot
-from nephrite.report.summary import trial_json
+from nephrite.report.summary import summarize
 from nephrite.verdict.trial import Trial
 
 MakeTrial = Callable[..., Trial]
@@ -30,7 +30,7 @@ def _blue(path: Path) -> int:
 
 def test_the_same_trial_makes_the_same_picture(make_trial: MakeTrial, tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
-        score_plot(trial_json(make_trial()), tmp_path / name)
+        score_plot(summarize(make_trial()), tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
@@ -38,7 +38,7 @@ def test_many_groups_of_arms_take_several_lines_of_panels(
     make_trial: MakeTrial, wide_trial: Trial, tmp_path: Path
 ) -> None:
     for name, trial in (("one.png", make_trial(segmenters=("light",))), ("six.png", wide_trial)):
-        score_plot(trial_json(trial), tmp_path / name)
+        score_plot(summarize(trial), tmp_path / name)
     with Image.open(tmp_path / "one.png") as one, Image.open(tmp_path / "six.png") as six:
         assert six.width > 1.5 * one.width
         assert six.height > 1.8 * one.height

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from nephrite.report.forest_figure import forest_plot, forest_rows, null_legend, rival_plot
-from nephrite.report.summary import trial_json
+from nephrite.report.summary import summarize
 from nephrite.verdict.trial import Trial
 
 MakeTrial = Callable[..., Trial]
@@ -22,19 +22,19 @@ def _colors(path: Path) -> set[tuple[int, ...]]:
 
 
 def test_the_headline_leads_the_forest_plot(make_trial: MakeTrial) -> None:
-    rows = forest_rows(trial_json(make_trial()))
+    rows = forest_rows(summarize(make_trial()))
     assert [label for label, _ in rows[:3]] == ["all segmenters: real+synthetic+geometric", "light", "real"]
     assert [label for label, row in rows if row is None] == ["light", "fpn"]
     assert len(rows) == 7
 
 
 def test_a_single_segmenter_shows_the_headline_once(make_trial: MakeTrial) -> None:
-    rows = forest_rows(trial_json(make_trial(segmenters=("light",))))
+    rows = forest_rows(summarize(make_trial(segmenters=("light",))))
     assert [label for label, _ in rows] == ["light: real+synthetic+geometric", "light", "real"]
 
 
 def test_each_fraction_has_its_heading(wide_trial: Trial) -> None:
-    rows = forest_rows(trial_json(wide_trial))
+    rows = forest_rows(summarize(wide_trial))
     shares = ("10%", "25%", "100%")
     assert [label for label, row in rows if row is None] == [f"{s}, {f}" for f in shares for s in ("light", "fpn")]
 
@@ -43,18 +43,18 @@ def test_each_fraction_has_its_heading(wide_trial: Trial) -> None:
 def test_the_forest_plot_shows_the_null_where_it_is_known(
     make_trial: MakeTrial, tmp_path: Path, size: tuple[int, int, bool]
 ) -> None:
-    forest_plot(trial_json(make_trial(cells=size[0], patients=size[1])), tmp_path / "forest.png")
+    forest_plot(summarize(make_trial(cells=size[0], patients=size[1])), tmp_path / "forest.png")
     colors = _colors(tmp_path / "forest.png")
     assert (0xD5, 0x5E, 0x00) in colors  # the headline's mark
     assert (BAND in colors) == size[2]
 
 
 def test_a_null_arm_is_no_row_of_the_forest_plot(null_trial: Trial) -> None:
-    assert {label for label, _ in forest_rows(trial_json(null_trial))}.isdisjoint({"real+geometric+null"})
+    assert {label for label, _ in forest_rows(summarize(null_trial))}.isdisjoint({"real+geometric+null"})
 
 
 def test_the_caption_says_which_null_is_shown(null_trial: Trial, make_trial: MakeTrial) -> None:
-    rows = [forest_rows(trial_json(trial)) for trial in (null_trial, make_trial(cells=4), make_trial(cells=1))]
+    rows = [forest_rows(summarize(trial)) for trial in (null_trial, make_trial(cells=4), make_trial(cells=1))]
     arm, cells, unknown = (null_legend(found) for found in rows)
     assert arm.startswith("Shaded: interval of the null, the compared arm from another initialisation, 3 cells")
     assert cells.startswith("Shaded: interval of the null, the compared arm against itself in other cells (2 pairs")
@@ -63,13 +63,13 @@ def test_the_caption_says_which_null_is_shown(null_trial: Trial, make_trial: Mak
 
 def test_more_rows_make_a_taller_picture(make_trial: MakeTrial, wide_trial: Trial, tmp_path: Path) -> None:
     for name, trial in (("few.png", make_trial()), ("many.png", wide_trial)):
-        forest_plot(trial_json(trial), tmp_path / name)
+        forest_plot(summarize(trial), tmp_path / name)
     with Image.open(tmp_path / "few.png") as few, Image.open(tmp_path / "many.png") as many:
         assert many.height - few.height == pytest.approx(0.3 * 130 * 18, rel=0.1)
 
 
 def test_rivals_have_a_picture_without_the_headline(wide_trial: Trial, tmp_path: Path) -> None:
-    rival_plot(trial_json(wide_trial), tmp_path / "rivals.png")
+    rival_plot(summarize(wide_trial), tmp_path / "rivals.png")
     colors = _colors(tmp_path / "rivals.png")
     assert {(0x00, 0x72, 0xB2), BAND} <= colors
     assert (0xD5, 0x5E, 0x00) not in colors

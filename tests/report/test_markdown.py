@@ -4,49 +4,50 @@ import itertools
 from collections.abc import Callable
 
 from nephrite.report.markdown import CURVE, FOREST, report_markdown
-from nephrite.report.summary import trial_json
+from nephrite.report.summary import summarize
 from nephrite.verdict.trial import Trial
 
 MakeTrial = Callable[..., Trial]
 
 
 def test_the_verdict_comes_first_and_pictures_are_linked(make_trial: MakeTrial) -> None:
-    text = report_markdown(trial_json(make_trial()), {"Scores": "figures/scores.png", FOREST: "forest.png"})
+    text = report_markdown(summarize(make_trial()), {"Scores": "figures/scores.png", FOREST: "forest.png"})
     assert text.startswith("# Synthetic data helps\n\nSynthetic data helps: real+synthetic+geometric minus")
     assert text.index("Verdict: **helps**") < text.index(f"![{FOREST}](forest.png)") < text.index("## The question")
     assert text.index("## Scores of the arms") < text.index("![Scores](figures/scores.png)")
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(make_trial: MakeTrial) -> None:
-    lines = report_markdown(trial_json(make_trial()), {}).splitlines()
+    lines = report_markdown(summarize(make_trial()), {}).splitlines()
     for before, line in itertools.pairwise(lines):
         if before.startswith("|") and line.startswith("|"):
             assert line.count("|") == before.count("|")
 
 
 def test_each_comparison_shows_interval_verdict_null_and_sample(make_trial: MakeTrial) -> None:
-    trial = trial_json(make_trial())
-    row, null = trial["comparisons"][0], trial["comparisons"][0]["null"]
-    interval = f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-    beside = f"{null['mean']:+.3f} [{null['low']:+.3f}, {null['high']:+.3f}]"
-    expected = f"| real | real+geometric | {interval} | hurts | {beside} | {row['p_holm']:.3f} | 10 | 3 |"
+    trial = summarize(make_trial())
+    row, null = trial.comparisons[0], trial.comparisons[0].null
+    assert null is not None
+    interval = f"{row.mean:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+    beside = f"{null.mean:+.3f} [{null.low:+.3f}, {null.high:+.3f}]"
+    expected = f"| real | real+geometric | {interval} | hurts | {beside} | {row.p_holm:.3f} | 10 | 3 |"
     assert expected in report_markdown(trial, {})
 
 
 def test_a_null_arm_is_explained_and_other_cells_are_not(null_trial: Trial) -> None:
-    text = report_markdown(trial_json(null_trial), {})
+    text = report_markdown(summarize(null_trial), {})
     assert "Null of an arm (real+geometric+null)" in text
     assert "cell 0 minus cell 1" not in text
 
 
 def test_the_capstone_score_stands_beside_predicting_nothing(make_trial: MakeTrial) -> None:
-    text = report_markdown(trial_json(make_trial()), {})
+    text = report_markdown(summarize(make_trial()), {})
     assert "| segmenter | training set | capstone IoU in % | predicting nothing |" in text
     assert "| light | real | 80.00 | 60.00 | 0.800 | not defined |" in text
 
 
 def test_one_cell_says_so_and_shows_how_to_get_more(make_trial: MakeTrial) -> None:
-    text = report_markdown(trial_json(make_trial(cells=1)), {})
+    text = report_markdown(summarize(make_trial(cells=1)), {})
     assert text.startswith("# Not enough runs")
     assert "patients only, since there is one cell" in text
     assert "| not known |" in text
@@ -54,11 +55,11 @@ def test_one_cell_says_so_and_shows_how_to_get_more(make_trial: MakeTrial) -> No
 
 
 def test_one_patient_has_no_interval(make_trial: MakeTrial) -> None:
-    assert "no interval" in report_markdown(trial_json(make_trial(patients=1)), {})
+    assert "no interval" in report_markdown(summarize(make_trial(patients=1)), {})
 
 
 def test_each_segmenter_and_fraction_has_a_table_of_its_own(wide_trial: Trial) -> None:
-    text = report_markdown(trial_json(wide_trial), {})
+    text = report_markdown(summarize(wide_trial), {})
     reference, rivals = (_section(text, name) for name in ("Differences to the reference", "Against the rivals"))
     names = [f"### {segmenter}, {share}" for share in ("10%", "25%", "100%") for segmenter in ("light", "fpn")]
     for section, rows in ((reference, 3), (rivals, 2)):
@@ -68,14 +69,14 @@ def test_each_segmenter_and_fraction_has_a_table_of_its_own(wide_trial: Trial) -
 
 
 def test_the_question_is_shown_for_every_fraction_and_segmenter(wide_trial: Trial) -> None:
-    section = _section(report_markdown(trial_json(wide_trial), {}), "The question")
+    section = _section(report_markdown(summarize(wide_trial), {}), "The question")
     names = [line.split(" | ")[0].strip("| ") for line in section.splitlines()[2:]]
     shares = ["all segmenters, 10%", "all segmenters, 25%", "all segmenters, 100%"]
     assert names == [*shares, "light, 10%", "fpn, 10%"]
 
 
 def test_the_curve_stands_with_its_numbers(wide_trial: Trial) -> None:
-    text = report_markdown(trial_json(wide_trial), {CURVE: "figures/equivalence.png"})
+    text = report_markdown(summarize(wide_trial), {CURVE: "figures/equivalence.png"})
     section = _section(text, "Worth in real patients")
     assert f"![{CURVE}](figures/equivalence.png)" in section
     assert "| light | real+synthetic+geometric | 4 | 0." in section
@@ -83,7 +84,7 @@ def test_the_curve_stands_with_its_numbers(wide_trial: Trial) -> None:
 
 
 def test_without_rivals_and_curve_there_are_no_such_sections(make_trial: MakeTrial) -> None:
-    text = report_markdown(trial_json(make_trial()), {})
+    text = report_markdown(summarize(make_trial()), {})
     assert "## Against the rivals" not in text
     assert "## Worth in real patients" not in text
 

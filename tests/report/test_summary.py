@@ -3,110 +3,93 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 
 from nephrite.metrics.scores import ArmScores, PatientScore
-from nephrite.report.summary import group_name, in_percent, trial_json, trial_schema
+from nephrite.report.summary import equivalence_record, summarize
+from nephrite.report.trial_file import trial_schema
+from nephrite.report.trial_record import TrialRecord
+from nephrite.verdict.equivalence import data_equivalence
 from nephrite.verdict.trial import Trial, TrialPlan
 
 MakeTrial = Callable[..., Trial]
 
 
-def _validate(content: dict[str, Any]) -> None:
-    schema = trial_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.Draft202012Validator(schema).validate(json.loads(json.dumps(content, allow_nan=False)))
+def _validate(trial: TrialRecord) -> None:
+    content = json.loads(json.dumps(trial.model_dump(mode="json"), allow_nan=False))
+    jsonschema.Draft202012Validator(trial_schema()).validate(content)
 
 
 @pytest.mark.parametrize("size", [(3, 10), (1, 10), (2, 2), (1, 1)])
 def test_trial_json_follows_its_schema(make_trial: MakeTrial, size: tuple[int, int]) -> None:
-    _validate(trial_json(make_trial(cells=size[0], patients=size[1])))
+    _validate(summarize(make_trial(cells=size[0], patients=size[1])))
 
 
 def test_a_trial_of_several_fractions_and_rivals_follows_the_schema(wide_trial: Trial) -> None:
-    content = trial_json(wide_trial)
+    content = summarize(wide_trial)
     _validate(content)
-    assert [row["fraction"] for row in content["answers"]] == [0.1, 0.25, 1.0]
-    assert content["answer"] == content["answers"][0]
-    assert len(content["rivals"]) == 12
-    assert [best["training_set"] for best in content["best_synthetic"]] == ["real+synthetic+geometric"] * 3
-    assert "at 10% of the training patients" in content["headline"]
+    assert [row.fraction for row in content.answers] == [0.1, 0.25, 1.0]
+    assert content.answer == content.answers[0]
+    assert len(content.rivals) == 12
+    assert [best.training_set for best in content.best_synthetic] == ["real+synthetic+geometric"] * 3
+    assert "at 10% of the training patients" in content.headline
 
 
 def test_the_equivalence_is_read_for_each_segmenter_at_the_fewest_patients(wide_trial: Trial) -> None:
-    found = trial_json(wide_trial)["equivalence"]
-    assert [(entry["segmenter"], entry["start"], entry["largest"]) for entry in found] == [
-        ("light", 4, 40),
-        ("fpn", 4, 40),
-    ]
-    assert [point["patients"] for point in found[0]["reference"]] == [4, 10, 40]
-    assert found[0]["more"] == pytest.approx(4 * 10 ** (0.05 / 0.2) - 4, abs=1)
-    assert found[0]["sentence"].startswith("At 4 real patients, synthetic data is worth ")
+    found = summarize(wide_trial).equivalence
+    assert found is not None
+    assert [(entry.segmenter, entry.start, entry.largest) for entry in found] == [("light", 4, 40), ("fpn", 4, 40)]
+    assert [point.patients for point in found[0].reference] == [4, 10, 40]
+    assert found[0].more == pytest.approx(4 * 10 ** (0.05 / 0.2) - 4, abs=1)
+    assert found[0].sentence.startswith("At 4 real patients, synthetic data is worth ")
 
 
 def test_one_label_fraction_makes_no_learning_curve(make_trial: MakeTrial) -> None:
-    assert trial_json(make_trial())["equivalence"] is None
-
-
-def test_rows_are_named_by_fraction_where_there_are_several(wide_trial: Trial, make_trial: MakeTrial) -> None:
-    wide, narrow = trial_json(wide_trial), trial_json(make_trial())
-    assert [group_name(wide, wide["arms"][0]), group_name(wide, wide["answer"])] == [
-        "light, 10%",
-        "all segmenters, 10%",
-    ]
-    assert [group_name(narrow, narrow["arms"][0]), group_name(narrow, narrow["answer"])] == ["light", "all segmenters"]
-
-
-@pytest.mark.parametrize(("share", "text"), [(0.07, "7%"), (0.125, "12.5%"), (1.0, "100%")])
-def test_shares_are_shown_in_percent_without_false_digits(share: float, text: str) -> None:
-    assert in_percent(share) == text
-
-
-@pytest.mark.parametrize("change", [{"version": 1}, {"surprise": 1}, {"patients": []}, {"headline": None}])
-def test_the_schema_refuses_other_content(make_trial: MakeTrial, change: dict[str, Any]) -> None:
-    with pytest.raises(jsonschema.ValidationError):
-        _validate(trial_json(make_trial()) | change)
+    assert summarize(make_trial()).equivalence is None
 
 
 def test_a_trial_without_synthetic_sets_asks_nothing(make_arms: Callable[..., list[ArmScores]]) -> None:
-    arms = tuple(arm for arm in make_arms() if not arm.arm.has("synthetic"))
-    content = trial_json(Trial(TrialPlan("tumor", "real+geometric", None, resamples=100), arms))
+    arms = tuple(arm for arm in make_arms() if "synthetic" not in arm.arm.training_set)
+    content = summarize(Trial(TrialPlan("tumor", "real+geometric", None, resamples=100), arms))
     _validate(content)
-    assert content["answer"] is None
-    assert content["answer_by_segmenter"] == []
-    assert "does not ask" in content["headline"]
+    assert content.answer is None
+    assert content.answer_by_segmenter == ()
+    assert "does not ask" in content.headline
 
 
 def test_the_headline_says_the_verdict_with_interval_patients_cells_and_null(make_trial: MakeTrial) -> None:
-    content = trial_json(make_trial())
-    answer = content["answer"]
-    assert answer["resampled"] == ["cells", "patients"]
-    assert content["headline"].startswith("Synthetic data helps: real+synthetic+geometric minus real+geometric is +0.0")
-    assert f"[{answer['low']:+.3f}, {answer['high']:+.3f}]" in content["headline"]
-    assert "10 test patients, 3 cells and 2 segmenters" in content["headline"]
-    null = answer["null"]
-    assert f"by up to {null['largest']:.3f} (null {null['mean']:+.3f} [{null['low']:+.3f}, " in content["headline"]
+    content = summarize(make_trial())
+    answer = content.answer
+    assert answer is not None
+    assert answer.resampled == ("cells", "patients")
+    assert content.headline.startswith("Synthetic data helps: real+synthetic+geometric minus real+geometric is +0.0")
+    assert f"[{answer.low:+.3f}, {answer.high:+.3f}]" in content.headline
+    assert "10 test patients, 3 cells and 2 segmenters" in content.headline
+    null = answer.null
+    assert null is not None
+    assert f"by up to {null.largest:.3f} (null {null.mean:+.3f} [{null.low:+.3f}, " in content.headline
 
 
 def test_the_headline_says_what_a_null_arm_found(null_trial: Trial) -> None:
-    content = trial_json(null_trial)
+    content = summarize(null_trial)
     _validate(content)
-    assert "another initialisation alone moves real+geometric by up to 0.010 (null +0.010 [" in content["headline"]
+    assert "another initialisation alone moves real+geometric by up to 0.010 (null +0.010 [" in content.headline
 
 
 def test_one_cell_says_how_to_ask_for_more_and_what_was_not_resampled(make_trial: MakeTrial) -> None:
-    content = trial_json(make_trial(cells=1))
-    assert content["answer"]["resampled"] == ["patients"]
-    assert content["answer"]["null"] is None
-    assert "trial.cells: [0, 1, 2]" in content["notes"][0]
-    assert "null difference is not available" in content["notes"][1]
+    content = summarize(make_trial(cells=1))
+    assert content.answer is not None
+    assert content.answer.resampled == ("patients",)
+    assert content.answer.null is None
+    assert "trial.cells: [0, 1, 2]" in content.notes[0]
+    assert "null difference is not available" in content.notes[1]
 
 
 def test_few_patients_are_noted(make_trial: MakeTrial) -> None:
-    notes = trial_json(make_trial(patients=5))["notes"]
+    notes = summarize(make_trial(patients=5)).notes
     assert any("5 test patients: fewer than the 8" in note for note in notes)
 
 
@@ -117,7 +100,7 @@ def test_test_patients_without_the_region_are_noted(make_trial: MakeTrial) -> No
     expected = (
         f"1 of 9 test patients without {region}: such a patient scores 1 where none is found, and 0 where any is."
     )
-    assert trial_json(replace(trial, arms=arms))["notes"] == [expected]
+    assert summarize(replace(trial, arms=arms)).notes == (expected,)
 
 
 def _without(score: PatientScore) -> PatientScore:
@@ -128,22 +111,49 @@ def _without(score: PatientScore) -> PatientScore:
 def test_trainings_that_found_nothing_are_noted(make_trial: MakeTrial) -> None:
     trial = make_trial()
     arms = (replace(trial.arms[0], validation_score=0.0), *trial.arms[1:])
-    (note,) = trial_json(replace(trial, arms=arms))["notes"]
+    (note,) = summarize(replace(trial, arms=arms)).notes
     assert note.startswith(f"1 of {len(arms)} trainings found nothing of {trial.plan.region} that is there")
     assert str(arms[0].arm) in note
 
 
 def test_a_missing_cell_is_noted(make_trial: MakeTrial) -> None:
     trial = make_trial()
-    assert not trial_json(trial)["notes"]
-    assert "lack a cell" in trial_json(replace(trial, arms=trial.arms[:-1]))["notes"][0]
+    assert not summarize(trial).notes
+    assert "lack a cell" in summarize(replace(trial, arms=trial.arms[:-1])).notes[0]
 
 
 def test_hd95_is_averaged_where_it_is_defined(make_arm: Callable[..., ArmScores]) -> None:
     arm = make_arm("real", "light", 0, {"a": 0.0, "b": 0.5})
-    region = trial_json(Trial(TrialPlan("tumor", "real", None), (arm,)))["arms"][0]["regions"]["tumor"]
-    assert (region["hd95"], region["hd95_defined"], region["scored"]) == (8.0, 1, 2)
+    region = summarize(Trial(TrialPlan("tumor", "real", None), (arm,))).arms[0].regions["tumor"]
+    assert (region.hd95, region.hd95_defined, region.scored) == (8.0, 1, 2)
     nowhere = make_arm("real", "light", 0, {"a": 0.0, "b": 0.0})
-    assert (
-        trial_json(Trial(TrialPlan("tumor", "real", None), (nowhere,)))["arms"][0]["regions"]["tumor"]["hd95"] is None
-    )
+    assert summarize(Trial(TrialPlan("tumor", "real", None), (nowhere,))).arms[0].regions["tumor"].hd95 is None
+
+
+def test_notes_of_others_stand_below_those_of_the_scores(make_trial: MakeTrial) -> None:
+    notes = summarize(make_trial(patients=5), ["said by others"]).notes
+    assert notes[0].startswith("5 test patients: fewer than")
+    assert notes[1:] == ("said by others",)
+
+
+def test_every_arm_holds_its_dice_by_cell_and_patient_for_every_region(make_trial: MakeTrial) -> None:
+    trial = make_trial()
+    record = summarize(trial)
+    for arm in record.arms:
+        assert arm.dice_by_cell is not None
+        assert list(arm.dice_by_cell) == list(arm.regions) == ["kidney_and_tumor", "tumor"]
+        expected = trial.table(arm.training_set, arm.segmenter, arm.fraction, arm.cells)
+        assert [list(row) for row in arm.dice_by_cell["tumor"]] == expected.tolist()
+        assert arm.dice_by_cell["kidney_and_tumor"] == ((0.9,) * 10,) * 3
+
+
+@pytest.mark.parametrize(("score", "beyond"), [(0.5, ()), (0.575, ("high",)), (0.9, ("more", "low", "high"))])
+def test_a_number_of_patients_beyond_the_curve_is_null_and_named(score: float, beyond: tuple[str, ...]) -> None:
+    generator = np.random.default_rng(0)
+    means = {5: 0.4, 10: 0.5, 40: 0.58}
+    reference = {n: mean + 0.05 * generator.standard_normal((4, 20)) for n, mean in means.items()}
+    synthetic = {5: score + 0.05 * generator.standard_normal((4, 20))}
+    found = equivalence_record("light", ("with", "without"), data_equivalence(reference, synthetic, resamples=500))
+    assert found.beyond == beyond
+    assert tuple(name for name in ("more", "low", "high") if getattr(found, name) is None) == beyond
+    assert (found.training_set, found.against, found.start, found.largest) == ("with", "without", 5, 40)

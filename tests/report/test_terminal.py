@@ -1,84 +1,93 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from nephrite.report.summary import interval_text, trial_json
+from nephrite.report.summary import summarize
 from nephrite.report.terminal import summary_lines, summary_table
+from nephrite.report.trial_record import TrialRecord
+from nephrite.report.wording import interval_text
 from nephrite.verdict.trial import Trial
 
 MakeTrial = Callable[..., Trial]
 
 
-def _shown(trial: Mapping[str, Any], width: int) -> str:
+def _shown(trial: TrialRecord, width: int) -> str:
     screen = io.StringIO()
     Console(file=screen, width=width).print(summary_table(trial))
     return screen.getvalue()
 
 
+def _renamed(trial: TrialRecord, old: str, new: str) -> TrialRecord:
+    """The trial with another name of a training set in its arms and comparisons."""
+
+    def rows(found: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(row.model_copy(update={"training_set": row.training_set.replace(old, new)}) for row in found)
+
+    return trial.model_copy(update={"arms": rows(trial.arms), "comparisons": rows(trial.comparisons)})
+
+
 def test_the_table_fits_a_terminal_and_shows_every_interval(make_trial: MakeTrial) -> None:
-    trial = trial_json(make_trial(cells=1))
+    trial = summarize(make_trial(cells=1))
     shown = _shown(trial, 80)
-    for row in trial["comparisons"]:
-        assert f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}] not enough runs" in shown
+    for row in trial.comparisons:
+        assert f"{row.mean:+.3f} [{row.low:+.3f}, {row.high:+.3f}] not enough runs" in shown
     assert "real+synthetic+geometric" in shown
 
 
 @pytest.mark.parametrize("name", ["real+geometric+copy_paste", "real+" + "x" * 60])
 def test_the_widest_names_leave_room_for_the_verdict(wide_trial: Trial, name: str) -> None:
-    trial = trial_json(wide_trial)
-    for row in trial["arms"] + trial["comparisons"]:
-        row["training_set"] = row["training_set"].replace("real+weak+geometric", name)
+    trial = _renamed(summarize(wide_trial), "real+weak+geometric", name)
     shown = _shown(trial, 110)
-    assert shown.count("no evidence") + shown.count("helps") + shown.count("hurts") == len(trial["comparisons"])
+    assert shown.count("no evidence") + shown.count("helps") + shown.count("hurts") == len(trial.comparisons)
     assert "…" not in shown
 
 
 def test_each_group_says_its_patients_and_its_null(wide_trial: Trial) -> None:
-    trial = trial_json(wide_trial)
+    trial = summarize(wide_trial)
     lines = _shown(trial, 110).splitlines()
     start = lines.index(next(line for line in lines if line.startswith("fpn, 25%, 10 training patients")))
-    null = next(row["null"] for row in trial["comparisons"] if (row["segmenters"], row["fraction"]) == (["fpn"], 0.25))
+    null = next(row.null for row in trial.comparisons if (row.segmenters, row.fraction) == (("fpn",), 0.25))
+    assert null is not None
     reference = next(line for line in lines[start:] if line.startswith(" real+geometric "))
     assert f"{interval_text(null)} reference, null" in reference
 
 
 def test_a_null_arm_holds_the_null_in_a_row_of_its_own(null_trial: Trial) -> None:
-    shown = _shown(trial_json(null_trial), 110)
+    shown = _shown(summarize(null_trial), 110)
     assert [line.split()[-1] for line in shown.splitlines() if line.startswith(" real+geometric ")] == ["reference"] * 2
     null = [line for line in shown.splitlines() if line.startswith(" real+geometric+null ")]
     assert [line.endswith("+0.010 [+0.010, +0.010] null") for line in map(str.rstrip, null)] == [True, True]
 
 
 def test_the_null_of_another_set_is_not_that_of_the_reference(null_trial: Trial) -> None:
-    trial = trial_json(null_trial)
-    for arm in trial["arms"]:
-        arm["training_set"] = arm["training_set"].replace("real+geometric+null", "real+null")
+    trial = _renamed(summarize(null_trial), "real+geometric+null", "real+null")
     (line, _) = [line for line in _shown(trial, 110).splitlines() if line.startswith(" real+null ")]
     assert line.rstrip().endswith("null of another set")
 
 
 def test_one_cell_knows_no_null(make_trial: MakeTrial) -> None:
-    assert "not known" in _shown(trial_json(make_trial(cells=1)), 80)
+    assert "not known" in _shown(summarize(make_trial(cells=1)), 80)
 
 
 def test_the_lines_below_the_table_are_verdict_best_run_and_notes(make_trial: MakeTrial) -> None:
-    trial = trial_json(make_trial(cells=1))
+    trial = summarize(make_trial(cells=1))
     lines = summary_lines(trial)
-    assert lines[0] == trial["headline"]
+    assert lines[0] == trial.headline
     assert lines[1].startswith("Best run by validation: real+synthetic+geometric/")
-    assert lines[2:] == trial["notes"]
+    assert lines[2:] == list(trial.notes)
 
 
 def test_fractions_best_sets_and_worth_have_a_line_each(wide_trial: Trial) -> None:
-    trial = trial_json(wide_trial)
+    trial = summarize(wide_trial)
     lines = summary_lines(trial)
     assert [line.partition(":")[0] for line in lines[1:4]] == [f"The question at {s}" for s in ("10%", "25%", "100%")]
-    rival = trial["best_synthetic"][0]["comparisons"][1]
+    rival = trial.best_synthetic[0].comparisons[1]
     assert lines[4].startswith("Best synthetic set by validation at 10%: real+synthetic+geometric: +0.0")
-    assert f"{interval_text(rival)} against real+geometric+copy_paste ({rival['verdict']}, p " in lines[4]
-    assert lines[7] == f"light: {trial['equivalence'][0]['sentence']}"
+    assert f"{interval_text(rival)} against real+geometric+copy_paste ({rival.verdict}, p " in lines[4]
+    assert trial.equivalence is not None
+    assert lines[7] == f"light: {trial.equivalence[0].sentence}"

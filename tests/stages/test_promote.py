@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,18 @@ from nephrite.config import Arm, Config, ResizeSettings, WindowSettings
 from nephrite.errors import StoreError
 from nephrite.files import read_json, write_json
 from nephrite.imaging.recipe import Recipe, read_recipe
+from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.recording import SilentRun
 from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, Registry, load_champion
+from nephrite.report.summary import summarize
+from nephrite.report.trial_record import TrialRecord
 from nephrite.segmentation.artifacts import WEIGHTS, SegmenterCard, load_segmenter, save_weights, write_card
 from nephrite.segmentation.networks import build_segmenter
 from nephrite.segmentation.unet import UNetSettings
 from nephrite.stages.promote import promote
 from nephrite.tracking import open_run
+from nephrite.verdict.trial import Trial as VerdictTrial
+from nephrite.verdict.trial import TrialPlan
 
 Load = Callable[..., Config]
 MODEL = "nephrite-segmenter"
@@ -45,16 +49,24 @@ class Trial:
         torch.manual_seed(seed)
         save_weights(folder / WEIGHTS, build_segmenter(SETTINGS, channels=2).state_dict())
         write_card(folder, card(validation), [])
-        scores = {f"p{number}": dice + number / 100 for number in range(patients)}
-        best = {**ARM.model_dump(), "validation_score": 0.6, "dice_by_patient": scores}
-        best["truth_volume_by_patient"] = dict.fromkeys(scores, 20.0)
-        write_json(self.paths["report"] / "trial.json", {"version": 2, "plan": {"region": "tumor"}, "best_run": best})
+        write_json(self.paths["report"] / "trial.json", record_of(dice, patients).model_dump(mode="json"))
 
     def promote(self, config: Config) -> dict[str, Any]:
         """Run the stage; what it wrote."""
         promote(config, SilentRun(), **self.paths)
         written: dict[str, Any] = read_json(self.paths["promotion"])
         return written
+
+
+def record_of(dice: float, patients: int) -> TrialRecord:
+    """What `report` writes of a trial with a single run."""
+    slices = SliceScores(6, 60.0, 58.0, {"tumor": None}, {"tumor": 0})
+    scores = tuple(
+        PatientScore(f"p{number}", {"tumor": RegionScore(dice + number / 100, 0.5, 5.0, 20.0, 18.0)}, slices)
+        for number in range(patients)
+    )
+    arm = ArmScores(ARM, scores, 0.6, steps=6, seconds=1.0, training_patients=1)
+    return summarize(VerdictTrial(TrialPlan("tumor", ARM.training_set, None), (arm,)))
 
 
 def card(validation: float) -> SegmenterCard:
@@ -175,12 +187,31 @@ def test_segmenter_that_was_trained_again_after_the_report_is_refused(trial: Tri
     assert versions() == {CHAMPION: None, CHALLENGER: None}
 
 
-def test_report_without_scores_of_the_best_run_is_refused(trial: Trial, load: Load) -> None:
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"best_run": {}}, r"trial\.json: best_run\.training_set: Field required; run 'report' again"),
+        ({"version": 1}, r"trial\.json: has version 1, not 3 \(or 2\); run 'report' again"),
+    ],
+)
+def test_report_that_is_broken_or_of_another_version_is_refused(
+    trial: Trial, load: Load, change: dict[str, Any], found: str
+) -> None:
     trial.train(seed=1, dice=0.5)
     path = trial.paths["report"] / "trial.json"
-    path.write_text(json.dumps({"version": 2, "plan": {"region": "tumor"}, "best_run": {}}), encoding="utf-8")
-    with pytest.raises(StoreError, match="names no best run with its scores"):
+    write_json(path, read_json(path) | change)
+    with pytest.raises(StoreError, match=found):
         trial.promote(load())
+
+
+def test_report_of_version_2_is_promoted(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.5)
+    path = trial.paths["report"] / "trial.json"
+    content = read_json(path) | {"version": 2}
+    for arm in content["arms"]:
+        del arm["dice_by_cell"]
+    write_json(path, content)
+    assert trial.promote(load())["decision"] == "champion"
 
 
 def test_run_of_promote_shows_decision_and_metrics(trial: Trial, load: Load, record: str) -> None:

@@ -13,7 +13,7 @@ from nephrite.errors import ConfigError, StoreError, TrialError
 from nephrite.files import write_json
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.recording import SilentRun
-from nephrite.report.summary import trial_schema
+from nephrite.report.trial_file import read_trial, trial_schema
 from nephrite.stages.report import report, trial_plan
 from tests.conftest import finish
 
@@ -55,8 +55,10 @@ def reported(config: Config, scores: Path, pairs: Path, synthetic: Path | None) 
 
 
 def test_trial_json_follows_its_schema(config: Config, scores: Path, pairs: Path, synthetic: Path) -> None:
-    content = json.loads((reported(config, scores, pairs, synthetic) / "trial.json").read_text())
+    path = reported(config, scores, pairs, synthetic) / "trial.json"
+    content = json.loads(path.read_text())
     jsonschema.validate(content, trial_schema())
+    assert read_trial(path).model_dump(mode="json") == content
     assert content["answer"]["mean"] == pytest.approx(0.2)
     assert content["answer"]["verdict"] == "not enough runs"
 
@@ -118,6 +120,7 @@ def test_label_fractions_and_rivals_get_charts_and_sections(wide: Config, pairs:
     content, text = json.loads((folder / "trial.json").read_text()), (folder / "report.md").read_text()
     jsonschema.validate(content, trial_schema())
     assert content["plan"]["rivals"] == ["real+geometric+copy_paste"]
+    assert [len(rows) for rows in content["arms"][0]["dice_by_cell"]["tumor"]] == [8, 8, 8]
     assert content["equivalence"][0]["start"] == 3
     assert all(f"figures/{path.name}" in text for path in (folder / "figures").iterdir())
     assert {"equivalence.png", "rivals.png"} <= {path.name for path in (folder / "figures").iterdir()}

@@ -3,49 +3,50 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from nephrite.files import whole_file
+from nephrite.report.comparison_record import CurvePointRecord, EquivalenceRecord
 from nephrite.report.figures import BAND, COLORS, GRAY
-from nephrite.report.summary import in_percent
+from nephrite.report.trial_record import PlanRecord
+from nephrite.report.wording import in_percent
 from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
 
 REFERENCE, SYNTHETIC = COLORS[0], COLORS[4]
 APART = 1.02  # factor by which the two arms' marks are moved apart, so that no interval hides the other
 
 
-def equivalence_plot(trial: Mapping[str, Any], target: Path) -> None:
+def equivalence_plot(plan: PlanRecord, entries: Sequence[EquivalenceRecord], target: Path) -> None:
     """Draw both arms with their intervals, the curve, and the equivalence read off it; a panel for each segmenter.
 
     Args:
-        trial: the content of trial.json, with an equivalence.
+        plan: the trial's.
+        entries: the trial's equivalence, one for each segmenter.
         target: the PNG file to write.
     """
-    entries = trial["equivalence"]
     figure = Figure(figsize=(8.5, 1.2 + 4.4 * len(entries)), layout="constrained")
     for axes, found in zip(figure.subplots(len(entries), 1, squeeze=False)[:, 0], entries, strict=True):
         _panel(axes, found)
-        axes.set_ylabel(f"3-D Dice of {trial['plan']['region']}")
-        segmenter = f"{found['segmenter']}: " if len(entries) > 1 else ""
-        axes.set_title(textwrap.fill(segmenter + found["sentence"], 105), loc="left", fontsize=10)
-    legend = textwrap.fill(_legend(entries, in_percent(trial["plan"]["confidence"])), 135)
+        axes.set_ylabel(f"3-D Dice of {plan.region}")
+        segmenter = f"{found.segmenter}: " if len(entries) > 1 else ""
+        axes.set_title(textwrap.fill(segmenter + found.sentence, 105), loc="left", fontsize=10)
+    legend = textwrap.fill(_legend(entries, in_percent(plan.confidence)), 135)
     figure.supxlabel(legend, x=0.01, ha="left", fontsize=9, color=GRAY)
     with whole_file(target) as partial:
         figure.savefig(partial, format="png", dpi=130, metadata={"Software": None})
 
 
-def _panel(axes: Axes, found: Mapping[str, Any]) -> None:
-    counts = [point["patients"] for point in found["reference"]]
+def _panel(axes: Axes, found: EquivalenceRecord) -> None:
+    counts = [point.patients for point in found.reference]
     _equivalence(axes, found)
-    axes.plot(counts, found["curve"], color=REFERENCE, linewidth=1.5, zorder=2)
-    _points(axes, found["reference"], moved=1 / APART, color=REFERENCE, marker="o", name=found["against"])
-    _points(axes, found["synthetic"], moved=APART, color=SYNTHETIC, marker="D", name=found["training_set"])
+    axes.plot(counts, found.curve, color=REFERENCE, linewidth=1.5, zorder=2)
+    _points(axes, found.reference, moved=1 / APART, color=REFERENCE, marker="o", name=found.against)
+    _points(axes, found.synthetic, moved=APART, color=SYNTHETIC, marker="D", name=found.training_set)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(counts))
     axes.xaxis.set_major_formatter(FixedFormatter([str(count) for count in counts]))
@@ -57,37 +58,41 @@ def _panel(axes: Axes, found: Mapping[str, Any]) -> None:
 
 
 def _points(
-    axes: Axes, points: Sequence[Mapping[str, Any]], *, moved: float, color: str, marker: str, name: str
+    axes: Axes, points: Sequence[CurvePointRecord], *, moved: float, color: str, marker: str, name: str
 ) -> None:
-    places, means = [moved * point["patients"] for point in points], [point["mean"] for point in points]
+    places, means = [moved * point.patients for point in points], [point.mean for point in points]
     axes.plot(places, means, linestyle="none", marker=marker, color=color, markersize=8, label=name, zorder=4)
     for place, point in zip(places, points, strict=True):
-        if point["low"] is not None:
-            axes.plot([place, place], [point["low"], point["high"]], color=color, linewidth=2, zorder=3)
+        if point.low is not None and point.high is not None:
+            axes.plot([place, place], [point.low, point.high], color=color, linewidth=2, zorder=3)
 
 
-def _equivalence(axes: Axes, found: Mapping[str, Any]) -> None:
-    """A band over the interval, and an arrow from the synthetic arm to the curve or beyond; nothing if not judged."""
-    start, largest, beyond = found["start"], found["largest"], found["beyond"]
+def _equivalence(axes: Axes, found: EquivalenceRecord) -> None:
+    """A band over the interval, and an arrow from the synthetic arm to the curve or beyond; nothing if not judged.
+
+    Of what is judged, a number of patients that is None lies beyond the curve.
+    """
     if not _is_judged(found):
         return
-    low, high = (largest if end in beyond else start + found[end] for end in ("low", "high"))
-    axes.axvspan(low, high * 1.15 if "high" in beyond else high, color=BAND, linewidth=0, zorder=0)
-    if found["more"] == 0:
+    start, largest = found.start, found.largest
+    low = largest if found.low is None else start + found.low
+    high = largest if found.high is None else start + found.high
+    axes.axvspan(low, high * 1.15 if found.high is None else high, color=BAND, linewidth=0, zorder=0)
+    if found.more == 0:
         return
-    level = next(point["mean"] for point in found["synthetic"] if point["patients"] == start)
-    reach = largest * 1.12 if "more" in beyond else start + found["more"]
+    level = next(point.mean for point in found.synthetic if point.patients == start)
+    reach = largest * 1.12 if found.more is None else start + found.more
     arrow = {"arrowstyle": "->", "color": SYNTHETIC, "linewidth": 1.5, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", xy=(reach, level), xytext=(start, level), arrowprops=arrow, zorder=3)
-    if "more" not in beyond:
+    if found.more is not None:
         axes.axvline(reach, color=SYNTHETIC, linewidth=1, linestyle=":", zorder=1)
 
 
-def _is_judged(found: Mapping[str, Any]) -> bool:
-    return bool(found["cells"] >= MINIMUM_CELLS and found["test_patients"] >= MINIMUM_PATIENTS)
+def _is_judged(found: EquivalenceRecord) -> bool:
+    return found.cells >= MINIMUM_CELLS and found.test_patients >= MINIMUM_PATIENTS
 
 
-def _legend(entries: Sequence[Mapping[str, Any]], confidence: str) -> str:
+def _legend(entries: Sequence[EquivalenceRecord], confidence: str) -> str:
     words = [f"Mark and line: mean and {confidence} interval over cells and test patients."]
     if any(_is_judged(found) for found in entries):
         words.append(f"Shaded: {confidence} interval of the equivalence, from differences paired by cell and patient;")

@@ -9,7 +9,7 @@ import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -21,7 +21,8 @@ from matplotlib.patches import Patch
 
 from nephrite.config import Arm
 from nephrite.files import whole_file
-from nephrite.report.summary import group_name, in_percent
+from nephrite.report.trial_record import TrialRecord
+from nephrite.report.wording import group_name, in_percent
 from nephrite.words import counted
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
@@ -35,15 +36,15 @@ Curve = Sequence[tuple[int, float]]
 Triplet = tuple[UInt8[np.ndarray, "height width"], Float[np.ndarray, "height width"], Float[np.ndarray, "height width"]]
 
 
-def score_plot(trial: Mapping[str, Any], target: Path) -> None:
+def score_plot(trial: TrialRecord, target: Path) -> None:
     """Draw the Dice of every test patient in every arm, one panel for each segmenter and label fraction.
 
     Args:
-        trial: the content of trial.json.
+        trial: the record.
         target: the PNG file to write.
     """
-    groups = list(dict.fromkeys(group_name(trial, arm) for arm in trial["arms"]))
-    sets = list(dict.fromkeys(arm["training_set"] for arm in trial["arms"]))
+    groups = list(dict.fromkeys(group_name(trial, arm) for arm in trial.arms))
+    sets = list(dict.fromkeys(arm.training_set for arm in trial.arms))
     columns = min(3, len(groups))
     lines = -(-len(groups) // columns)
     size = (3.2 + 3.0 * columns, 1.2 + lines * (1.0 + 0.42 * len(sets)))
@@ -53,16 +54,16 @@ def score_plot(trial: Mapping[str, Any], target: Path) -> None:
         if group is None:
             axes.set_visible(False)
             continue
-        arms = {arm["training_set"]: arm for arm in trial["arms"] if group_name(trial, arm) == group}
-        _patient_lines(axes, [(sets.index(name), arms[name]["dice_by_patient"]) for name in sets if name in arms])
+        arms = {arm.training_set: arm for arm in trial.arms if group_name(trial, arm) == group}
+        _patient_lines(axes, [(sets.index(name), arms[name].dice_by_patient) for name in sets if name in arms])
         for name, arm in arms.items():
-            _strip(axes, sets.index(name), list(arm["dice_by_patient"].values()))
+            _strip(axes, sets.index(name), list(arm.dice_by_patient.values()))
         axes.set_yticks(range(len(sets)), sets, fontsize=8)
         axes.set_ylim(len(sets) - 0.4, -0.6)
         axes.set_xlim(-0.03, 1.16)
         axes.set_title(group, fontsize=10)
-    figure.supxlabel(f"3-D Dice of {trial['plan']['region']}", fontsize=10)
-    title = f"Dice of {trial['plan']['region']} of each test patient, by arm"
+    figure.supxlabel(f"3-D Dice of {trial.plan.region}", fontsize=10)
+    title = f"Dice of {trial.plan.region} of each test patient, by arm"
     dots = "Dot: one patient, mean over cells; gray lines join a patient. Bar and number: mean."
     put_title(figure, f"{title}\n{sample_caption(trial)}. {dots}")
     save_figure(figure, target)
@@ -165,10 +166,9 @@ def _curve(axes: Axes, curve: Curve, number: int) -> None:
     axes.grid(visible=True, color="#eeeeee")
 
 
-def sample_caption(trial: Mapping[str, Any]) -> str:
+def sample_caption(trial: TrialRecord) -> str:
     """'n = 14 test patients, 3 cells'."""
-    cells = sorted({cell for arm in trial["arms"] for cell in arm["cells"]})
-    return f"n = {counted(len(trial['patients']), 'test patient')}, {counted(len(cells), 'cell')}"
+    return f"n = {counted(len(trial.patients), 'test patient')}, {counted(len(trial.cells), 'cell')}"
 
 
 def _color(number: int) -> str:

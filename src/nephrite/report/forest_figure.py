@@ -3,68 +3,72 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nephrite.report.comparison_record import ComparisonRecord
 from nephrite.report.figures import BAND, COLORS, GRAY, put_caption, put_title, sample_caption, save_figure
-from nephrite.report.summary import group_name, in_percent, interval_text, p_text
+from nephrite.report.trial_record import TrialRecord
+from nephrite.report.wording import group_name, in_percent, interval_text, p_text
 from nephrite.words import counted
 
 PLACES = (0.0, 0.34, 0.46, 0.8)  # of the words beside the plot, as shares of their panel
-Row = tuple[str, Mapping[str, Any] | None]  # label and comparison; a heading has none
+Row = tuple[str, ComparisonRecord | None]  # label and comparison; a heading has none
 
 
-def forest_plot(trial: Mapping[str, Any], target: Path) -> None:
+def forest_plot(trial: TrialRecord, target: Path) -> None:
     """Draw every difference to the reference with its interval, and that of the null as a shaded band behind it.
 
     Args:
-        trial: the content of trial.json.
+        trial: the record.
         target: the PNG file to write.
     """
-    _forest(trial, forest_rows(trial), trial["headline"], f"minus that of {trial['plan']['reference']}", target)
+    _forest(trial, forest_rows(trial), trial.headline, f"minus that of {trial.plan.reference}", target)
 
 
-def rival_plot(trial: Mapping[str, Any], target: Path) -> None:
+def rival_plot(trial: TrialRecord, target: Path) -> None:
     """Draw every difference of a synthetic training set to a rival; see `forest_plot`."""
     title = "Synthetic training sets against the rivals, which cost no generator"
-    _forest(trial, _grouped(trial, trial["rivals"], against=True), title, "minus that of the rival", target)
+    _forest(trial, _grouped(trial, trial.rivals, against=True), title, "minus that of the rival", target)
 
 
-def forest_rows(trial: Mapping[str, Any]) -> list[Row]:
+def forest_rows(trial: TrialRecord) -> list[Row]:
     """Label and comparison of each row of the forest plot, from top to bottom; the headline first."""
-    answer, reference = trial["answer"], trial["plan"]["reference"]
+    answer, reference = trial.answer, trial.plan.reference
     rows: list[Row] = []
     if answer:
-        against = "" if answer["against"] == reference else f"\nminus {answer['against']}"
-        rows.append((f"{group_name(trial, answer)}: {answer['training_set']}{against}", answer))
-    kind = ("segmenters", "training_set", "against", "fraction")
-    asked = [answer[key] for key in kind] if answer else None
-    return rows + _grouped(trial, [row for row in trial["comparisons"] if [row[key] for key in kind] != asked])
+        against = "" if answer.against == reference else f"\nminus {answer.against}"
+        rows.append((f"{group_name(trial, answer)}: {answer.training_set}{against}", answer))
+    asked = _kind(answer) if answer else None
+    return rows + _grouped(trial, [row for row in trial.comparisons if _kind(row) != asked])
 
 
-def _grouped(trial: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]], *, against: bool = False) -> list[Row]:
+def _kind(row: ComparisonRecord) -> tuple[tuple[str, ...], str, str, float]:
+    return row.segmenters, row.training_set, row.against, row.fraction
+
+
+def _grouped(trial: TrialRecord, comparisons: Sequence[ComparisonRecord], *, against: bool = False) -> list[Row]:
     """The rows of each segmenter and label fraction, and maybe of each rival, below a heading."""
 
-    def heading(row: Mapping[str, Any]) -> str:
-        return f"{group_name(trial, row)}, minus {row['against']}" if against else group_name(trial, row)
+    def heading(row: ComparisonRecord) -> str:
+        return f"{group_name(trial, row)}, minus {row.against}" if against else group_name(trial, row)
 
     rows: list[Row] = []
     for name, group in itertools.groupby(comparisons, key=heading):
-        rows += [(name, None), *((row["training_set"], row) for row in group)]
+        rows += [(name, None), *((row.training_set, row) for row in group)]
     return rows
 
 
-def _forest(trial: Mapping[str, Any], rows: Sequence[Row], title: str, minus: str, target: Path) -> None:
-    plan = trial["plan"]
+def _forest(trial: TrialRecord, rows: Sequence[Row], title: str, minus: str, target: Path) -> None:
+    plan = trial.plan
     figure = Figure(figsize=(12.5, 2.1 + 0.3 * len(rows)), layout="constrained")
     axes, words = figure.subplots(1, 2, sharey=True, width_ratios=[1, 1.15])
     for place, (_, row) in enumerate(rows):
         if row:
-            headline = row is trial["answer"]
+            headline = row is trial.answer
             _difference(axes, place, row, headline)
             _in_words(words, place, row, headline)
     axes.axvline(0, color="black", linewidth=1)
@@ -74,28 +78,28 @@ def _forest(trial: Mapping[str, Any], rows: Sequence[Row], title: str, minus: st
     axes.set_ylim(len(rows) - 0.4, -1.6)
     axes.locator_params(axis="x", nbins=6)  # so that labels of three decimals stay apart
     axes.tick_params(top=True, labeltop=True)  # a long list is read from its top
-    axes.set_xlabel(f"3-D Dice of {plan['region']} {minus} (right: better)")
+    axes.set_xlabel(f"3-D Dice of {plan.region} {minus} (right: better)")
     _titles(words)
     put_title(figure, title)
-    confidence = in_percent(plan["confidence"])
+    confidence = in_percent(plan.confidence)
     put_caption(figure, f"{sample_caption(trial)}. Mark and line: mean and {confidence} interval. {null_legend(rows)}")
     save_figure(figure, target)
 
 
-def _difference(axes: Axes, place: int, row: Mapping[str, Any], headline: bool) -> None:
-    null = row["null"]
-    if null and null["low"] is not None:
-        axes.barh(place, null["high"] - null["low"], left=null["low"], height=1, color=BAND, zorder=0)
-        axes.plot([null["mean"], null["mean"]], [place - 0.5, place + 0.5], color="white", linewidth=1.5, zorder=1)
+def _difference(axes: Axes, place: int, row: ComparisonRecord, headline: bool) -> None:
+    null = row.null
+    if null and null.low is not None and null.high is not None:
+        axes.barh(place, null.high - null.low, left=null.low, height=1, color=BAND, zorder=0)
+        axes.plot([null.mean, null.mean], [place - 0.5, place + 0.5], color="white", linewidth=1.5, zorder=1)
     color, width, marker = (COLORS[4], 3, "D") if headline else (COLORS[0], 2, "o")
-    if row["low"] is not None:
-        axes.plot([row["low"], row["high"]], [place, place], color=color, linewidth=width)
-    axes.plot(row["mean"], place, marker=marker, color=color, markersize=2 * width + 2)
+    if row.low is not None and row.high is not None:
+        axes.plot([row.low, row.high], [place, place], color=color, linewidth=width)
+    axes.plot(row.mean, place, marker=marker, color=color, markersize=2 * width + 2)
 
 
-def _in_words(axes: Axes, place: int, row: Mapping[str, Any], headline: bool) -> None:
-    null = interval_text(row["null"]) if row["null"] else "not known"
-    cells = (interval_text(row), p_text(row), null, row["verdict"])
+def _in_words(axes: Axes, place: int, row: ComparisonRecord, headline: bool) -> None:
+    null = interval_text(row.null) if row.null else "not known"
+    cells = (interval_text(row), p_text(row), null, row.verdict)
     for number, (left, text) in enumerate(zip(PLACES, cells, strict=True)):
         color = GRAY if number == 2 else "black"
         axes.text(left, place, text, va="center", fontsize=9, color=color, weight="bold" if headline else "normal")
@@ -110,10 +114,10 @@ def _titles(axes: Axes) -> None:
 
 def null_legend(rows: Sequence[Row]) -> str:
     """What the shaded bands of these rows are."""
-    pairs = {row["null"]["trial_pairs"] for _, row in rows if row and row["null"]}
+    pairs = {row.null.trial_pairs for _, row in rows if row and row.null}
     if not pairs:
         return "The null, what another cell alone would change, needs at least 2 cells."
-    if all(row["null"]["arm"] for _, row in rows if row and row["null"]):
+    if all(row.null.arm for _, row in rows if row and row.null):
         cells = counted(max(pairs), "cell")
         return f"Shaded: interval of the null, the compared arm from another initialisation, {cells} (white: its mean)."
     few = " With one pair it knows patients only, and may lie off zero." if 1 in pairs else ""

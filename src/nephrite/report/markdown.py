@@ -1,13 +1,14 @@
-"""The report in Markdown; it reads nothing but the content of trial.json."""
+"""The report in Markdown; it reads nothing but the trial's record."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
-from nephrite.report.summary import group_name, in_percent, interval_text, p_text
+from nephrite.report.comparison_record import ComparisonRecord, CurvePointRecord
 from nephrite.report.terminal import null_text, sample_text, summary_lines
+from nephrite.report.trial_record import TrialRecord
+from nephrite.report.wording import group_name, in_percent, interval_text, p_text
 from nephrite.verdict.statistics import MINIMUM_CELLS
 from nephrite.words import counted
 
@@ -15,23 +16,23 @@ FOREST, RIVALS = "Differences to the reference, with intervals", "Differences to
 CURVE = "Score against number of real patients, with and without synthetic data"
 
 
-def report_markdown(trial: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
+def report_markdown(trial: TrialRecord, pictures: Mapping[str, str]) -> str:
     """Write report.md: verdict, comparisons, scores, pictures, and how to read and to extend it.
 
     Args:
-        trial: the content of trial.json.
+        trial: the record.
         pictures: what a picture shows to its path relative to the report.
     """
     shown = {name: f"![{name}]({path})" for name, path in pictures.items()}
     sections = [
-        f"# {trial['headline'].partition(':')[0]}",
-        trial["headline"],
+        f"# {trial.headline.partition(':')[0]}",
+        trial.headline,
         _verdict(trial),
         shown.pop(FOREST, ""),
         "## The question",
         _question(trial),
         "## Differences to the reference",
-        _groups(trial, trial["comparisons"]),
+        _groups(trial, trial.comparisons),
         *_rivals(trial, shown.pop(RIVALS, "")),
         *_worth(trial, shown.pop(CURVE, "")),
         "## Scores of the arms",
@@ -46,91 +47,86 @@ def report_markdown(trial: Mapping[str, Any], pictures: Mapping[str, str]) -> st
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _verdict(trial: Mapping[str, Any]) -> str:
-    answer, facts = trial["answer"], summary_lines(trial)[1:]
+def _verdict(trial: TrialRecord) -> str:
+    answer, facts = trial.answer, summary_lines(trial)[1:]
     if answer:
-        split = f"better in {answer['better']} and worse in {answer['worse']} of {answer['patients']} test patients"
-        facts = [f"Verdict: **{answer['verdict']}**. {answer['reason']}; {split}.", *facts]
+        split = f"better in {answer.better} and worse in {answer.worse} of {answer.patients} test patients"
+        facts = [f"Verdict: **{answer.verdict}**. {answer.reason}; {split}.", *facts]
     return "\n".join(f"- {fact}" for fact in facts)
 
 
-def _question(trial: Mapping[str, Any]) -> str:
+def _question(trial: TrialRecord) -> str:
     """The question at each label fraction, then for each segmenter."""
-    if not trial["answer"]:
+    if not trial.answer:
         return "The trial does not ask whether synthetic data helps."
-    rows = trial["answers"] + (trial["answer_by_segmenter"] if len(trial["answer"]["segmenters"]) > 1 else [])
+    rows = trial.answers + (trial.answer_by_segmenter if len(trial.answer.segmenters) > 1 else ())
     head = ["segmenter", "training set", *_head(trial)]
-    return _table(head, [[group_name(trial, row), row["training_set"], *_judged(row)] for row in rows])
+    return _table(head, [[group_name(trial, row), row.training_set, *_judged(row)] for row in rows])
 
 
-def _groups(trial: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]]) -> str:
+def _groups(trial: TrialRecord, comparisons: Iterable[ComparisonRecord]) -> str:
     """A table for each segmenter and label fraction."""
     parts = []
     for name, rows in itertools.groupby(comparisons, key=lambda row: group_name(trial, row)):
-        table = _table(["training set", *_head(trial)], [[row["training_set"], *_judged(row)] for row in rows])
+        table = _table(["training set", *_head(trial)], [[row.training_set, *_judged(row)] for row in rows])
         parts.append(f"### {name}\n\n{table}")
     return "\n\n".join(parts) or "There is no other training set."
 
 
-def _rivals(trial: Mapping[str, Any], picture: str) -> list[str]:
-    if not trial["rivals"]:
+def _rivals(trial: TrialRecord, picture: str) -> list[str]:
+    if not trial.rivals:
         return []
     text = (
         "Synthetic data earns its place only if it does more than what costs no generator. Holm's correction is over "
         "the rows of this section."
     )
-    return ["## Against the rivals", text, picture, _groups(trial, trial["rivals"])]
+    return ["## Against the rivals", text, picture, _groups(trial, trial.rivals)]
 
 
-def _worth(trial: Mapping[str, Any], picture: str) -> list[str]:
+def _worth(trial: TrialRecord, picture: str) -> list[str]:
     """What synthetic data is worth in real patients: the chart and its numbers; the sentence stands above."""
-    if not trial["equivalence"]:
+    if not trial.equivalence:
         return []
-    head = ["segmenter", "training set", "real patients", f"Dice of {trial['plan']['region']}"]
+    head = ["segmenter", "training set", "real patients", f"Dice of {trial.plan.region}"]
     rows = []
-    for found in trial["equivalence"]:
-        for side, name in (("reference", found["against"]), ("synthetic", found["training_set"])):
-            rows += [[found["segmenter"], name, str(point["patients"]), _score(point)] for point in found[side]]
+    for found in trial.equivalence:
+        for side, name in ((found.reference, found.against), (found.synthetic, found.training_set)):
+            rows += [[found.segmenter, name, str(point.patients), _score(point)] for point in side]
     return ["## Worth in real patients", picture, _table(head, rows)]
 
 
-def _head(trial: Mapping[str, Any]) -> list[str]:
-    plan = trial["plan"]
-    difference = f"Dice of {plan['region']}: difference [{in_percent(plan['confidence'])}]"
+def _head(trial: TrialRecord) -> list[str]:
+    plan = trial.plan
+    difference = f"Dice of {plan.region}: difference [{in_percent(plan.confidence)}]"
     return ["against", difference, "verdict", "null", "p (Holm)", "patients", "cells"]
 
 
-def _judged(row: Mapping[str, Any]) -> list[str]:
-    sample = [p_text(row), str(row["patients"]), str(len(row["cells"]))]
-    return [row["against"], interval_text(row), row["verdict"], null_text(row), *sample]
+def _judged(row: ComparisonRecord) -> list[str]:
+    sample = [p_text(row), str(row.patients), str(len(row.cells))]
+    return [row.against, interval_text(row), row.verdict, null_text(row), *sample]
 
 
-def _scores(trial: Mapping[str, Any]) -> str:
+def _scores(trial: TrialRecord) -> str:
     head = ["segmenter", "training set", "cells"]
-    for region in trial["arms"][0]["regions"]:
+    for region in trial.arms[0].regions:
         head += [f"{region}: Dice", "surface Dice", "HD95 in mm (defined in)"]
     rows = []
-    for arm in trial["arms"]:
-        row = [group_name(trial, arm), arm["training_set"], str(len(arm["cells"]))]
-        for score in arm["regions"].values():
-            distance = f"{_number(score['hd95'], 1)} ({score['hd95_defined']} of {score['scored']})"
-            row += [_number(score["dice"]), _number(score["surface_dice"]), distance]
+    for arm in trial.arms:
+        row = [group_name(trial, arm), arm.training_set, str(len(arm.cells))]
+        for score in arm.regions.values():
+            distance = f"{_number(score.hd95, 1)} ({score.hd95_defined} of {score.scored})"
+            row += [_number(score.dice), _number(score.surface_dice), distance]
         rows.append(row)
     return f"Means over {sample_text(trial)}.\n\n{_table(head, rows)}"
 
 
-def _capstone(trial: Mapping[str, Any]) -> str:
-    channels = list(trial["arms"][0]["foreground_iou"])
+def _capstone(trial: TrialRecord) -> str:
+    channels = list(trial.arms[0].foreground_iou)
     head = ["segmenter", "training set", "capstone IoU in %", "predicting nothing", *(f"IoU of {c}" for c in channels)]
     rows = [
-        [
-            group_name(trial, arm),
-            arm["training_set"],
-            _number(arm["capstone_iou"], 2),
-            _number(arm["predict_nothing"], 2),
-        ]
-        + [_number(arm["foreground_iou"][channel]) for channel in channels]
-        for arm in trial["arms"]
+        [group_name(trial, arm), arm.training_set, _number(arm.capstone_iou, 2), _number(arm.predict_nothing, 2)]
+        + [_number(arm.foreground_iou[channel]) for channel in channels]
+        for arm in trial.arms
     ]
     text = (
         "For comparison with the 2021 student project only, never to choose a model: its score per slice, beside what "
@@ -139,15 +135,15 @@ def _capstone(trial: Mapping[str, Any]) -> str:
     return f"{text}\n\n{_table(head, rows)}"
 
 
-def _reading(trial: Mapping[str, Any]) -> str:
-    plan = trial["plan"]
-    resampled = "cells and patients" if len(_cells(trial)) > 1 else "patients only, since there is one cell"
+def _reading(trial: TrialRecord) -> str:
+    plan = trial.plan
+    resampled = "cells and patients" if len(trial.cells) > 1 else "patients only, since there is one cell"
     return "\n".join(
         [
-            f"- Declared before any run: Dice of *{plan['region']}*, reference *{plan['reference']}*.",
+            f"- Declared before any run: Dice of *{plan.region}*, reference *{plan.reference}*.",
             "- A cell is one subset of training patients and one initialisation, shared by all arms. A difference is "
             "paired by test patient within a cell.",
-            f"- Intervals: {in_percent(plan['confidence'])}, {plan['resamples']:,} bootstrap resamples of {resampled}, "
+            f"- Intervals: {in_percent(plan.confidence)}, {plan.resamples:,} bootstrap resamples of {resampled}, "
             "widened for small numbers (expanded percentile interval).",
             "- p: Wilcoxon signed-rank over patients, Holm's correction over the rows of the same section. It does not "
             "know about cells; the verdict follows the interval.",
@@ -157,15 +153,15 @@ def _reading(trial: Mapping[str, Any]) -> str:
             "- Best synthetic set: chosen by its mean validation score; test had no say in it.",
             "- Surface Dice and HD95: both regions empty score 1 and 0 mm; with one of them empty the surface Dice is "
             "0 and HD95 is not defined, so an arm that misses a region altogether is not punished by HD95.",
-            f"- Settings digest: `{plan['digest']}`.",
+            f"- Settings digest: `{plan.digest}`.",
         ]
     )
 
 
-def _nulls(trial: Mapping[str, Any]) -> list[str]:
+def _nulls(trial: TrialRecord) -> list[str]:
     """How to read the nulls: those of arms, and those of cells."""
-    nulls = [row["null"] for row in trial["comparisons"] + trial["rivals"] if row["null"]]
-    arms = sorted({null["arm"] for null in nulls if null["arm"]})
+    nulls = [row.null for row in trial.comparisons + trial.rivals if row.null]
+    arms = sorted({null.arm for null in nulls if null.arm})
     lines = []
     if arms:
         lines.append(
@@ -174,7 +170,7 @@ def _nulls(trial: Mapping[str, Any]) -> list[str]:
             "should hold zero: it is what chance alone does. The arms of a cell share initialisation and order, so "
             "differences between them can be steadier than it."
         )
-    if not all(null["arm"] for null in nulls):
+    if not all(null.arm for null in nulls):
         lines.append(
             f"- Null{' of the others' if arms else ''}: what a trial of the compared arm against itself finds, where "
             "only the cells differ (cell 0 minus cell 1, cell 2 minus cell 3 and so on, paired by patient). Its "
@@ -187,8 +183,8 @@ def _nulls(trial: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _more_cells(trial: Mapping[str, Any]) -> str:
-    cells = _cells(trial)
+def _more_cells(trial: TrialRecord) -> str:
+    cells = trial.cells
     wanted = list(range(max(MINIMUM_CELLS, 2 * len(cells))))
     return (
         f"This trial has {counted(len(cells), 'cell')}; a verdict needs at least {MINIMUM_CELLS}, and how many a gain "
@@ -197,17 +193,13 @@ def _more_cells(trial: Mapping[str, Any]) -> str:
     )
 
 
-def _score(point: Mapping[str, Any]) -> str:
-    interval = "" if point["low"] is None else f" [{point['low']:.3f}, {point['high']:.3f}]"
-    return f"{point['mean']:.3f}{interval}"
+def _score(point: CurvePointRecord) -> str:
+    interval = "" if point.low is None else f" [{point.low:.3f}, {point.high:.3f}]"
+    return f"{point.mean:.3f}{interval}"
 
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "not defined" if value is None else f"{value:.{digits}f}"
-
-
-def _cells(trial: Mapping[str, Any]) -> list[int]:
-    return sorted({cell for arm in trial["arms"] for cell in arm["cells"]})
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,18 +1,25 @@
-"""The trial as plain JSON values: the content of reports/trial.json, described in docs/trial-json.md."""
+"""A trial judged and put into its record: the headline, every comparison, the scores of the arms, the notes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import resources
-from typing import Any
 
 import numpy as np
 
 from nephrite.metrics.scores import ArmScores, dice_by_patient, mean_over_slices
+from nephrite.report.comparison_record import (
+    BestSyntheticRecord,
+    ComparisonRecord,
+    CurvePointRecord,
+    End,
+    EquivalenceRecord,
+    NullRecord,
+)
+from nephrite.report.trial_record import VERSION, ArmRecord, BestRunRecord, PlanRecord, RegionRecord, TrialRecord
+from nephrite.report.wording import in_percent, interval_text
 from nephrite.verdict.comparisons import (
-    BestSynthetic,
     Comparison,
     answers,
     answers_by_segmenter,
@@ -20,12 +27,11 @@ from nephrite.verdict.comparisons import (
     with_reference,
     with_rivals,
 )
-from nephrite.verdict.equivalence import equivalences
+from nephrite.verdict.equivalence import CurvePoint, Equivalence, equivalences
 from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
-from nephrite.verdict.trial import Trial, TrialPlan
+from nephrite.verdict.trial import Trial
 from nephrite.words import counted
 
-VERSION = 2
 NO_NULL = "what another cell alone would change is not known from one cell"
 OPENINGS = {
     "helps": "Synthetic data helps",
@@ -35,66 +41,34 @@ OPENINGS = {
 }
 
 
-def trial_json(trial: Trial) -> dict[str, Any]:
-    """Everything that the report says, as finite numbers, text and null; valid under `trial_schema`.
+def summarize(trial: Trial, notes: Sequence[str] = ()) -> TrialRecord:
+    """Everything that the report says.
+
+    Args:
+        trial: the scores of all arms under one plan.
+        notes: what a reader must know beside what the scores themselves tell.
 
     Raises:
         TrialError: two arms that are compared share no cell.
     """
     asked = answers(trial)
     found = next((row for row in asked if row.fraction == trial.plan.fraction), None)
-    return {
-        "version": VERSION,
-        "headline": _headline(found, trial.plan.region),
-        "plan": _plan(trial.plan),
-        "patients": list(trial.patients),
-        "answer": _comparison(found) if found else None,
-        "answers": [_comparison(row) for row in asked],
-        "answer_by_segmenter": [_comparison(row) for row in answers_by_segmenter(trial)],
-        "comparisons": [_comparison(row) for row in with_reference(trial)],
-        "rivals": [_comparison(row) for row in with_rivals(trial)],
-        "best_synthetic": [_best_synthetic(best) for best in best_synthetic(trial)],
-        "equivalence": _equivalence(trial),
-        "arms": [_arm(runs, trial) for runs in trial.grouped_runs()],
-        "best_run": _best_run(trial.best_run(), trial.plan.region),
-        "notes": _notes(trial),
-    }
-
-
-def group_name(trial: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """What an arm or comparison is listed under: its segmenter, and its label fraction where the trial has several.
-
-    Args:
-        trial: the content of trial.json.
-        row: an entry of its arms or comparisons.
-    """
-    segmenters = row.get("segmenters", [row.get("segmenter")])
-    name = segmenters[0] if len(segmenters) == 1 else "all segmenters"
-    several = len({arm["fraction"] for arm in trial["arms"]}) > 1
-    return f"{name}, {in_percent(row['fraction'])}" if several else str(name)
-
-
-def in_percent(share: float) -> str:
-    """'10%', '12.5%'."""
-    return f"{100 * share:.3g}%"
-
-
-def interval_text(row: Mapping[str, Any]) -> str:
-    """'+0.012 [-0.003, +0.027]', of a comparison or of its null."""
-    interval = "no interval" if row["low"] is None else f"[{row['low']:+.3f}, {row['high']:+.3f}]"
-    return f"{row['mean']:+.3f} {interval}"
-
-
-def p_text(row: Mapping[str, Any]) -> str:
-    """'0.012', or '< 0.001'."""
-    return f"{row['p_holm']:.3f}" if row["p_holm"] >= 0.0005 else "< 0.001"
-
-
-def trial_schema() -> dict[str, Any]:
-    """JSON schema (draft 2020-12) of trial.json."""
-    text = resources.files("nephrite.report").joinpath("schema", "trial.schema.json").read_text(encoding="utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    return TrialRecord(
+        version=VERSION,
+        headline=_headline(found, trial.plan.region),
+        plan=PlanRecord(**asdict(trial.plan)),
+        patients=trial.patients,
+        answer=_comparison(found) if found else None,
+        answers=_comparisons(asked),
+        answer_by_segmenter=_comparisons(answers_by_segmenter(trial)),
+        comparisons=_comparisons(with_reference(trial)),
+        rivals=_comparisons(with_rivals(trial)),
+        best_synthetic=_best_synthetic(trial),
+        equivalence=_equivalences(trial),
+        arms=tuple(_arm(runs, trial) for runs in trial.grouped_runs()),
+        best_run=_best_run(trial.best_run(), trial.plan.region),
+        notes=(*_notes(trial), *notes),
+    )
 
 
 def _headline(answer: Comparison | None, region: str) -> str:
@@ -114,95 +88,129 @@ def _headline(answer: Comparison | None, region: str) -> str:
 def _moved(answer: Comparison) -> str:
     if answer.null is None:
         return NO_NULL
-    null, what = interval_text(asdict(answer.null)), "initialisation" if answer.null.arm else "cell"
+    null, what = interval_text(answer.null), "initialisation" if answer.null.arm else "cell"
     return f"another {what} alone moves {answer.against} by up to {answer.null.largest:.3f} (null {null})"
 
 
-def _plan(plan: TrialPlan) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(plan).items()}
+def _best_synthetic(trial: Trial) -> tuple[BestSyntheticRecord, ...]:
+    return tuple(
+        BestSyntheticRecord(
+            fraction=best.fraction,
+            training_set=best.training_set,
+            validation_score=best.validation_score,
+            comparisons=_comparisons(best.comparisons),
+        )
+        for best in best_synthetic(trial)
+    )
 
 
-def _best_synthetic(best: BestSynthetic) -> dict[str, Any]:
-    return {
-        "fraction": best.fraction,
-        "training_set": best.training_set,
-        "validation_score": best.validation_score,
-        "comparisons": [_comparison(row) for row in best.comparisons],
-    }
-
-
-def _equivalence(trial: Trial) -> list[dict[str, Any]] | None:
+def _equivalences(trial: Trial) -> tuple[EquivalenceRecord, ...] | None:
     """Of the question's pair for each segmenter; None where the trial has no learning curve."""
     found = equivalences(trial)
     if not found or trial.plan.question is None:
         return None
-    training_set, against = trial.plan.question
-    names = {"training_set": training_set, "against": against}
-    return [{"segmenter": name, **names, **worth.to_json()} for name, worth in found.items()]
+    question = trial.plan.question
+    return tuple(equivalence_record(name, question, worth) for name, worth in found.items())
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "training_set": comparison.training_set,
-        "against": comparison.against,
-        "segmenters": list(comparison.segmenters),
-        "fraction": comparison.fraction,
-        "cells": list(comparison.cells),
-        "patients": comparison.patients,
-        "better": comparison.better,
-        "worse": comparison.worse,
+def equivalence_record(segmenter: str, question: tuple[str, str], found: Equivalence) -> EquivalenceRecord:
+    """A data equivalence with the names of what was compared; a number of patients beyond the curve becomes None."""
+    numbers: dict[End, float | None] = {"more": found.more, "low": found.low, "high": found.high}
+    finite = {name: None if value == math.inf else value for name, value in numbers.items()}
+    return EquivalenceRecord(
+        segmenter=segmenter,
+        training_set=question[0],
+        against=question[1],
+        start=found.start,
+        largest=found.largest,
+        more=finite["more"],
+        low=finite["low"],
+        high=finite["high"],
+        beyond=tuple(name for name, value in numbers.items() if value == math.inf),
+        worth_something=found.worth_something,
+        sentence=found.sentence,
+        cells=found.cells,
+        test_patients=found.test_patients,
+        reference=_points(found.reference),
+        synthetic=_points(found.synthetic),
+        curve=found.curve,
+    )
+
+
+def _points(side: Sequence[CurvePoint]) -> tuple[CurvePointRecord, ...]:
+    return tuple(CurvePointRecord(patients=point.patients, **asdict(point.score)) for point in side)
+
+
+def _comparisons(rows: Sequence[Comparison]) -> tuple[ComparisonRecord, ...]:
+    return tuple(map(_comparison, rows))
+
+
+def _comparison(comparison: Comparison) -> ComparisonRecord:
+    return ComparisonRecord(
+        training_set=comparison.training_set,
+        against=comparison.against,
+        segmenters=comparison.segmenters,
+        fraction=comparison.fraction,
+        cells=comparison.cells,
+        patients=comparison.patients,
+        better=comparison.better,
+        worse=comparison.worse,
         **asdict(comparison.interval),
-        "resampled": ["cells", "patients"] if len(comparison.cells) > 1 else ["patients"],
-        "p": comparison.p,
-        "p_holm": comparison.p_holm,
-        "null": asdict(comparison.null) if comparison.null else None,
-        "verdict": comparison.verdict.word,
-        "reason": comparison.verdict.reason,
-    }
+        resampled=("cells", "patients") if len(comparison.cells) > 1 else ("patients",),
+        p=comparison.p,
+        p_holm=comparison.p_holm,
+        null=NullRecord(**asdict(comparison.null)) if comparison.null else None,
+        verdict=comparison.verdict.word,
+        reason=comparison.verdict.reason,
+    )
 
 
-def _arm(runs: Sequence[ArmScores], trial: Trial) -> dict[str, Any]:
+def _arm(runs: Sequence[ArmScores], trial: Trial) -> ArmRecord:
     """One training set and segmenter, averaged over its cells."""
     slices = mean_over_slices([score.slices for run in runs for score in run.patients])
+    regions = tuple(runs[0].patients[0].regions)
     dice = np.mean([dice_by_patient(run, trial.plan.region) for run in runs], axis=0)
-    return {
-        "training_set": runs[0].arm.training_set,
-        "segmenter": runs[0].arm.segmenter,
-        "fraction": runs[0].arm.fraction,
-        "cells": [run.arm.cell for run in runs],
-        "training_patients": [run.training_patients for run in runs],
-        "steps": [run.steps for run in runs],
-        "seconds": [run.seconds for run in runs],
-        "validation_score": _mean([run.validation_score for run in runs]),
-        "regions": {region: _region(runs, region) for region in runs[0].patients[0].regions},
-        "dice_by_patient": dict(zip(trial.patients, dice.tolist(), strict=True)),
-        "capstone_iou": slices.capstone_iou,
-        "predict_nothing": slices.predict_nothing,
-        "foreground_iou": dict(slices.foreground_iou),
-    }
+    return ArmRecord(
+        training_set=runs[0].arm.training_set,
+        segmenter=runs[0].arm.segmenter,
+        fraction=runs[0].arm.fraction,
+        cells=tuple(run.arm.cell for run in runs),
+        training_patients=tuple(run.training_patients for run in runs),
+        steps=tuple(run.steps for run in runs),
+        seconds=tuple(run.seconds for run in runs),
+        validation_score=_mean([run.validation_score for run in runs]),
+        regions={region: _region(runs, region) for region in regions},
+        dice_by_patient=dict(zip(trial.patients, dice.tolist(), strict=True)),
+        dice_by_cell={
+            region: tuple(tuple(dice_by_patient(run, region).tolist()) for run in runs) for region in regions
+        },
+        capstone_iou=slices.capstone_iou,
+        predict_nothing=slices.predict_nothing,
+        foreground_iou=dict(slices.foreground_iou),
+    )
 
 
-def _region(runs: Sequence[ArmScores], region: str) -> dict[str, Any]:
+def _region(runs: Sequence[ArmScores], region: str) -> RegionRecord:
     scores = [score.regions[region] for run in runs for score in run.patients]
     distances = [score.hd95 for score in scores if score.hd95 is not None]
-    return {
-        "dice": _mean([score.dice for score in scores]),
-        "surface_dice": _mean([score.surface_dice for score in scores]),
-        "hd95": _mean(distances) if distances else None,
-        "hd95_defined": len(distances),
-        "scored": len(scores),
-    }
+    return RegionRecord(
+        dice=_mean([score.dice for score in scores]),
+        surface_dice=_mean([score.surface_dice for score in scores]),
+        hd95=_mean(distances) if distances else None,
+        hd95_defined=len(distances),
+        scored=len(scores),
+    )
 
 
-def _best_run(run: ArmScores, region: str) -> dict[str, Any]:
+def _best_run(run: ArmScores, region: str) -> BestRunRecord:
     """With what `promote` needs to compare it with a run of another trial: scores, and which patients they are of."""
     scores = {score.patient: score.regions[region] for score in sorted(run.patients, key=lambda score: score.patient)}
-    return {
+    return BestRunRecord(
         **run.arm.model_dump(),
-        "validation_score": run.validation_score,
-        "dice_by_patient": {patient: score.dice for patient, score in scores.items()},
-        "truth_volume_by_patient": {patient: score.truth_volume for patient, score in scores.items()},
-    }
+        validation_score=run.validation_score,
+        dice_by_patient={patient: score.dice for patient, score in scores.items()},
+        truth_volume_by_patient={patient: score.truth_volume for patient, score in scores.items()},
+    )
 
 
 def _notes(trial: Trial) -> list[str]:

@@ -1,20 +1,20 @@
-"""The trial for a terminal: one table, and what must be said below it; reads nothing but the content of trial.json."""
+"""The trial for a terminal: one table, and what must be said below it; reads nothing but the record."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from rich.markup import escape
 from rich.table import Table
 
-from nephrite.config import NULL
-from nephrite.report.summary import group_name, in_percent, interval_text, p_text
+from nephrite.report.comparison_record import ComparisonRecord
+from nephrite.report.trial_record import ArmRecord, TrialRecord
+from nephrite.report.wording import group_name, in_percent, interval_text, p_text
 from nephrite.words import counted
 
 
-def summary_table(trial: Mapping[str, Any]) -> Table:
+def summary_table(trial: TrialRecord) -> Table:
     """The result table: one row for each arm, below the name of its segmenter and label fraction.
 
     Fits 80 columns with short names of training sets, 110 with any. The row of the reference, or of its null arm, holds
@@ -22,11 +22,11 @@ def summary_table(trial: Mapping[str, Any]) -> Table:
     """
     table = Table(title=f"3-D Dice, {sample_text(trial)}", title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("training set", overflow="fold")
-    for region in trial["arms"][0]["regions"]:
+    for region in trial.arms[0].regions:
         table.add_column(region.replace("_", "\n"), justify="right")
-    table.add_column(f"{trial['plan']['region']} against reference", no_wrap=True)
+    table.add_column(f"{trial.plan.region} against reference", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    for name, arms in itertools.groupby(trial["arms"], key=lambda arm: group_name(trial, arm)):
+    for name, arms in itertools.groupby(trial.arms, key=lambda arm: group_name(trial, arm)):
         group = list(arms)
         table.add_row(f"[bold]{escape(name)}[/bold], {_patients(group)}")
         for arm in group:
@@ -34,74 +34,74 @@ def summary_table(trial: Mapping[str, Any]) -> Table:
     return table
 
 
-def summary_lines(trial: Mapping[str, Any]) -> list[str]:
+def summary_lines(trial: TrialRecord) -> list[str]:
     """What a terminal shows below the table: the verdict in words, then each fraction's, the best arms, the notes."""
-    best = trial["best_run"]
-    name = f"{best['training_set']}/{best['segmenter']}/{best['fraction']}/{best['cell']}"
-    chosen = f"Best run by validation: {name}, validation score {best['validation_score']:.3f}."
-    answers = [_answer(row) for row in trial["answers"]] if len(trial["answers"]) > 1 else []
-    worth = [f"{found['segmenter']}: {found['sentence']}" for found in trial["equivalence"] or ()]
-    return [trial["headline"], *answers, *best_synthetic_lines(trial), *worth, chosen, *trial["notes"]]
+    best = trial.best_run
+    name = f"{best.training_set}/{best.segmenter}/{best.fraction}/{best.cell}"
+    chosen = f"Best run by validation: {name}, validation score {best.validation_score:.3f}."
+    answers = [_answer(row) for row in trial.answers] if len(trial.answers) > 1 else []
+    worth = [f"{found.segmenter}: {found.sentence}" for found in trial.equivalence or ()]
+    return [trial.headline, *answers, *best_synthetic_lines(trial), *worth, chosen, *trial.notes]
 
 
-def best_synthetic_lines(trial: Mapping[str, Any]) -> list[str]:
+def best_synthetic_lines(trial: TrialRecord) -> list[str]:
     """For each label fraction the synthetic set that is best on validation, against the reference and the rivals."""
     lines = []
-    for best in trial["best_synthetic"]:
+    for best in trial.best_synthetic:
         rows = [
-            f"{interval_text(row)} against {row['against']} ({row['verdict']}, p {p_text(row)}, null {null_text(row)})"
-            for row in best["comparisons"]
+            f"{interval_text(row)} against {row.against} ({row.verdict}, p {p_text(row)}, null {null_text(row)})"
+            for row in best.comparisons
         ]
-        at = f" at {in_percent(best['fraction'])}" if len(trial["best_synthetic"]) > 1 else ""
-        lines.append(f"Best synthetic set by validation{at}: {best['training_set']}: {'; '.join(rows)}.")
+        at = f" at {in_percent(best.fraction)}" if len(trial.best_synthetic) > 1 else ""
+        lines.append(f"Best synthetic set by validation{at}: {best.training_set}: {'; '.join(rows)}.")
     return lines
 
 
-def sample_text(trial: Mapping[str, Any]) -> str:
+def sample_text(trial: TrialRecord) -> str:
     """'14 patients and 3 cells'."""
-    cells = {cell for arm in trial["arms"] for cell in arm["cells"]}
-    return f"{counted(len(trial['patients']), 'patient')} and {counted(len(cells), 'cell')}"
+    return f"{counted(len(trial.patients), 'patient')} and {counted(len(trial.cells), 'cell')}"
 
 
-def null_text(row: Mapping[str, Any]) -> str:
+def null_text(row: ComparisonRecord) -> str:
     """The null of a comparison: '+0.003 [-0.020, +0.026]'."""
-    return interval_text(row["null"]) if row["null"] else "not known"
+    return interval_text(row.null) if row.null else "not known"
 
 
-def _answer(row: Mapping[str, Any]) -> str:
-    shown = f"{interval_text(row)}, {row['verdict']}, p {p_text(row)}; null {null_text(row)}"
-    return f"The question at {in_percent(row['fraction'])}: {shown}."
+def _answer(row: ComparisonRecord) -> str:
+    shown = f"{interval_text(row)}, {row.verdict}, p {p_text(row)}; null {null_text(row)}"
+    return f"The question at {in_percent(row.fraction)}: {shown}."
 
 
-def _patients(group: list[Mapping[str, Any]]) -> str:
-    counts = sorted({count for arm in group for count in arm["training_patients"]})
+def _patients(group: Sequence[ArmRecord]) -> str:
+    counts = sorted({count for arm in group for count in arm.training_patients})
     return f"{counts[0]} to {counts[-1]} training patients" if len(counts) > 1 else f"{counts[0]} training patients"
 
 
-def _summary_row(trial: Mapping[str, Any], arm: Mapping[str, Any]) -> list[str]:
+def _summary_row(trial: TrialRecord, arm: ArmRecord) -> list[str]:
     row = _comparison_of(trial, arm)
-    dice = [f"{region['dice']:.3f}" for region in arm["regions"].values()]
-    judged = [interval_text(row), row["verdict"]] if row else _without_verdict(trial, arm)
-    return [" " + escape(arm["training_set"]), *dice, *map(escape, judged)]
+    dice = [f"{region.dice:.3f}" for region in arm.regions.values()]
+    judged = [interval_text(row), row.verdict] if row else _without_verdict(trial, arm)
+    return [" " + escape(arm.training_set), *dice, *map(escape, judged)]
 
 
-def _comparison_of(trial: Mapping[str, Any], arm: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    wanted = ([arm["segmenter"]], arm["training_set"], arm["fraction"])
-    kinds = ((row, (row["segmenters"], row["training_set"], row["fraction"])) for row in trial["comparisons"])
+def _comparison_of(trial: TrialRecord, arm: ArmRecord) -> ComparisonRecord | None:
+    wanted = (arm.segmenters, arm.training_set, arm.fraction)
+    kinds = ((row, (row.segmenters, row.training_set, row.fraction)) for row in trial.comparisons)
     return next((row for row, kind in kinds if kind == wanted), None)
 
 
-def _without_verdict(trial: Mapping[str, Any], arm: Mapping[str, Any]) -> list[str]:
+def _without_verdict(trial: TrialRecord, arm: ArmRecord) -> list[str]:
     """Of the reference and of null arms. The null is that of the comparison with most cells of the group."""
-    reference, kind = trial["plan"]["reference"], ([arm["segmenter"]], arm["fraction"])
-    rows = [row for row in trial["comparisons"] if (row["segmenters"], row["fraction"]) == kind]
-    null = null_text(max(rows, key=lambda row: len(row["cells"]))) if rows else "not known"
-    if arm["training_set"] == reference + NULL:
+    reference, kind = trial.plan.reference, (arm.segmenters, arm.fraction)
+    rows = [row for row in trial.comparisons if (row.segmenters, row.fraction) == kind]
+    null = null_text(max(rows, key=lambda row: len(row.cells))) if rows else "not known"
+    if trial.plan.copies.get(arm.training_set) == reference:
         return [null, "null"]
-    if arm["training_set"] != reference:
+    if arm.training_set != reference:
         return ["", "null of another set"]
-    return ["", "reference"] if reference + NULL in _training_sets(trial, kind) else [null, "reference, null"]
+    repeated = reference in {trial.plan.copies.get(name) for name in _training_sets(trial, kind)}
+    return ["", "reference"] if repeated else [null, "reference, null"]
 
 
-def _training_sets(trial: Mapping[str, Any], kind: tuple[list[str], float]) -> list[str]:
-    return [arm["training_set"] for arm in trial["arms"] if ([arm["segmenter"]], arm["fraction"]) == kind]
+def _training_sets(trial: TrialRecord, kind: tuple[tuple[str, ...], float]) -> list[str]:
+    return [arm.training_set for arm in trial.arms if (arm.segmenters, arm.fraction) == kind]

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from nephrite import __version__
 from nephrite.config import Arm, Config
 from nephrite.errors import StoreError
-from nephrite.files import read_json, sha256, write_json
+from nephrite.files import sha256, write_json
 from nephrite.recording import Run
 
 if TYPE_CHECKING:
@@ -72,24 +72,27 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
     """The best run of trial.json, with its segmenter.
 
     Raises:
-        StoreError: one of them is missing or broken, or the segmenter was trained again after it was scored.
+        StoreError: one of them is missing, broken or of another version, or the segmenter was trained again after it
+            was scored.
     """
+    from nephrite.report.trial_file import read_trial
     from nephrite.segmentation.artifacts import WEIGHTS, load_segmenter
     from nephrite.verdict.promotion import Candidate
 
-    content = _best_run(path)
-    arm = str(Arm(**{name: content[name] for name in ("training_set", "segmenter", "fraction", "cell")}))
+    trial = read_trial(path)
+    best = trial.best_run
+    arm = str(Arm(training_set=best.training_set, segmenter=best.segmenter, fraction=best.fraction, cell=best.cell))
     trained = load_segmenter(segmenters / arm)
-    card, validation = trained.card, float(content["validation_score"])
+    card, validation = trained.card, best.validation_score
     if card.arm != arm or not math.isclose(card.validation_score, validation, abs_tol=1e-6):
         finding = f"is of {arm} with validation score {validation:.6f}, the segmenter of {card.arm} with "
         raise StoreError(path, f"{finding}{card.validation_score:.6f}", "run 'evaluate' and 'report' again")
     candidate = Candidate(
         arm=arm,
         weights=sha256(segmenters / arm / WEIGHTS),
-        region=content["region"],
-        dice=content["dice_by_patient"],
-        truth_volumes=content["truth_volume_by_patient"],
+        region=trial.plan.region,
+        dice=dict(best.dice_by_patient),
+        truth_volumes=dict(best.truth_volume_by_patient),
         validation_score=validation,
         run_id=card.run_id,
     )
@@ -171,18 +174,3 @@ def _metrics(candidate: Candidate, version: ModelVersion, decision: Decision) ->
         bounds = asdict(decision.interval).items()
         metrics |= {f"difference_{name}": value for name, value in bounds if value is not None}
     return metrics
-
-
-def _best_run(path: Path) -> dict[str, Any]:
-    from nephrite.report.summary import VERSION
-
-    content = read_json(path)
-    try:
-        if content["version"] != VERSION:
-            raise StoreError(path, f"has version {content['version']}, not {VERSION}", "run 'report' again")
-        best = {**content["best_run"], "region": content["plan"]["region"]}
-        if not best["dice_by_patient"].keys() == best["truth_volume_by_patient"].keys():
-            raise KeyError("truth_volume_by_patient")
-    except (AttributeError, KeyError, TypeError) as error:
-        raise StoreError(path, f"names no best run with its scores ({error!r})", "run 'report' again") from None
-    return best

@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError, StoreError
@@ -16,7 +16,9 @@ from nephrite.recording import Run
 if TYPE_CHECKING:
     from nephrite.metrics.scores import ArmScores
     from nephrite.report.figures import Triplet
+    from nephrite.report.trial_record import ArmRecord, TrialRecord
     from nephrite.store.slices import PairStore, SliceRef
+    from nephrite.verdict.trial import TrialPlan
 
 logger = logging.getLogger(__name__)
 PAGE = "report.html"
@@ -36,23 +38,24 @@ def report(
     """
     from nephrite.report.markdown import report_markdown
     from nephrite.report.page import html_page
-    from nephrite.report.summary import trial_json
+    from nephrite.report.summary import summarize
     from nephrite.verdict.trial import Trial
 
     arms = read_arms(config, scores)
-    content = trial_json(Trial(trial_plan(config), tuple(arms)))
-    content["notes"] += absence_notes(config, pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
+    trial = Trial(trial_plan(config), tuple(arms))
+    notes = absence_notes(config, pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
+    record = summarize(trial, notes)
     with whole_folder(report) as folder:
-        pictures = _draw(config, content, arms, folder)
+        pictures = _draw(record, arms, folder)
         if synthetic is not None:
             pictures |= _draw_examples(config, pairs, synthetic, folder)
-        text = report_markdown(content, pictures)
+        text = report_markdown(record, pictures)
         (folder / "report.md").write_text(text, encoding="utf-8")
         (folder / PAGE).write_text(html_page(text, folder, title=f"Trial {config.trial.name}"), encoding="utf-8")
-        (folder / "summary.txt").write_text(_summary(content, report), encoding="utf-8")
-        write_json(folder / "trial.json", content)
+        (folder / "summary.txt").write_text(_summary(record, report), encoding="utf-8")
+        write_json(folder / "trial.json", record.model_dump(mode="json"))
     run.artifact(report)
-    return _metrics(content)
+    return _metrics(record)
 
 
 def read_arms(config: Config, scores: Path) -> list[ArmScores]:
@@ -123,7 +126,7 @@ def _shows_scan(store: PairStore, patient: str) -> bool:
     return provenance is not None and not provenance.source_labels
 
 
-def trial_plan(config: Config) -> Any:
+def trial_plan(config: Config) -> TrialPlan:
     """What was declared before any run, from the settings."""
     from nephrite.verdict.trial import TrialPlan, synthetic_question
 
@@ -143,22 +146,22 @@ def trial_plan(config: Config) -> Any:
     )
 
 
-def _draw(config: Config, content: dict[str, Any], arms: list[ArmScores], folder: Path) -> dict[str, str]:
+def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str, str]:
     from nephrite.report.figures import learning_curves, score_plot
     from nephrite.report.forest_figure import forest_plot, rival_plot
     from nephrite.report.markdown import CURVE, FOREST, RIVALS
 
     pictures = {FOREST: "differences.png", "Each test patient's score, by arm": "patients.png"}
-    forest_plot(content, folder / "figures" / "differences.png")
-    score_plot(content, folder / "figures" / "patients.png")
-    if content["rivals"]:
+    forest_plot(record, folder / "figures" / "differences.png")
+    score_plot(record, folder / "figures" / "patients.png")
+    if record.rivals:
         pictures[RIVALS] = "rivals.png"
-        rival_plot(content, folder / "figures" / "rivals.png")
-    if content["equivalence"]:
+        rival_plot(record, folder / "figures" / "rivals.png")
+    if record.equivalence:
         from nephrite.report.curve_figure import equivalence_plot
 
         pictures[CURVE] = "equivalence.png"
-        equivalence_plot(content, folder / "figures" / "equivalence.png")
+        equivalence_plot(record.plan, record.equivalence, folder / "figures" / "equivalence.png")
     losses = {scores.arm: [(int(row["step"]), row["train_loss"]) for row in scores.history] for scores in arms}
     dice = {scores.arm: [(int(row["step"]), row["validation_dice"]) for row in scores.history] for scores in arms}
     pictures["How the arms learn"] = "learning.png"
@@ -212,7 +215,7 @@ def _triplet(real: PairStore, painted: PairStore, ref: SliceRef) -> Triplet:
     return painted.label(ref.patient)[ref.position], painted.windowed(ref), real.windowed(source)
 
 
-def _summary(content: dict[str, Any], report: Path) -> str:
+def _summary(record: TrialRecord, report: Path) -> str:
     """The table, the verdict and what to open next, as plain text."""
     import io
     import textwrap
@@ -222,24 +225,25 @@ def _summary(content: dict[str, Any], report: Path) -> str:
     from nephrite.report.terminal import summary_lines, summary_table
 
     console = Console(file=io.StringIO(), width=WIDTH, record=True)
-    console.print(summary_table(content))
+    console.print(summary_table(record))
     console.print()
     opened = f"Open next: {report / 'report.html'}; for programs: {report / 'trial.json'}; runs: make ui"
-    for line in (*summary_lines(content), opened):
+    for line in (*summary_lines(record), opened):
         wrapped = textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         console.print(wrapped, markup=False, highlight=False, soft_wrap=True)
     return "\n".join(line.rstrip() for line in console.export_text().splitlines()) + "\n"
 
 
-def _metrics(content: dict[str, Any]) -> dict[str, float]:
-    region = content["plan"]["region"]
-    metrics = {_metric_name(region, arm): arm["regions"][region]["dice"] for arm in content["arms"]}
-    answer = content["answer"]
+def _metrics(record: TrialRecord) -> dict[str, float]:
+    region = record.plan.region
+    metrics = {_metric_name(region, arm): arm.regions[region].dice for arm in record.arms}
+    answer = record.answer
     if answer:
-        metrics["difference"] = answer["mean"]
-        metrics |= {f"difference_{end}": answer[end] for end in ("low", "high") if answer[end] is not None}
+        ends = {"difference_low": answer.low, "difference_high": answer.high}
+        metrics["difference"] = answer.mean
+        metrics |= {name: end for name, end in ends.items() if end is not None}
     return metrics
 
 
-def _metric_name(region: str, arm: dict[str, Any]) -> str:
-    return f"dice_{region}_{arm['segmenter']}_{arm['fraction']:g}_{arm['training_set'].replace('+', '_')}"
+def _metric_name(region: str, arm: ArmRecord) -> str:
+    return f"dice_{region}_{arm.segmenter}_{arm.fraction:g}_{arm.training_set.replace('+', '_')}"

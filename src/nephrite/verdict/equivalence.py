@@ -16,9 +16,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -96,27 +95,6 @@ class Equivalence:
             f"At {start}, synthetic data is worth nothing that this trial can tell: "
             f"{self._in_words(self.more)} more real patients, and the interval {interval} holds zero ({sample})."
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; a number of patients beyond the curve is null, and named in 'beyond'."""
-        points = {
-            name: [{"patients": point.patients, **asdict(point.score)} for point in side]
-            for name, side in (("reference", self.reference), ("synthetic", self.synthetic))
-        }
-        numbers = {"more": self.more, "low": self.low, "high": self.high}
-        finite = {name: None if value == math.inf else value for name, value in numbers.items()}
-        return {
-            "start": self.start,
-            "largest": self.largest,
-            **finite,
-            "beyond": [name for name, value in numbers.items() if value == math.inf],
-            "worth_something": self.worth_something,
-            "sentence": self.sentence,
-            "cells": self.cells,
-            "test_patients": self.test_patients,
-            **points,
-            "curve": list(self.curve),
-        }
 
     def _in_words(self, more: float | None) -> str:
         assert more is not None

@@ -1,0 +1,149 @@
+"""Parts of trial.json that judge: a comparison, its null, the best synthetic set, the data equivalence."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from nephrite.verdict.statistics import Word
+
+
+class Record(BaseModel):
+    """A part of trial.json: frozen, unknown keys are refused, nothing is converted, all numbers are finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Item = TypeVar("Item")
+
+
+def distinct(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """The items as they were given, if none is there twice."""
+    if len(set(items)) < len(items):
+        raise ValueError(f"{list(items)} holds something twice")
+    return items
+
+
+End = Literal["more", "low", "high"]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Difference = Annotated[float, Field(ge=-1, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Text = Annotated[str, Field(min_length=1)]
+_UNIQUE = Field(json_schema_extra={"uniqueItems": True})
+_SOME = Field(min_length=1)
+Names = Annotated[tuple[str, ...], AfterValidator(distinct), _UNIQUE]
+SomeNames = Annotated[tuple[str, ...], _SOME, AfterValidator(distinct), _UNIQUE]
+Cells = Annotated[tuple[Count, ...], _SOME, AfterValidator(distinct), _UNIQUE]
+Resampled = Annotated[tuple[Literal["cells", "patients"], ...], _SOME, AfterValidator(distinct), _UNIQUE]
+Beyond = Annotated[tuple[End, ...], AfterValidator(distinct), _UNIQUE]
+
+
+class NullRecord(Record):
+    """What the arm that a comparison is against does by chance alone."""
+
+    pairs: Positive = Field(
+        description="Number of pairs of runs behind `typical` and `largest`: each cell's run and its null; without a "
+        "null arm all pairs of cells."
+    )
+    typical: Share = Field(description="Root mean square of the differences of mean Dice over these pairs.")
+    largest: Share = Field(description="The largest of these differences, without its sign.")
+    trial_pairs: Positive = Field(
+        description="Number of pairs that `mean`, `low` and `high` take as cells: the same `pairs` with a null arm; "
+        "without one, cell 0 minus cell 1, cell 2 minus cell 3 and so on, an odd last cell left out."
+    )
+    mean: Difference = Field(description="Mean difference of Dice, null arm minus arm, or one cell minus the next.")
+    low: float | None = Field(description="Lower end of its interval; null with a single test patient.")
+    high: float | None = Field(description="Upper end of its interval; null with a single test patient.")
+    arm: str | None = Field(description="Training set of the null arm; null where cells were compared.")
+
+
+class ComparisonRecord(Record):
+    """A training set against another one, paired by cell and test patient: the first minus the second."""
+
+    training_set: str = Field(description="The one that is judged.")
+    against: str = Field(description="The one that is subtracted.")
+    segmenters: SomeNames = Field(
+        description="One; or all, when their differences were averaged within each cell and patient."
+    )
+    fraction: Fraction = Field(description="Share of the training patients whose labels both arms know.")
+    cells: Cells = Field(description="The cells that both arms share.")
+    patients: Positive = Field(description="Number of test patients.")
+    better: Count = Field(description="Number of test patients whose mean difference over the cells is above zero.")
+    worse: Count = Field(description="Number of test patients whose mean difference over the cells is below zero.")
+    mean: Difference = Field(description="Mean difference of the 3-D Dice of the declared region.")
+    low: float | None = Field(description="Lower end of its interval; null with a single test patient.")
+    high: float | None = Field(description="Upper end of its interval; null with a single test patient.")
+    resampled: Resampled = Field(
+        description="What the interval resamples: cells and patients, or patients only where there is one cell."
+    )
+    p: Share = Field(description="Wilcoxon signed-rank over patients.")
+    p_holm: Share = Field(description="`p` adjusted over the comparisons of the same list (Holm).")
+    null: NullRecord | None = Field(
+        description="What the arm `against` does by chance alone; null with one cell and no null arm."
+    )
+    verdict: Word = Field(description="The answer in words.")
+    reason: Text = Field(description="What the verdict rests on.")
+
+
+class BestSyntheticRecord(Record):
+    """The synthetic training set that did best on validation at one label fraction; test has no say in it."""
+
+    fraction: Fraction = Field(description="Share of the training patients whose labels were known.")
+    training_set: str = Field(description="The set that was chosen.")
+    validation_score: float = Field(
+        description="By which it was chosen: mean over cells and segmenters of the validation score."
+    )
+    comparisons: tuple[ComparisonRecord, ...] = Field(
+        description="With the reference and with every rival, all segmenters averaged; p adjusted over these."
+    )
+
+
+class CurvePointRecord(Record):
+    """One arm at one number of real training patients."""
+
+    patients: Positive = Field(description="Number of real training patients.")
+    mean: Share = Field(description="Mean 3-D Dice of the declared region over cells and test patients.")
+    low: float | None = Field(description="Lower end of its interval; null with a single test patient.")
+    high: float | None = Field(description="Upper end of its interval; null with a single test patient.")
+
+
+class EquivalenceRecord(Record):
+    """What synthetic data is worth in real patients, for one segmenter: of the pair of training sets of the question.
+
+    `more`, `low` and `high` are numbers of patients: so many more real patients than `start` bring `against` to the
+    score that `training_set` has at `start`.
+    """
+
+    segmenter: str = Field(description="Name of the segmenter.")
+    training_set: str = Field(description="The question's set with synthetic data.")
+    against: str = Field(description="The question's set without.")
+    start: Positive = Field(description="The smallest number of real patients, at which both are compared.")
+    largest: Annotated[int, Field(ge=2)] = Field(description="The largest number of real patients of `against`.")
+    more: NotNegative | None = Field(
+        description="Number of patients; 0 where `training_set` is not above `against`, null beyond `largest`."
+    )
+    low: NotNegative | None = Field(
+        description="Lower end of its interval; null beyond `largest`, or with one test patient."
+    )
+    high: NotNegative | None = Field(
+        description="Upper end of its interval; null beyond `largest`, or with one test patient."
+    )
+    beyond: Beyond = Field(description="Which of the three lie beyond `largest`, and so are null.")
+    worth_something: bool = Field(
+        description="Whether the whole interval lies above zero, with cells and test patients enough for a verdict."
+    )
+    sentence: Text = Field(description="The same in words.")
+    cells: Positive = Field(description="Number of the cells that both sets have at every label fraction.")
+    test_patients: Positive = Field(description="Number of test patients.")
+    reference: Annotated[tuple[CurvePointRecord, ...], _SOME] = Field(
+        description="Points of the curve of `against`, by number of patients."
+    )
+    synthetic: Annotated[tuple[CurvePointRecord, ...], _SOME] = Field(
+        description="Points of `training_set`, by number of patients."
+    )
+    curve: tuple[float, ...] = Field(description="The means of `reference`, made never to fall (isotonic regression).")

@@ -1,0 +1,60 @@
+"""reports/trial.json as a file: read, brought to the present version, and its JSON schema."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from nephrite.config import NULL
+from nephrite.errors import StoreError
+from nephrite.files import read_json
+from nephrite.report.trial_record import VERSION, TrialRecord
+
+AGAIN = "run 'report' again"
+
+
+def read_trial(path: Path) -> TrialRecord:
+    """Read trial.json of this version, or of version 2; what that lacked is null.
+
+    Raises:
+        StoreError: the file is missing or broken, or has another version.
+    """
+    content = read_json(path)
+    version = content.get("version") if isinstance(content, dict) else None
+    if version not in (2, VERSION):
+        raise StoreError(path, f"has version {version}, not {VERSION} (or 2)", AGAIN)
+    try:
+        if version == 2:
+            _bring_from_version_2(content)
+        return TrialRecord.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise StoreError(path, f"{place}: {problem['msg']}" if place else problem["msg"], AGAIN) from None
+    except (AttributeError, KeyError, TypeError) as error:
+        raise StoreError(path, f"is no trial of version 2 ({error!r})", AGAIN) from None
+
+
+def trial_schema() -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of trial.json, as written from `TrialRecord` by `make docs`."""
+    text = resources.files("nephrite.report").joinpath("schema", "trial.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def _bring_from_version_2(content: dict[str, Any]) -> None:
+    """Fill, in place, what version 2 lacked: tables by cell and patient, which sets are copies, in its first files null arms."""
+    lists = [content[name] for name in ("answers", "answer_by_segmenter", "comparisons", "rivals")]
+    lists += [[content["answer"]], *(best["comparisons"] for best in content["best_synthetic"])]
+    for row in [row for rows in lists for row in rows]:
+        if row and row["null"]:
+            row["null"].setdefault("arm", None)
+    for arm in content["arms"]:
+        arm["dice_by_cell"] = None
+    sets = (arm["training_set"] for arm in content["arms"])
+    content["plan"]["copies"] = {name: name.removesuffix(NULL) for name in sets if name.endswith(NULL)}
+    content["version"] = VERSION

@@ -1,0 +1,218 @@
+"""The content of reports/trial.json as one model: what the report, the terminal and the figures read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import Field, model_validator
+
+from nephrite.errors import TrialError
+from nephrite.report.comparison_record import (
+    BestSyntheticRecord,
+    Cells,
+    ComparisonRecord,
+    Count,
+    EquivalenceRecord,
+    Fraction,
+    Names,
+    NotNegative,
+    Percent,
+    Positive,
+    Record,
+    Share,
+    SomeNames,
+    Text,
+)
+
+VERSION: Literal[3] = 3
+
+
+class PlanRecord(Record):
+    """What was declared before any run."""
+
+    region: str = Field(description="Region whose per-patient 3-D Dice decides.")
+    reference: str = Field(description="Training set that all others are compared with.")
+    question: tuple[str, str] | None = Field(
+        description="Training sets with and without synthetic data, whose difference is the headline: "
+        "`trial.question`; without it, the pair that differs by synthetic data only; where there are several, the "
+        "first whose set without synthetic data is the reference. Null where the trial has no such pair."
+    )
+    fraction: Fraction = Field(description="Label fraction of the headline.")
+    synthetic: Names = Field(description="Training sets with synthetic slices.")
+    rivals: Names = Field(
+        description="Training sets without synthetic slices that have `copy_paste` or `self_training`: what those with "
+        "synthetic slices are compared with beside the reference."
+    )
+    copies: Mapping[str, str] = Field(
+        description="Training set of each A/A arm to the set that it repeats from another initialization."
+    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(description="Confidence of every interval.")
+    resamples: Positive = Field(description="Bootstrap draws of every interval.")
+    seed: Count = Field(description="Seed of the bootstrap.")
+    digest: str = Field(
+        description="Digest of the settings, the source folder's path and worker counts among them: equal settings in "
+        "another place give another."
+    )
+
+
+class RegionRecord(Record):
+    """The scores of one arm on one region, means over test patients and cells."""
+
+    dice: Share = Field(description="Mean 3-D Dice.")
+    surface_dice: Share = Field(description="Mean surface Dice.")
+    hd95: NotNegative | None = Field(
+        description="Mean HD95 in mm over the pairs of patient and cell in which it is defined; null if there is none."
+    )
+    hd95_defined: Count = Field(description="Number of pairs of patient and cell in which HD95 is defined.")
+    scored: Positive = Field(description="Number of pairs of patient and cell.")
+
+
+class ArmRecord(Record):
+    """One training set, segmenter and label fraction over its cells."""
+
+    training_set: str = Field(description="What it was trained on.")
+    segmenter: str = Field(description="Name of the segmenter.")
+    fraction: Fraction = Field(description="Share of the training patients whose labels it knows.")
+    cells: Cells = Field(description="Its cells; the lists below and the rows of `dice_by_cell` have their order.")
+    training_patients: tuple[Count, ...] = Field(description="Number of real training patients, for each cell.")
+    steps: tuple[Count, ...] = Field(
+        description="Optimizer steps after which the weights that were kept were reached, for each cell; all arms are "
+        "trained equally long."
+    )
+    seconds: tuple[NotNegative, ...] = Field(description="Duration of the training in seconds, for each cell.")
+    validation_score: float = Field(description="Mean over the cells of what runs are chosen by; never of test.")
+    regions: Annotated[Mapping[str, RegionRecord], Field(min_length=1)] = Field(
+        description="Region to its mean scores."
+    )
+    dice_by_patient: Annotated[Mapping[str, Share], Field(min_length=1)] = Field(
+        description="Test patient to the 3-D Dice of the declared region, mean over the cells."
+    )
+    dice_by_cell: Mapping[str, tuple[tuple[Share, ...], ...]] | None = Field(
+        description="Region to the 3-D Dice of each cell (rows, in the order of `cells`) and test patient (columns, in "
+        "the order of the trial's `patients`), the declared region among them; null in files of version 2, which do "
+        "not hold it."
+    )
+    capstone_iou: Percent = Field(description="The 2021 student project's score, in percent.")
+    predict_nothing: Percent = Field(description="What predicting nothing scores on the same slices, in percent.")
+    foreground_iou: Mapping[str, Share | None] = Field(
+        description="Class to its mean IoU over the slices where prediction or truth holds it; null if none does."
+    )
+
+    @property
+    def segmenters(self) -> tuple[str, ...]:
+        """Its segmenter alone, as a comparison names several."""
+        return (self.segmenter,)
+
+
+class BestRunRecord(Record):
+    """The run to promote, chosen by its validation score and never by test."""
+
+    training_set: str = Field(description="What it was trained on.")
+    segmenter: str = Field(description="Name of the segmenter.")
+    fraction: Fraction = Field(description="Share of the training patients whose labels it knows.")
+    cell: Count = Field(description="Its cell.")
+    validation_score: float = Field(description="Validation score of this one run.")
+    dice_by_patient: Annotated[Mapping[str, Share], Field(min_length=1)] = Field(
+        description="Test patient to the 3-D Dice of the declared region in this one run."
+    )
+    truth_volume_by_patient: Annotated[Mapping[str, NotNegative], Field(min_length=1)] = Field(
+        description="Test patient to milliliters of the declared region in the reader's label map: by these `promote` "
+        "sees whether another run was scored on the same patients."
+    )
+
+    @model_validator(mode="after")
+    def _scores_and_volumes_of_the_same_patients(self) -> BestRunRecord:
+        if self.dice_by_patient.keys() != self.truth_volume_by_patient.keys():
+            raise ValueError("dice_by_patient and truth_volume_by_patient name different patients")
+        return self
+
+
+class TrialRecord(Record):
+    """Content of reports/trial.json. docs/trial-json.md explains it."""
+
+    version: Literal[3] = Field(description="Version of this format.")
+    headline: Text = Field(description="The verdict as one sentence.")
+    plan: PlanRecord = Field(description="What was declared before any run.")
+    patients: SomeNames = Field(description="Ids of the test patients.")
+    answer: ComparisonRecord | None = Field(
+        description="The comparison that answers the question at the smallest label fraction, all segmenters averaged; "
+        "null if there is no question."
+    )
+    answers: tuple[ComparisonRecord, ...] = Field(description="The same question at each label fraction.")
+    answer_by_segmenter: tuple[ComparisonRecord, ...] = Field(
+        description="The same question for each segmenter, at the smallest label fraction."
+    )
+    comparisons: tuple[ComparisonRecord, ...] = Field(
+        description="Every training set against the reference, for each segmenter and label fraction."
+    )
+    rivals: tuple[ComparisonRecord, ...] = Field(
+        description="Every synthetic training set against every rival, for each segmenter and label fraction."
+    )
+    best_synthetic: tuple[BestSyntheticRecord, ...] = Field(
+        description="For each label fraction the synthetic training set that is best on validation."
+    )
+    equivalence: Annotated[tuple[EquivalenceRecord, ...], Field(min_length=1)] | None = Field(
+        description="For each segmenter what synthetic data is worth in real patients; null where all label fractions "
+        "come to one number of patients, or there is no question."
+    )
+    arms: Annotated[tuple[ArmRecord, ...], Field(min_length=1)] = Field(
+        description="Scores of each training set, segmenter and label fraction."
+    )
+    best_run: BestRunRecord = Field(description="The run to promote, chosen on validation only.")
+    notes: tuple[str, ...] = Field(description="What a reader must know, e.g. how to get more cells.")
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """All cells of all arms, sorted."""
+        return tuple(sorted({cell for arm in self.arms for cell in arm.cells}))
+
+    @property
+    def several_fractions(self) -> bool:
+        """Whether the arms differ in their label fraction."""
+        return len({arm.fraction for arm in self.arms}) > 1
+
+    def differences(self, row: ComparisonRecord, region: str | None = None) -> Float[np.ndarray, "cell patient"]:
+        """The table that a comparison rests on: Dice of one training set minus that of the other, segmenters averaged.
+
+        Args:
+            row: a comparison of this trial.
+            region: any scored region; the declared one if not given.
+
+        Raises:
+            TrialError: the record holds no such table, as files of version 2 do.
+        """
+        region = self.plan.region if region is None else region
+        differences: Float[np.ndarray, "cell patient"] = np.mean(
+            [
+                self._table(row.training_set, name, row, region) - self._table(row.against, name, row, region)
+                for name in row.segmenters
+            ],
+            axis=0,
+        )
+        return differences
+
+    def _table(
+        self, training_set: str, segmenter: str, row: ComparisonRecord, region: str
+    ) -> Float[np.ndarray, "cell patient"]:
+        """Dice of one arm in the cells of a comparison."""
+        wanted = (training_set, segmenter, row.fraction)
+        arm = next(arm for arm in self.arms if (arm.training_set, arm.segmenter, arm.fraction) == wanted)
+        if arm.dice_by_cell is None or region not in arm.dice_by_cell:
+            place = f"{training_set} ({segmenter}, label fraction {row.fraction})"
+            raise TrialError(place, f"has no table of Dice of {region} by cell and patient", "run 'report' again")
+        by_cell = dict(zip(arm.cells, arm.dice_by_cell[region], strict=True))
+        return np.array([by_cell[cell] for cell in row.cells])
+
+    @model_validator(mode="after")
+    def _every_table_is_of_the_trials_patients(self) -> TrialRecord:
+        for arm in self.arms:
+            if arm.dice_by_patient.keys() != set(self.patients):
+                raise ValueError(f"dice_by_patient of {arm.training_set} names other patients than the trial")
+            for region, rows in (arm.dice_by_cell or {}).items():
+                if [len(row) for row in rows] != [len(self.patients)] * len(arm.cells):
+                    finding = "has not one row for each cell and one column for each test patient"
+                    raise ValueError(f"dice_by_cell of {arm.training_set}, {region}, {finding}")
+        return self

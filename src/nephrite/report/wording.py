@@ -1,0 +1,46 @@
+"""How a record's names and numbers are put into words, alike in text, tables and figures."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nephrite.report.comparison_record import ComparisonRecord
+from nephrite.report.trial_record import ArmRecord, TrialRecord
+
+
+class HasInterval(Protocol):
+    """Whatever has a mean difference and its interval."""
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+
+    @property
+    def low(self) -> float | None:
+        """Lower end; None with a single test patient."""
+
+    @property
+    def high(self) -> float | None:
+        """Upper end; None with a single test patient."""
+
+
+def group_name(trial: TrialRecord, row: ArmRecord | ComparisonRecord) -> str:
+    """What an arm or comparison is listed under: its segmenter, and its label fraction where the trial has several."""
+    name = row.segmenters[0] if len(row.segmenters) == 1 else "all segmenters"
+    return f"{name}, {in_percent(row.fraction)}" if trial.several_fractions else name
+
+
+def in_percent(share: float) -> str:
+    """'10%', '12.5%'."""
+    return f"{100 * share:.3g}%"
+
+
+def interval_text(row: HasInterval) -> str:
+    """'+0.012 [-0.003, +0.027]', of a comparison or of its null."""
+    interval = "no interval" if row.low is None else f"[{row.low:+.3f}, {row.high:+.3f}]"
+    return f"{row.mean:+.3f} {interval}"
+
+
+def p_text(row: ComparisonRecord) -> str:
+    """'0.012', or '< 0.001'."""
+    return f"{row.p_holm:.3f}" if row.p_holm >= 0.0005 else "< 0.001"

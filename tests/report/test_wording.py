@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from nephrite.report.summary import summarize
+from nephrite.report.wording import group_name, in_percent, interval_text, p_text
+from nephrite.verdict.statistics import Interval
+from nephrite.verdict.trial import Trial
+
+MakeTrial = Callable[..., Trial]
+
+
+def test_rows_are_named_by_fraction_where_there_are_several(wide_trial: Trial, make_trial: MakeTrial) -> None:
+    wide, narrow = summarize(wide_trial), summarize(make_trial())
+    assert wide.answer is not None
+    assert narrow.answer is not None
+    assert [group_name(wide, wide.arms[0]), group_name(wide, wide.answer)] == ["light, 10%", "all segmenters, 10%"]
+    assert [group_name(narrow, narrow.arms[0]), group_name(narrow, narrow.answer)] == ["light", "all segmenters"]
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.07, "7%"), (0.125, "12.5%"), (1.0, "100%")])
+def test_shares_are_shown_in_percent_without_false_digits(share: float, text: str) -> None:
+    assert in_percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        (Interval(0.0125, -0.003, 0.0271), "+0.013 [-0.003, +0.027]"),
+        (Interval(-0.2, None, None), "-0.200 no interval"),
+    ],
+)
+def test_an_interval_shows_its_signs_or_that_there_is_none(interval: Interval, text: str) -> None:
+    assert interval_text(interval) == text
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0005, "0.001"), (0.00049, "< 0.001"), (0.25, "0.250")])
+def test_a_small_p_is_shown_as_a_bound(make_trial: MakeTrial, p: float, text: str) -> None:
+    row = summarize(make_trial(cells=1)).comparisons[0]
+    assert p_text(row.model_copy(update={"p_holm": p})) == text
