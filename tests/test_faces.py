@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import os
 import re
@@ -10,9 +9,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,43 +18,30 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from nephrite.cli import COMMANDS, PUBLISH, ROLES, STAGES, USE, group, stage_paths
-from nephrite.config import AcquireSettings, Config, load_config
+from nephrite.cli import COMMANDS, ROLES, USE, group
+from nephrite.config import Config
 from nephrite.execution import stage_function
+from nephrite.signatures import APART, STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "src"
+SIGNATURES = {**STAGES, **APART}
 SYNTHETIC = "_synthetic"  # the stages of the arms that see synthetic slices carry this ending
 LONGEST_COMPONENT = 25
 BY_ARM = ("train_segmenter", "evaluate")
 BY_PAINTER = ("train_gan", "synthesize", "screen")
 ONE = {"item.synthesizer": "pix2pix", "item.fraction": "1.0", "item.cell": "0"}  # what MLproject's defaults work on
-OUTPUTS = {
-    "acquire": "raw",
-    "prepare": "pairs",
-    "train_gan": "synthesizer",
-    "synthesize": "painted",
-    "screen": "synthetic",
-    "train_segmenter": "segmenter",
-    "evaluate": "scores",
-    "report": "report",
-    "promote": "promotion",
-    "predict": "masks",
-}
-# Modules that compute nothing that a stage writes: settings are tracked value by value in `params`, errors and the
-# record leave no trace in an output, whole or absent is all that files.py decides.
-WITHOUT_EFFECT = {
-    f"nephrite.{name}"
-    for name in ("cli", "config", "errors", "files", "recording", "tracking", "tracking_address", "lineage", "commit")
-} | {"nephrite.progress"}
-# where it is computed, kept and recorded, and what is done with the result; not what the trial is
-UNTRACKED_SECTIONS = {"compute", "publish", "predict", "tracking"}
+RESOLVE = "resolve"  # writes what the others depend on
 
 
 def dvc_stages() -> dict[str, dict[str, Any]]:
     """The stages as they stand in dvc.yaml, templates unresolved."""
     stages: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     return stages
+
+
+def jobs() -> dict[str, dict[str, Any]]:
+    """Those of a trial."""
+    return {name: stage for name, stage in dvc_stages().items() if name != RESOLVE}
 
 
 def entry_points() -> dict[str, dict[str, Any]]:
@@ -81,7 +66,7 @@ def all_paths(stage: str) -> set[str]:
 
     It spares a training and changes no result; arms wait for other arms only in `nephrite trial`.
     """
-    return set(stage_paths(stage_function(stage))) - {"teacher"}
+    return set(SIGNATURES[stage].paths) - {"teacher"}
 
 
 def expected_paths(name: str) -> set[str]:
@@ -90,81 +75,30 @@ def expected_paths(name: str) -> set[str]:
     return paths - {"synthetic"} if name == "train_segmenter" else paths
 
 
-@cache
-def module_file(module: str) -> Path | None:
-    """The file of a module of the package, None if the name is no module."""
-    base = SOURCE.joinpath(*module.split("."))
-    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
-
-
-@cache
-def imports(module: str) -> frozenset[str]:
-    """Modules of the package that a module imports, at the top or inside a function."""
-    path = module_file(module)
-    assert path is not None, f"no module {module}"
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("nephrite"):
-            inside = {f"{node.module}.{alias.name}" for alias in node.names}
-            names |= {name for name in inside if module_file(name)} or {node.module}
-    return frozenset(name for name in names if name.startswith("nephrite.") and module_file(name))
-
-
-def closure(module: str) -> set[str]:
-    """A module and all that it imports, directly or not, without what has no effect on outputs."""
-    found, waiting = {module}, [module]
-    while waiting:
-        new = imports(waiting.pop()) - found - WITHOUT_EFFECT
-        found |= new
-        waiting.extend(new)
-    return found
-
-
-def covered(paths: Iterable[str]) -> Iterator[Path]:
-    """Source files under the given files and folders of the project."""
-    for path in paths:
-        place = ROOT / path
-        yield from place.rglob("*.py") if place.is_dir() else [place]
-
-
-def code_of(stage: str) -> set[str]:
-    """Files whose change may change what the stage writes, relative to the project."""
-    files = {module_file(module) for module in closure(f"nephrite.stages.{stage}")}
-    return {str(path.relative_to(ROOT)) for path in files if path is not None}
-
-
-def sections_of(stage: str) -> tuple[set[str], set[str]]:
-    """Sections of the settings that are read as `config.SECTION`, and those that the stage names as text."""
-    texts = [path.read_text(encoding="utf-8") for path in map(module_file, closure(f"nephrite.stages.{stage}")) if path]
-    known = set(load_config(ROOT / "params.yaml").model_dump()) - {"arm"} - UNTRACKED_SECTIONS
-    read = {name for text in texts for name in re.findall(r"\bconfig\.([a-z_0-9]+)", text)}
-    named = {name for text in texts for name in re.findall(r"[\"']([a-z_]+)[\"']", text)}
-    return read & known, named & known
-
-
 def test_every_stage_takes_config_and_run_then_paths_only() -> None:
-    for stage in STAGES | USE:
+    for stage, signature in SIGNATURES.items():
         parameters = inspect.signature(stage_function(stage)).parameters.values()
         assert [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD] == ["config", "run"], stage
-        assert all("Path" in str(p.annotation) for p in parameters if p.kind is p.KEYWORD_ONLY), stage
-        assert set(stage_paths(stage_function(stage))) <= set(ROLES), stage
+        paths = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+        assert all("Path" in str(p.annotation) for p in paths), stage
+        assert {p.name: p.default is p.empty for p in paths} == signature.paths, stage
+        assert set(signature.paths) <= set(ROLES), stage
 
 
-@pytest.mark.parametrize("stage", STAGES | USE)
+@pytest.mark.parametrize("stage", SIGNATURES)
 def test_command_has_one_option_per_path(stage: str) -> None:
     shown = CliRunner().invoke(group, [stage.replace("_", "-"), "--help"])
     assert shown.exit_code == 0
-    for path in stage_paths(stage_function(stage)):
+    for path in SIGNATURES[stage].paths:
         assert f"--{path.replace('_', '-')} PATH" in shown.output
 
 
-@pytest.mark.parametrize(("face", "expected"), [(dvc_stages, STAGES), (entry_points, STAGES | USE)])
-def test_face_has_every_stage_and_no_other(face: Any, expected: dict[str, str]) -> None:
-    assert {stage_of(name) for name in face()} == set(expected)
+@pytest.mark.parametrize(("face", "expected"), [(jobs, {*STAGES}), (entry_points, {*STAGES, *USE})])
+def test_face_has_every_stage_and_no_other(face: Any, expected: set[str]) -> None:
+    assert {stage_of(name) for name in face()} == expected
 
 
-@pytest.mark.parametrize("name", dvc_stages())
+@pytest.mark.parametrize("name", jobs())
 def test_dvc_stage_calls_its_command_with_all_paths(name: str) -> None:
     command = dvc_stages()[name]["cmd"]
     assert command.startswith(f"nephrite {stage_of(name).replace('_', '-')} ")
@@ -173,40 +107,41 @@ def test_dvc_stage_calls_its_command_with_all_paths(name: str) -> None:
     assert ("--set painter=" in command) == (name in BY_PAINTER)
 
 
-@pytest.mark.parametrize("name", dvc_stages())
+@pytest.mark.parametrize("name", jobs())
 def test_dvc_inputs_and_outputs_are_the_paths_of_the_command(name: str) -> None:
     stage, paths = dvc_stages()[name], flags(dvc_stages()[name]["cmd"])
-    output = OUTPUTS[stage_of(name)]
+    output = SIGNATURES[stage_of(name)].output
     outs = {
         place if isinstance(place, str) else next(iter(place))
         for key in ("outs", "metrics")
         for place in stage.get(key, [])
     }
     assert outs == {paths[output]}
-    assert {dep for dep in stage.get("deps", []) if not dep.startswith("src/")} == set(paths.values()) - outs
+    assert {dep for dep in stage.get("deps", []) if not dep.startswith("resolved/")} == set(paths.values()) - outs
 
 
-@pytest.mark.parametrize("name", dvc_stages())
-def test_dvc_code_is_exactly_what_the_stage_imports(name: str) -> None:
-    listed = {
-        str(path.relative_to(ROOT)) for path in covered(d for d in dvc_stages()[name]["deps"] if d.startswith("src/"))
+@pytest.mark.parametrize("name", jobs())
+def test_dvc_stage_depends_on_its_own_resolved_file(name: str) -> None:
+    """Settings and code are no list of dvc.yaml's: `nephrite resolve` writes them, a file for each job."""
+    unit = re.search(r"--set (?:arm|painter)=(\S+)", dvc_stages()[name]["cmd"])
+    wanted = "/".join(["resolved", stage_of(name), *([unit[1]] if unit else [])]) + ".yaml"
+    resolved = [dep for dep in dvc_stages()[name]["deps"] if dep.startswith("resolved/")]
+    assert resolved == [wanted]
+    assert "params" not in dvc_stages()[name]
+
+
+def test_dvc_resolves_from_all_settings_and_from_the_lock_of_the_code() -> None:
+    stage = dvc_stages()[RESOLVE]
+    assert stage == {
+        "cmd": "nephrite resolve --resolved resolved",
+        "deps": ["code.lock"],
+        "params": [{"params.yaml": None}],
+        "outs": ["resolved"],
     }
-    needed = code_of(stage_of(name))
-    assert not needed - listed, "add to deps"
-    assert not {path for path in listed - needed if not path.endswith("__init__.py")}, "remove from deps"
 
 
-@pytest.mark.parametrize("name", dvc_stages())
-def test_dvc_params_are_the_sections_that_the_stage_reads(name: str) -> None:
-    listed = {param.split(".")[0] for param in dvc_stages()[name].get("params", [])}
-    read, named = sections_of(stage_of(name))
-    assert not read - listed, "add to params"
-    assert not listed - read - named, "remove from params"
-
-
-def test_dvc_knows_every_setting_of_acquire_that_decides_what_it_brings() -> None:
-    listed = {param.removeprefix("acquire.") for param in dvc_stages()["acquire"]["params"]}
-    assert listed == set(AcquireSettings.model_fields) - {"workers"}
+def test_no_face_lists_a_source_file() -> None:
+    assert "src/" not in (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", entry_points())
@@ -220,13 +155,13 @@ def test_entry_point_calls_its_command_with_all_paths(name: str) -> None:
 @pytest.mark.parametrize("name", entry_points())
 def test_entry_point_takes_inputs_as_path_and_outputs_as_string(name: str) -> None:
     types = {key: value["type"] for key, value in entry_points()[name]["parameters"].items()}
-    output = OUTPUTS[stage_of(name)]
+    output = SIGNATURES[stage_of(name)].output
     inputs = expected_paths(name) - {output}
     assert types.pop(output) == "string", "MLflow refuses a path that does not exist yet"
     assert {key for key, kind in types.items() if kind == "path"} == inputs | {"params"}
 
 
-@pytest.mark.parametrize("name", [name for name in dvc_stages() if name not in BY_ARM and not name.endswith(SYNTHETIC)])
+@pytest.mark.parametrize("name", [name for name in jobs() if name not in BY_ARM and not name.endswith(SYNTHETIC)])
 def test_entry_point_and_dvc_stage_use_the_same_places(name: str) -> None:
     defaults = {key: value.get("default") for key, value in entry_points()[name]["parameters"].items()}
     command = re.sub(r"\$\{([a-z.]+)\}", lambda found: ONE[found[1]], dvc_stages()[name]["cmd"])
@@ -276,7 +211,7 @@ def test_there_is_a_component_for_every_command() -> None:
     assert set(components()) == set(COMMANDS)
 
 
-@pytest.mark.parametrize("stage", STAGES | USE | {PUBLISH: ""})
+@pytest.mark.parametrize("stage", SIGNATURES)
 def test_component_calls_its_command_with_all_paths(stage: str) -> None:
     text = components()[stage]
     assert f'command=["nephrite", "{stage.replace("_", "-")}"]' in text

@@ -41,4 +41,5 @@ def _units(config: Config, stage: str) -> list[Arm] | list[GeneratorRun] | list[
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content, sort_keys=False, width=120), encoding="utf-8")
+    # Sorted, so that the order of keys in a params file changes nothing.
+    path.write_text(yaml.safe_dump(content, sort_keys=True, width=120), encoding="utf-8")

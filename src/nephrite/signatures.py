@@ -56,6 +56,7 @@ FITTING = tuple(
     for key in ("batch_size", "learning_rate", "loss", "plateau_patience", "plateau_factor", "segmenters.{segmenter}")
 )
 HELPER = (*CHOICE, *FITTING, "train_segmenter.geometric", "train_segmenter.intensity")  # of helper segmenters
+LESIONS = ("prepare.lesions", "prepare.classes")  # their label values
 SYNTHESIZE = ("ratio", "labelled_only", "masks", "deformation", "edits", "style", "unlabelled", "labeler")
 SECTIONS = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate", "report")
 
@@ -69,7 +70,7 @@ STAGES: Mapping[str, Signature] = {
     "train_gan": Signature(
         {"pairs": True, "synthesizer": True},
         "synthesizer",
-        (Read(("trial.seed", "prepare.lesions", "train_gan.{synthesizer}")),),
+        (Read(("trial.seed", *LESIONS, "train_gan.{synthesizer}")),),
         "painter",
         ("generator",),
     ),
@@ -77,7 +78,7 @@ STAGES: Mapping[str, Signature] = {
         {"pairs": True, "synthesizer": True, "painted": True},
         "painted",
         (
-            Read(("trial.seed", "prepare.lesions", *(f"synthesize.{key}" for key in SYNTHESIZE))),
+            Read(("trial.seed", *LESIONS, *(f"synthesize.{key}" for key in SYNTHESIZE))),
             Read(HELPER, "labels scans"),
         ),
         "painter",
@@ -86,7 +87,7 @@ STAGES: Mapping[str, Signature] = {
     "screen": Signature(
         {"pairs": True, "painted": True, "synthetic": True},
         "synthetic",
-        (Read(("trial.seed", "prepare.lesions", "screen")), Read(HELPER, "screens")),
+        (Read(("trial.seed", *LESIONS, "screen")), Read(HELPER, "screens")),
         "painter",
         ("helper",),
     ),
@@ -98,7 +99,7 @@ STAGES: Mapping[str, Signature] = {
             Read(tuple(f"train_segmenter.{key}" for key in ("epochs", "steps_per_epoch", "early_stopping"))),
             Read(("train_segmenter.geometric",), "augments"),
             Read(("train_segmenter.intensity",), "alters intensity"),
-            Read(("train_segmenter.copy_paste", "prepare.lesions"), "pastes lesions"),
+            Read(("train_segmenter.copy_paste", *LESIONS), "pastes lesions"),
             Read(("train_segmenter.self_training",), "trains itself"),
         ),
         "arm",

@@ -47,7 +47,7 @@ def trial_schema() -> dict[str, Any]:
 
 
 def _bring_from_version_2(content: dict[str, Any]) -> None:
-    """Fill, in place, what version 2 lacked: tables by cell and patient, which sets are copies, in its first files null arms."""
+    """Fill, in place, what version 2 lacked: tables, which sets are copies, and in its first files null arms."""
     lists = [content[name] for name in ("answers", "answer_by_segmenter", "comparisons", "rivals")]
     lists += [[content["answer"]], *(best["comparisons"] for best in content["best_synthetic"])]
     for row in [row for rows in lists for row in rows]:
