@@ -46,7 +46,7 @@ def test_an_encoder_is_timed_without_its_weights(load: Load, monkeypatch: pytest
     def refuse(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("nephrite.segmentation.networks.load_imagenet", refuse)
+    monkeypatch.setattr("nephrite.segmentation.smp.EncoderBackend._load_imagenet", refuse)
     monkeypatch.setattr(timing, "MOST_CALLS", 3)
     assert step_seconds(load("train_segmenter.batch_size=1"), "fpn") > 0
 

@@ -17,11 +17,12 @@ from nephrite.files import read_json, write_json
 from nephrite.imaging.recipe import Recipe, read_recipe
 from nephrite.recording import SilentRun
 from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, Registry, load_champion
-from nephrite.segmentation.artifacts import WEIGHTS, SegmenterCard, load_segmenter, save_weights, write_card
-from nephrite.segmentation.networks import build_segmenter
-from nephrite.segmentation.unet import UNetSettings
+from nephrite.segmentation.artifacts import WEIGHTS, SegmenterCard, load_segmenter, write_card
+from nephrite.segmentation.in_process import TrainedNetwork
+from nephrite.segmentation.unet import UNetBackend, UNetSettings
 from nephrite.stages.promote import promote
 from nephrite.tracking import open_run
+from nephrite.training.weights import save_weights
 
 Load = Callable[..., Config]
 MODEL = "nephrite-segmenter"
@@ -43,7 +44,7 @@ class Trial:
         """Write a segmenter, and a report in which it is the best run."""
         folder = self.paths["segmenters"] / str(ARM)
         torch.manual_seed(seed)
-        save_weights(folder / WEIGHTS, build_segmenter(SETTINGS, channels=2).state_dict())
+        save_weights(folder / WEIGHTS, UNetBackend(SETTINGS).build(2).state_dict())
         write_card(folder, card(validation), [])
         scores = {f"p{number}": dice + number / 100 for number in range(patients)}
         best = {**ARM.model_dump(), "validation_score": 0.6, "dice_by_patient": scores}
@@ -93,8 +94,9 @@ def test_first_run_becomes_champion_and_predicts_as_its_segmenter(trial: Trial, 
     trial.train(seed=1, dice=0.5)
     assert trial.promote(load())["decision"] == "champion"
     image = torch.rand(3, 1, 32, 32)
-    network = load_segmenter(trial.paths["segmenters"] / str(ARM)).network
-    torch.testing.assert_close(load_champion(MODEL)(image), network(image), atol=1e-5, rtol=0)
+    trained = load_segmenter(trial.paths["segmenters"] / str(ARM)).trained
+    assert isinstance(trained, TrainedNetwork)
+    torch.testing.assert_close(load_champion(MODEL)(image), trained.network(image), atol=1e-5, rtol=0)
 
 
 def test_run_below_the_floor_is_only_challenger(trial: Trial, load: Load) -> None:

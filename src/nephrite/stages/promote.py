@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from nephrite import __version__
 from nephrite.config import Arm, Config
 from nephrite.errors import StoreError
-from nephrite.files import read_json, sha256, write_json
+from nephrite.files import read_json, write_json
 from nephrite.recording import Run
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
     Raises:
         StoreError: one of them is missing or broken, or the segmenter was trained again after it was scored.
     """
-    from nephrite.segmentation.artifacts import WEIGHTS, load_segmenter
+    from nephrite.segmentation.artifacts import load_segmenter
     from nephrite.verdict.promotion import Candidate
 
     content = _best_run(path)
@@ -86,7 +86,7 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
         raise StoreError(path, f"{finding}{card.validation_score:.6f}", "run 'evaluate' and 'report' again")
     candidate = Candidate(
         arm=arm,
-        weights=sha256(segmenters / arm / WEIGHTS),
+        weights=trained.trained.backend.identity(segmenters / arm),
         region=content["region"],
         dice=content["dice_by_patient"],
         truth_volumes=content["truth_volume_by_patient"],
@@ -116,6 +116,10 @@ def _register(
     from nephrite.registry import RECIPE
 
     card = trained.card
+    exported = trained.trained.backend.exported(trained.trained, card.in_plane.size)
+    if exported is None:
+        finding = f"is of kind '{card.settings.kind}', which is no graph that the registry could keep"
+        raise StoreError(f"segmenter {card.arm}", finding, "leave 'promote' out, or use the segmenter's own program")
     tags = {
         "weights": candidate.weights,
         "arm": candidate.arm,
@@ -130,9 +134,8 @@ def _register(
         "commit": code_state().commit or "",
         "nephrite": card.version,
     }
-    return registry.register(
-        trained.network, channels=len(card.channels), size=card.in_plane.size, run_id=run.id, tags=tags
-    )
+    network, size = exported
+    return registry.register(network, channels=len(card.channels), size=size, run_id=run.id, tags=tags)
 
 
 def _recipe(card: SegmenterCard) -> str:

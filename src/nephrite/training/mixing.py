@@ -11,8 +11,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
-from nephrite.config import Fakes
-
 Way = Literal["append", "mix", "pretrain", "schedule"]
 
 
@@ -28,11 +26,6 @@ class Extra(NamedTuple):
     slices: int
     way: Way
     share: float
-
-    @classmethod
-    def of(cls, fakes: Fakes, slices: int) -> Extra:
-        """The group of an arm's synthetic slices."""
-        return cls(slices, fakes.way, fakes.share)
 
 
 def group_sizes(real: int, extras: Sequence[Extra]) -> list[int]:
