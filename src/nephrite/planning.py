@@ -143,13 +143,15 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         finished: folder with the scores of a finished trial of the same settings, whose spread is taken; None: assumed.
 
     Raises:
-        ConfigError: a label fraction that leaves no patient; or scans without labels are wanted, and there are none.
+        ConfigError: no patient at a label fraction; no scans without labels; or a segmenter that is none for an arm.
         StoreError: the store is broken, or has no training slices.
         DataError: the patients cannot be counted, or the finished trial cannot be read.
         TrialError: the finished trial has no question, or too few cells.
     """
+    from nephrite.segmentation.demands import check_trial
     from nephrite.store.slices import PairStore
 
+    check_trial(config)
     keep_freed_memory()  # as the stages do, whose steps are timed
     trial, steps = config.trial, _training_steps(config)
     teachers = [arm for arm in trial.arms if arm.has("self_training") and not trial.teacher(arm)]

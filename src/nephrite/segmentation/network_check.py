@@ -16,6 +16,7 @@ from nephrite.config import ComputeSettings, Config
 from nephrite.errors import ConfigError
 from nephrite.files import digest
 from nephrite.segmentation.features import logits_and_features
+from nephrite.segmentation.networks import Segmenter, mirror_center
 
 if TYPE_CHECKING:
     from nephrite.segmentation.in_process import InProcess
@@ -85,21 +86,23 @@ def _try_network(backend: InProcess[Any], channels: int, side: int, batch: int) 
     _try_export(network, slices)
 
 
-def _try_logits(network: nn.Module, slices: Tensor, channels: int) -> None:
-    count, side = len(slices), slices.shape[-1]
+def _try_logits(network: Segmenter, slices: Tensor, channels: int) -> None:
+    """Of the network within its frame, which would crop whatever is too large."""
+    side = network.input_size(slices.shape[-1])
+    framed = mirror_center(slices, side, side)
     try:
         with torch.no_grad():
-            found = network(slices)
+            found = network.network(framed)
     except Exception as error:
-        raise _FaultError(f"refuses {_slices(slices)} ({_reason(error)})") from error
+        raise _FaultError(f"refuses {_slices(framed)} ({_reason(error)})") from error
     if not isinstance(found, Tensor):
-        raise _FaultError(f"returns a {type(found).__name__} for {_slices(slices)}, and a segmenter returns logits")
-    wanted = (count, channels, side, side)
+        raise _FaultError(f"returns a {type(found).__name__} for {_slices(framed)}, and a segmenter returns logits")
+    wanted = (len(slices), channels, side, side)
     if tuple(found.shape) != wanted:
-        finding = f"returns {tuple(found.shape)} for {_slices(slices)}, and a segmenter returns logits {wanted}"
+        finding = f"returns {tuple(found.shape)} for {_slices(framed)}, and a segmenter returns logits {wanted}"
         raise _FaultError(finding)
     if not found.isfinite().all():
-        raise _FaultError(f"returns values that are no numbers for {_slices(slices)}")
+        raise _FaultError(f"returns values that are no numbers for {_slices(framed)}")
 
 
 def _try_gradients(network: nn.Module, slices: Tensor) -> None:

@@ -140,11 +140,12 @@ def _task(
 
 
 def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
-    """Patients of a split, of whom there must be slices."""
+    """Those of the patients who have slices in the split; there must be some."""
     from nephrite.segmentation.backend import Cohort
 
-    cohort = Cohort(inputs.real, patients)
-    if not cohort.slices():
+    held = {ref.patient for ref in inputs.real.slices(split)}
+    cohort = Cohort(inputs.real, [patient for patient in patients if patient in held])
+    if not cohort.patients:
         raise StoreError(inputs.real.root, f"has no slices in the split '{split}'", f"raise 'prepare.split.{split}'")
     return cohort
 

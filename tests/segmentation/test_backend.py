@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nephrite.config import Config, SegmenterSettings
+from nephrite.errors import ConfigError
+from nephrite.segmentation.backend import Cohort, Prediction, StoredScan, Trained, backend_of, thin
+from nephrite.segmentation.monai import MonaiBackend, MonaiSettings
+from nephrite.store.slices import PairStore, SliceRef
+
+Load = Callable[..., Config]
+CHANNELS: dict[str, tuple[int, ...]] = {"kidney": (1, 2), "tumor": (2,)}
+
+
+def test_settings_of_all_kinds_are_read_without_torch(root: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from nephrite.config import SegmenterSettings, load_config
+from nephrite.segmentation.backend import backend_of
+for settings in load_config(Path(sys.argv[1])).train_segmenter.segmenters.values():
+    backend_of(settings)
+for module in SegmenterSettings.REGISTRY.values():
+    assert module in sys.modules, module
+sys.exit('torch' in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(root / "params.yaml")], check=False)
+    assert done.returncode == 0
+
+
+def test_a_kind_is_found_by_its_name(load: Load) -> None:
+    config = load("train_segmenter.segmenters.other={kind: monai, network: BasicUNet}")
+    backend = backend_of(config.train_segmenter.segmenters["other"])
+    assert isinstance(backend, MonaiBackend)
+    assert backend.settings == MonaiSettings(kind="monai", network="BasicUNet")
+
+
+@pytest.mark.parametrize("kind", SegmenterSettings.REGISTRY)
+def test_a_kind_that_is_unknown_is_refused_with_those_that_are(load: Load, kind: str) -> None:
+    with pytest.raises(ConfigError, match=rf"kind.*'{kind}'"):
+        load("train_segmenter.segmenters.other={kind: transformer}")
+
+
+@pytest.mark.parametrize(("most", "expected"), [(3, [0, 2, 5]), (6, [0, 1, 2, 3, 4, 5]), (9, [0, 1, 2, 3, 4, 5])])
+def test_thinning_takes_evenly(most: int, expected: list[int]) -> None:
+    assert thin(range(6), most) == expected
+
+
+def test_a_cohort_gives_the_slices_of_its_patients_in_the_order_of_the_store(pairs: Path) -> None:
+    store = PairStore(pairs)
+    slices = Cohort(store, ["b1", "a2"]).slices()
+    assert slices == [SliceRef(name, place) for name in ("a2", "b1") for place in range(6)]
+    assert Cohort(store, ["b1", "a2"], most=3).slices() == [slices[0], slices[6], slices[11]]
+
+
+def test_a_patient_of_a_store_is_a_scan_whose_labels_are_not_read(pairs: Path) -> None:
+    (pairs / "patients" / "a1" / "label.npy").write_bytes(b"not read")
+    store = PairStore(pairs)
+    scan = StoredScan(store, "a1")
+    assert (scan.shape, scan.spacing) == ((6, 32, 32), store.patient("a1").spacing)
+    assert np.array_equal(scan.windowed(range(2, 4))[1], store.windowed(SliceRef("a1", 3)))
+
+
+def test_masks_follow_from_probabilities_or_else_from_the_label_map() -> None:
+    labels = np.array([[[0, 1, 2]]], np.uint8)
+    probabilities = np.array([[[[0.0, 0.5, 0.6]], [[0.7, 0.2, 0.4]]]], np.float32)
+    assert Prediction(labels, probabilities).masks(CHANNELS, 0.5).tolist() == [
+        [[[False, True, True]], [[True, False, False]]]
+    ]
+    assert Prediction(labels).masks(CHANNELS, 0.5).tolist() == [[[[False, True, True]], [[False, False, True]]]]
+
+
+def test_a_kind_without_features_says_so(load: Load) -> None:
+    backend = backend_of(MonaiSettings(kind="monai", network="BasicUNet"))
+    trained = Trained(backend=backend, channels=CHANNELS, threshold=0.5)
+    with pytest.raises(NotImplementedError):
+        MonaiBackend(MonaiSettings(kind="monai", network="BasicUNet")).deepest(None)  # type: ignore[arg-type]  # unused
+    assert not backend.settings.FEATURES
+    assert trained.history == ()
