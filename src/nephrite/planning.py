@@ -148,7 +148,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         DataError: the patients cannot be counted, or the finished trial cannot be read.
         TrialError: the finished trial has no question, or too few cells.
     """
-    from nephrite.segmentation.demands import check_trial
+    from nephrite.segmentation.trial_segmenters import check_trial
     from nephrite.store.slices import PairStore
 
     check_trial(config)

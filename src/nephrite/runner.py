@@ -28,7 +28,7 @@ from nephrite.files import digest, write_json
 from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
-from nephrite.segmentation.demands import check_trial
+from nephrite.segmentation.trial_segmenters import check_trial
 
 DONE = ".done"
 

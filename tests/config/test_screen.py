@@ -13,7 +13,7 @@ REFUSED = {
     "screen.agreement=[0.9, 0.3]": r"screen.agreement: the first of \[0.9, 0.3\] is above the second",
     "screen.agreement_by_channel={tumor: [0.9, 0.3]}": r"agreement_by_channel: the first of \[0.9, 0.3\] is above the",
     "screen.agreement_by_channel={liver: [0.1, 1]}": r"names 'liver'; not among 'prepare.channels'",
-    "train_segmenter.segmenters.light={kind: monai, network: BasicUNet}": r"'screen.segmenter' is 'light' of kind 'monai'",
+    "train_segmenter.segmenters.light={kind: monai, network: BasicUNet}": r"'light' of kind 'monai', which gives no",
     "screen.intensity_distance=-1": r"screen.intensity_distance",
 }
 

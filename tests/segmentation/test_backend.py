@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,19 @@ import pytest
 
 from nephrite.config import Config, SegmenterSettings
 from nephrite.errors import ConfigError
-from nephrite.segmentation.backend import Cohort, Prediction, StoredScan, Trained, backend_of, thin
+from nephrite.segmentation.backend import (
+    Backend,
+    Cohort,
+    FitTask,
+    Prediction,
+    Scan,
+    StoredScan,
+    Trained,
+    backend_of,
+    thin,
+)
 from nephrite.segmentation.monai import MonaiBackend, MonaiSettings
+from nephrite.segmentation.unet import UNetSettings
 from nephrite.store.slices import PairStore, SliceRef
 
 Load = Callable[..., Config]
@@ -76,10 +87,33 @@ def test_masks_follow_from_probabilities_or_else_from_the_label_map() -> None:
     assert Prediction(labels).masks(CHANNELS, 0.5).tolist() == [[[[False, True, True]], [[False, False, True]]]]
 
 
-def test_a_kind_without_features_says_so(load: Load) -> None:
-    backend = backend_of(MonaiSettings(kind="monai", network="BasicUNet"))
-    trained = Trained(backend=backend, channels=CHANNELS, threshold=0.5)
-    with pytest.raises(NotImplementedError):
-        MonaiBackend(MonaiSettings(kind="monai", network="BasicUNet")).deepest(None)  # type: ignore[arg-type]  # unused
-    assert not backend.settings.FEATURES
-    assert trained.history == ()
+class Program(Backend[UNetSettings, Trained]):
+    """A program of its own: finds nothing, and has nothing that a contract leaves open."""
+
+    def fit(self, task: FitTask) -> Trained:
+        return Trained(backend=self, channels=task.channels, threshold=task.threshold)
+
+    def load(
+        self, folder: Path, channels: Mapping[str, tuple[int, ...]], threshold: float, *, as_fitted: bool = False
+    ) -> Trained:
+        return Trained(backend=self, channels=channels, threshold=threshold)
+
+    def identity(self, folder: Path) -> str:
+        return "nothing"
+
+    def predict(self, trained: Trained, scan: Scan) -> Prediction:
+        return Prediction(np.zeros(scan.shape, np.uint8))
+
+    def step_seconds(self, config: Config) -> float:
+        return 0.0
+
+
+def test_a_program_needs_no_more_than_the_contract_leaves_open(load: Load, pairs: Path) -> None:
+    config = load()
+    program = Program(UNetSettings(kind="unet", base_width=1, depth=1, padding="same", normalization="none"))
+    trained = program.load(pairs, CHANNELS, 0.5)
+    program.check(config)
+    assert program.ready(trained, config.compute, batch_size=3) is trained
+    assert program.exported(trained, 32) is None
+    with pytest.raises(ConfigError, match=r"segmenter of kind 'unet': gives no features of a slice; name another"):
+        program.examine(trained, np.zeros((1, 4, 4), np.float32))

@@ -6,12 +6,11 @@ import pytest
 
 from nephrite.config import Arm, Config, Intake
 from nephrite.errors import ConfigError
-from nephrite.segmentation.demands import check_segmenters, check_trial
+from nephrite.segmentation.demands import check_segmenters
 from nephrite.segmentation.unet import UNetSettings
 
 Load = Callable[..., Config]
 SETS = "trial.training_sets.real=[real, real+geometric, real+standard+copy_paste, real+standard+self_training]"
-NONE = "train_segmenter.segmenters.fpn={kind: monai, network: DenseNet121}"
 
 
 @pytest.mark.parametrize(
@@ -44,14 +43,8 @@ def test_an_arm_is_refused_a_segmenter_that_does_not_take_what_it_has(
     check_segmenters(config, arms=[arm])
 
 
-def test_a_network_that_is_no_segmenter_is_refused_where_the_trial_uses_it(load: Load) -> None:
+def test_what_a_stage_trains_for_itself_is_tried(load: Load) -> None:
+    config = load("train_segmenter.segmenters.fpn={kind: monai, network: DenseNet121}")
     with pytest.raises(ConfigError, match=r"segmenter of kind 'monai' \(network DenseNet121"):
-        check_trial(load(NONE, "trial.segmenters=[light, fpn]"))
-    check_trial(load(NONE, "trial.segmenters=[light]"))
-
-
-@pytest.mark.parametrize("others", ["synthesize.labeler={segmenter: fpn, steps: 5}"])
-def test_what_labels_scans_is_tried_where_there_are_scans_to_label(load: Load, others: str) -> None:
-    with pytest.raises(ConfigError, match="DenseNet121"):
-        check_trial(load(NONE, "trial.segmenters=[light]", others, "synthesize.unlabelled=0.5"))
-    check_trial(load(NONE, "trial.segmenters=[light]", others, "synthesize.unlabelled=0"))
+        check_segmenters(config, others=["fpn"])
+    check_segmenters(config, others=["light"])

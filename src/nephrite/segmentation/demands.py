@@ -1,4 +1,4 @@
-"""What a trial asks of its segmenters; refused before anything is trained."""
+"""What arms and stages ask of a segmenter; refused before anything is trained."""
 
 from __future__ import annotations
 
@@ -25,14 +25,6 @@ def check_segmenters(config: Config, *, arms: Iterable[Arm] = (), others: Iterab
         _check_intake(config, arm)
     for name in dict.fromkeys([*(arm.segmenter for arm in arms), *others]):
         backend_of(config.train_segmenter.segmenters[name]).check(config)
-
-
-def check_trial(config: Config) -> None:
-    """The same for all that a trial trains: arms, what screens, what labels scans."""
-    painters, labeler = config.trial.painters, config.synthesize.scan_labeler
-    others = [config.screen.segmenter] if painters and config.screen.filter != "all" else []
-    others += [labeler.segmenter] if painters and labeler else []
-    check_segmenters(config, arms=config.trial.arms, others=others)
 
 
 def _check_intake(config: Config, arm: Arm) -> None:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from nephrite.segmentation.networks import Segmenter
 
-CHEAP_WIDTH = 16  # of a U-Net that any processor trains in a moment
-
 
 class UNetSettings(InProcessSettings):
     """U-Net (Ronneberger et al. 2015)."""
@@ -50,8 +48,10 @@ class UNetBackend(InProcess[UNetSettings]):
 
     def cheap(self) -> tuple[Self, float]:
         """A narrow one: cost grows with the square of the width."""
+        from nephrite.segmentation.step_time import PROBE_WIDTH
+
         settings = self.settings
-        width = min(settings.base_width, CHEAP_WIDTH)
+        width = min(settings.base_width, PROBE_WIDTH)
         narrow = settings.model_copy(update={"base_width": width})
         return type(self)(narrow), (settings.base_width / width) ** 2
 
