@@ -1,26 +1,15 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nephrite.config import Config, SegmenterSettings
+from nephrite.config import Config
 from nephrite.errors import ConfigError
-from nephrite.segmentation.backend import (
-    Backend,
-    Cohort,
-    FitTask,
-    Prediction,
-    Scan,
-    StoredScan,
-    Trained,
-    backend_of,
-    thin,
-)
+from nephrite.segmentation.backend import Backend, Prediction, Scan, StoredScan, Trained, backend_of
+from nephrite.segmentation.fit_task import FitTask
 from nephrite.segmentation.monai import MonaiBackend, MonaiSettings
 from nephrite.segmentation.unet import UNetSettings
 from nephrite.store.slices import PairStore, SliceRef
@@ -29,45 +18,11 @@ Load = Callable[..., Config]
 CHANNELS: dict[str, tuple[int, ...]] = {"kidney": (1, 2), "tumor": (2,)}
 
 
-def test_settings_of_all_kinds_are_read_without_torch(root: Path) -> None:
-    script = """
-import sys
-from pathlib import Path
-from nephrite.config import SegmenterSettings, load_config
-from nephrite.segmentation.backend import backend_of
-for settings in load_config(Path(sys.argv[1])).train_segmenter.segmenters.values():
-    backend_of(settings)
-for module in SegmenterSettings.REGISTRY.values():
-    assert module in sys.modules, module
-sys.exit('torch' in sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", script, str(root / "params.yaml")], check=False)
-    assert done.returncode == 0
-
-
 def test_a_kind_is_found_by_its_name(load: Load) -> None:
     config = load("train_segmenter.segmenters.other={kind: monai, network: BasicUNet}")
     backend = backend_of(config.train_segmenter.segmenters["other"])
     assert isinstance(backend, MonaiBackend)
     assert backend.settings == MonaiSettings(kind="monai", network="BasicUNet")
-
-
-@pytest.mark.parametrize("kind", SegmenterSettings.REGISTRY)
-def test_a_kind_that_is_unknown_is_refused_with_those_that_are(load: Load, kind: str) -> None:
-    with pytest.raises(ConfigError, match=rf"kind.*'{kind}'"):
-        load("train_segmenter.segmenters.other={kind: transformer}")
-
-
-@pytest.mark.parametrize(("most", "expected"), [(3, [0, 2, 5]), (6, [0, 1, 2, 3, 4, 5]), (9, [0, 1, 2, 3, 4, 5])])
-def test_thinning_takes_evenly(most: int, expected: list[int]) -> None:
-    assert thin(range(6), most) == expected
-
-
-def test_a_cohort_gives_the_slices_of_its_patients_in_the_order_of_the_store(pairs: Path) -> None:
-    store = PairStore(pairs)
-    slices = Cohort(store, ["b1", "a2"]).slices()
-    assert slices == [SliceRef(name, place) for name in ("a2", "b1") for place in range(6)]
-    assert Cohort(store, ["b1", "a2"], most=3).slices() == [slices[0], slices[6], slices[11]]
 
 
 def test_a_patient_of_a_store_is_a_scan_whose_labels_are_not_read(pairs: Path) -> None:

@@ -12,7 +12,7 @@ from nephrite.config import Config
 from nephrite.errors import NonFiniteLossError
 from nephrite.models.unet import Normalization
 from nephrite.recording import SilentRun
-from nephrite.segmentation.backend import Augmentation
+from nephrite.segmentation.fit_task import Augmentation
 from nephrite.segmentation.fitting import (
     SegmentationModule,
     SegmentationTask,

@@ -12,7 +12,8 @@ from nephrite.config import Config
 from nephrite.files import sha256
 from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import WEIGHTS
-from nephrite.segmentation.backend import Addition, Cohort, FitTask, StoredScan
+from nephrite.segmentation.backend import StoredScan
+from nephrite.segmentation.fit_task import Addition, Cohort, FitTask
 from nephrite.segmentation.in_process import TrainedNetwork, segmentation_task
 from nephrite.segmentation.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore

@@ -17,7 +17,8 @@ from pydantic import Field, TypeAdapter
 from nephrite.config import Arm, PercentileSettings, ResampleSettings, ResizeSettings, SegmenterSettings, WindowSettings
 from nephrite.errors import ConfigError
 from nephrite.files import read_record, write_json
-from nephrite.segmentation.backend import Row, Trained, backend_of
+from nephrite.segmentation.backend import Trained, backend_of
+from nephrite.segmentation.fit_task import Row
 
 CARD, WEIGHTS, HISTORY = "segmenter.json", "weights.safetensors", "history.json"
 REMEDY = "run 'train_segmenter' again"

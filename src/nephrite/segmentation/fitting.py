@@ -23,7 +23,7 @@ from nephrite.augment.standard import IntensityRanges
 from nephrite.config import IGNORED, TrainSegmenterSettings
 from nephrite.models.losses import dice_and_cross_entropy, dice_loss
 from nephrite.segmentation.artifacts import WEIGHTS
-from nephrite.segmentation.backend import Augmentation, Row
+from nephrite.segmentation.fit_task import Augmentation, Row
 from nephrite.segmentation.networks import Segmenter
 from nephrite.store.slices import source_of
 from nephrite.training.data import (

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from nephrite.config import Config
 from nephrite.recording import SilentRun
-from nephrite.segmentation.backend import Cohort, FitTask, Trained, backend_of
+from nephrite.segmentation.backend import Trained, backend_of
+from nephrite.segmentation.fit_task import Cohort, FitTask
 from nephrite.store.slices import PairStore
 from nephrite.training.data import derive_seed
 

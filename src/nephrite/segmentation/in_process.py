@@ -19,7 +19,8 @@ from nephrite.config import ComputeSettings, Config, Intake, SegmenterSettings
 from nephrite.files import sha256
 from nephrite.imaging.masks import paint_labels
 from nephrite.segmentation.artifacts import REMEDY, WEIGHTS
-from nephrite.segmentation.backend import Backend, Examination, Exported, FitTask, Prediction, Scan, Trained
+from nephrite.segmentation.backend import Backend, Examination, Exported, Prediction, Scan, Trained
+from nephrite.segmentation.fit_task import FitTask
 
 if TYPE_CHECKING:
     from torch import nn

@@ -133,7 +133,7 @@ def _measure(config: Config, inputs: ScreenInputs, helper: Trained) -> Screening
     from nephrite.screening.acceptance import BACKGROUND, Screening, measure
     from nephrite.screening.class_intensity import intensity_ranges
     from nephrite.screening.examination import examine, nearest_masks
-    from nephrite.segmentation.backend import thin
+    from nephrite.segmentation.fit_task import thin
     from nephrite.training.nearest_masks import TrainingMasks
 
     manifest, threshold = inputs.real.manifest, config.evaluate.threshold
@@ -246,7 +246,7 @@ def _draw(inputs: ScreenInputs, screening: Screening, folder: Path) -> list[tupl
 
 def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
     """Some of the chosen slices, evenly over their reasons; three of four with labels, where there are so many."""
-    from nephrite.segmentation.backend import thin
+    from nephrite.segmentation.fit_task import thin
 
     rows = sorted(np.flatnonzero(chosen).tolist(), key=screening.reasons)
     labelled = thin([row for row in rows if screening.painted.labelled[row]], SHOWN * 3 // 4)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from nephrite.augment.lesions import LesionBank
     from nephrite.segmentation.arm_inputs import ArmInputs
     from nephrite.segmentation.artifacts import SegmenterCard
-    from nephrite.segmentation.backend import Addition, Augmentation, Cohort, FitTask, Row, Trained
+    from nephrite.segmentation.backend import Trained
+    from nephrite.segmentation.fit_task import Addition, Augmentation, Cohort, FitTask, Row
 
 TEACHER = "teacher"
 
@@ -64,7 +65,8 @@ def train_segmenter(
 
 def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tuple[SegmenterCard, int]:
     from nephrite.segmentation.artifacts import write_card
-    from nephrite.segmentation.backend import Addition, Cohort, backend_of
+    from nephrite.segmentation.backend import backend_of
+    from nephrite.segmentation.fit_task import Addition, Cohort
     from nephrite.training.devices import process_rank
     from nephrite.training.trainer import resumable_folder
 
@@ -89,7 +91,7 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
 
 def _pseudo_labelled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
     """Scans without labels, labelled by a teacher: the segmenter of the same cell without them."""
-    from nephrite.segmentation.backend import Addition, Cohort
+    from nephrite.segmentation.fit_task import Addition, Cohort
     from nephrite.segmentation.inference import label_scans
 
     store, settings = inputs.real, config.train_segmenter.self_training
@@ -112,7 +114,7 @@ def _task(
     config: Config, inputs: ArmInputs, additions: Sequence[Addition], *, folder: Path, run: Run, text: str
 ) -> FitTask:
     """What the arm learns; teacher and student of a cell start from the same weights, in the same order of slices."""
-    from nephrite.segmentation.backend import FitTask
+    from nephrite.segmentation.fit_task import FitTask
     from nephrite.training.data import derive_seed
 
     arm, seed = config.this_arm, config.trial.seed
@@ -141,7 +143,7 @@ def _task(
 
 def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
     """Those of the patients who have slices in the split; there must be some."""
-    from nephrite.segmentation.backend import Cohort
+    from nephrite.segmentation.fit_task import Cohort
 
     held = {ref.patient for ref in inputs.real.slices(split)}
     cohort = Cohort(inputs.real, [patient for patient in patients if patient in held])
