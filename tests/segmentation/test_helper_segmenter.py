@@ -2,13 +2,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from nephrite.config import Config
+from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
 from nephrite.segmentation.helper_segmenter import fit_helper
 from nephrite.segmentation.in_process import TrainedNetwork
+from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.unet import UNetSettings
 from nephrite.store.slices import PairStore
 
 Load = Callable[..., Config]
@@ -38,3 +43,20 @@ def test_validation_and_test_slices_have_no_influence(load: Load, pairs: Path, t
         np.load(pairs / "patients" / patient / "image.npy", mmap_mode="r+")[:] = 1000
     again = fitted(load(), pairs, tmp_path / "again")
     assert all(torch.equal(clean[name], again[name]) for name in clean)
+
+
+def test_helper_is_augmented_from_outside_unless_its_kind_does_not_take_that(
+    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks: list[SegmentationTask] = []
+
+    class Spy(SegmentationModule):
+        def __init__(self, network: Segmenter, task: SegmentationTask, *args: Any, **more: Any) -> None:
+            tasks.append(task)
+            super().__init__(network, task, *args, **more)
+
+    monkeypatch.setattr("nephrite.segmentation.fitting.SegmentationModule", Spy)
+    fitted(load(), pairs, tmp_path / "outside")
+    monkeypatch.setattr(UNetSettings, "TAKES", UNetSettings.TAKES - {"augmentation"})
+    fitted(load(), pairs, tmp_path / "own")
+    assert [task.augmentation for task in tasks] == ["standard", "none"]

@@ -122,6 +122,14 @@ def test_features_come_with_the_outputs_of_the_same_slices(pairs: Path) -> None:
     assert features.shape == (6, 8)
 
 
+def test_a_segmenter_that_is_ready_takes_so_many_slices_at_a_time(load: Load, pairs: Path) -> None:
+    known = UNET.ready(trained(), load().compute, batch_size=5)
+    seen: list[int] = []
+    known.network.register_forward_hook(lambda _, __, logits: seen.append(len(logits)))
+    UNET.predict(known, StoredScan(PairStore(pairs), "c1"))
+    assert seen == [5, 1]
+
+
 def test_the_registry_gets_the_network_in_its_frame() -> None:
     known = trained()
     exported = UNET.exported(known, 32)

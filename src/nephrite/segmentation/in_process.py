@@ -138,9 +138,11 @@ class InProcess(Backend[S, TrainedNetwork]):
         """Sigmoid outputs, slice by slice, and the label map of those that reach the threshold."""
         from nephrite.segmentation.inference import sigmoid_outputs
 
-        count, size = scan.shape[0], trained.batch_size
-        parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
-        found = np.concatenate([sigmoid_outputs(trained.network, scan.windowed(part)) for part in parts])
+        (count, height, width), size = scan.shape, trained.batch_size
+        found = np.empty((count, len(trained.channels), height, width), np.float32)  # whole at once: scans are large
+        for start in range(0, count, size):
+            part = range(start, min(start + size, count))
+            found[part.start : part.stop] = sigmoid_outputs(trained.network, scan.windowed(part))
         return Prediction(paint_labels(np.moveaxis(found >= trained.threshold, 1, 0), trained.channels), found)
 
     def examine(self, trained: TrainedNetwork, planes: Float32[np.ndarray, "slice height width"]) -> Examination:

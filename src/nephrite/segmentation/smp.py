@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from pydantic import Field
@@ -36,9 +37,9 @@ class EncoderBackend(InProcess[E]):
     """A network with an encoder; its features are the encoder's last level."""
 
     @property
+    @abstractmethod
     def architecture(self) -> str:
         """Name of its class in the library."""
-        raise NotImplementedError
 
     @property
     def unusable(self) -> str:
