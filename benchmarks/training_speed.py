@@ -19,8 +19,8 @@ from nephrite.config import Config
 from nephrite.models.losses import dice_loss
 from nephrite.recording import SilentRun
 from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
-from nephrite.segmentation.networks import Segmenter, build_segmenter
-from nephrite.segmentation.unet import UNetSettings
+from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Batch, Pairs, channel_masks
 from nephrite.training.devices import pick_device, resolve_precision
@@ -149,7 +149,7 @@ def new_network() -> Segmenter:
     """The same weights for everybody."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return build_segmenter(NETWORK, channels=2)
+        return UNetBackend(NETWORK).build(2)
 
 
 def best_capstone(files: SliceFiles) -> tuple[CapstoneLoop, int]:

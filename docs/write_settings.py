@@ -100,7 +100,7 @@ def _name(kind: Any) -> str:
     if origin is dict:
         return f"map of {_name(parts[0])} to {_name(parts[1])}"
     names = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path", type(None): "null"}
-    return names[kind]
+    return "anything" if kind is Any else names[kind]
 
 
 def _limit(part: Any) -> str:

@@ -206,7 +206,7 @@ def test_time_is_steps_times_what_a_step_of_each_arm_takes(load: Load, monkeypat
     )
     monkeypatch.setattr(
         "nephrite.segmentation.step_time.augmentation_seconds",
-        lambda config, arm: float(config.trial.training_set(arm).augmentation == "geometric"),
+        lambda config, augmentation: float(augmentation == "geometric"),
     )
     config = load(
         "trial.segmenters=[light, fpn]",

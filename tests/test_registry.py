@@ -19,7 +19,9 @@ from torch import nn
 from nephrite.config import Config
 from nephrite.errors import ModelNotRegisteredError, TrackingError
 from nephrite.registry import CHALLENGER, CHAMPION, ModelVersion, Registry, load_champion, load_version
-from nephrite.segmentation.networks import build_segmenter
+from nephrite.segmentation.backend import backend_of
+from nephrite.segmentation.in_process import InProcess
+from nephrite.segmentation.networks import Segmenter
 from nephrite.tracking import open_run
 
 Load = Callable[..., Config]
@@ -32,6 +34,13 @@ def tiny(seed: int = 0) -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2))
 
 
+def built(config: Config, name: str) -> Segmenter:
+    """With random weights, or pretrained ones."""
+    backend = backend_of(config.train_segmenter.segmenters[name])
+    assert isinstance(backend, InProcess)
+    return backend.build(2)
+
+
 def register(registry: Registry, network: nn.Module | None = None, weights: str = "abc") -> ModelVersion:
     """Make a version that belongs to no run."""
     return registry.register(network or tiny(), channels=2, size=SIZE, run_id=None, tags=TAGS | {"weights": weights})
@@ -39,8 +48,7 @@ def register(registry: Registry, network: nn.Module | None = None, weights: str 
 
 @pytest.mark.parametrize("name", ["tiny", "light", pytest.param("fpn", marks=pytest.mark.slow)])
 def test_loaded_champion_predicts_the_same_on_any_batch(record: str, load: Load, name: str) -> None:
-    settings = load().train_segmenter.segmenters
-    network = (tiny() if name == "tiny" else build_segmenter(settings[name], channels=2)).eval()
+    network = (tiny() if name == "tiny" else built(load(), name)).eval()
     registry = Registry("model")
     registry.point(CHAMPION, register(registry, network))
     loaded = load_champion("model")
@@ -77,7 +85,7 @@ def test_model_belongs_to_the_run_that_made_it(record: str, load: Load) -> None:
 
 
 def test_graph_is_rewritten_for_another_device(record: str, load: Load) -> None:
-    network = build_segmenter(load().train_segmenter.segmenters["light"], channels=2)
+    network = built(load(), "light")
     version = register(Registry("model"), network.eval())
     moved = load_version(version, "meta")  # a device that computes shapes only, and refuses what lies elsewhere
     assert moved(torch.zeros(3, 1, SIZE, SIZE, device="meta")).shape == (3, 2, SIZE, SIZE)

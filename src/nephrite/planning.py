@@ -144,13 +144,15 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         finished: folder with the scores of a finished trial of the same settings, whose spread is taken; None: assumed.
 
     Raises:
-        ConfigError: a label fraction that leaves no patient; or scans without labels are wanted, and there are none.
+        ConfigError: no patient at a label fraction; no scans without labels; or a segmenter that is none for an arm.
         StoreError: the store is broken, or has no training slices.
         DataError: the patients cannot be counted, or the finished trial cannot be read.
         TrialError: the finished trial has no question, or too few cells.
     """
+    from nephrite.segmentation.trial_segmenters import check_trial
     from nephrite.store.slices import PairStore
 
+    check_trial(config)
     keep_freed_memory()  # as the stages do, whose steps are timed
     trial, steps = config.trial, _training_steps(config)
     teachers = [arm for arm in trial.arms if trial.training_set(arm).trains_itself and not trial.teacher(arm)]
@@ -204,8 +206,10 @@ def trainings_seconds(config: Config, arms: Sequence[Arm], *, readers: Sequence[
 
     names = {*config.trial.segmenters, *(name for name, _ in readers)}
     networks = {name: step_seconds(config, name) for name in names}
-    augmented = {name: augmentation_seconds(config, arm) for name, arm in {a.training_set: a for a in arms}.items()}
-    seconds = _training_steps(config) * sum(networks[arm.segmenter] + augmented[arm.training_set] for arm in arms)
+    used = [config.trial.training_set(arm).augmentation for arm in arms]
+    augmented = {augmentation: augmentation_seconds(config, augmentation) for augmentation in set(used)}
+    each = (networks[arm.segmenter] + augmented[augmentation] for arm, augmentation in zip(arms, used, strict=True))
+    seconds = _training_steps(config) * sum(each)
     return seconds + sum(count * networks[name] for name, count in readers)
 
 

@@ -28,6 +28,7 @@ from nephrite.files import digest, write_json
 from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
+from nephrite.segmentation.trial_segmenters import check_trial
 from nephrite.signatures import STAGES
 
 DONE = ".done"
@@ -80,7 +81,8 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
         pool: workers in their place; shut down at the end.
 
     Raises:
-        ConfigError: a split without a share, or `folder` holds data that no trial wrote; nothing has run.
+        ConfigError: a split without a share, a segmenter that cannot learn from what an arm has or is none, or `folder`
+            holds data that no trial wrote; nothing has run.
         SourceError: a folder of scans cannot be used; nothing has run.
         NephriteError: of the first job that failed; jobs that were under way end first.
     """
@@ -89,6 +91,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
             finding = "is 0, and a trial learns on 'train', chooses on 'validation' and is judged on 'test'"
             raise ConfigError(f"prepare.split.{split}", finding, "raise it")
     _check_source(config)
+    check_trial(config)
     _claim_folder(folder)
     chains = plan_chains(config, Layout(folder))
     left = {id(chain): [job for job in chain.jobs if not is_done(job, folder)] for chain in chains}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 
 import nibabel as nib
@@ -30,6 +31,20 @@ def test_voxel_gets_the_value_of_the_most_specific_channel(
     labels = paint_labels(overlap([0, 1, 0, 1], [0, 0, 1, 1]), channels)
     assert labels.ravel().tolist() == expected
     assert labels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("order", list(permutations(["abdomen", "kidney", "tumor"])))
+def test_order_of_channels_that_share_values_does_not_matter(order: tuple[str, ...]) -> None:
+    values = {"abdomen": (1, 2, 3), "kidney": (1, 2), "tumor": (2,)}
+    found = {"abdomen": [1, 1, 1, 0, 0], "kidney": [0, 1, 1, 0, 1], "tumor": [0, 0, 1, 1, 0]}
+    labels = paint_labels(overlap(*(found[name] for name in order)), {name: values[name] for name in order})
+    assert labels.ravel().tolist() == [3, 1, 2, 2, 1]
+
+
+@pytest.mark.parametrize(("order", "expected"), [("ab", 2), ("ba", 1)])
+def test_of_equally_specific_channels_the_later_overrules(order: str, expected: int) -> None:
+    values = {"a": (1,), "b": (2,)}
+    assert paint_labels(overlap([1], [1]), {name: values[name] for name in order}).item() == expected
 
 
 def scan_file(path: Path, codes: str, affine: np.ndarray, kind: type[nib.Nifti1Image] = nib.Nifti1Image) -> Path:

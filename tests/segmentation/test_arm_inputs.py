@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError, StoreError
 from nephrite.recording import SilentRun
 from nephrite.segmentation.arm_inputs import open_stores
+from nephrite.segmentation.in_process import TrainedNetwork
 from nephrite.stages.train_segmenter import train_segmenter
 
 Load = Callable[..., Config]
@@ -40,8 +42,10 @@ def test_scans_of_other_training_patients_are_seen_without_labels(load: Load, pa
 
 def test_the_arm_without_self_training_is_the_teacher(load: Load, pairs: Path, arm: Callable[[str], Path]) -> None:
     teacher = open_stores(load(*SETTINGS, STUDENT), pairs, teacher=arm("real+geometric/light/0.34/0")).teacher
-    assert teacher is not None
-    assert not teacher.training
+    assert isinstance(teacher, TrainedNetwork)
+    assert not teacher.network.training
+    kernel = next(weights for weights in teacher.network.parameters() if weights.ndim == 4 and weights.shape[1] > 1)
+    assert kernel.is_contiguous(memory_format=torch.channels_last)  # as its training left it
 
 
 def test_another_teacher_is_refused(load: Load, pairs: Path, arm: Callable[[str], Path]) -> None:

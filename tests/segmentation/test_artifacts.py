@@ -16,11 +16,12 @@ from nephrite.segmentation.artifacts import (
     SegmenterCard,
     load_segmenter,
     read_card,
-    save_weights,
     write_card,
 )
-from nephrite.segmentation.networks import Segmenter, build_segmenter
-from nephrite.segmentation.unet import UNetSettings
+from nephrite.segmentation.in_process import TrainedNetwork
+from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.unet import UNetBackend, UNetSettings
+from nephrite.training.weights import save_weights
 
 NETWORK = UNetSettings(kind="unet", base_width=4, depth=1, padding="same", normalization="batch")
 MADE = SegmenterCard(
@@ -45,7 +46,7 @@ CURVE = [{"step": 6.0, "validation_dice": 0.5}]
 
 
 def write(folder: Path) -> Segmenter:
-    network = build_segmenter(NETWORK, channels=2).to(memory_format=torch.channels_last)
+    network = UNetBackend(NETWORK).build(2).to(memory_format=torch.channels_last)
     save_weights(folder / WEIGHTS, network.state_dict())
     write_card(folder, MADE, CURVE)
     return network
@@ -54,9 +55,11 @@ def write(folder: Path) -> Segmenter:
 def test_segmenter_comes_back_as_it_was(tmp_path: Path) -> None:
     network, image = write(tmp_path).eval(), torch.rand(2, 1, 32, 32)
     loaded = load_segmenter(tmp_path)
-    assert (loaded.card, loaded.history) == (MADE, CURVE)
-    assert not loaded.network.training
-    assert torch.allclose(loaded.network(image), network(image), atol=1e-5)  # another memory layout rounds otherwise
+    assert isinstance(loaded.trained, TrainedNetwork)
+    assert (loaded.card, loaded.trained.history) == (MADE, CURVE)
+    assert not loaded.trained.network.training
+    found = loaded.trained.network(image)
+    assert torch.allclose(found, network(image), atol=1e-5)  # another memory layout rounds otherwise
 
 
 @pytest.mark.parametrize("name", [CARD, WEIGHTS, HISTORY])
@@ -85,6 +88,6 @@ def test_other_version_and_wrong_types_are_refused(tmp_path: Path, changes: dict
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     write(tmp_path)
-    save_weights(tmp_path / WEIGHTS, build_segmenter(NETWORK, channels=3).state_dict())
+    save_weights(tmp_path / WEIGHTS, UNetBackend(NETWORK).build(3).state_dict())
     with pytest.raises(StoreError, match="cannot be loaded"):
         load_segmenter(tmp_path)

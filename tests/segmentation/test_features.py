@@ -2,30 +2,40 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from nephrite.segmentation.features import logits_and_features
-from nephrite.segmentation.fpn import FPNSettings
-from nephrite.segmentation.networks import build_segmenter
-from nephrite.segmentation.unet import UNetSettings
-
-NETWORKS: list[tuple[UNetSettings | FPNSettings, int]] = [
-    (UNetSettings(kind="unet", base_width=4, depth=2, padding="same", normalization="batch"), 16),
-    (UNetSettings(kind="unet", base_width=4, depth=1, padding="valid", normalization="none"), 8),
-    (FPNSettings(kind="fpn", encoder="resnet18", weights="none"), 512),
-]
 
 
-@pytest.mark.parametrize(("settings", "features"), NETWORKS)
-def test_every_segmenter_has_features_and_its_usual_logits(settings: UNetSettings | FPNSettings, features: int) -> None:
-    network, image = build_segmenter(settings, channels=2).eval(), torch.rand(3, 1, 33, 40)
-    with torch.inference_mode():
-        logits, found = logits_and_features(network, image)
-        assert torch.equal(logits, network(image))
-    assert found.shape == (3, features)
+class Levels(nn.Module):
+    """Gives its image twice, the second time doubled."""
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        return [image, 2 * image]
 
 
-def test_features_tell_slices_apart_and_no_hook_is_left() -> None:
-    network = build_segmenter(NETWORKS[0][0], channels=1).eval()
-    _, features = logits_and_features(network, torch.stack([torch.zeros(1, 32, 32), torch.rand(1, 32, 32)]))
-    assert not torch.allclose(features[0], features[1])
+class Deep(nn.Module):
+    """A network with a part that gives a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels = Levels()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        deepest: torch.Tensor = self.levels(image)[-1]
+        return -deepest
+
+
+def test_features_are_the_mean_of_the_last_level_and_no_hook_is_left() -> None:
+    network, image = Deep(), torch.stack([torch.zeros(1, 4, 6), torch.ones(1, 4, 6)])
+    logits, features = logits_and_features(network, image, network.levels)
+    assert torch.equal(logits, -2 * image)
+    assert features.tolist() == [[0], [2]]
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_no_hook_is_left_by_a_network_that_breaks() -> None:
+    network = Deep()
+    with pytest.raises(TypeError):
+        logits_and_features(network, None, network.levels)  # type: ignore[arg-type]  # no image
     assert not any(module._forward_hooks for module in network.modules())

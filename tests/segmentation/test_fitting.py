@@ -24,7 +24,7 @@ from nephrite.segmentation.fitting import (
     mean_dice,
     region_counts,
 )
-from nephrite.segmentation.networks import build_unet
+from nephrite.segmentation.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Pairs
 from nephrite.training.mixing import group_counts
@@ -56,8 +56,8 @@ def module_of(
         augmentation=augmentation,
     )
     torch.manual_seed(0)
-    network = build_unet(channels=2, base_width=4, depth=2, padding="same", normalization=normalization)
-    return SegmentationModule(network, task, config.train_segmenter, seed=1, folder=folder)
+    network = UNetSettings(kind="unet", base_width=4, depth=2, padding="same", normalization=normalization)
+    return SegmentationModule(UNetBackend(network).build(2), task, config.train_segmenter, seed=1, folder=folder)
 
 
 def train(config: Config, pairs: Path, folder: Path, **changes: Any) -> SegmentationModule:

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from nephrite.config import Config
-from nephrite.segmentation.helper_segmenter import fit_helper, thin
+from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
+from nephrite.segmentation.helper_segmenter import fit_helper
+from nephrite.segmentation.in_process import TrainedNetwork
+from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.unet import UNetSettings
 from nephrite.store.slices import PairStore
 
 Load = Callable[..., Config]
@@ -16,8 +21,10 @@ Load = Callable[..., Config]
 
 def fitted(config: Config, pairs: Path, folder: Path, *, seed: int = 1, steps: int = 4) -> dict[str, torch.Tensor]:
     store = PairStore(pairs)
-    slices = store.slices("train")
-    return fit_helper(config, store, slices, folder, segmenter="light", steps=steps, seed=seed).state_dict()
+    patients = store.patients("train")
+    trained = fit_helper(config, store, patients, folder, segmenter="light", steps=steps, seed=seed)
+    assert isinstance(trained, TrainedNetwork)
+    return trained.network.state_dict()
 
 
 def test_reader_follows_from_the_seed_and_takes_so_many_steps(load: Load, pairs: Path, tmp_path: Path) -> None:
@@ -38,6 +45,18 @@ def test_validation_and_test_slices_have_no_influence(load: Load, pairs: Path, t
     assert all(torch.equal(clean[name], again[name]) for name in clean)
 
 
-@pytest.mark.parametrize(("most", "expected"), [(3, [0, 2, 5]), (6, [0, 1, 2, 3, 4, 5]), (9, [0, 1, 2, 3, 4, 5])])
-def test_thinning_takes_evenly(most: int, expected: list[int]) -> None:
-    assert thin(range(6), most) == expected
+def test_helper_is_augmented_from_outside_unless_its_kind_does_not_take_that(
+    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks: list[SegmentationTask] = []
+
+    class Spy(SegmentationModule):
+        def __init__(self, network: Segmenter, task: SegmentationTask, *args: Any, **more: Any) -> None:
+            tasks.append(task)
+            super().__init__(network, task, *args, **more)
+
+    monkeypatch.setattr("nephrite.segmentation.fitting.SegmentationModule", Spy)
+    fitted(load(), pairs, tmp_path / "outside")
+    monkeypatch.setattr(UNetSettings, "TAKES", UNetSettings.TAKES - {"augmentation"})
+    fitted(load(), pairs, tmp_path / "own")
+    assert [task.augmentation for task in tasks] == ["standard", "none"]

@@ -27,7 +27,8 @@ from nephrite.imaging.recipe import Recipe
 from nephrite.phantom.phantom import write_patient
 from nephrite.recording import SilentRun
 from nephrite.registry import CHALLENGER, CHAMPION, Registry
-from nephrite.segmentation.networks import build_segmenter
+from nephrite.segmentation.backend import backend_of
+from nephrite.segmentation.in_process import InProcess
 from nephrite.stages.predict import predict
 from nephrite.tracking import open_run
 
@@ -150,8 +151,9 @@ def test_mask_of_a_resampled_scan_lies_on_the_scan(masks: Path, load: Load, tmp_
 
 def test_segmenter_of_the_project_runs_on_any_number_of_slices(phantom: Path, masks: Path, load: Load) -> None:
     config = load("predict.batch_size=7", "predict.alias=challenger")
-    settings = config.train_segmenter.segmenters["light"]
-    register(build_segmenter(settings, channels=2), alias=CHALLENGER)
+    backend = backend_of(config.train_segmenter.segmenters["light"])
+    assert isinstance(backend, InProcess)
+    register(backend.build(2), alias=CHALLENGER)
     metrics = predict(config, SilentRun(), scans=phantom, masks=masks)
     slices = sum(min(nib.Nifti1Image.from_filename(path).shape) for path in phantom.glob("*/imaging.nii.gz"))
     assert metrics["slices"] == slices

@@ -19,11 +19,12 @@ from nephrite.recording import SilentRun
 from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, Registry, load_champion
 from nephrite.report.summary import summarize
 from nephrite.report.trial_record import TrialRecord
-from nephrite.segmentation.artifacts import WEIGHTS, SegmenterCard, load_segmenter, save_weights, write_card
-from nephrite.segmentation.networks import build_segmenter
-from nephrite.segmentation.unet import UNetSettings
+from nephrite.segmentation.artifacts import WEIGHTS, SegmenterCard, load_segmenter, write_card
+from nephrite.segmentation.in_process import TrainedNetwork
+from nephrite.segmentation.unet import UNetBackend, UNetSettings
 from nephrite.stages.promote import promote
 from nephrite.tracking import open_run
+from nephrite.training.weights import save_weights
 from nephrite.verdict.trial import Trial as VerdictTrial
 from nephrite.verdict.trial import TrialPlan
 
@@ -47,7 +48,7 @@ class Trial:
         """Write a segmenter, and a report in which it is the best run."""
         folder = self.paths["segmenters"] / str(ARM)
         torch.manual_seed(seed)
-        save_weights(folder / WEIGHTS, build_segmenter(SETTINGS, channels=2).state_dict())
+        save_weights(folder / WEIGHTS, UNetBackend(SETTINGS).build(2).state_dict())
         write_card(folder, card(validation), [])
         write_json(self.paths["report"] / "trial.json", record_of(dice, patients).model_dump(mode="json"))
 
@@ -105,8 +106,19 @@ def test_first_run_becomes_champion_and_predicts_as_its_segmenter(trial: Trial, 
     trial.train(seed=1, dice=0.5)
     assert trial.promote(load())["decision"] == "champion"
     image = torch.rand(3, 1, 32, 32)
-    network = load_segmenter(trial.paths["segmenters"] / str(ARM)).network
-    torch.testing.assert_close(load_champion(MODEL)(image), network(image), atol=1e-5, rtol=0)
+    trained = load_segmenter(trial.paths["segmenters"] / str(ARM)).trained
+    assert isinstance(trained, TrainedNetwork)
+    torch.testing.assert_close(load_champion(MODEL)(image), trained.network(image), atol=1e-5, rtol=0)
+
+
+def test_a_segmenter_that_is_no_graph_is_refused_and_nothing_is_registered(
+    trial: Trial, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial.train(seed=1, dice=0.5)
+    monkeypatch.setattr(UNetBackend, "exported", lambda *_: None)
+    with pytest.raises(StoreError, match=r"segmenter real\+geometric/light/1.0/0: is of kind 'unet', which is no"):
+        trial.promote(load())
+    assert versions() == {CHAMPION: None, CHALLENGER: None}
 
 
 def test_run_below_the_floor_is_only_challenger(trial: Trial, load: Load) -> None:

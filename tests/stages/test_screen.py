@@ -19,13 +19,15 @@ from nephrite.files import PARTIAL, read_json
 from nephrite.models.unet import UNet
 from nephrite.recording import SilentRun
 from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
+from nephrite.segmentation.in_process import TrainedNetwork
 from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.unet import UNetBackend, UNetSettings
 from nephrite.stages.screen import screen
 from nephrite.store.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
 from nephrite.store.split import training_subset
 from nephrite.training.data import Batch, Pairs
 from nephrite.training.leakage import check_synthetic
-from tests.conftest import with_another_window
+from tests.conftest import CHANNELS, with_another_window
 
 Load = Callable[..., Config]
 KNOWN = ("a1", "a2", "a3")
@@ -43,13 +45,20 @@ class Oracle(Segmenter):
     """Finds the classes of these stores by their brightness."""
 
     def __init__(self) -> None:
-        super().__init__(UNet(1, 2, base_width=4, depth=1, padding="same", normalization="batch"))
+        network = UNet(1, 2, base_width=4, depth=1, padding="same", normalization="batch")
+        super().__init__(network, network.input_size)
 
     def forward(self, image: Tensor) -> Tensor:
         self.network(image)  # for its features
         smooth = functional.avg_pool2d(image, 3, stride=1, padding=1, count_include_pad=False)
         kidney, tumor = (smooth > 0.45) & (smooth <= 0.6), smooth > 0.6
         return torch.cat([kidney, tumor], dim=1).float() * 20 - 10
+
+
+def knowing(network: Segmenter) -> TrainedNetwork:
+    """As if it had been trained."""
+    unet = UNetSettings(kind="unet", base_width=4, depth=1, padding="same", normalization="batch")
+    return TrainedNetwork(backend=UNetBackend(unet), channels=CHANNELS, threshold=0.5, network=network.eval())
 
 
 ONE = ("trial.cells=[0]",)
@@ -120,7 +129,7 @@ def shifted() -> Drawn:
 @pytest.fixture
 def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     """No training: the helper knows."""
-    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_helper", lambda *_, **__: Oracle().eval())
+    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_helper", lambda *_, **__: knowing(Oracle()))
 
 
 @pytest.fixture
@@ -259,7 +268,7 @@ def test_examiner_sees_the_slices_of_the_painters_patients_alone(
             tasks.extend([task.training, task.validation])
             super().__init__(network, task, *args, **more)  # type: ignore[arg-type] # handed on as they came
 
-    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.SegmentationModule", Spy)
+    monkeypatch.setattr("nephrite.segmentation.fitting.SegmentationModule", Spy)
     config = load("trial.label_fractions=[0.67]", "screen.filter=report", "trial.seed=3")
     known = subset(config)
     painted = write_painted(tmp_path / "painted", pairs, [draw_slice(1)], known=known)

@@ -27,10 +27,14 @@ from nephrite.generation.spade import SpadeSettings
 from nephrite.generation.synthesizers import SynthesizerCard, read_synthesizer
 from nephrite.generation.synthesizers import write_synthesizer as write_whole
 from nephrite.recording import SilentRun
+from nephrite.segmentation.in_process import TrainedNetwork
+from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.unet import UNetBackend, UNetSettings
 from nephrite.stages.synthesize import EDITS, OVERLAP, LoadedGenerator, _provenance, synthesize
 from nephrite.store.slices import PairStore, SliceRef, source_of
 from nephrite.store.split import training_subset
 from nephrite.training.leakage import check_synthetic
+from tests.conftest import CHANNELS
 
 Load = Callable[..., Config]
 CARD = SynthesizerCard(
@@ -355,16 +359,22 @@ ALONE = (  # one class, which lies anywhere; two of three training patients are 
 LABELER = "synthesize.labeler={segmenter: light, steps: 2}"
 
 
-class Bright(torch.nn.Module):
+class Bright(Segmenter):
     """A segmenter for which bright pixels are kidney, and nothing is a tumor."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(torch.nn.Identity(), int)
         self.sure = torch.nn.Parameter(torch.tensor(100.0))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         kidney = torch.where(image > 0.5, self.sure, -self.sure)
         return torch.cat([kidney, -self.sure.expand_as(image)], dim=1)
+
+
+def knowing(network: Segmenter) -> TrainedNetwork:
+    """As if it had been trained."""
+    unet = UNetSettings(kind="unet", base_width=4, depth=1, padding="same", normalization="batch")
+    return TrainedNetwork(backend=UNetBackend(unet), channels=CHANNELS, threshold=0.5, network=network.eval())
 
 
 @pytest.fixture
@@ -416,9 +426,9 @@ def test_labeler_knows_the_painters_patients_alone_and_its_labels_are_painted(
 ) -> None:
     taught: set[str] = set()
 
-    def fit(config: Config, store: PairStore, slices: list[SliceRef], folder: Path, **_: object) -> torch.nn.Module:
-        taught.update(ref.patient for ref in slices)
-        return Bright().eval()
+    def fit(config: Config, store: PairStore, patients: list[str], folder: Path, **_: object) -> TrainedNetwork:
+        taught.update(patients)
+        return knowing(Bright())
 
     monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_helper", fit)
     config = load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]", LABELER)
@@ -439,7 +449,7 @@ def test_labeler_knows_the_painters_patients_alone_and_its_labels_are_painted(
 def test_labeler_that_finds_nothing_leaves_the_masks_to_be_painted(
     load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_helper", lambda *_args, **_named: Bright().eval())
+    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_helper", lambda *_args, **_named: knowing(Bright()))
     monkeypatch.setattr(Bright, "forward", lambda self, image: -self.sure.abs().expand(len(image), 2, *image.shape[2:]))
     config = load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]", LABELER)
     known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)

@@ -284,7 +284,7 @@ def test_two_processes_train_one_segmenter(load: Load, pairs: Path, root: Path, 
     assert done.stdout.count("validation_score") == 2  # both processes came to the end
     assert done.stderr == ""
     assert not (tmp_path / f"s{PARTIAL}").exists()
-    assert len(load_segmenter(tmp_path / "s").history) == 1
+    assert len(load_segmenter(tmp_path / "s").trained.history) == 1
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """params.yaml as frozen models: the whole truth of a run, validated whole before the first stage starts."""
 
 from nephrite.config.acquire import AcquireSettings
-from nephrite.config.kinds import GeneratorSettings, KindSettings, SegmenterSettings, sections_in
+from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
 from nephrite.config.operation import ComputeSettings
 from nephrite.config.params import Config
 from nephrite.config.prepare import (
@@ -41,6 +41,7 @@ __all__ = [
     "Fraction",
     "GeneratorRun",
     "GeneratorSettings",
+    "Intake",
     "KindSettings",
     "MixingStrategy",
     "Name",

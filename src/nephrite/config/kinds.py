@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar, Union, get_args
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args
 
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
@@ -28,7 +28,11 @@ GENERATORS = {
 SEGMENTERS = {
     "unet": "nephrite.segmentation.unet",
     "fpn": "nephrite.segmentation.fpn",
+    "smp": "nephrite.segmentation.smp",
+    "monai": "nephrite.segmentation.monai",
 }
+
+Intake = Literal["synthetic", "pseudo_labels", "ignored", "augmentation"]  # what a segmenter may take; see below
 
 
 class KindSettings(Settings):
@@ -52,9 +56,17 @@ class GeneratorSettings(KindSettings):
 
 
 class SegmenterSettings(KindSettings):
-    """Which network finds the classes, and what it can do; see `nephrite.segmentation.backend`."""
+    """Which network finds the classes, and what it can do; see `nephrite.segmentation.backend`.
+
+    Attributes:
+        FEATURES: whether it gives features of a slice, by which 'screen' measures fidelity.
+        TAKES: what it can learn from beside real slices with labels: synthetic slices by share, pseudo-labels, labels
+            of which some are `IGNORED`, and augmentation that is not its own. An arm that needs more is refused.
+    """
 
     REGISTRY = SEGMENTERS
+    FEATURES: ClassVar[bool] = False
+    TAKES: ClassVar[frozenset[Intake]] = frozenset()
 
 
 @cache

@@ -60,6 +60,7 @@ class Config(Settings):
         for section, name in readers.items():
             if name not in self.train_segmenter.segmenters:
                 raise ValueError(f"'{section}.segmenter' is '{name}'; not under 'train_segmenter.segmenters'")
+        self._screen_has_features()
         if unknown := set(self.screen.agreement_by_channel) - set(self.prepare.channels):
             raise ValueError(f"'screen.agreement_by_channel' names '{min(unknown)}'; not among 'prepare.channels'")
         self._no_class_looks_unsure()
@@ -79,6 +80,15 @@ class Config(Settings):
                 f"arm '{self.arm}' is not among the trial's training sets x segmenters x label fractions x cells"
             )
         return self
+
+    def _screen_has_features(self) -> None:
+        name = self.screen.segmenter
+        kind = self.train_segmenter.segmenters[name]
+        if self.screen.filter != "all" and not kind.FEATURES:
+            raise ValueError(
+                f"'screen.segmenter' is '{name}' of kind '{kind.kind}', which gives no features of a slice; "
+                "name another one, or set 'screen.filter' to 'all'"
+            )
 
     def _no_class_looks_unsure(self) -> None:
         guessing = [one.name for one in self.trial.training_sets.sets if one.trains_itself]

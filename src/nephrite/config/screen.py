@@ -19,7 +19,7 @@ class ScreenSettings(Settings):
     )
     segmenter: Name = Field(
         description="A name under 'train_segmenter.segmenters': trained on the real slices of the painter's patients, "
-        "it finds what was asked for, and its features measure fidelity."
+        "it finds what was asked for, and its features measure fidelity; of a kind that has some ('monai' has none)."
     )
     steps: Positive = Field(description="Optimizer steps of that segmenter.")
     agreement: tuple[Fraction, Fraction] = Field(

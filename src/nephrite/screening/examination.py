@@ -1,4 +1,4 @@
-"""What a reader of `training.readers` makes of painted slices, and which training masks theirs are most like.
+"""What a helper segmenter makes of painted slices, and which training masks theirs are most like.
 
 b  slices of a batch    c  channels of the segmenter    f  features
 """
@@ -9,11 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float32, UInt8
 
-from nephrite.segmentation.features import logits_and_features
-from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.backend import Trained
 from nephrite.store.slices import PairStore, SliceRef
 from nephrite.training.data import Pairs
 from nephrite.training.nearest_masks import TrainingMasks
@@ -37,22 +35,21 @@ class Examined(NamedTuple):
     features: Float32[np.ndarray, "b f"]
 
 
-def examine(helper: Segmenter, store: PairStore, slices: Sequence[SliceRef], *, threshold: float) -> Iterator[Examined]:
+def examine(helper: Trained, store: PairStore, slices: Sequence[SliceRef], *, threshold: float) -> Iterator[Examined]:
     """Show slices to the helper, one batch at a time; float32, whatever its training's precision was.
 
     Args:
-        helper: in evaluation mode; its device is used.
+        helper: ready to predict, of a kind that gives features.
         store: where the slices are.
         slices: to be shown, in this order.
         threshold: of the sigmoid.
     """
-    pairs, device = Pairs((store, slices)), next(helper.parameters()).device
+    pairs = Pairs((store, slices))
     for start in range(0, len(pairs), BATCH):
         batch = pairs[range(start, min(start + BATCH, len(pairs)))]
-        with torch.inference_mode():
-            logits, features = logits_and_features(helper, batch.image.to(device))
-            found = (logits.sigmoid() >= threshold).cpu().numpy()
-        yield Examined(batch.image[:, 0].numpy(), batch.label.numpy(), found, features.cpu().numpy())
+        image = batch.image[:, 0].numpy()
+        probabilities, features = helper.backend.examine(helper, image)
+        yield Examined(image, batch.label.numpy(), probabilities >= threshold, features)
 
 
 def nearest_masks(store: PairStore, slices: Sequence[SliceRef], known: TrainingMasks) -> Float32[np.ndarray, " slice"]:

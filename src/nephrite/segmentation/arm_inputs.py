@@ -9,7 +9,7 @@ from typing import NamedTuple
 from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.segmentation.artifacts import read_teacher
-from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.backend import Trained
 from nephrite.store.class_presence import demand_holders
 from nephrite.store.slices import PairStore
 from nephrite.store.split import training_subset, unlabelled_patients
@@ -33,7 +33,7 @@ class ArmInputs(NamedTuple):
     labelled: list[str]
     synthetic: PairStore | None = None
     synthesizer: str | None = None
-    teacher: Segmenter | None = None
+    teacher: Trained | None = None
 
     @property
     def unlabelled(self) -> list[str]:

@@ -7,27 +7,21 @@ history.json          one row per epoch: step, train_loss, validation_loss, vali
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
-from jaxtyping import Shaped
 from pydantic import Field, TypeAdapter
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from nephrite.config import Arm, PercentileSettings, ResampleSettings, ResizeSettings, SegmenterSettings, WindowSettings
-from nephrite.errors import ConfigError, StoreError
-from nephrite.files import read_record, whole_file, write_json
-from nephrite.segmentation.fpn import FPNSettings
-from nephrite.segmentation.networks import Segmenter, build_segmenter
+from nephrite.errors import ConfigError
+from nephrite.files import read_record, write_json
+from nephrite.segmentation.backend import Trained, backend_of
+from nephrite.segmentation.fit_task import Row
 
 CARD, WEIGHTS, HISTORY = "segmenter.json", "weights.safetensors", "history.json"
 REMEDY = "run 'train_segmenter' again"
-Row = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -74,11 +68,10 @@ class SegmenterCard:
 
 @dataclass(frozen=True)
 class TrainedSegmenter:
-    """A segmenter, ready to predict."""
+    """A segmenter that was read, and what is known of it."""
 
     card: SegmenterCard
-    network: Segmenter
-    history: list[Row]
+    trained: Trained
 
 
 def write_card(folder: Path, card: SegmenterCard, history: Sequence[Row]) -> None:
@@ -97,26 +90,23 @@ def read_card(folder: Path) -> SegmenterCard:
     return card
 
 
-def load_segmenter(folder: Path) -> TrainedSegmenter:
-    """Read a segmenter, in evaluation mode and on the processor.
+def load_segmenter(folder: Path, *, as_fitted: bool = False) -> TrainedSegmenter:
+    """Read a segmenter, on the processor.
+
+    Args:
+        folder: of the segmenter.
+        as_fitted: to the last bit as its training gave it; see `Backend.load`.
 
     Raises:
         StoreError: missing, broken or of another version; or the weights do not fit the settings.
     """
     card = read_card(folder)
     history: list[Row] = read_record(folder / HISTORY, list[Row], REMEDY)
-    settings = card.settings
-    if isinstance(settings, FPNSettings):  # its own weights follow, so none are fetched
-        settings = settings.model_copy(update={"weights": "none"})
-    network = build_segmenter(settings, channels=len(card.channels))
-    try:
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise StoreError(folder / WEIGHTS, f"cannot be loaded ({error})", REMEDY) from None
-    return TrainedSegmenter(card, network.eval(), history)
+    trained = backend_of(card.settings).load(folder, card.channels, card.threshold, as_fitted=as_fitted)
+    return TrainedSegmenter(card, replace(trained, history=history))
 
 
-def read_teacher(folder: Path, student: Arm, arm: Arm | None, pairs: str, patients: Sequence[str]) -> Segmenter:
+def read_teacher(folder: Path, student: Arm, arm: Arm | None, pairs: str, patients: Sequence[str]) -> Trained:
     """The segmenter of a finished arm, if by its card it is the teacher that the student would train.
 
     The card does not tell how it was trained: that the settings are the same is up to the caller.
@@ -132,22 +122,11 @@ def read_teacher(folder: Path, student: Arm, arm: Arm | None, pairs: str, patien
         ConfigError: it is another one.
         StoreError: it is missing or broken.
     """
-    found = load_segmenter(folder)
+    found = load_segmenter(folder, as_fitted=True)  # so that it finds the same
     remedy, wanted = "name that arm's folder, or leave '--teacher' out", arm or "no arm of the trial"
     if found.card.arm != str(arm):
         finding = f"is the segmenter of {found.card.arm}, and the teacher of {student} is {wanted}"
         raise ConfigError(f"--teacher {folder}", finding, remedy)
     if (found.card.pairs, found.card.training_patients) != (pairs, tuple(patients)):
         raise ConfigError(f"--teacher {folder}", f"learned from other data than {student} is given", remedy)
-    return found.network.to(memory_format=torch.channels_last)  # as it was trained, so that it finds the same
-
-
-def save_weights(path: Path, weights: Mapping[str, Shaped[Tensor, "..."]]) -> None:
-    """Write a state dict as safetensors, whole or not at all, in plain memory order."""
-    with whole_file(path) as partial:
-        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, partial)
-
-
-def load_weights(network: Segmenter, path: Path) -> None:
-    """Fill a network of the same settings with kept weights."""
-    network.load_state_dict(load_file(path))
+    return found.trained

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from nephrite.augment.parameters import take
 from nephrite.augment.standard import IntensityRanges
 from nephrite.config import IGNORED, Augmentation, TrainSegmenterSettings
 from nephrite.models.losses import dice_and_cross_entropy, dice_loss
-from nephrite.segmentation.artifacts import WEIGHTS, save_weights
+from nephrite.segmentation.artifacts import WEIGHTS
+from nephrite.segmentation.fit_task import Row
 from nephrite.segmentation.networks import Segmenter
 from nephrite.store.slices import source_of
 from nephrite.training.data import (
@@ -34,7 +35,8 @@ from nephrite.training.data import (
     channel_masks,
     value_mask,
 )
-from nephrite.training.trainer import RecordedModule, Row, check_finite
+from nephrite.training.trainer import RecordedModule, check_finite
+from nephrite.training.weights import save_weights
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ class SegmentationModule(RecordedModule):
             self.trainer.should_stop = True
 
 
-def best_epoch(history: list[Row]) -> int:
+def best_epoch(history: Sequence[Row]) -> int:
     """The first epoch with the best validation Dice; its weights were kept."""
     return max(range(len(history)), key=lambda epoch: history[epoch]["validation_dice"])
 

@@ -1,4 +1,4 @@
-"""Feature pyramid network of segmentation_models_pytorch."""
+"""Feature pyramid network of segmentation_models_pytorch (Lin 2017; for segmentation Kirillov 2019)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ from typing import Literal
 
 from pydantic import Field
 
-from nephrite.config import SegmenterSettings
+from nephrite.segmentation.smp import EncoderBackend, EncoderSettings
 
 
-class FPNSettings(SegmenterSettings):
+class FPNSettings(EncoderSettings):
     """Feature pyramid network of segmentation_models_pytorch."""
 
     kind: Literal["fpn"] = Field(description="Feature pyramid network of segmentation_models_pytorch.")
-    encoder: str = Field(description="Encoder name of segmentation_models_pytorch.")
-    weights: Literal["imagenet", "none"] = Field(description="Pretrained encoder weights.")
 
 
-SETTINGS = FPNSettings
+class FPNBackend(EncoderBackend[FPNSettings]):
+    """The kind `smp` with one architecture."""
+
+    TRIED = True
+    architecture = "FPN"
+    unusable = "cannot be the encoder of an FPN of segmentation_models_pytorch"
+
+
+SETTINGS, BACKEND = FPNSettings, FPNBackend

@@ -7,31 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
-import torch
 
 from nephrite.config import Config
 from nephrite.recording import SilentRun
-from nephrite.segmentation.artifacts import WEIGHTS, load_weights
-from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
-from nephrite.segmentation.networks import Segmenter, build_segmenter
-from nephrite.store.slices import PairStore, SliceRef
-from nephrite.training.data import Pairs, derive_seed
-from nephrite.training.devices import pick_device
-from nephrite.training.mixing import group_counts
-from nephrite.training.trainer import fit
+from nephrite.segmentation.backend import Trained, backend_of
+from nephrite.segmentation.fit_task import Cohort, FitTask
+from nephrite.store.slices import PairStore
+from nephrite.training.data import derive_seed
 
-Item = TypeVar("Item")
 EPOCHS = 4  # states of the training to choose from
 CHOOSING = 128  # training slices that choose one
 
 
 def fit_helper(
-    config: Config, store: PairStore, slices: Sequence[SliceRef], folder: Path, *, segmenter: str, steps: int, seed: int
-) -> Segmenter:
-    """Train a segmenter on some real slices with the standard augmentation, and on nothing else.
+    config: Config, store: PairStore, patients: Sequence[str], folder: Path, *, segmenter: str, steps: int, seed: int
+) -> Trained:
+    """Train a segmenter on some real patients with the standard augmentation, and on nothing else.
 
     Its learning rate, batch size and loss are those of the arms. What chooses the weights are training slices too, so
     that validation patients stay unseen, by whom its figures are compared.
@@ -39,45 +30,35 @@ def fit_helper(
     Args:
         config: the settings.
         store: of real slices.
-        slices: training slices of the patients whose labels are known.
+        patients: training patients whose labels are known.
         folder: of checkpoints; a training that was killed goes on from there.
         segmenter: a name under 'train_segmenter.segmenters'.
         steps: optimizer steps.
         seed: of weights and order.
 
     Returns:
-        In evaluation mode, on the device that predicts.
+        Ready to predict, 'evaluate.batch_size' slices at a time.
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
     """
     epochs = min(EPOCHS, steps)
-    each = -(-steps // epochs)
-    settings = config.train_segmenter.model_copy(
-        update={"epochs": epochs, "steps_per_epoch": each, "early_stopping": None}
-    )
-    task = SegmentationTask(
-        training=Pairs((store, slices)),
-        groups=(len(slices),),
-        counts=group_counts([], steps=epochs * each, batch_size=settings.batch_size),
-        validation=Pairs((store, thin(slices, CHOOSING))),
+    pace = {"epochs": epochs, "steps_per_epoch": -(-steps // epochs), "early_stopping": None}
+    backend = backend_of(config.train_segmenter.segmenters[segmenter])
+    task = FitTask(
+        training=Cohort(store, patients),
+        validation=Cohort(store, patients, most=CHOOSING),
         channels=store.manifest.channels,
         region=config.evaluate.regions[config.trial.primary].labels,
         threshold=config.evaluate.threshold,
-        augmentation="standard",
+        augmentation="standard" if "augmentation" in backend.settings.TAKES else "none",
+        settings=config.train_segmenter.model_copy(update=pace),
+        compute=config.compute.model_copy(update={"devices": 1, "strategy": "auto", "loader_workers": 0}),
+        weights_seed=derive_seed(seed, "weights"),
+        order_seed=seed,
+        folder=folder,
+        run=SilentRun(),
+        text=f"Reader of {config.this_painter}",
     )
     folder.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(seed, "weights"))
-        network = build_segmenter(config.train_segmenter.segmenters[segmenter], channels=len(task.channels))
-    module = SegmentationModule(network, task, settings, seed=seed, folder=folder)
-    compute = config.compute.model_copy(update={"devices": 1, "strategy": "auto"})
-    fit(module, compute, folder=folder, epochs=epochs, run=SilentRun(), text=f"Reader of {config.this_painter}")
-    load_weights(module.network, folder / WEIGHTS)
-    return module.network.to(pick_device(config.compute)).eval()
-
-
-def thin(items: Sequence[Item], most: int) -> list[Item]:
-    """At most so many of them, evenly over all."""
-    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
-    return [items[place] for place in places]
+    return backend.ready(backend.fit(task), config.compute, batch_size=config.evaluate.batch_size)

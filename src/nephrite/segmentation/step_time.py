@@ -4,76 +4,73 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from nephrite.augment import geometric, standard
-from nephrite.config import Arm, Config
+from nephrite.config import Augmentation, Config
 from nephrite.models.losses import dice_loss
-from nephrite.segmentation.fpn import FPNSettings
-from nephrite.segmentation.networks import Segmenter, build_segmenter
-from nephrite.segmentation.unet import UNetSettings
+from nephrite.segmentation.backend import backend_of
+from nephrite.segmentation.networks import Segmenter
 from nephrite.training.devices import pick_device, resolve_precision
 
+if TYPE_CHECKING:
+    from nephrite.segmentation.in_process import InProcess
+
 LEAST_CALLS, MOST_CALLS, ENOUGH = 3, 20, 1.0  # timed calls, and seconds after which they are enough
-PROBE_SIZE, PROBE_WIDTH = 64, 16  # slice and U-Net that any processor trains in a moment
+PROBE_SIZE, PROBE_WIDTH = 64, 16  # slice and network that any processor trains in a moment
 PROBE_BATCH = 2  # the fewest slices from which batch normalization can learn
 LONGEST_STEP = 1.0  # seconds; on a processor a longer step is extrapolated from the probe
 
 
 def step_seconds(config: Config, segmenter: str) -> float:
-    """Seconds of one optimizer step on one thread, or on the GPU; measured on made-up slices, without augmentation.
+    """Seconds of one optimizer step on one thread, or on the GPU; without augmentation."""
+    return backend_of(config.train_segmenter.segmenters[segmenter]).step_seconds(config)
+
+
+def network_step_seconds(config: Config, backend: InProcess[Any]) -> float:
+    """The same of a network that is trained in this process, measured on made-up slices.
 
     On a processor a step that would take long is extrapolated from a small one, since cost grows with the pixels, the
-    slices, and the square of a U-Net's width.
+    slices, and as the kind says of itself.
     """
-    settings = config.train_segmenter.segmenters[segmenter]
     size, batch = config.prepare.in_plane.size, config.train_segmenter.batch_size
     if pick_device(config.compute) == "cpu":
-        probe, factor = _probe(settings)
+        probe, factor = backend.cheap()
         network = _network(config, probe)
         small = min(size, PROBE_SIZE)
-        pixels = (network.network.input_size(size) / network.network.input_size(small)) ** 2
+        pixels = (network.input_size(size) / network.input_size(small)) ** 2
         measured = _training_seconds(config, network, batch=PROBE_BATCH, size=small)
         expected = factor * batch / PROBE_BATCH * pixels * measured
         if expected > LONGEST_STEP:
             return expected
     taken = max(batch, PROBE_BATCH)
-    return batch / taken * _training_seconds(config, _network(config, settings), batch=taken, size=size)
+    return batch / taken * _training_seconds(config, _network(config, backend), batch=taken, size=size)
 
 
-def augmentation_seconds(config: Config, arm: Arm) -> float:
+def augmentation_seconds(config: Config, augmentation: Augmentation) -> float:
     """Seconds that a batch's augmentation takes; pasted lesions are not counted."""
     settings, size = config.train_segmenter, config.prepare.in_plane.size
     batch, generator = settings.batch_size, torch.Generator().manual_seed(0)
     image, label = torch.rand(batch, 1, size, size), torch.zeros(batch, size, size, dtype=torch.uint8)
     moves = settings.geometric.model_dump()
     ranges = standard.IntensityRanges(**settings.intensity.model_dump())
-    if config.trial.training_set(arm).augmentation == "standard":
+    if augmentation == "standard":
         return _median_seconds(
             lambda: standard.apply(standard.draw(batch, **moves, ranges=ranges, generator=generator), image, label)
         )
-    if config.trial.training_set(arm).augmentation == "geometric":
+    if augmentation == "geometric":
         return _median_seconds(
             lambda: geometric.apply(geometric.draw(batch, **moves, generator=generator), image, label)
         )
     return 0.0
 
 
-def _probe(settings: UNetSettings | FPNSettings) -> tuple[UNetSettings | FPNSettings, float]:
-    """A network that costs little, and by how much the one that is asked for costs more."""
-    if isinstance(settings, FPNSettings):
-        return settings, 1.0
-    width = min(settings.base_width, PROBE_WIDTH)
-    return settings.model_copy(update={"base_width": width}), (settings.base_width / width) ** 2
-
-
-def _network(config: Config, settings: UNetSettings | FPNSettings) -> Segmenter:
+def _network(config: Config, backend: InProcess[Any]) -> Segmenter:
     """With random weights: an encoder's own would have to be fetched."""
-    if isinstance(settings, FPNSettings):
-        settings = settings.model_copy(update={"weights": "none"})
-    network = build_segmenter(settings, channels=len(config.prepare.channels))
+    network = backend.bare().build(len(config.prepare.channels))
     return network.to(pick_device(config.compute)).to(memory_format=torch.channels_last)
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field
 
-from nephrite.config import Positive, SegmenterSettings
+from nephrite.config import Positive
+from nephrite.segmentation.in_process import InProcess, InProcessSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nephrite.segmentation.networks import Segmenter
 
 
-class UNetSettings(SegmenterSettings):
+class UNetSettings(InProcessSettings):
     """U-Net (Ronneberger et al. 2015)."""
 
     kind: Literal["unet"] = Field(description="U-Net (Ronneberger et al. 2015).")
@@ -23,4 +29,31 @@ class UNetSettings(SegmenterSettings):
     )
 
 
-SETTINGS = UNetSettings
+class UNetBackend(InProcess[UNetSettings]):
+    """U-Net; its features are what leaves the bottom."""
+
+    TRIED = True
+
+    def build(self, channels: int) -> Segmenter:
+        """A U-Net on one-channel slices."""
+        from nephrite.models.unet import UNet
+        from nephrite.segmentation.networks import Segmenter
+
+        network = UNet(1, channels, **self.settings.model_dump(exclude={"kind"}))
+        return Segmenter(network, network.input_size)
+
+    def deepest(self, network: nn.Module) -> nn.Module:
+        """The bottom."""
+        return network.get_submodule("bottom")
+
+    def cheap(self) -> tuple[Self, float]:
+        """A narrow one: cost grows with the square of the width."""
+        from nephrite.segmentation.step_time import PROBE_WIDTH
+
+        settings = self.settings
+        width = min(settings.base_width, PROBE_WIDTH)
+        narrow = settings.model_copy(update={"base_width": width})
+        return type(self)(narrow), (settings.base_width / width) ** 2
+
+
+SETTINGS, BACKEND = UNetSettings, UNetBackend

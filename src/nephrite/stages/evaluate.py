@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from nephrite.metrics.scores import ArmScores, PatientScore
     from nephrite.segmentation.artifacts import SegmenterCard, TrainedSegmenter
+    from nephrite.segmentation.backend import Trained
     from nephrite.store.slices import PairStore
 
 
@@ -70,15 +71,14 @@ def _check_region(config: Config, store: PairStore) -> None:
     demand_holders(store, store.patients("test"), values, region=region, who="test patients", remedy=remedy)
 
 
-def _score(config: Config, store: PairStore, trained: TrainedSegmenter) -> ArmScores:
+def _score(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> ArmScores:
     from nephrite.metrics.scores import ArmScores
     from nephrite.progress import progress_bar
-    from nephrite.training.devices import pick_device
 
-    trained.network.to(pick_device(config.compute))
+    card, trained = segmenter.card, segmenter.trained
+    trained = trained.backend.ready(trained, config.compute, batch_size=config.evaluate.batch_size)
     patients = store.patients("test")
     found = (_score_patient(config, store, trained, patient) for patient in patients)
-    card = trained.card
     return ArmScores(
         arm=config.this_arm,
         patients=tuple(progress_bar(found, f"evaluate {card.arm}", len(patients))),
@@ -90,16 +90,15 @@ def _score(config: Config, store: PairStore, trained: TrainedSegmenter) -> ArmSc
     )
 
 
-def _score_patient(config: Config, store: PairStore, trained: TrainedSegmenter, patient: str) -> PatientScore:
+def _score_patient(config: Config, store: PairStore, trained: Trained, patient: str) -> PatientScore:
     import numpy as np
 
     from nephrite.metrics.scores import PatientScore, score_regions, score_slices
-    from nephrite.segmentation.inference import predict_patient
+    from nephrite.segmentation.backend import StoredScan
 
-    settings, channels = config.evaluate, trained.card.channels
-    predicted = predict_patient(
-        trained.network, store, patient, threshold=settings.threshold, batch_size=settings.batch_size
-    )
+    settings, channels = config.evaluate, trained.channels
+    prediction = trained.backend.predict(trained, StoredScan(store, patient))
+    predicted = prediction.masks(channels, settings.threshold)
     label = np.asarray(store.label(patient))
     truth = np.stack([np.isin(label, values) for values in channels.values()], axis=1)
     regions = {name: region.labels for name, region in settings.regions.items()}

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from nephrite import __version__
 from nephrite.config import Arm, Config
 from nephrite.errors import StoreError
-from nephrite.files import sha256, write_json
+from nephrite.files import write_json
 from nephrite.recording import Run
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
             was scored.
     """
     from nephrite.report.trial_file import read_trial
-    from nephrite.segmentation.artifacts import WEIGHTS, load_segmenter
+    from nephrite.segmentation.artifacts import load_segmenter
     from nephrite.verdict.promotion import Candidate
 
     trial = read_trial(path)
@@ -89,7 +89,7 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
         raise StoreError(path, f"{finding}{card.validation_score:.6f}", "run 'evaluate' and 'report' again")
     candidate = Candidate(
         arm=arm,
-        weights=sha256(segmenters / arm / WEIGHTS),
+        weights=trained.trained.backend.identity(segmenters / arm),
         region=trial.plan.region,
         dice=dict(best.dice_by_patient),
         truth_volumes=dict(best.truth_volume_by_patient),
@@ -120,6 +120,10 @@ def _register(
     from nephrite.registry import RECIPE
 
     card = trained.card
+    exported = trained.trained.backend.exported(trained.trained, card.in_plane.size)
+    if exported is None:
+        finding = f"is of kind '{card.settings.kind}', which is no graph that the registry could keep"
+        raise StoreError(f"segmenter {card.arm}", finding, "leave 'promote' out, or use the segmenter's own program")
     tags = {
         "weights": candidate.weights,
         "arm": candidate.arm,
@@ -134,9 +138,8 @@ def _register(
         "commit": code_state().commit or "",
         "nephrite": card.version,
     }
-    return registry.register(
-        trained.network, channels=len(card.channels), size=card.in_plane.size, run_id=run.id, tags=tags
-    )
+    network, size = exported
+    return registry.register(network, channels=len(card.channels), size=size, run_id=run.id, tags=tags)
 
 
 def _recipe(card: SegmenterCard) -> str:

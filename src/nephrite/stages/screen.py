@@ -24,7 +24,7 @@ from nephrite.store.split import training_subset
 if TYPE_CHECKING:
     from nephrite.screening.acceptance import Measures, Screening
     from nephrite.screening.memorization import Memorization
-    from nephrite.segmentation.networks import Segmenter
+    from nephrite.segmentation.backend import Trained
 
 logger = logging.getLogger(__name__)
 FACTS, ROWS, PAGE, TEXT = "screening.json", "screening.csv", "screening.html", "screening.md"
@@ -83,10 +83,12 @@ def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: P
 
 def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> dict[str, float]:
     from nephrite.screening.screening_page import headline_figures
+    from nephrite.segmentation.demands import check_segmenters
     from nephrite.segmentation.helper_segmenter import fit_helper
     from nephrite.training.data import derive_seed
     from nephrite.training.trainer import resumable_folder
 
+    check_segmenters(config, others=[config.screen.segmenter])
     with resumable_folder(synthetic, _fingerprint(config, inputs)) as folder:
         for path in folder.iterdir():  # an attempt with other thresholds keeps its helper
             if path.name in ("patients", ACCEPTED, REJECTED):
@@ -94,7 +96,7 @@ def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> 
         helper = fit_helper(
             config,
             inputs.real,
-            inputs.training,
+            sorted({ref.patient for ref in inputs.training}),
             folder / HELPER,
             segmenter=config.screen.segmenter,
             steps=config.screen.steps,
@@ -128,11 +130,11 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     return ScreenInputs(real, fakes, training, real.slices("validation"), seen, fakes.slices(), synthesizer)
 
 
-def _measure(config: Config, inputs: ScreenInputs, helper: Segmenter) -> Screening:
+def _measure(config: Config, inputs: ScreenInputs, helper: Trained) -> Screening:
     from nephrite.screening.acceptance import BACKGROUND, Screening, measure
     from nephrite.screening.class_intensity import intensity_ranges
     from nephrite.screening.examination import examine, nearest_masks
-    from nephrite.segmentation.helper_segmenter import thin
+    from nephrite.segmentation.fit_task import thin
     from nephrite.training.nearest_masks import TrainingMasks
 
     manifest, threshold = inputs.real.manifest, config.evaluate.threshold
@@ -245,7 +247,7 @@ def _draw(inputs: ScreenInputs, screening: Screening, folder: Path) -> list[tupl
 
 def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
     """Some of the chosen slices, evenly over their reasons; three of four with labels, where there are so many."""
-    from nephrite.segmentation.helper_segmenter import thin
+    from nephrite.segmentation.fit_task import thin
 
     rows = sorted(np.flatnonzero(chosen).tolist(), key=screening.reasons)
     labelled = thin([row for row in rows if screening.painted.labelled[row]], SHOWN * 3 // 4)

@@ -155,26 +155,26 @@ def _label_scans(
     config: Config, store: PairStore, generator: LoadedGenerator, scans: Sequence[str]
 ) -> Mapping[str, UInt8[np.ndarray, "slice height width"]] | None:
     """What a segmenter of the painter's own patients finds in scans without labels; None if no labeler is named."""
+    from nephrite.segmentation.demands import check_segmenters
     from nephrite.segmentation.helper_segmenter import fit_helper
     from nephrite.segmentation.inference import label_scans
     from nephrite.training.data import derive_seed
 
-    settings, known = config.synthesize.scan_labeler, set(generator.labelled)
+    settings = config.synthesize.scan_labeler
     if settings is None or not scans:
         return None
+    check_segmenters(config, others=[settings.segmenter])
     with TemporaryDirectory() as folder:
         helper = fit_helper(
             config,
             store,
-            [ref for ref in store.slices("train") if ref.patient in known],
+            generator.labelled,
             Path(folder),
             segmenter=settings.segmenter,
             steps=settings.steps,
             seed=derive_seed(config.trial.seed, config.this_painter, "label"),
         )
-    batch_size = config.evaluate.batch_size
-    channels, confidence = store.manifest.channels, settings.confidence
-    return label_scans(helper, store, scans, channels, confidence=confidence, batch_size=batch_size).labels
+    return label_scans(helper, store, scans, store.manifest.channels, confidence=settings.confidence).labels
 
 
 def _paint(generator: LoadedGenerator, jobs: Iterable[Asked]) -> Iterator[tuple[Asked, Fakes]]:

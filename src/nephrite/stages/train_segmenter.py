@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from nephrite import __version__
 from nephrite.config import Config
@@ -17,13 +17,8 @@ if TYPE_CHECKING:
     from nephrite.augment.lesions import LesionBank
     from nephrite.segmentation.arm_inputs import ArmInputs
     from nephrite.segmentation.artifacts import SegmenterCard
-    from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
-    from nephrite.segmentation.networks import Segmenter
-    from nephrite.store.slices import SliceRef
-    from nephrite.training.data import SliceSource
-    from nephrite.training.mixing import Extra
-
-    Part: TypeAlias = tuple[SliceSource, Sequence[SliceRef]]
+    from nephrite.segmentation.backend import Trained
+    from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
 
 TEACHER = "teacher"
 
@@ -51,8 +46,10 @@ def train_segmenter(
         NonFiniteLossError: the loss became NaN or infinite.
     """
     from nephrite.segmentation.arm_inputs import open_stores
+    from nephrite.segmentation.demands import check_segmenters
     from nephrite.training.devices import process_rank
 
+    check_segmenters(config, arms=[config.this_arm])
     inputs = open_stores(config, pairs, synthetic, teacher)
     recorded = run if process_rank() == 0 else SilentRun()
     for name, store in (("pairs", inputs.real), ("synthetic", inputs.synthetic)):
@@ -69,117 +66,95 @@ def train_segmenter(
 
 def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tuple[SegmenterCard, int]:
     from nephrite.segmentation.artifacts import write_card
+    from nephrite.segmentation.backend import backend_of
+    from nephrite.segmentation.fit_task import Addition, Cohort
     from nephrite.training.devices import process_rank
-    from nephrite.training.mixing import Extra
     from nephrite.training.trainer import resumable_folder
 
     arm = config.this_arm
+    backend = backend_of(config.train_segmenter.segmenters[arm.segmenter])
     with resumable_folder(segmenter, _fingerprint(config, inputs)) as folder:
-        parts = [_real_part(inputs)]
-        extras: list[Extra] = []
+        additions: list[Addition] = []
         fakes = config.this_training_set.fakes
         if fakes and inputs.synthetic and inputs.synthesizer:
-            parts.append((inputs.synthetic, inputs.synthetic.slices()))
-            extras.append(Extra.of(fakes, len(parts[-1][1])))
+            additions.append(Addition(Cohort(inputs.synthetic, inputs.synthetic.patients()), fakes.way, fakes.share))
         if config.this_training_set.trains_itself:
-            parts.append(_pseudo_part(config, inputs, folder / TEACHER))
-            extras.append(Extra(len(parts[-1][1]), "mix", config.train_segmenter.self_training.share))
-        task = _task(config, inputs, parts, extras)
-        module = _fit(config, run, task, folder, text=str(arm))
-        card = _card(config, run, inputs, module.history)
+            additions.append(_pseudo_labelled(config, inputs, folder / TEACHER))
+        task = _task(config, inputs, additions, folder=folder, run=run, text=str(arm))
+        trained = backend.fit(task)
+        card = _card(config, run, inputs, trained.history)
         if process_rank() == 0:
-            write_card(folder, card, module.history)
+            write_card(folder, card, trained.history)
             shutil.rmtree(folder / TEACHER, ignore_errors=True)
     run.artifact(segmenter, folder="segmenter")
-    return card, len(task.training)
+    return card, sum(len(cohort.slices()) for cohort in (task.training, *(each.cohort for each in additions)))
 
 
-def _fit(config: Config, run: Run, task: SegmentationTask, folder: Path, *, text: str) -> SegmentationModule:
-    """Train to the end; teacher and student of a cell start from the same weights, in the same order of slices."""
-    from nephrite.segmentation.fitting import SegmentationModule
-    from nephrite.training.data import derive_seed
-    from nephrite.training.trainer import fit
-
-    seed = derive_seed(config.trial.seed, config.this_arm.cell, "order", *_chance(config))
-    network = _initialized(config, channels=len(task.channels))
-    module = SegmentationModule(network, task, config.train_segmenter, seed=seed, folder=folder)
-    fit(module, config.compute, folder=folder, epochs=config.train_segmenter.epochs, run=run, text=text)
-    return module
-
-
-def _real_part(inputs: ArmInputs) -> Part:
-    known = set(inputs.labelled)
-    slices = [ref for ref in inputs.real.slices("train") if ref.patient in known]
-    if not slices:
-        raise StoreError(inputs.real.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
-    return inputs.real, slices
-
-
-def _pseudo_part(config: Config, inputs: ArmInputs, folder: Path) -> Part:
+def _pseudo_labelled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
     """Scans without labels, labelled by a teacher: the segmenter of the same cell without them."""
+    from nephrite.segmentation.fit_task import Addition, Cohort
     from nephrite.segmentation.inference import label_scans
-    from nephrite.training.devices import pick_device
 
-    store, channels, size = inputs.real, inputs.real.manifest.channels, config.evaluate.batch_size
-    confidence = config.train_segmenter.self_training.confidence
-    teacher = (inputs.teacher or _train_teacher(config, inputs, folder)).to(pick_device(config.compute)).eval()
-    labels = label_scans(teacher, store, inputs.unlabelled, channels, confidence=confidence, batch_size=size)
-    return labels, labels.slices()
+    store, settings = inputs.real, config.train_segmenter.self_training
+    teacher = inputs.teacher or _train_teacher(config, inputs, folder)
+    teacher = teacher.backend.ready(teacher, config.compute, batch_size=config.evaluate.batch_size)
+    channels = store.manifest.channels
+    labels = label_scans(teacher, store, inputs.unlabelled, channels, confidence=settings.confidence)
+    return Addition(Cohort(labels, inputs.unlabelled), "mix", settings.share)
 
 
-def _train_teacher(config: Config, inputs: ArmInputs, folder: Path) -> Segmenter:
-    from nephrite.segmentation.artifacts import WEIGHTS, load_weights
+def _train_teacher(config: Config, inputs: ArmInputs, folder: Path) -> Trained:
+    from nephrite.segmentation.backend import backend_of
 
     folder.mkdir(exist_ok=True)
-    task = _task(config, inputs, [_real_part(inputs)], [])
-    module = _fit(config, SilentRun(), task, folder, text=f"Teacher of {config.this_arm}")
-    load_weights(module.network, folder / WEIGHTS)
-    return module.network
+    task = _task(config, inputs, [], folder=folder, run=SilentRun(), text=f"Teacher of {config.this_arm}")
+    return backend_of(config.train_segmenter.segmenters[config.this_arm.segmenter]).fit(task)
 
 
-def _task(config: Config, inputs: ArmInputs, parts: list[Part], extras: list[Extra]) -> SegmentationTask:
-    from nephrite.segmentation.fitting import SegmentationTask
-    from nephrite.training.data import Pairs
-    from nephrite.training.mixing import group_counts, group_sizes
+def _task(
+    config: Config, inputs: ArmInputs, additions: Sequence[Addition], *, folder: Path, run: Run, text: str
+) -> FitTask:
+    """What the arm learns; teacher and student of a cell start from the same weights, in the same order of slices."""
+    from nephrite.segmentation.fit_task import FitTask
+    from nephrite.training.data import derive_seed
 
-    settings, chosen = config.train_segmenter, config.this_training_set
-    validation = inputs.real.slices("validation")
-    if not validation:
-        finding = "has no slices in the split 'validation'"
-        raise StoreError(inputs.real.root, finding, "raise 'prepare.split.validation'")
-    steps = settings.epochs * settings.steps_per_epoch
-    return SegmentationTask(
-        training=Pairs(*parts),
-        groups=tuple(group_sizes(len(parts[0][1]), extras)),
-        counts=group_counts(extras, steps=steps, batch_size=settings.batch_size),
-        validation=Pairs((inputs.real, validation)),
+    cell, seed, chosen = config.this_arm.cell, config.trial.seed, config.this_training_set
+    return FitTask(
+        training=_some(inputs, "train", inputs.labelled),
+        additions=tuple(additions),
+        validation=_some(inputs, "validation", inputs.real.patients("validation")),
         channels=inputs.real.manifest.channels,
         region=config.evaluate.regions[config.trial.primary].labels,
         threshold=config.evaluate.threshold,
         augmentation=chosen.augmentation,
         unsure=chosen.trains_itself,
         lesions=_lesions(config, inputs) if chosen.pastes_lesions else None,
-        workers=config.compute.loader_workers,
+        settings=config.train_segmenter,
+        compute=config.compute,
+        weights_seed=derive_seed(seed, cell, "weights", *_chance(config)),
+        order_seed=derive_seed(seed, cell, "order", *_chance(config)),
+        folder=folder,
+        run=run,
+        text=text,
     )
+
+
+def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
+    """Those of the patients who have slices in the split; there must be some."""
+    from nephrite.segmentation.fit_task import Cohort
+
+    held = {ref.patient for ref in inputs.real.slices(split)}
+    cohort = Cohort(inputs.real, [patient for patient in patients if patient in held])
+    if not cohort.patients:
+        raise StoreError(inputs.real.root, f"has no slices in the split '{split}'", f"raise 'prepare.split.{split}'")
+    return cohort
 
 
 def _lesions(config: Config, inputs: ArmInputs) -> LesionBank:
     from nephrite.training.lesion_bank import fill_bank
 
-    _, slices = _real_part(inputs)
+    slices = _some(inputs, "train", inputs.labelled).slices()
     return fill_bank(inputs.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}")
-
-
-def _initialized(config: Config, *, channels: int) -> Segmenter:
-    """The network of the arm; its first weights follow from the trial's seed and the cell, but for a null arm."""
-    import torch
-
-    from nephrite.segmentation.networks import build_segmenter
-    from nephrite.training.data import derive_seed
-
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(config.trial.seed, config.this_arm.cell, "weights", *_chance(config)))
-        return build_segmenter(config.train_segmenter.segmenters[config.this_arm.segmenter], channels=channels)
 
 
 def _chance(config: Config) -> tuple[str, ...]:
@@ -197,7 +172,7 @@ def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:
     }
 
 
-def _card(config: Config, run: Run, inputs: ArmInputs, history: list[dict[str, float]]) -> SegmenterCard:
+def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -> SegmenterCard:
     from nephrite.segmentation.artifacts import SegmenterCard
     from nephrite.segmentation.fitting import best_epoch
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
-from nephrite.config import Fakes, MixingStrategy
+from nephrite.config import MixingStrategy
 
 
 class Extra(NamedTuple):
@@ -26,11 +26,6 @@ class Extra(NamedTuple):
     slices: int
     way: MixingStrategy
     share: float
-
-    @classmethod
-    def of(cls, fakes: Fakes, slices: int) -> Extra:
-        """The group of an arm's synthetic slices."""
-        return cls(slices, fakes.way, fakes.share)
 
 
 def group_sizes(real: int, extras: Sequence[Extra]) -> list[int]:

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float, Float32, UInt8
-from torch import Tensor
+from jaxtyping import Bool, Float32, UInt8
 
 from nephrite.config import IGNORED
+from nephrite.imaging.masks import paint_labels
 from nephrite.store.slices import PairStore, SliceRef
 
 
@@ -48,16 +47,22 @@ def blank_labels(store: PairStore, patients: Sequence[str]) -> PseudoLabels:
     return PseudoLabels(store, {name: np.zeros(store.image(name).shape, np.uint8) for name in patients})
 
 
-def to_labels(
-    probability: Float[Tensor, "b c h w"], channels: Mapping[str, tuple[int, ...]], confidence: float
-) -> UInt8[Tensor, "b h w"]:
-    """Label values where one channel is sure and the others are sure that they are not; `IGNORED` in between."""
-    unsure = ((probability > 1 - confidence) & (probability < confidence)).any(dim=1)
-    label = torch.zeros(probability.shape[0], *probability.shape[2:], dtype=torch.uint8)
-    for channel, values in enumerate(channels.values()):  # a later, more special channel overrules an earlier one
-        label[probability[:, channel] >= confidence] = values[0]
-    label[unsure] = IGNORED
-    return label
+def sure_labels(
+    probability: Float32[np.ndarray, "slice channel height width"],
+    channels: Mapping[str, tuple[int, ...]],
+    confidence: float,
+) -> UInt8[np.ndarray, "slice height width"]:
+    """Label maps of what channels are sure of; `IGNORED` where any channel is sure neither that it is nor is not.
+
+    Args:
+        probability: of each channel.
+        channels: name to label values, in the order of `probability`; which value a pixel gets, `paint_labels` says.
+        confidence: between 0.5 and 1; sure is a probability of at least it, or of at most 1 minus it.
+    """
+    unsure = ((probability > 1 - confidence) & (probability < confidence)).any(axis=1)
+    labels = paint_labels(np.moveaxis(probability >= confidence, 1, 0), channels)
+    labels[unsure] = IGNORED
+    return labels
 
 
 def believed(label: UInt8[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:

@@ -1,0 +1,207 @@
+"""The door for segmenters: what every backend does, whatever it is made of and wherever it is trained.
+
+A kind of segmenter is one module, which `nephrite.config` names in a line of its registry. The module holds two
+constants: SETTINGS, a subclass of `SegmenterSettings` that also says what the kind can do (FEATURES, TAKES), and
+BACKEND, a subclass of `Backend`. Settings are read without torch, so such a module imports networks, and all that needs
+torch, inside of functions.
+
+A backend is asked for patients and their volumes, not for batches of slices: three-dimensional networks and programs
+of their own fit behind it. Most kinds are networks on slices that `in_process.InProcess` trains.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from nephrite.config import ComputeSettings, Config, SegmenterSettings
+from nephrite.errors import ConfigError
+from nephrite.segmentation.fit_task import FitTask, Row
+from nephrite.store.slices import PairStore, SliceRef
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A fitted segmenter; what it knows beyond this is its backend's own.
+
+    Attributes:
+        backend: that fitted it.
+        channels: name to label values.
+        threshold: a probability at or above it is foreground.
+        history: one row per epoch, with at least 'step', 'validation_dice' and 'seconds'; the weights are those of the
+            first epoch with the best 'validation_dice'.
+    """
+
+    backend: Backend[Any, Any]
+    channels: Mapping[str, tuple[int, ...]]
+    threshold: float
+    history: Sequence[Row] = ()
+
+
+class Scan(Protocol):
+    """The volume of one patient, on the grid of the slices that were trained on."""
+
+    @property
+    def patient(self) -> str:
+        """Id."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, height and width."""
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimeters between slices, rows and columns."""
+
+    def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
+        """Some slices in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class StoredScan:
+    """A patient of a store; labels are never read."""
+
+    store: PairStore
+    patient: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, height and width."""
+        slices, height, width = self.store.image(self.patient).shape
+        return slices, height, width
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimeters between slices, rows and columns."""
+        return self.store.patient(self.patient).spacing
+
+    def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
+        """Some slices in [0, 1]."""
+        return np.stack([self.store.windowed(SliceRef(self.patient, position)) for position in part])
+
+
+class Prediction(NamedTuple):
+    """What was found in a scan, on the scan's voxels.
+
+    Attributes:
+        labels: the label map, by the threshold of training.
+        probabilities: of each channel; None of a backend that gives none.
+    """
+
+    labels: UInt8[np.ndarray, "slice height width"]
+    probabilities: Float32[np.ndarray, "slice channel height width"] | None = None
+
+    def masks(
+        self, channels: Mapping[str, tuple[int, ...]], threshold: float
+    ) -> Bool[np.ndarray, "slice channel height width"]:
+        """Where each channel reaches the threshold; without probabilities, where the label is one of its values."""
+        if self.probabilities is not None:
+            return self.probabilities >= threshold
+        return np.stack([np.isin(self.labels, values) for values in channels.values()], axis=1)
+
+
+class Examination(NamedTuple):
+    """What a backend with features makes of single slices: probabilities of the channels, and features."""
+
+    probabilities: Float32[np.ndarray, "slice channel height width"]
+    features: Float32[np.ndarray, "slice feature"]
+
+
+class Exported(NamedTuple):
+    """What the registry of models keeps: [batch, 1, size, size] in [0, 1] to logits [batch, channel, size, size]."""
+
+    network: nn.Module
+    size: int
+
+
+S = TypeVar("S", bound=SegmenterSettings)
+T = TypeVar("T", bound=Trained)
+
+
+class Backend(ABC, Generic[S, T]):
+    """A kind of segmenter with its settings.
+
+    Args:
+        settings: an entry of 'train_segmenter.segmenters'.
+    """
+
+    def __init__(self, settings: S) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def fit(self, task: FitTask) -> T:
+        """Learn; a task that was killed goes on in its folder.
+
+        Raises:
+            NonFiniteLossError: the loss became NaN or infinite.
+            WeightsError: pretrained weights are not available.
+        """
+
+    @abstractmethod
+    def load(
+        self, folder: Path, channels: Mapping[str, tuple[int, ...]], threshold: float, *, as_fitted: bool = False
+    ) -> T:
+        """Read what a finished `fit` left in its folder, without its history.
+
+        Args:
+            folder: of the trained segmenter.
+            channels: those that it was trained for, in their order.
+            threshold: a probability at or above it is foreground.
+            as_fitted: to the last bit as `fit` gives it, memory order included.
+
+        Raises:
+            StoreError: missing or broken, or it does not fit the settings.
+        """
+
+    @abstractmethod
+    def identity(self, folder: Path) -> str:
+        """SHA-256 of what was learned."""
+
+    @abstractmethod
+    def predict(self, trained: T, scan: Scan) -> Prediction:
+        """Find the classes in a scan."""
+
+    @abstractmethod
+    def step_seconds(self, config: Config) -> float:
+        """Seconds that an optimizer step will take on one thread of this machine, or on its GPU; for `plan`."""
+
+    def ready(self, trained: T, compute: ComputeSettings, *, batch_size: int) -> T:
+        """The same where predictions are made: on the device of the settings, so many slices at a time."""
+        return trained
+
+    def examine(self, trained: T, planes: Float32[np.ndarray, "slice height width"]) -> Examination:
+        """Look at single slices in [0, 1]; of a kind whose settings say FEATURES.
+
+        Raises:
+            ConfigError: the kind has no features.
+        """
+        finding = "gives no features of a slice"
+        raise ConfigError(f"segmenter of kind '{self.settings.kind}'", finding, "name another 'screen.segmenter'")
+
+    def exported(self, trained: T, size: int) -> Exported | None:
+        """What `promote` registers for slices of so many pixels per side; None of a kind that is no graph."""
+        return None
+
+    def check(self, config: Config) -> None:
+        """Try whether it can be what the settings ask for, before any work.
+
+        Raises:
+            ConfigError: it cannot; names kind, finding and remedy.
+        """
+
+
+def backend_of(settings: SegmenterSettings) -> Backend[Any, Trained]:
+    """The backend of an entry of 'train_segmenter.segmenters'; imports its module."""
+    module = importlib.import_module(SegmenterSettings.REGISTRY[settings.kind])
+    backend: Backend[Any, Trained] = module.BACKEND(settings)
+    return backend

@@ -1,0 +1,46 @@
+"""What arms and stages ask of a segmenter; refused before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nephrite.config import Arm, Config, Intake
+from nephrite.errors import ConfigError
+from nephrite.segmentation.backend import backend_of
+
+
+def check_segmenters(config: Config, *, arms: Iterable[Arm] = (), others: Iterable[str] = ()) -> None:
+    """Refuse a segmenter that cannot learn from what an arm has, or that is none.
+
+    Args:
+        config: the settings.
+        arms: that are to be trained.
+        others: names under 'train_segmenter.segmenters' that a stage trains for itself.
+
+    Raises:
+        ConfigError: names the arm and what its segmenter does not take, or the kind and what was found.
+    """
+    arms = list(arms)
+    for arm in arms:
+        _check_intake(config, arm)
+    for name in dict.fromkeys([*(arm.segmenter for arm in arms), *others]):
+        backend_of(config.train_segmenter.segmenters[name]).check(config)
+
+
+def _check_intake(config: Config, arm: Arm) -> None:
+    settings = config.train_segmenter.segmenters[arm.segmenter]
+    for intake, name in _needs(config, arm):
+        if intake not in settings.TAKES:
+            finding = f"needs a segmenter that takes {name}, and '{arm.segmenter}' of kind '{settings.kind}' does not"
+            raise ConfigError(f"arm {arm}", finding, "take another segmenter, or leave the training set out")
+
+
+def _needs(config: Config, arm: Arm) -> Iterator[tuple[Intake, str]]:
+    chosen = config.trial.training_set(arm)
+    if chosen.fakes:
+        yield "synthetic", "synthetic slices"
+    if chosen.trains_itself:
+        yield "pseudo_labels", "pseudo-labels"
+        yield "ignored", "labels that are to be ignored"
+    if chosen.pastes_lesions or chosen.augmentation != "none":
+        yield "augmentation", "augmentation from outside"

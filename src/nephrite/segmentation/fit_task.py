@@ -1,0 +1,111 @@
+"""What a backend is given to learn: patients and their volumes, a budget, seeds, and a place to work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from nephrite.config import Augmentation, ComputeSettings, MixingStrategy, TrainSegmenterSettings
+from nephrite.store.slices import SliceRef
+
+if TYPE_CHECKING:
+    from nephrite.augment.lesions import LesionBank
+    from nephrite.recording import Run
+
+Row: TypeAlias = dict[str, float]
+Item = TypeVar("Item")
+
+
+class LabelledSource(Protocol):
+    """Where volumes and label maps lie: a pair store, or one whose labels are replaced."""
+
+    def windowed(self, ref: SliceRef, /) -> Float32[np.ndarray, "height width"]:
+        """One slice in [0, 1]."""
+
+    def label(self, patient: str, /) -> UInt8[np.ndarray, "slice height width"]:
+        """All label maps of a patient."""
+
+    def slices(self) -> list[SliceRef]:
+        """References to all slices."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Patients whose labels are known.
+
+    Attributes:
+        source: of their volumes and label maps.
+        patients: ids.
+        most: take no more slices than this, evenly over all; None = all.
+    """
+
+    source: LabelledSource
+    patients: Sequence[str]
+    most: int | None = None
+
+    def slices(self) -> list[SliceRef]:
+        """Their slices, in the order of the source."""
+        known = set(self.patients)
+        found = [ref for ref in self.source.slices() if ref.patient in known]
+        return found if self.most is None else thin(found, self.most)
+
+
+@dataclass(frozen=True)
+class Addition:
+    """Synthetic or pseudo-labelled patients beside the real ones; how they are used, `training.mixing.Extra` says."""
+
+    cohort: Cohort
+    way: MixingStrategy
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitTask:
+    """What a backend learns, what chooses its weights, and where it works.
+
+    Attributes:
+        training: real patients to learn from.
+        additions: what is mixed with them.
+        validation: whole patients, who choose the weights.
+        channels: name to label values; a channel is a structure that is to be found.
+        region: label values of the region whose Dice chooses the weights.
+        threshold: a probability at or above it is foreground.
+        augmentation: of what is learned from.
+        unsure: whether some labels are `IGNORED`.
+        lesions: what is pasted into what is learned from; None where nothing is.
+        settings: steps, batch size, learning rate, loss: the same in all arms.
+        compute: devices and precision.
+        weights_seed: of the first weights.
+        order_seed: of the order of slices, and of augmentation.
+        folder: gets the weights, and what a training that is killed goes on from.
+        run: is told the newest row of the history after each epoch.
+        text: names the training before its progress bar.
+    """
+
+    training: Cohort
+    additions: tuple[Addition, ...] = ()
+    validation: Cohort
+    channels: Mapping[str, tuple[int, ...]]
+    region: tuple[int, ...]
+    threshold: float
+    augmentation: Augmentation
+    unsure: bool = False
+    lesions: LesionBank | None = None
+    settings: TrainSegmenterSettings
+    compute: ComputeSettings
+    weights_seed: int
+    order_seed: int
+    folder: Path
+    run: Run
+    text: str
+
+
+def thin(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many of them, evenly over all."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return [items[place] for place in places]

@@ -1,0 +1,197 @@
+"""Segmenters that are networks on slices, trained in this process by `fitting.SegmentationModule`.
+
+A member of the family is a kind whose BACKEND is a subclass of `InProcess`; it builds a network, and may say where
+features come from, what costs less, and how it is made without pretrained weights.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar, get_args
+
+import numpy as np
+from jaxtyping import Float32
+
+from nephrite.config import ComputeSettings, Config, Intake, SegmenterSettings
+from nephrite.files import sha256
+from nephrite.imaging.masks import paint_labels
+from nephrite.segmentation.artifacts import REMEDY, WEIGHTS
+from nephrite.segmentation.backend import Backend, Examination, Exported, Prediction, Scan, Trained
+from nephrite.segmentation.fit_task import FitTask
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nephrite.segmentation.fitting import SegmentationTask
+    from nephrite.segmentation.networks import Segmenter
+
+S = TypeVar("S", bound="InProcessSettings")
+BATCH = 32  # slices at a time, unless `ready` says otherwise
+
+
+class InProcessSettings(SegmenterSettings):
+    """A network on slices that is trained in this process."""
+
+    FEATURES = True
+    TAKES = frozenset(get_args(Intake))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedNetwork(Trained):
+    """A network with its weights.
+
+    Attributes:
+        network: in evaluation mode; its device is used.
+        batch_size: slices at a time.
+    """
+
+    network: Segmenter
+    batch_size: int = BATCH
+
+
+class InProcess(Backend[S, TrainedNetwork]):
+    """A network that `build` makes.
+
+    Attributes:
+        TRIED: whether tests show for all settings what `check` would try.
+    """
+
+    TRIED: ClassVar[bool] = False
+
+    @abstractmethod
+    def build(self, channels: int) -> Segmenter:
+        """The network in its frame, with its first weights.
+
+        Raises:
+            WeightsError: pretrained weights are not available.
+            ConfigError: the settings name what there is not.
+        """
+
+    def deepest(self, network: nn.Module) -> nn.Module:
+        """The part of the network, without its frame, whose output is a slice's features; of a list, its last."""
+        raise NotImplementedError("of a kind whose settings say FEATURES")
+
+    def bare(self) -> Self:
+        """The same without pretrained weights: none are fetched where a trained segmenter's own follow."""
+        return self
+
+    def cheap(self) -> tuple[Self, float]:
+        """A network that costs little, and by how much this one costs more."""
+        return self, 1.0
+
+    def fit(self, task: FitTask) -> TrainedNetwork:
+        """Train to the end, and take the weights that were best on validation."""
+        import torch
+
+        from nephrite.segmentation.fitting import SegmentationModule
+        from nephrite.training.trainer import fit
+        from nephrite.training.weights import load_weights
+
+        # first weights follow from their seed alone
+        with torch.random.fork_rng():
+            torch.manual_seed(task.weights_seed)
+            network = self.build(len(task.channels))
+        # train, or go on with what was killed
+        module = SegmentationModule(
+            network, segmentation_task(task), task.settings, seed=task.order_seed, folder=task.folder
+        )
+        fit(module, task.compute, folder=task.folder, epochs=task.settings.epochs, run=task.run, text=task.text)
+        # the weights of the best epoch, not of the last one
+        load_weights(module.network, task.folder / WEIGHTS, remedy=REMEDY)
+        module.trainer.strategy.barrier()  # until all processes have read it: the first one moves the folder away
+        return TrainedNetwork(
+            backend=self,
+            channels=task.channels,
+            threshold=task.threshold,
+            history=module.history,
+            network=module.network.eval(),
+        )
+
+    def load(
+        self, folder: Path, channels: Mapping[str, tuple[int, ...]], threshold: float, *, as_fitted: bool = False
+    ) -> TrainedNetwork:
+        """Read the weights; on the processor."""
+        import torch
+
+        from nephrite.training.weights import load_weights
+
+        network = self.bare().build(len(channels))
+        load_weights(network, folder / WEIGHTS, remedy=REMEDY)
+        if as_fitted:
+            network.to(memory_format=torch.channels_last)
+        return TrainedNetwork(backend=self, channels=channels, threshold=threshold, network=network.eval())
+
+    def identity(self, folder: Path) -> str:
+        """SHA-256 of the file of the weights."""
+        return sha256(folder / WEIGHTS)
+
+    def ready(self, trained: TrainedNetwork, compute: ComputeSettings, *, batch_size: int) -> TrainedNetwork:
+        """Move the network to the device that predicts."""
+        from nephrite.training.devices import pick_device
+
+        return replace(trained, network=trained.network.to(pick_device(compute)), batch_size=batch_size)
+
+    def predict(self, trained: TrainedNetwork, scan: Scan) -> Prediction:
+        """Sigmoid outputs, slice by slice, and the label map of those that reach the threshold."""
+        from nephrite.segmentation.inference import sigmoid_outputs
+
+        (count, height, width), size = scan.shape, trained.batch_size
+        found = np.empty((count, len(trained.channels), height, width), np.float32)  # whole at once: scans are large
+        for start in range(0, count, size):
+            part = range(start, min(start + size, count))
+            found[part.start : part.stop] = sigmoid_outputs(trained.network, scan.windowed(part))
+        return Prediction(paint_labels(np.moveaxis(found >= trained.threshold, 1, 0), trained.channels), found)
+
+    def examine(self, trained: TrainedNetwork, planes: Float32[np.ndarray, "slice height width"]) -> Examination:
+        """Sigmoid outputs and features of one forward pass."""
+        from nephrite.segmentation.inference import outputs_and_features
+
+        return Examination(*outputs_and_features(trained.network, planes, self.deepest(trained.network.network)))
+
+    def exported(self, trained: TrainedNetwork, size: int) -> Exported:
+        """The network in its frame."""
+        return Exported(trained.network, size)
+
+    def step_seconds(self, config: Config) -> float:
+        """Measured on made-up slices; a long step is extrapolated from a small one."""
+        from nephrite.segmentation.step_time import network_step_seconds
+
+        return network_step_seconds(config, self)
+
+    def check(self, config: Config) -> None:
+        """Build it without pretrained weights, and demand of it what a segmenter does."""
+        if not self.TRIED:
+            from nephrite.segmentation.network_check import check_network
+
+            check_network(self, config)
+
+
+def segmentation_task(task: FitTask) -> SegmentationTask:
+    """The task in slices: groups of them, and how many each step takes of each group."""
+    from nephrite.segmentation.fitting import SegmentationTask
+    from nephrite.training.data import Pairs
+    from nephrite.training.mixing import Extra, group_counts, group_sizes
+
+    cohorts = [task.training, *(addition.cohort for addition in task.additions)]
+    parts = [(cohort.source, cohort.slices()) for cohort in cohorts]
+    extras = [
+        Extra(len(slices), addition.way, addition.share)
+        for addition, (_, slices) in zip(task.additions, parts[1:], strict=True)
+    ]
+    settings = task.settings
+    return SegmentationTask(
+        training=Pairs(*parts),
+        groups=tuple(group_sizes(len(parts[0][1]), extras)),
+        counts=group_counts(extras, steps=settings.epochs * settings.steps_per_epoch, batch_size=settings.batch_size),
+        validation=Pairs((task.validation.source, task.validation.slices())),
+        channels=task.channels,
+        region=task.region,
+        threshold=task.threshold,
+        augmentation=task.augmentation,
+        unsure=task.unsure,
+        lesions=task.lesions,
+        workers=task.compute.loader_workers,
+    )
