@@ -14,8 +14,9 @@ from torch import Tensor
 from nephrite.config import Config
 from nephrite.errors import NonFiniteLossError
 from nephrite.generation import fitting as generation
-from nephrite.generation.adversarial import AdversarialModule, accuracy, fit_generator
+from nephrite.generation.adversarial import AdversarialModule, accuracy
 from nephrite.generation.conditioning import Conditioning
+from nephrite.generation.fitting import fit_generator
 from nephrite.generation.intensities import fit_tissue
 from nephrite.recording import Run, SilentRun
 from nephrite.store.slices import PairStore
@@ -62,7 +63,7 @@ def build(config: Config, pairs: Path, *, seed: int = 3) -> AdversarialModule:
         classes=tuple(store.manifest.classes),
         edges=fit_tissue(store, slices, settings.tissue) if settings.condition == "anatomy" else None,
         lesions=(2,),
-        rim=settings.method.rim if settings.method.kind == "paint_in" else None,
+        rim=settings.method.region_rim,
     )
     return AdversarialModule(
         settings, Pairs((store, slices)), conditioning=conditioning, size=store.manifest.size, seed=seed

@@ -15,10 +15,10 @@ from torch import nn
 from nephrite.errors import LeakageError, StoreError, TrainingError
 from nephrite.generation.conditioning import Request
 from nephrite.generation.intensities import Intensity
-from nephrite.generation.paint_in import PaintInSettings
-from nephrite.generation.pix2pix import Pix2PixSettings
-from nephrite.generation.randomised import RandomisedSettings
-from nephrite.generation.spade import SpadeSettings
+from nephrite.generation.kinds.paint_in import PaintInSettings
+from nephrite.generation.kinds.pix2pix import Pix2PixSettings
+from nephrite.generation.kinds.randomised import RandomisedSettings
+from nephrite.generation.kinds.spade import SpadeSettings
 from nephrite.generation.synthesizers import (
     CARD,
     WEIGHTS,

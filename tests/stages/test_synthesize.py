@@ -17,10 +17,10 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.files import read_json
 from nephrite.generation.intensities import Intensity
-from nephrite.generation.paint_in import PaintInSettings
-from nephrite.generation.pix2pix import Pix2PixSettings
-from nephrite.generation.randomised import RandomisedSettings
-from nephrite.generation.spade import SpadeSettings
+from nephrite.generation.kinds.paint_in import PaintInSettings
+from nephrite.generation.kinds.pix2pix import Pix2PixSettings
+from nephrite.generation.kinds.randomised import RandomisedSettings
+from nephrite.generation.kinds.spade import SpadeSettings
 from nephrite.generation.synthesizers import SynthesizerCard
 from nephrite.generation.synthesizers import write_synthesizer as write_whole
 from nephrite.recording import SilentRun

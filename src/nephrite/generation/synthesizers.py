@@ -26,7 +26,7 @@ from nephrite.errors import LeakageError, StoreError, TrainingError
 from nephrite.files import digest, read_record, sha256, write_json
 from nephrite.generation.conditioning import Conditioning, Request
 from nephrite.generation.intensities import Intensity
-from nephrite.generation.methods import method_of
+from nephrite.generation.kind import kind_of
 from nephrite.store.slices import UNLABELLED, PairStore
 
 CARD = "synthesizer.json"
@@ -42,7 +42,7 @@ class Synthesizer:
         settings: of the method.
         conditioning: what it is shown.
         network: with its weights; an empty module where the method has none.
-        intensities: of the training patients, for 'randomised'.
+        intensities: of the training patients, for a kind that is not trained.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Synthesizer:
         network: nn.Module,
         intensities: Sequence[Intensity] = (),
     ) -> None:
-        self.method, self.conditioning, self.network = method_of(settings, intensities), conditioning, network
+        self.kind, self.conditioning, self.network = kind_of(settings, intensities), conditioning, network
         self.device = next((weights.device for weights in network.parameters()), torch.device("cpu"))
 
     def to(self, device: str | torch.device) -> Synthesizer:
@@ -74,7 +74,7 @@ class Synthesizer:
         self.network.eval()
         with torch.inference_mode():
             scene = self.conditioning.of_request(request, self.device)
-            painted = self.method.paint(self.network, scene, seeds)
+            painted = self.kind.paint(self.network, scene, seeds)
         self.network.train(training)
         result: np.ndarray = painted[:, 0].float().cpu().numpy()
         if not np.isfinite(result).all():
@@ -94,7 +94,7 @@ class SynthesizerCard:
         tissue_edges: windowed intensities between tissue classes; None where no tissue map is asked for.
         tissue_smoothing: of the tissue map, in pixels.
         classes: label value to name, as in the store that it was trained on; background is understood.
-        lesions: label values of lesions, which 'paint_in' paints.
+        lesions: label values of lesions, which a kind that paints regions paints.
         intensities: of the training slices, per channel of the condition: tissue classes, or the background, then the
             label classes in their order.
         size: pixels per side.
@@ -129,13 +129,13 @@ class SynthesizerCard:
     @property
     def trained(self) -> bool:
         """Whether it has weights."""
-        return self.kind != "randomised"
+        return kind_of(self.method).training is not None
 
     @property
     def conditioning(self) -> Conditioning:
         """What it is shown."""
-        rim = self.method.rim if self.method.kind == "paint_in" else None
-        return Conditioning(tuple(self.classes), self.tissue_edges, self.tissue_smoothing, self.lesions, rim)
+        classes, rim = tuple(self.classes), self.method.region_rim
+        return Conditioning(classes, self.tissue_edges, self.tissue_smoothing, self.lesions, rim)
 
     @property
     def content(self) -> str:
@@ -145,7 +145,7 @@ class SynthesizerCard:
 
     def build(self) -> nn.Module:
         """The network, with weights drawn at random."""
-        return method_of(self.method, self.intensities).build(self.conditioning.channels, self.size)
+        return kind_of(self.method, self.intensities).build(self.conditioning.channels, self.size)
 
     def synthesizer(self, network: nn.Module) -> Synthesizer:
         """What paints, with this network."""

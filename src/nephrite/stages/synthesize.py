@@ -141,7 +141,7 @@ def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[
         conditioning=generator.synthesizer.conditioning,
         lesions=config.prepare.lesion_values,
         settings=settings,
-        styled=generator.card.kind == "spade",
+        styled=generator.card.method.WEARS_STYLE,
         seed=generator.seed,
     )
     passes = choose_passes(
