@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from nephrite import files
 from nephrite.config import Config, TrainGanSettings
 from nephrite.config.kinds import GENERATORS, kinds_of
 from nephrite.files import read_json
@@ -114,10 +115,11 @@ def test_nobody_names_a_kind_but_its_own_module_and_the_registry(root: Path) -> 
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A further kind: one module, and one line of the registry; settings are read anew with and without it."""
+    """A further kind: one module, and one line of the registry; what is made once per process is made anew."""
 
     def read_anew() -> None:
         kinds_of.cache_clear()
+        files._reader.cache_clear()  # of cards
         for model in (TrainGanSettings, Config):
             model.model_rebuild(force=True)
 
