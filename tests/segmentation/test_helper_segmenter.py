@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from nephrite.config import Config
-from nephrite.segmentation.helper_segmenter import fit_helper, thin
+from nephrite.segmentation.helper_segmenter import fit_helper
 from nephrite.store.slices import PairStore
 
 Load = Callable[..., Config]
@@ -36,8 +35,3 @@ def test_validation_and_test_slices_have_no_influence(load: Load, pairs: Path, t
         np.load(pairs / "patients" / patient / "image.npy", mmap_mode="r+")[:] = 1000
     again = fitted(load(), pairs, tmp_path / "again")
     assert all(torch.equal(clean[name], again[name]) for name in clean)
-
-
-@pytest.mark.parametrize(("most", "expected"), [(3, [0, 2, 5]), (6, [0, 1, 2, 3, 4, 5]), (9, [0, 1, 2, 3, 4, 5])])
-def test_thinning_takes_evenly(most: int, expected: list[int]) -> None:
-    assert thin(range(6), most) == expected

@@ -22,6 +22,7 @@ from nephrite.generation.mask_ranges import mask_ranges, scan_ranges
 from nephrite.generation.source_slices import Pass, scan_runs
 from nephrite.store.class_presence import holders
 from nephrite.store.slices import PairStore, SliceRef
+from nephrite.store.thinning import thin
 from nephrite.synthesis import masks
 from nephrite.synthesis.edits import LesionEdit
 from nephrite.synthesis.masks import MaskRanges, fit_hosts
@@ -256,13 +257,12 @@ def _placing(store: PairStore, labelled: Sequence[str], conditioning: Conditioni
     """The synthesizer's own tissue classes; some of the training patients' if it is shown labels alone."""
     if conditioning.tissues:
         return conditioning
-    slices = [ref for ref in store.slices("train") if ref.patient in set(labelled)]
-    return replace(conditioning, edges=fit_tissue(store, slices, PLACING), smoothing=PLACING.smoothing)
+    edges = fit_tissue(store, store.slices_of(labelled), PLACING)
+    return replace(conditioning, edges=edges, smoothing=PLACING.smoothing)
 
 
 def _hosts(store: PairStore, slices: Sequence[SliceRef], value: int, placing: Conditioning) -> tuple[float, ...]:
-    places = np.linspace(0, len(slices) - 1, min(len(slices), EXAMINED)).round().astype(int)
-    chosen = [slices[place] for place in places]
+    chosen = thin(slices, EXAMINED)
     tissue = _tissue(placing, np.stack([store.windowed(ref) for ref in chosen]))
     assert tissue is not None
     label = np.stack([store.label(ref.patient)[ref.position] for ref in chosen])

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
-import numpy as np
 import torch
 
 from nephrite.config import Config
@@ -18,12 +16,12 @@ from nephrite.segmentation.artifacts import WEIGHTS, load_weights
 from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
 from nephrite.segmentation.networks import Segmenter, build_segmenter
 from nephrite.store.slices import PairStore, SliceRef
+from nephrite.store.thinning import thin
 from nephrite.training.data import Pairs, derive_seed
 from nephrite.training.devices import pick_device
 from nephrite.training.mixing import group_counts
 from nephrite.training.trainer import fit
 
-Item = TypeVar("Item")
 EPOCHS = 4  # states of the training to choose from
 CHOOSING = 128  # training slices that choose one
 
@@ -75,9 +73,3 @@ def fit_helper(
     fit(module, compute, folder=folder, epochs=epochs, run=SilentRun(), text=f"Reader of {config.this_painter}")
     load_weights(module.network, folder / WEIGHTS)
     return module.network.to(pick_device(config.compute)).eval()
-
-
-def thin(items: Sequence[Item], most: int) -> list[Item]:
-    """At most so many of them, evenly over all."""
-    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
-    return [items[place] for place in places]

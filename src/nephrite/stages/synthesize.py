@@ -159,14 +159,14 @@ def _label_scans(
     from nephrite.segmentation.inference import label_scans
     from nephrite.training.data import derive_seed
 
-    settings, known = config.synthesize.scan_labeler, set(generator.labelled)
+    settings = config.synthesize.scan_labeler
     if settings is None or not scans:
         return None
     with TemporaryDirectory() as folder:
         helper = fit_helper(
             config,
             store,
-            [ref for ref in store.slices("train") if ref.patient in known],
+            store.slices_of(generator.labelled),
             Path(folder),
             segmenter=settings.segmenter,
             steps=settings.steps,

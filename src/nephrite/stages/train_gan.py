@@ -73,7 +73,7 @@ def look(config: Config, store: PairStore) -> TrainingData:
 
     painter = config.this_painter
     labelled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
-    slices = [ref for ref in store.slices("train") if ref.patient in set(labelled)]
+    slices = store.slices_of(labelled)
     if not slices:
         raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
     if not config.train_gan[painter.synthesizer].unlabelled:
