@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from nephrite.config import ComputeSettings, TrainGanSettings
+from nephrite.config import ComputeSettings, GeneratorSettings, TrainGanSettings
 from nephrite.generation.conditioning import Conditioning, Scene
 from nephrite.generation.kind import Kind, kind_of
 from nephrite.generation.synthesizers import Synthesizer
@@ -174,6 +174,15 @@ class GenerationModule(RecordedModule):
         """After the generator's step."""
         if self.average is not None:
             self.average.update_parameters(self.generator)
+
+
+def training_of(settings: GeneratorSettings) -> type[GenerationModule] | None:
+    """How a generator of these settings is trained; None where there is nothing to train."""
+    from nephrite.generation.adversarial import AdversarialModule  # they are made of what stands here
+    from nephrite.generation.denoising import DenoisingModule
+
+    trainings = {"adversarial": AdversarialModule, "denoising": DenoisingModule, None: None}
+    return trainings[kind_of(settings).TRAINING]
 
 
 def fit_generator(module: GenerationModule, compute: ComputeSettings, *, folder: Path, run: Run) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from nephrite.config import GeneratorSettings
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from nephrite.generation.conditioning import Scene
-    from nephrite.generation.fitting import GenerationModule
     from nephrite.generation.intensities import Intensity
 
 Chosen = TypeVar("Chosen", bound=GeneratorSettings)
@@ -52,7 +51,12 @@ class Kind(ABC, Generic[Chosen]):
     Args:
         settings: 'train_gan.method'.
         intensities: of the training patients, per channel of the condition, for a kind that is not trained.
+
+    Attributes:
+        TRAINING: how it is trained, which `fitting.training_of` looks up; None where there is nothing to train.
     """
+
+    TRAINING: ClassVar[Literal["adversarial", "denoising"] | None] = None
 
     def __init__(self, settings: Chosen, intensities: Sequence[Intensity] = ()) -> None:
         self.settings, self.intensities = settings, intensities
@@ -65,40 +69,25 @@ class Kind(ABC, Generic[Chosen]):
     def paint(self, network: nn.Module, scene: Scene, seeds: Sequence[int]) -> Float[Tensor, "b 1 h w"]:
         """Slices in [0, 1], each from its part of the scene and its seed alone; the network is in evaluation mode."""
 
-    @property
-    def training(self) -> type[GenerationModule] | None:
-        """How it is trained; None where there is nothing to train."""
-        return None
-
 
 class AdversarialKind(Kind[Chosen]):
-    """A generator that learns from a discriminator and from the real slice."""
+    """A generator that learns from a discriminator and from the real slice: see `generation.adversarial`."""
+
+    TRAINING = "adversarial"
 
     @abstractmethod
     def imagine(self, network: nn.Module, scene: Scene) -> Painted:
         """Paint a scene of real slices in training, by torch's own random numbers."""
 
-    @property
-    def training(self) -> type[GenerationModule]:
-        """Against a discriminator."""
-        from nephrite.generation.adversarial import AdversarialModule
-
-        return AdversarialModule
-
 
 class DenoisingKind(Kind[Chosen]):
-    """A generator that learns to take noise away."""
+    """A generator that learns to take noise away: see `generation.denoising`."""
+
+    TRAINING = "denoising"
 
     @abstractmethod
     def loss(self, network: nn.Module, scene: Scene, generator: torch.Generator) -> Float[Tensor, ""]:
         """Of real slices to which noise was added; levels and noise are drawn by the generator."""
-
-    @property
-    def training(self) -> type[GenerationModule]:
-        """By denoising."""
-        from nephrite.generation.denoising import DenoisingModule
-
-        return DenoisingModule
 
 
 def kind_of(settings: GeneratorSettings, intensities: Sequence[Intensity] = ()) -> Kind[Any]:

@@ -14,7 +14,7 @@ from lightning.pytorch import Callback
 
 from nephrite.config import Config, TrainGanSettings
 from nephrite.generation.conditioning import Conditioning
-from nephrite.generation.kind import kind_of
+from nephrite.generation.fitting import training_of
 from nephrite.recording import SilentRun
 from nephrite.segmentation.step_time import LONGEST_STEP, PROBE_BATCH, PROBE_WIDTH
 from nephrite.store.slices import SliceRef
@@ -69,7 +69,7 @@ def synthesizer_step_seconds(config: Config, synthesizer: str) -> float:
     with the slices and the square of the width.
     """
     settings = config.train_gan[synthesizer]
-    if kind_of(settings.method).training is None:
+    if training_of(settings.method) is None:
         return 0.0
     if pick_device(config.compute) == "cpu":
         probe, factor = _probe(settings)
@@ -92,7 +92,7 @@ def _probe(settings: TrainGanSettings) -> tuple[TrainGanSettings, float]:
 
 def _measured(config: Config, settings: TrainGanSettings) -> float:
     """Median of a few steps of the training itself, on made-up slices."""
-    training = kind_of(settings.method).training
+    training = training_of(settings.method)
     assert training is not None
     size, clock = config.prepare.in_plane.size, StepClock()
     classes = tuple(config.prepare.classes)

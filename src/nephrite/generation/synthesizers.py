@@ -129,7 +129,7 @@ class SynthesizerCard:
     @property
     def trained(self) -> bool:
         """Whether it has weights."""
-        return kind_of(self.method).training is not None
+        return kind_of(self.method).TRAINING is not None
 
     @property
     def conditioning(self) -> Conditioning:

@@ -143,13 +143,13 @@ def _train(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, 
 
 
 def _module(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> GenerationModule:
-    from nephrite.generation.kind import kind_of
+    from nephrite.generation.fitting import training_of
     from nephrite.generation.samples import SampleSheets
     from nephrite.training.data import derive_seed
 
     painter = config.this_painter
     settings, seed = config.train_gan[painter.synthesizer], derive_seed(config.trial.seed, "gan", painter)
-    training = kind_of(card.method).training
+    training = training_of(card.method)
     assert training is not None
     return training(
         settings,

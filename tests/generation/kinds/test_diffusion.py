@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nephrite.generation.conditioning import Conditioning
 from nephrite.generation.denoising import DenoisingModule
+from nephrite.generation.fitting import training_of
 from nephrite.generation.kinds.diffusion import Diffusion, DiffusionSettings
 
 
@@ -22,4 +23,4 @@ def test_loss_follows_from_the_generator_alone(real: tuple[Tensor, Tensor]) -> N
     network, scene = kind.build(3, 32), Conditioning((1, 2)).of_batch(*real)
     losses = [kind.loss(network, scene, torch.Generator().manual_seed(seed)).item() for seed in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]
-    assert kind.training is DenoisingModule
+    assert training_of(kind.settings) is DenoisingModule

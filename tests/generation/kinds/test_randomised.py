@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nephrite.generation.conditioning import Request
+from nephrite.generation.fitting import training_of
 from nephrite.generation.kinds.randomised import RandomisedSettings
 from nephrite.generation.synthesizers import Synthesizer
 
@@ -29,5 +30,5 @@ def test_without_a_spread_any_brightness_comes(painter: Callable[[str], Synthesi
 
 def test_nothing_is_trained(painter: Callable[[str], Synthesizer]) -> None:
     kind = painter("randomised").kind
-    assert kind.training is None
+    assert training_of(kind.settings) is None
     assert not [*kind.build(3, 32).parameters()]
