@@ -71,7 +71,7 @@ class Asker:
         store: of real slices.
         labelled: training patients whose labels are known.
         scans: patients of whom the scan alone may be seen.
-        found: what a labeler found in each of them; None if none was asked.
+        found: what a helper segmenter found in each of them; None if none was asked.
         conditioning: of the synthesizer.
         placing: makes the tissue map by which lesions without an organ find their place, the synthesizer's own if it is
             shown one; None without such lesions.
@@ -104,7 +104,7 @@ class Asker:
     def of_scans(self, wanted: int) -> Iterator[Asked]:
         """So many slices of scans with some class in each; labels that the store may have of them are never read.
 
-        Of scans that a labeler has read, those slices are taken in which it found a class; it must have found some.
+        Of scans that a helper segmenter has seen, those slices are taken in which it found a class; there must be some.
 
         Raises:
             ConfigError: no lesion fits.
@@ -131,7 +131,7 @@ class Asker:
                 return
 
     def _label(self, source: Pass) -> UInt8[np.ndarray, "b h w"]:
-        """What is known of a scan without labels: what a labeler said, else that it holds nothing."""
+        """What is known of a scan without labels: what a helper segmenter found, else that it holds nothing."""
         if self.found is not None:
             return self.found[source.source][list(source.positions)]
         return np.zeros((len(source.positions), *self.store.image(source.source).shape[1:]), dtype=np.uint8)

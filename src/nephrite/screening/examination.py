@@ -1,4 +1,4 @@
-"""What a reader of `training.readers` makes of painted slices, and which training masks theirs are most like.
+"""What a helper segmenter makes of painted slices, and which training masks theirs are most like.
 
 b  slices of a batch    c  channels of the segmenter    f  features
 """

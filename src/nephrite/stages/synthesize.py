@@ -154,7 +154,7 @@ def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[
 def _label_scans(
     config: Config, store: PairStore, generator: LoadedGenerator, scans: Sequence[str]
 ) -> Mapping[str, UInt8[np.ndarray, "slice height width"]] | None:
-    """What a segmenter of the painter's own patients finds in scans without labels; None if no labeler is named."""
+    """What a helper segmenter of the painter's patients finds in scans without labels; None if none is named."""
     from nephrite.segmentation.helper_segmenter import fit_helper
     from nephrite.segmentation.inference import label_scans
     from nephrite.training.data import derive_seed
