@@ -162,8 +162,8 @@ def _painter_jobs(config: Config, layout: Layout, painter: GeneratorRun, pairs: 
     ):
         section = _section(config, stage)
         facts = {"stage": stage, "settings": section.get(painter.synthesizer, section), "before": before}
-        if reader := _reader(config, stage):
-            facts["segmenter"] = _training_facts(config, reader)
+        if helper := _helper(config, stage):
+            facts["segmenter"] = _training_facts(config, helper)
         before = digest(facts)
         paths = {name: places[name] for name in (*inputs, output)}
         jobs.append(Job(stage, settings, paths, places[output], before))
@@ -192,8 +192,8 @@ def _arm_jobs(config: Config, layout: Layout, arm: Arm, pairs: str, source: Chai
     ]
 
 
-def _reader(config: Config, stage: str) -> str | None:
-    """The segmenter that a stage of a painter trains for itself."""
+def _helper(config: Config, stage: str) -> str | None:
+    """The helper segmenter that a stage of a painter trains for itself."""
     if stage == "screen":
         return config.screen.segmenter
     labeler = config.synthesize.scan_labeler
