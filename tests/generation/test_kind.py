@@ -139,7 +139,7 @@ def test_a_new_kind_is_one_module_and_one_line_of_the_registry(load: Load, pairs
     config = load("train_gan.pix2pix.method={kind: toy, reach: 5}", "synthesize.style=own", "synthesize.ratio=1.0")
     train_gan(config, SilentRun(), pairs=pairs, synthesizer=tmp_path / "synthesizer")
     card, synthesizer = read_synthesizer(tmp_path / "synthesizer")
-    assert (card.kind, card.trained, card.conditioning.rim) == ("toy", True, None)
+    assert (card.method.kind, card.trained, card.conditioning.rim) == ("toy", True, None)
     assert sum(weights.numel() for weights in synthesizer.network.parameters()) == 5 * 5 * 3 + 1
     assert [row["step"] for row in read_json(tmp_path / "synthesizer" / "history.json")] == [3, 6]
 

@@ -73,7 +73,7 @@ def masks(count: int = 4) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 3, (count, 32, 32)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("card", [BLANK, ANATOMY, PAINT_IN, RANDOMISED], ids=lambda card: card.kind)
+@pytest.mark.parametrize("card", [BLANK, ANATOMY, PAINT_IN, RANDOMISED], ids=lambda card: card.method.kind)
 def test_every_kind_comes_back_and_paints_as_before(card: SynthesizerCard, tmp_path: Path) -> None:
     network = card.build()
     named = write_synthesizer(tmp_path, card, network)

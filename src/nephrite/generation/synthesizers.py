@@ -122,11 +122,6 @@ class SynthesizerCard:
     format: Literal[2] = 2
 
     @property
-    def kind(self) -> str:
-        """Name of the method."""
-        return self.method.kind
-
-    @property
     def trained(self) -> bool:
         """Whether it has weights."""
         return kind_of(self.method).TRAINING is not None
