@@ -20,6 +20,7 @@ from nephrite.config import Config, TrainGanSettings
 from nephrite.config.kinds import GENERATORS, kinds_of
 from nephrite.files import read_json
 from nephrite.generation.conditioning import Request
+from nephrite.generation.kind import kind_of
 from nephrite.generation.step_time import synthesizer_step_seconds
 from nephrite.generation.synthesizers import Synthesizer, read_synthesizer
 from nephrite.recording import SilentRun
@@ -87,6 +88,13 @@ def test_painting_leaves_network_and_random_numbers_as_they_were(painter: Make, 
     assert made.network.training
     assert all(map(torch.equal, before, made.network.state_dict().values()))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("kind", "fitting"), [("pix2pix", 5), ("paint_in", 5), ("spade", 5)])
+def test_network_is_no_deeper_than_its_slices_allow(painter: Make, kind: str, fitting: int) -> None:
+    settings = painter(kind).kind.settings
+    deep, exact = (settings.model_copy(update={"depth": depth}) for depth in (9, fitting))
+    assert [*kind_of(deep).build(3, 32).state_dict()] == [*kind_of(exact).build(3, 32).state_dict()]
 
 
 def test_every_kind_is_known_without_torch() -> None:

@@ -24,3 +24,9 @@ def test_loss_follows_from_the_generator_alone(real: tuple[Tensor, Tensor]) -> N
     losses = [kind.loss(network, scene, torch.Generator().manual_seed(seed)).item() for seed in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]
     assert training_of(kind.settings) is DenoisingModule
+
+
+def test_network_is_no_deeper_than_its_slices_allow() -> None:
+    settings = [DiffusionSettings(kind="diffusion", base_width=8, depth=depth) for depth in (5, 3)]
+    deep, exact = (Diffusion(one).build(3, 8).state_dict() for one in settings)
+    assert [*deep] == [*exact]

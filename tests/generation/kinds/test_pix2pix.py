@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor, nn
 
 from nephrite.generation.conditioning import Request
-from nephrite.generation.kinds.pix2pix import Pix2Pix, Pix2PixSettings
+from nephrite.generation.kinds.pix2pix import Pix2Pix
 from nephrite.generation.synthesizers import Synthesizer
 
 Make = Callable[[str], Synthesizer]
@@ -31,8 +31,3 @@ def test_dropout_is_the_only_noise(painter: Make, asked: Request, dropout: float
             layer.p = dropout
     first, other = made.paint(asked, [1, 2, 3, 4]), made.paint(asked, [5, 6, 7, 8])
     assert np.array_equal(first, other) != varies
-
-
-def test_network_is_no_deeper_than_its_slices_allow() -> None:
-    settings = Pix2PixSettings(kind="pix2pix", base_width=4, depth=9, upsampling="resize", dropout=0.0)
-    assert Pix2Pix(settings).build(3, 32).depth == 5
