@@ -178,7 +178,7 @@ def test_a_trial_lies_apart_from_what_dvc_made(root: Path, monkeypatch: pytest.M
 
 
 def test_plan_shows_its_lines(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, readers: 90.0)
+    monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, helpers: 90.0)
     code, shown = invoke("plan", "--params", str(root / "params.yaml"), "--folder", str(tmp_path))
     assert code == 0, shown
     assert shown.startswith("arms ")

@@ -30,6 +30,7 @@ WITHOUT_MIRROR = {
     "trial/test_judge.py",  # the judge as a whole: false alarms, power, coverage
     "trial/test_planted.py",  # the judge with real trainings: planted harm, planted leaks
     "training/test_golden.py",  # a fixed seed, three steps, losses stored
+    "generation/test_golden.py",  # the same for every kind of generator: weights and painted slices
 }
 OUTSIDE = {"components", "pipelines", "containers", "k8s"}  # folders of tests of what is not in the package
 HEAVY = {"torch", "lightning", "mlflow", "numpy", "scipy", "matplotlib", "nibabel", "pydicom", "pandas", "timm", "kfp"}

@@ -24,7 +24,7 @@ CELLS = ("trial.cells=[0, 1, 2]", "trial.segmenters=[light]")
 @pytest.fixture
 def plan(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePlan:
     """Make a plan without timing anything: every training takes a minute."""
-    monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, readers: 60.0 * len(arms))
+    monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, helpers: 60.0 * len(arms))
     monkeypatch.setattr("nephrite.generation.step_time.synthesizer_step_seconds", lambda config, name: 2.0)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
 
@@ -215,8 +215,8 @@ def test_time_is_steps_times_what_a_step_of_each_arm_takes(load: Load, monkeypat
         "screen={segmenter: fpn, steps: 7}",
     )
     trained = 10 * (4 * 1 + 4 * 10 + 2 * 2 * 1)
-    assert trainings_seconds(config, config.trial.arms, readers=[]) == trained
-    assert trainings_seconds(config, config.trial.arms, readers=[("fpn", 7)] * 3) == trained + 3 * 7 * 10
+    assert trainings_seconds(config, config.trial.arms, helpers=[]) == trained
+    assert trainings_seconds(config, config.trial.arms, helpers=[("fpn", 7)] * 3) == trained + 3 * 7 * 10
 
 
 def _scores(arm: Arm, generator: np.random.Generator) -> ArmScores:

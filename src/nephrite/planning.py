@@ -160,8 +160,8 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     patients = {name: list(splits.values()).count(name) for name in SPLITS} if splits else None
     filters = len(trial.painters) if config.screen.filter != "all" else 0
     labeler = config.synthesize.scan_labeler
-    readers = [(config.screen.segmenter, config.screen.steps)] * filters
-    readers += [(labeler.segmenter, labeler.steps)] * len(trial.painters) if labeler else []
+    helpers = [(config.screen.segmenter, config.screen.steps)] * filters
+    helpers += [(labeler.segmenter, labeler.steps)] * len(trial.painters) if labeler else []
     store = PairStore(pairs) if is_prepared(pairs) else None
     side_by_side = min(processes, len(os.sched_getaffinity(0)))
     return Plan(
@@ -170,10 +170,10 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         trainings=len(trial.arms),
         teachers=len(teachers),
         synthesizers=len(trial.painters),
-        labelers=len(readers) - filters,
+        labelers=len(helpers) - filters,
         filters=filters,
-        steps=steps * (len(trial.arms) + len(teachers)) + sum(count for _, count in readers),
-        seconds=trainings_seconds(config, [*trial.arms, *teachers], readers=readers) / side_by_side,
+        steps=steps * (len(trial.arms) + len(teachers)) + sum(count for _, count in helpers),
+        seconds=trainings_seconds(config, [*trial.arms, *teachers], helpers=helpers) / side_by_side,
         synthesizer_seconds=synthesizers_seconds(config, store) / side_by_side if store else None,
         processes=side_by_side,
         patients=patients,
@@ -194,23 +194,23 @@ def look_ahead(config: Config, patients: int, finished: Path | None) -> Outlook:
     return Outlook(spread, f"that of {finished}" if finished else assumed, smallest, needed)
 
 
-def trainings_seconds(config: Config, arms: Sequence[Arm], *, readers: Sequence[tuple[str, int]]) -> float:
+def trainings_seconds(config: Config, arms: Sequence[Arm], *, helpers: Sequence[tuple[str, int]]) -> float:
     """Seconds of the optimizer steps of all these trainings, one after the other on one thread.
 
     Args:
         config: settings of the trial.
         arms: trained in full.
-        readers: further segmenters, and the steps of each.
+        helpers: helper segmenters, and the steps of each.
     """
     from nephrite.segmentation.step_time import augmentation_seconds, step_seconds
 
-    names = {*config.trial.segmenters, *(name for name, _ in readers)}
+    names = {*config.trial.segmenters, *(name for name, _ in helpers)}
     networks = {name: step_seconds(config, name) for name in names}
     used = [config.trial.training_set(arm).augmentation for arm in arms]
     augmented = {augmentation: augmentation_seconds(config, augmentation) for augmentation in set(used)}
     each = (networks[arm.segmenter] + augmented[augmentation] for arm, augmentation in zip(arms, used, strict=True))
     seconds = _training_steps(config) * sum(each)
-    return seconds + sum(count * networks[name] for name, count in readers)
+    return seconds + sum(count * networks[name] for name, count in helpers)
 
 
 def synthesizers_seconds(config: Config, store: PairStore) -> float:

@@ -16,10 +16,11 @@ from torch.nn import functional
 from nephrite.config import Config
 from nephrite.errors import NonFiniteLossError
 from nephrite.generation import fitting as generation
-from nephrite.generation.adversarial import AdversarialModule, accuracy, fit_generator
+from nephrite.generation.adversarial import AdversarialModule, accuracy
 from nephrite.generation.conditioning import Conditioning
+from nephrite.generation.fitting import fit_generator
 from nephrite.generation.intensities import fit_tissue
-from nephrite.generation.methods import PaintInMethod
+from nephrite.generation.kind import AdversarialKind
 from nephrite.recording import Run, SilentRun
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Pairs
@@ -65,7 +66,7 @@ def build(config: Config, pairs: Path, *, seed: int = 3) -> AdversarialModule:
         classes=tuple(store.manifest.classes),
         edges=fit_tissue(store, slices, settings.tissue) if settings.condition == "anatomy" else None,
         lesions=(2,),
-        rim=settings.method.rim if settings.method.kind == "paint_in" else None,
+        rim=settings.method.region_rim,
     )
     return AdversarialModule(
         settings, Pairs((store, slices)), conditioning=conditioning, size=store.manifest.size, seed=seed
@@ -220,9 +221,9 @@ def test_losses_of_painted_regions_are_those_of_their_patches_and_pixels(
     scene = module.scene(batch)
     assert scene.region is not None
     assert float(scene.region.mean()) < 0.5
-    assert isinstance(module.method, PaintInMethod)
+    assert isinstance(module.kind, AdversarialKind)
     with torch.no_grad():
-        off = (module.method.imagine(module.generator, scene).image - batch.image).abs()
+        off = (module.kind.imagine(module.generator, scene).image - batch.image).abs()
     fit_generator(module, config.compute, folder=tmp_path, run=SilentRun())
     (row,) = module.history
     assert row["discriminator_loss"] == pytest.approx(math.log(2))

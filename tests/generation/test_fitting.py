@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from nephrite.config import Config
-from nephrite.generation.adversarial import AdversarialModule, fit_generator
+from nephrite.generation.adversarial import AdversarialModule
 from nephrite.generation.conditioning import Conditioning
-from nephrite.generation.fitting import average_weights, rate_factor
+from nephrite.generation.fitting import average_weights, fit_generator, rate_factor
 from nephrite.recording import SilentRun
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Pairs

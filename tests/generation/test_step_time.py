@@ -8,6 +8,7 @@ import torch
 from nephrite.config import ComputeSettings, Config, TrainGanSettings
 from nephrite.generation import step_time as synthesizer_timing
 from nephrite.generation.adversarial import AdversarialModule
+from nephrite.generation.kinds.pix2pix import Pix2PixSettings
 from nephrite.generation.step_time import MadeUpSlices, StepClock, synthesizer_step_seconds
 
 Load = Callable[..., Config]
@@ -38,7 +39,7 @@ def test_a_long_step_is_extrapolated_and_never_taken(load: Load, monkeypatch: py
     taken = []
 
     def measured(config: Config, settings: TrainGanSettings) -> float:
-        assert settings.method.kind == "pix2pix"
+        assert isinstance(settings.method, Pix2PixSettings)
         taken.append((settings.method.base_width, settings.discriminator.base_width, settings.batch_size))
         return 0.5
 

@@ -15,20 +15,20 @@ from torch import nn
 from nephrite.errors import LeakageError, StoreError, TrainingError
 from nephrite.generation.conditioning import Request
 from nephrite.generation.intensities import Intensity
-from nephrite.generation.paint_in import PaintInSettings
-from nephrite.generation.pix2pix import Pix2PixSettings
-from nephrite.generation.randomised import RandomisedSettings
-from nephrite.generation.spade import SpadeSettings
+from nephrite.generation.kinds.paint_in import PaintInSettings
+from nephrite.generation.kinds.pix2pix import Pix2PixSettings
+from nephrite.generation.kinds.randomised import RandomisedSettings
+from nephrite.generation.kinds.spade import SpadeSettings
 from nephrite.generation.synthesizers import (
     CARD,
     WEIGHTS,
     SynthesizerCard,
     check_training_patients,
     read_synthesizer,
-    save_weights,
     write_synthesizer,
 )
 from nephrite.store.slices import UNLABELLED, PairStore
+from nephrite.training.weights import save_weights
 
 BLANK = SynthesizerCard(
     id="",
@@ -73,7 +73,7 @@ def masks(count: int = 4) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 3, (count, 32, 32)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("card", [BLANK, ANATOMY, PAINT_IN, RANDOMISED], ids=lambda card: card.kind)
+@pytest.mark.parametrize("card", [BLANK, ANATOMY, PAINT_IN, RANDOMISED], ids=lambda card: card.method.kind)
 def test_every_kind_comes_back_and_paints_as_before(card: SynthesizerCard, tmp_path: Path) -> None:
     network = card.build()
     named = write_synthesizer(tmp_path, card, network)
@@ -86,13 +86,13 @@ def test_every_kind_comes_back_and_paints_as_before(card: SynthesizerCard, tmp_p
 
 
 def test_equal_weights_have_equal_ids(network: nn.Module, tmp_path: Path) -> None:
-    first = save_weights(tmp_path, network)
+    first = write_synthesizer(tmp_path, BLANK, network).id
     network.to(memory_format=torch.channels_last)
-    assert save_weights(tmp_path, network) == first
+    assert write_synthesizer(tmp_path, BLANK, network).id == first
 
 
 def test_exchanged_weights_are_refused(written: Path) -> None:
-    save_weights(written, BLANK.build())
+    save_weights(written / WEIGHTS, BLANK.build().state_dict())
     with pytest.raises(StoreError, match=r"generator.safetensors: is not the file that synthesizer.json"):
         read_synthesizer(written)
 

@@ -2,15 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from nephrite.segmentation.fit_task import Cohort, thin
+from nephrite.segmentation.fit_task import Cohort
 from nephrite.store.slices import PairStore, SliceRef
-
-
-@pytest.mark.parametrize(("most", "expected"), [(3, [0, 2, 5]), (6, [0, 1, 2, 3, 4, 5]), (9, [0, 1, 2, 3, 4, 5])])
-def test_thinning_takes_evenly(most: int, expected: list[int]) -> None:
-    assert thin(range(6), most) == expected
 
 
 def test_a_cohort_gives_the_slices_of_its_patients_in_the_order_of_the_store(pairs: Path) -> None:

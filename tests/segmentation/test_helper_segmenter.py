@@ -27,7 +27,7 @@ def fitted(config: Config, pairs: Path, folder: Path, *, seed: int = 1, steps: i
     return trained.network.state_dict()
 
 
-def test_reader_follows_from_the_seed_and_takes_so_many_steps(load: Load, pairs: Path, tmp_path: Path) -> None:
+def test_helper_follows_from_the_seed_and_takes_so_many_steps(load: Load, pairs: Path, tmp_path: Path) -> None:
     first, again, other = (
         fitted(load(), pairs, tmp_path / f"{n}", seed=seed, steps=6) for n, seed in enumerate((1, 1, 2))
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +23,17 @@ from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
 from nephrite.segmentation.in_process import TrainedNetwork
 from nephrite.segmentation.networks import Segmenter
 from nephrite.segmentation.unet import UNetBackend, UNetSettings
-from nephrite.stages.screen import screen
-from nephrite.store.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
+from nephrite.stages.screen import _open_stores, screen
+from nephrite.store.slices import (
+    UNLABELLED,
+    PairStore,
+    Patient,
+    Provenance,
+    SliceRef,
+    create_arrays,
+    finish_store,
+    write_patient,
+)
 from nephrite.store.split import training_subset
 from nephrite.training.data import Batch, Pairs
 from nephrite.training.leakage import check_synthetic
@@ -277,6 +287,18 @@ def test_examiner_sees_the_slices_of_the_painters_patients_alone(
     assert [set(task.patients) for task in tasks] == [set(known)] * 2
     facts = read_json(tmp_path / "out" / "screening.json")
     assert (facts["examiner"]["patients"], facts["memorization"]["training_slices"]) == (2, 12)
+
+
+def test_scans_without_labels_may_have_been_copied_as_well(load: Load, pairs: Path, tmp_path: Path) -> None:
+    painted = write_painted(tmp_path / "painted", pairs, [draw_slice(1)], known=("a1", "a2"))
+    for file in ("split.json", "index.csv"):
+        text = (pairs / file).read_text()
+        (pairs / file).write_text(re.sub(r'("a3": ")train|(a3,\d,)train', rf"\1\2{UNLABELLED}", text))
+    meta = next(painted.rglob("meta.json"))
+    meta.write_text(re.sub(r'"unlabelled_patients": \[\]', '"unlabelled_patients": ["a3"]', meta.read_text()))
+    inputs = _open_stores(load(), pairs, painted)
+    assert {ref.patient for ref in inputs.training} == {"a1", "a2"}
+    assert [ref for ref in inputs.seen if ref not in inputs.training] == [SliceRef("a3", place) for place in range(6)]
 
 
 def subset(config: Config) -> tuple[str, ...]:

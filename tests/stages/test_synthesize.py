@@ -18,12 +18,12 @@ from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.files import read_json
 from nephrite.generation.conditioning import Request
 from nephrite.generation.intensities import Intensity
-from nephrite.generation.paint_in import PaintInSettings
-from nephrite.generation.pix2pix import Pix2PixSettings
-from nephrite.generation.randomised import RandomisedSettings
+from nephrite.generation.kinds.paint_in import PaintInSettings
+from nephrite.generation.kinds.pix2pix import Pix2PixSettings
+from nephrite.generation.kinds.randomised import RandomisedSettings
+from nephrite.generation.kinds.spade import SpadeSettings
 from nephrite.generation.requests import Asked, Style
 from nephrite.generation.source_slices import Pass
-from nephrite.generation.spade import SpadeSettings
 from nephrite.generation.synthesizers import SynthesizerCard, read_synthesizer
 from nephrite.generation.synthesizers import write_synthesizer as write_whole
 from nephrite.recording import SilentRun

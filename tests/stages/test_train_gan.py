@@ -93,7 +93,7 @@ def test_card_names_data_classes_and_training_patients(load: Load, pairs: Path, 
     card = trained(load(), pairs, tmp_path / "s")
     assert card.training_patients == ("a1", "a2", "a3")
     assert card.pairs == read_json(pairs / "store.json")["digest"]
-    assert (card.kind, card.classes, card.size, card.run_id) == ("pix2pix", {1: "kidney", 2: "tumor"}, 32, None)
+    assert (card.method.kind, card.classes, card.size, card.run_id) == ("pix2pix", {1: "kidney", 2: "tumor"}, 32, None)
 
 
 def test_images_of_other_patients_have_no_influence(load: Load, pairs: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_every_kind_resumes_and_knows_training_patients_alone(
     with pytest.raises(ConnectionAbortedError):
         train_gan(config, Recorder(killed_at=3), pairs=pairs, synthesizer=tmp_path / "s")
     assert trained(config, pairs, tmp_path / "s") == whole
-    assert (whole.kind, whole.lesions) == (kind, (2,))
+    assert (whole.method.kind, whole.lesions) == (kind, (2,))
 
 
 def test_tissue_borders_and_intensities_are_on_the_card(load: Load, pairs: Path, tmp_path: Path) -> None:

@@ -98,3 +98,11 @@ def test_labels_of_a_scan_count_as_unknown_only_if_it_is_named_among_the_scans()
 def test_provenance_of_some_slices_keeps_what_holds_for_all() -> None:
     whole = Provenance("a", (3, 5, 8), (None, 1, 2), "painter", ("a", "b"), ("c",))
     assert whole.take([2, 0]) == Provenance("a", (8, 3), (2, None), "painter", ("a", "b"), ("c",))
+
+
+def test_slices_of_patients_are_those_of_the_split_in_the_order_of_the_index(pairs: Path) -> None:
+    store = PairStore(pairs)
+    found = store.slices_of(["a3", "a1", "b1"])
+    assert found == [ref for ref in store.slices("train") if ref.patient != "a2"]
+    assert {ref.patient for ref in store.slices_of(["a1", "b1"], split=None)} == {"a1", "b1"}
+    assert len(store.slices_of(["a1"], labelled_only=True)) == 5

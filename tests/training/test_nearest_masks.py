@@ -33,3 +33,10 @@ def test_masks_of_other_patients_are_not_looked_at(store: PairStore) -> None:
 def test_an_empty_mask_is_a_copy_of_an_empty_one(store: PairStore) -> None:
     (found,) = TrainingMasks(store, ["a1", "a2"]).nearest(np.array(store.label("a2")[5:]))
     assert (found.dice, found.slice) == (1, SliceRef("a1", 5))
+
+
+def test_masks_are_those_with_a_class_and_one_empty_one(store: PairStore) -> None:
+    assert TrainingMasks(store, ["a1", "a2"]).slices == [
+        *(SliceRef(patient, place) for patient in ("a1", "a2") for place in range(5)),
+        SliceRef("a1", 5),
+    ]

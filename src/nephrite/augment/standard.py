@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from nephrite.augment import geometric
 from nephrite.augment.geometric import GeometricParameters
+from nephrite.augment.smoothing import blur
 
 Range = tuple[float, float]
 Change = Callable[[Tensor, Tensor], Tensor]
@@ -140,7 +141,7 @@ def draw_intensity(batch_size: int, *, ranges: IntensityRanges, generator: torch
 def apply_intensity(parameters: IntensityParameters, image: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
     """Change the intensities of slices in [0, 1]; a slice's result does not depend on the others."""
     changed = _add_noise(image[:, 0].float(), parameters.noise, parameters.noise_seed)
-    changed = _change(changed, parameters.blur, 0, _blur)
+    changed = _change(changed, parameters.blur, 0, blur)
     changed = _change(changed, parameters.brightness, 1, lambda part, factor: part * factor)
     changed = _change(changed, parameters.contrast, 1, _stretch)
     changed = _change(changed, parameters.bias, 0, _multiply_field)
@@ -185,20 +186,6 @@ def _add_noise(
         noise = torch.randn(image.shape[1:], generator=source).to(image.device)
         noisy[index] += noise * (deviation[index].item() * image[index].std(correction=0))
     return noisy
-
-
-def _blur(image: Float[Tensor, "k h w"], sigma: Float[Tensor, "k 1 1"]) -> Float[Tensor, "k h w"]:
-    """Gaussian blur; beyond the border the slice goes on as at its border, by weights that always sum to 1."""
-    rows, columns = (_gaussian(size, sigma) for size in image.shape[1:])
-    return rows @ image @ columns.mT
-
-
-def _gaussian(size: int, sigma: Float[Tensor, "k 1 1"]) -> Float[Tensor, "k size size"]:
-    """Per slice the weights of all pixels of a line in each of its pixels."""
-    place = torch.arange(size, device=sigma.device)
-    weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))
-    weights = torch.where(weights < SMALLEST, 0, weights)  # denormal numbers would make the product many times slower
-    return weights / weights.sum(2, keepdim=True)
 
 
 def _coarsen(image: Float[Tensor, "k h w"], zoom: Float[Tensor, "k 1 1"]) -> Float[Tensor, "k h w"]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args
 
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
@@ -19,11 +19,11 @@ from pydantic_core import CoreSchema
 from nephrite.config.settings import Settings
 
 GENERATORS = {
-    "pix2pix": "nephrite.generation.pix2pix",
-    "spade": "nephrite.generation.spade",
-    "paint_in": "nephrite.generation.paint_in",
-    "randomised": "nephrite.generation.randomised",
-    "diffusion": "nephrite.generation.diffusion",
+    "pix2pix": "nephrite.generation.kinds.pix2pix",
+    "spade": "nephrite.generation.kinds.spade",
+    "paint_in": "nephrite.generation.kinds.paint_in",
+    "randomised": "nephrite.generation.kinds.randomised",
+    "diffusion": "nephrite.generation.kinds.diffusion",
 }
 SEGMENTERS = {
     "unet": "nephrite.segmentation.unet",
@@ -50,9 +50,31 @@ class KindSettings(Settings):
 
 
 class GeneratorSettings(KindSettings):
-    """How a generator paints, and what it can do; see `nephrite.generation.kind`."""
+    """How a generator paints, and what it can do; see `nephrite.generation.kind`.
+
+    Attributes:
+        WEARS_STYLE: whether it is given a slice whose contrast it wears.
+        LEARNS_WITHOUT_LABELS: whether it may be trained on scans without labels as well.
+    """
 
     REGISTRY = GENERATORS
+    WEARS_STYLE: ClassVar[bool] = False
+    LEARNS_WITHOUT_LABELS: ClassVar[bool] = True
+
+    @property
+    def region_rim(self) -> int | None:
+        """Pixels about a lesion that are painted with it; None for a generator that paints whole slices."""
+        return None
+
+    def narrowed(self, width: int) -> tuple[Self, float]:
+        """A network that is quick to time: at most so many channels, and how many times those that are asked for cost.
+
+        By the setting 'base_width', with whose square the cost grows; a generator without it stays as it is.
+        """
+        asked: int = getattr(self, "base_width", 1)
+        if asked <= width:
+            return self, 1.0
+        return self.model_copy(update={"base_width": width}), (asked / width) ** 2
 
 
 class SegmenterSettings(KindSettings):

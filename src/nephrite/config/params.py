@@ -56,8 +56,8 @@ class Config(Settings):
         if missing:
             raise ValueError(f"'trial.segmenters' names {missing}; not under 'train_segmenter.segmenters'")
         labeler = self.synthesize.labeler
-        readers = {"screen": self.screen.segmenter} | ({"synthesize.labeler": labeler.segmenter} if labeler else {})
-        for section, name in readers.items():
+        helpers = {"screen": self.screen.segmenter} | ({"synthesize.labeler": labeler.segmenter} if labeler else {})
+        for section, name in helpers.items():
             if name not in self.train_segmenter.segmenters:
                 raise ValueError(f"'{section}.segmenter' is '{name}'; not under 'train_segmenter.segmenters'")
         self._screen_has_features()

@@ -55,6 +55,6 @@ class TrainGanSettings(Settings):
 
     @model_validator(mode="after")
     def _scans_alone_show_tissue_only(self) -> Self:
-        if self.unlabelled and (self.condition != "anatomy" or self.method.kind == "paint_in"):
+        if self.unlabelled and (self.condition != "anatomy" or not self.method.LEARNS_WITHOUT_LABELS):
             raise ValueError("'unlabelled' needs 'condition: anatomy' and a method that paints whole slices")
         return self

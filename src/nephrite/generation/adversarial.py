@@ -1,12 +1,11 @@
 """Generator against discriminator: Isola, Zhu, Zhou, Efros, "Image-to-Image Translation with Conditional Adversarial
-Networks", CVPR 2017; for every method that learns from a discriminator.
+Networks", CVPR 2017; for every kind that learns from a discriminator.
 
 b  batch    k  channels of the condition    h, w  height and width in pixels
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -15,18 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nephrite.augment.parameters import take
-from nephrite.config import ComputeSettings, GeneratorSettings
 from nephrite.generation.conditioning import Scene
-from nephrite.generation.denoising import DiffusionModule
 from nephrite.generation.fitting import GenerationModule
-from nephrite.generation.methods import AdversarialMethod
+from nephrite.generation.kind import AdversarialKind
 from nephrite.models import diffaugment
 from nephrite.models.discriminators import build_discriminator
 from nephrite.models.losses import discriminator_loss, generator_loss, weighted_mean
-from nephrite.recording import Run
 from nephrite.training.data import Batch, derive_seed
-from nephrite.training.devices import node_count
-from nephrite.training.trainer import fit
 
 
 class Judgment(NamedTuple):
@@ -51,10 +45,10 @@ class AdversarialModule(GenerationModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One step: discriminator, then generator (Isola 2017, section 3.3)."""
-        assert isinstance(self.method, AdversarialMethod)
+        assert isinstance(self.kind, AdversarialKind)
         scene, real, changes = self.scene(batch), batch.image, self._changes(batch_idx, len(batch.image))
         for_generator, for_discriminator = self.trained()
-        fake, penalty = self.method.imagine(self.generator, scene)
+        fake, penalty = self.kind.imagine(self.generator, scene)
 
         # Discriminator: tell the real slice from the painted one.
         self.toggle_optimizer(for_discriminator)
@@ -96,21 +90,6 @@ class AdversarialModule(GenerationModule):
         logits: Tensor = self.discriminator(shown, image)
         patches = None if scene.region is None else functional.adaptive_max_pool2d(shown[:, -1:], logits.shape[-2:])
         return Judgment(logits, patches)
-
-
-def module_kind(method: GeneratorSettings) -> type[GenerationModule]:
-    """How a method is trained: against a discriminator, or by denoising."""
-    return DiffusionModule if method.kind == "diffusion" else AdversarialModule
-
-
-def fit_generator(module: GenerationModule, compute: ComputeSettings, *, folder: Path, run: Run) -> None:
-    """Train to the last epoch, from the last checkpoint in `folder` if there is one.
-
-    Each network's backward pass leaves the other's parameters untouched, which DDP must be told.
-    """
-    if (compute.devices != 1 or node_count() > 1) and compute.strategy in ("auto", "ddp"):
-        compute = compute.model_copy(update={"strategy": "ddp_find_unused_parameters_true"})
-    fit(module, compute, folder=folder, epochs=module.settings.epochs, run=run, text="Training the synthesizer")
 
 
 def accuracy(

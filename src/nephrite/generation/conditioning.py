@@ -23,10 +23,10 @@ class Request(NamedTuple):
 
     Attributes:
         label: label values.
-        tissue: tissue classes, for 'condition: anatomy' and for 'randomised'.
-        background: real slices in [0, 1], for 'paint_in': what stays, and where lesions are painted into.
-        changed: where the label map is not that of the background, e.g. where a lesion was removed, for 'paint_in'.
-        style: slices in [0, 1] whose contrast is worn, for 'spade'; None draws a style from the seed.
+        tissue: tissue classes, for 'condition: anatomy'.
+        background: real slices in [0, 1], where regions are painted: what stays, and what lesions are painted into.
+        changed: for the same, where the label map is not that of the background, e.g. where a lesion was removed.
+        style: slices in [0, 1] whose contrast is worn, for a kind that wears one; None draws a style from the seed.
     """
 
     label: UInt8[np.ndarray, "slice h w"]

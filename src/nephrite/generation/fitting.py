@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,12 +21,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from nephrite.config import TrainGanSettings
+from nephrite.config import ComputeSettings, GeneratorSettings, TrainGanSettings
 from nephrite.generation.conditioning import Conditioning, Scene
-from nephrite.generation.methods import Method, method_of
+from nephrite.generation.kind import Kind, kind_of
 from nephrite.generation.synthesizers import Synthesizer
+from nephrite.recording import Run
 from nephrite.training.data import Batch, Pairs, ShuffledBatches, batch_loader, derive_seed
-from nephrite.training.trainer import RecordedModule, check_finite
+from nephrite.training.devices import node_count
+from nephrite.training.trainer import RecordedModule, check_finite, fit
 
 Weights = tuple[Tensor, ...] | list[Tensor]
 
@@ -59,7 +63,7 @@ class GenerationModule(RecordedModule):
         super().__init__(seed)
         self.automatic_optimization = False
         self.settings, self.pairs, self.conditioning, self.size = settings, pairs, conditioning, size
-        self.method: Method = method_of(settings.method)
+        self.kind: Kind[Any] = kind_of(settings.method)
         self.workers, self.callbacks = workers, list(callbacks)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "weights"))
@@ -71,7 +75,7 @@ class GenerationModule(RecordedModule):
 
     def build(self) -> None:
         """Make the networks, with weights drawn by torch's own random numbers."""
-        self.generator = self.method.build(self.conditioning.channels, self.size)
+        self.generator = self.kind.build(self.conditioning.channels, self.size)
 
     def networks(self) -> list[nn.Module]:
         """Those that are trained, each by an optimizer of its own."""
@@ -170,6 +174,25 @@ class GenerationModule(RecordedModule):
         """After the generator's step."""
         if self.average is not None:
             self.average.update_parameters(self.generator)
+
+
+def training_of(settings: GeneratorSettings) -> type[GenerationModule] | None:
+    """How a generator of these settings is trained; None where there is nothing to train."""
+    from nephrite.generation.adversarial import AdversarialModule  # they are made of what stands here
+    from nephrite.generation.denoising import DenoisingModule
+
+    trainings = {"adversarial": AdversarialModule, "denoising": DenoisingModule, None: None}
+    return trainings[kind_of(settings).TRAINING]
+
+
+def fit_generator(module: GenerationModule, compute: ComputeSettings, *, folder: Path, run: Run) -> None:
+    """Train to the last epoch, from the last checkpoint in `folder` if there is one.
+
+    Each network's backward pass leaves the other's parameters untouched, which DDP must be told.
+    """
+    if (compute.devices != 1 or node_count() > 1) and compute.strategy in ("auto", "ddp"):
+        compute = compute.model_copy(update={"strategy": "ddp_find_unused_parameters_true"})
+    fit(module, compute, folder=folder, epochs=module.settings.epochs, run=run, text="Training the synthesizer")
 
 
 def steps_per_epoch(settings: TrainGanSettings, pairs: Pairs) -> int:

@@ -14,6 +14,7 @@ import torch
 from nephrite.config import TissueSettings
 from nephrite.generation.conditioning import Conditioning
 from nephrite.store.slices import PairStore, SliceRef
+from nephrite.store.thinning import thin
 from nephrite.synthesis.randomised import ClassStatistics
 from nephrite.synthesis.tissue import fit_edges
 from nephrite.training.data import Batch, Pairs
@@ -68,9 +69,8 @@ def class_statistics(intensities: Sequence[Intensity]) -> ClassStatistics:
 
 def _batches(store: PairStore, slices: Sequence[SliceRef]) -> Iterator[Batch]:
     """At most MOST of the slices, evenly over all patients."""
-    pairs, count = Pairs((store, slices)), min(len(slices), MOST)
-    places = np.linspace(0, len(slices) - 1, count).round().astype(int).tolist()
-    for start in range(0, count, AT_ONCE):
+    pairs, places = Pairs((store, slices)), thin(range(len(slices)), MOST)
+    for start in range(0, len(places), AT_ONCE):
         yield pairs[places[start : start + AT_ONCE]]
 
 

@@ -22,6 +22,7 @@ from nephrite.generation.mask_ranges import mask_ranges, scan_ranges
 from nephrite.generation.source_slices import Pass, scan_runs
 from nephrite.store.class_presence import holders
 from nephrite.store.slices import PairStore, SliceRef
+from nephrite.store.thinning import thin
 from nephrite.synthesis import masks
 from nephrite.synthesis.edits import LesionEdit
 from nephrite.synthesis.masks import MaskRanges, fit_hosts
@@ -70,7 +71,7 @@ class Asker:
         store: of real slices.
         labelled: training patients whose labels are known.
         scans: patients of whom the scan alone may be seen.
-        found: what a labeler found in each of them; None if none was asked.
+        found: what a helper segmenter found in each of them; None if none was asked.
         conditioning: of the synthesizer.
         placing: makes the tissue map by which lesions without an organ find their place, the synthesizer's own if it is
             shown one; None without such lesions.
@@ -103,7 +104,7 @@ class Asker:
     def of_scans(self, wanted: int) -> Iterator[Asked]:
         """So many slices of scans with some class in each; labels that the store may have of them are never read.
 
-        Of scans that a labeler has read, those slices are taken in which it found a class; it must have found some.
+        Of scans that a helper segmenter has seen, those slices are taken in which it found a class; there must be some.
 
         Raises:
             ConfigError: no lesion fits.
@@ -130,7 +131,7 @@ class Asker:
                 return
 
     def _label(self, source: Pass) -> UInt8[np.ndarray, "b h w"]:
-        """What is known of a scan without labels: what a labeler said, else that it holds nothing."""
+        """What is known of a scan without labels: what a helper segmenter found, else that it holds nothing."""
         if self.found is not None:
             return self.found[source.source][list(source.positions)]
         return np.zeros((len(source.positions), *self.store.image(source.source).shape[1:]), dtype=np.uint8)
@@ -256,13 +257,12 @@ def _placing(store: PairStore, labelled: Sequence[str], conditioning: Conditioni
     """The synthesizer's own tissue classes; some of the training patients' if it is shown labels alone."""
     if conditioning.tissues:
         return conditioning
-    slices = [ref for ref in store.slices("train") if ref.patient in set(labelled)]
-    return replace(conditioning, edges=fit_tissue(store, slices, PLACING), smoothing=PLACING.smoothing)
+    edges = fit_tissue(store, store.slices_of(labelled), PLACING)
+    return replace(conditioning, edges=edges, smoothing=PLACING.smoothing)
 
 
 def _hosts(store: PairStore, slices: Sequence[SliceRef], value: int, placing: Conditioning) -> tuple[float, ...]:
-    places = np.linspace(0, len(slices) - 1, min(len(slices), EXAMINED)).round().astype(int)
-    chosen = [slices[place] for place in places]
+    chosen = thin(slices, EXAMINED)
     tissue = _tissue(placing, np.stack([store.windowed(ref) for ref in chosen]))
     assert tissue is not None
     label = np.stack([store.label(ref.patient)[ref.position] for ref in chosen])

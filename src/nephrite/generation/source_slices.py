@@ -10,7 +10,7 @@ import numpy as np
 
 from nephrite.config import SynthesizeSettings
 from nephrite.errors import ConfigError
-from nephrite.store.slices import PairStore, SliceRef
+from nephrite.store.slices import PairStore
 from nephrite.training.data import derive_seed
 
 RUN = 12  # neighboring slices of a scan that get new lesions together
@@ -48,7 +48,7 @@ def count_slices(store: PairStore, labelled: Sequence[str], settings: Synthesize
     Raises:
         ConfigError: the settings leave no slice to paint.
     """
-    real = len(_slices(store, labelled))
+    real = len(store.slices_of(labelled))
     wanted = round(settings.ratio * real)
     if wanted == 0:
         raise ConfigError(
@@ -73,7 +73,7 @@ def choose_passes(
     Raises:
         ConfigError: no slice is left.
     """
-    slices = _slices(store, labelled, labelled_only=labelled_only)
+    slices = store.slices_of(labelled, labelled_only=labelled_only)
     if not slices:
         finding = f"{str(labelled_only).lower()} leaves no slice of the {len(labelled)} training patients"
         raise ConfigError(
@@ -97,8 +97,3 @@ def scan_runs(store: PairStore, scans: Sequence[str], *, seed: int) -> Iterator[
             start = derive_seed(seed, number, scan) % (max(count - RUN, 0) + 1)
             yield Pass(scan, number, tuple(range(start, min(start + RUN, count))))
         number += 1
-
-
-def _slices(store: PairStore, patients: Sequence[str], *, labelled_only: bool = False) -> list[SliceRef]:
-    known = set(patients)
-    return [ref for ref in store.slices("train", labelled_only=labelled_only) if ref.patient in known]

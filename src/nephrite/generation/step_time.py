@@ -13,9 +13,8 @@ from jaxtyping import Float32, UInt8
 from lightning.pytorch import Callback
 
 from nephrite.config import Config, TrainGanSettings
-from nephrite.generation.adversarial import module_kind
 from nephrite.generation.conditioning import Conditioning
-from nephrite.generation.randomised import RandomisedSettings
+from nephrite.generation.fitting import training_of
 from nephrite.recording import SilentRun
 from nephrite.segmentation.step_time import LONGEST_STEP, PROBE_BATCH, PROBE_WIDTH
 from nephrite.store.slices import SliceRef
@@ -70,7 +69,7 @@ def synthesizer_step_seconds(config: Config, synthesizer: str) -> float:
     with the slices and the square of the width.
     """
     settings = config.train_gan[synthesizer]
-    if isinstance(settings.method, RandomisedSettings):
+    if training_of(settings.method) is None:
         return 0.0
     if pick_device(config.compute) == "cpu":
         probe, factor = _probe(settings)
@@ -82,23 +81,23 @@ def synthesizer_step_seconds(config: Config, synthesizer: str) -> float:
 
 def _probe(settings: TrainGanSettings) -> tuple[TrainGanSettings, float]:
     """Networks that cost little, and by how much those that are asked for cost more."""
-    method, discriminator = settings.method, settings.discriminator
-    assert not isinstance(method, RandomisedSettings)
-    width = min(method.base_width, PROBE_WIDTH)
+    (method, factor), discriminator = settings.method.narrowed(PROBE_WIDTH), settings.discriminator
     narrow = {
-        "method": method.model_copy(update={"base_width": width}),
+        "method": method,
         "discriminator": discriminator.model_copy(update={"base_width": min(discriminator.base_width, PROBE_WIDTH)}),
         "batch_size": PROBE_BATCH,
     }
-    return settings.model_copy(update=narrow), (method.base_width / width) ** 2
+    return settings.model_copy(update=narrow), factor
 
 
 def _measured(config: Config, settings: TrainGanSettings) -> float:
     """Median of a few steps of the training itself, on made-up slices."""
+    training = training_of(settings.method)
+    assert training is not None
     size, clock = config.prepare.in_plane.size, StepClock()
     classes = tuple(config.prepare.classes)
     slices = [SliceRef(PATIENT, 0)] * ((WARM + TIMED) * settings.batch_size)
-    module = module_kind(settings.method)(
+    module = training(
         settings.model_copy(update={"epochs": 1}),
         Pairs((MadeUpSlices(size, classes), slices)),
         conditioning=_conditioning(settings, classes),
@@ -122,5 +121,5 @@ def _conditioning(settings: TrainGanSettings, classes: tuple[int, ...]) -> Condi
     edges = None
     if settings.condition == "anatomy":
         edges = tuple(np.linspace(0, 1, settings.tissue.classes + 1)[1:-1].tolist())
-    rim = settings.method.rim if settings.method.kind == "paint_in" else None
-    return Conditioning(classes, edges, settings.tissue.smoothing, lesions=classes, rim=rim)
+    smoothing, rim = settings.tissue.smoothing, settings.method.region_rim
+    return Conditioning(classes, edges, smoothing, lesions=classes, rim=rim)

@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from pydantic import Field, TypeAdapter
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nephrite.config import GeneratorSettings
@@ -26,8 +24,9 @@ from nephrite.errors import LeakageError, StoreError, TrainingError
 from nephrite.files import digest, read_record, sha256, write_json
 from nephrite.generation.conditioning import Conditioning, Request
 from nephrite.generation.intensities import Intensity
-from nephrite.generation.methods import method_of
+from nephrite.generation.kind import kind_of
 from nephrite.store.slices import UNLABELLED, PairStore
+from nephrite.training.weights import load_weights, save_weights
 
 CARD = "synthesizer.json"
 WEIGHTS = "generator.safetensors"
@@ -42,7 +41,7 @@ class Synthesizer:
         settings: of the method.
         conditioning: what it is shown.
         network: with its weights; an empty module where the method has none.
-        intensities: of the training patients, for 'randomised'.
+        intensities: of the training patients, for a kind that is not trained.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Synthesizer:
         network: nn.Module,
         intensities: Sequence[Intensity] = (),
     ) -> None:
-        self.method, self.conditioning, self.network = method_of(settings, intensities), conditioning, network
+        self.kind, self.conditioning, self.network = kind_of(settings, intensities), conditioning, network
         self.device = next((weights.device for weights in network.parameters()), torch.device("cpu"))
 
     def to(self, device: str | torch.device) -> Synthesizer:
@@ -74,7 +73,7 @@ class Synthesizer:
         self.network.eval()
         with torch.inference_mode():
             scene = self.conditioning.of_request(request, self.device)
-            painted = self.method.paint(self.network, scene, seeds)
+            painted = self.kind.paint(self.network, scene, seeds)
         self.network.train(training)
         result: np.ndarray = painted[:, 0].float().cpu().numpy()
         if not np.isfinite(result).all():
@@ -94,7 +93,7 @@ class SynthesizerCard:
         tissue_edges: windowed intensities between tissue classes; None where no tissue map is asked for.
         tissue_smoothing: of the tissue map, in pixels.
         classes: label value to name, as in the store that it was trained on; background is understood.
-        lesions: label values of lesions, which 'paint_in' paints.
+        lesions: label values of lesions, which a kind that paints regions paints.
         intensities: of the training slices, per channel of the condition: tissue classes, or the background, then the
             label classes in their order.
         size: pixels per side.
@@ -122,20 +121,15 @@ class SynthesizerCard:
     format: Literal[2] = 2
 
     @property
-    def kind(self) -> str:
-        """Name of the method."""
-        return self.method.kind
-
-    @property
     def trained(self) -> bool:
         """Whether it has weights."""
-        return self.kind != "randomised"
+        return kind_of(self.method).TRAINING is not None
 
     @property
     def conditioning(self) -> Conditioning:
         """What it is shown."""
-        rim = self.method.rim if self.method.kind == "paint_in" else None
-        return Conditioning(tuple(self.classes), self.tissue_edges, self.tissue_smoothing, self.lesions, rim)
+        classes, rim = tuple(self.classes), self.method.region_rim
+        return Conditioning(classes, self.tissue_edges, self.tissue_smoothing, self.lesions, rim)
 
     @property
     def content(self) -> str:
@@ -145,7 +139,7 @@ class SynthesizerCard:
 
     def build(self) -> nn.Module:
         """The network, with weights drawn at random."""
-        return method_of(self.method, self.intensities).build(self.conditioning.channels, self.size)
+        return kind_of(self.method, self.intensities).build(self.conditioning.channels, self.size)
 
     def synthesizer(self, network: nn.Module) -> Synthesizer:
         """What paints, with this network."""
@@ -154,17 +148,11 @@ class SynthesizerCard:
 
 def write_synthesizer(root: Path, card: SynthesizerCard, network: nn.Module) -> SynthesizerCard:
     """Write the weights, then the card, and return it with its id."""
-    identity = save_weights(root, network) if card.trained else card.content
-    named = replace(card, id=identity)
+    if card.trained:
+        save_weights(root / WEIGHTS, network.state_dict())
+    named = replace(card, id=sha256(root / WEIGHTS) if card.trained else card.content)
     write_json(root / CARD, TypeAdapter(SynthesizerCard).dump_python(named, mode="json"))
     return named
-
-
-def save_weights(root: Path, network: nn.Module) -> str:
-    """Write the weights and return their SHA-256."""
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    save_file(weights, root / WEIGHTS)
-    return sha256(root / WEIGHTS)
 
 
 def read_synthesizer(root: Path) -> tuple[SynthesizerCard, Synthesizer]:
@@ -207,8 +195,4 @@ def _load_weights(path: Path, card: SynthesizerCard, network: nn.Module) -> None
         raise StoreError(path, "is missing", AGAIN)
     if sha256(path) != card.id:
         raise StoreError(path, f"is not the file that {CARD} was written for", AGAIN)
-    try:
-        weights: dict[str, Any] = load_file(path)
-        network.load_state_dict(weights)
-    except (SafetensorError, RuntimeError) as error:
-        raise StoreError(path, f"does not fit the network ({error})", AGAIN) from None
+    load_weights(network, path, remedy=AGAIN, finding="does not fit the network")

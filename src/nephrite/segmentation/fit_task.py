@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from nephrite.config import Augmentation, ComputeSettings, MixingStrategy, TrainSegmenterSettings
 from nephrite.store.slices import SliceRef
+from nephrite.store.thinning import thin
 
 if TYPE_CHECKING:
     from nephrite.augment.lesions import LesionBank
     from nephrite.recording import Run
 
 Row: TypeAlias = dict[str, float]
-Item = TypeVar("Item")
 
 
 class LabelledSource(Protocol):
@@ -103,9 +103,3 @@ class FitTask:
     folder: Path
     run: Run
     text: str
-
-
-def thin(items: Sequence[Item], most: int) -> list[Item]:
-    """At most so many of them, evenly over all."""
-    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
-    return [items[place] for place in places]

@@ -1,4 +1,4 @@
-"""Segmenters that read slices for other stages: trained on real slices of a painter's own patients alone.
+"""Helper segmenters, which label slices for other stages: trained on real slices of a painter's own patients alone.
 
 `screen` asks one whether painted slices show what was asked for, `synthesize` what scans without labels hold.
 """

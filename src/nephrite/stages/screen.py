@@ -20,6 +20,7 @@ from nephrite.files import whole_folder, write_json
 from nephrite.recording import Run
 from nephrite.store.slices import PairStore, SliceRef, create_arrays, finish_synthetic, write_patient
 from nephrite.store.split import training_subset
+from nephrite.store.thinning import thin
 
 if TYPE_CHECKING:
     from nephrite.screening.acceptance import Measures, Screening
@@ -117,7 +118,7 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     real, fakes, painter = PairStore(pairs), PairStore(painted), config.this_painter
     labelled = training_subset(real.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
     synthesizer = check_synthetic(fakes, real, labelled)
-    training = [ref for ref in real.slices("train") if ref.patient in set(labelled)]
+    training = real.slices_of(labelled)
     for store, slices, remedy in (
         (real, training, "raise 'prepare.split.train'"),
         (fakes, fakes.slices(), "run 'synthesize' again"),
@@ -126,7 +127,7 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
             raise StoreError(store.root, "holds no slice that could be screened", remedy)
     provenances = [fakes.patient(patient).provenance for patient in fakes.patients()]
     scans = {patient for each in provenances if each for patient in each.unlabelled_patients} - set(labelled)
-    seen = training + [ref for ref in real.slices() if ref.patient in scans]
+    seen = training + real.slices_of(scans, split=None)
     return ScreenInputs(real, fakes, training, real.slices("validation"), seen, fakes.slices(), synthesizer)
 
 
@@ -134,7 +135,6 @@ def _measure(config: Config, inputs: ScreenInputs, helper: Trained) -> Screening
     from nephrite.screening.acceptance import BACKGROUND, Screening, measure
     from nephrite.screening.class_intensity import intensity_ranges
     from nephrite.screening.examination import examine, nearest_masks
-    from nephrite.segmentation.fit_task import thin
     from nephrite.training.nearest_masks import TrainingMasks
 
     manifest, threshold = inputs.real.manifest, config.evaluate.threshold
@@ -247,8 +247,6 @@ def _draw(inputs: ScreenInputs, screening: Screening, folder: Path) -> list[tupl
 
 def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
     """Some of the chosen slices, evenly over their reasons; three of four with labels, where there are so many."""
-    from nephrite.segmentation.fit_task import thin
-
     rows = sorted(np.flatnonzero(chosen).tolist(), key=screening.reasons)
     labelled = thin([row for row in rows if screening.painted.labelled[row]], SHOWN * 3 // 4)
     return labelled + thin([row for row in rows if not screening.painted.labelled[row]], SHOWN - len(labelled))

@@ -141,7 +141,7 @@ def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[
         conditioning=generator.synthesizer.conditioning,
         lesions=config.prepare.lesion_values,
         settings=settings,
-        styled=generator.card.kind == "spade",
+        styled=generator.card.method.WEARS_STYLE,
         seed=generator.seed,
     )
     passes = choose_passes(
@@ -154,7 +154,7 @@ def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[
 def _label_scans(
     config: Config, store: PairStore, generator: LoadedGenerator, scans: Sequence[str]
 ) -> Mapping[str, UInt8[np.ndarray, "slice height width"]] | None:
-    """What a segmenter of the painter's own patients finds in scans without labels; None if no labeler is named."""
+    """What a helper segmenter of the painter's patients finds in scans without labels; None if none is named."""
     from nephrite.segmentation.demands import check_segmenters
     from nephrite.segmentation.helper_segmenter import fit_helper
     from nephrite.segmentation.inference import label_scans

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,7 +74,7 @@ def look(config: Config, store: PairStore) -> TrainingData:
 
     painter = config.this_painter
     labelled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
-    slices = [ref for ref in store.slices("train") if ref.patient in set(labelled)]
+    slices = store.slices_of(labelled)
     if not slices:
         raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
     if not config.train_gan[painter.synthesizer].unlabelled:
@@ -91,17 +92,12 @@ def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
     from nephrite.generation.conditioning import Conditioning
     from nephrite.generation.intensities import fit_intensities, fit_tissue
     from nephrite.generation.synthesizers import SynthesizerCard
-    from nephrite.store.class_presence import holders
 
     name, classes = config.this_painter.synthesizer, seen.store.manifest.classes
     settings = config.train_gan[name]
     lesions = tuple(value for value, name in classes.items() if name in config.prepare.lesions)
-    if settings.method.kind == "paint_in" and not lesions:
-        finding = "is 'paint_in', but no class is a lesion"
-        raise ConfigError(f"train_gan.{name}.method.kind", finding, "name the lesion's class in 'prepare.lesions'")
-    if settings.method.kind == "paint_in" and not holders(seen.store, seen.labelled, lesions):
-        finding = f"is 'paint_in', and none of the {len(seen.labelled)} training patients has a lesion to learn from"
-        raise ConfigError(f"train_gan.{name}.method.kind", finding, "take a larger label fraction, or another method")
+    if settings.method.region_rim is not None:
+        _check_lesions(f"train_gan.{name}.method.kind", settings.method.kind, seen, lesions)
     edges = fit_tissue(seen.store, seen.slices, settings.tissue) if settings.condition == "anatomy" else None
     conditioning = Conditioning(tuple(classes), edges, settings.tissue.smoothing)
     return SynthesizerCard(
@@ -122,8 +118,20 @@ def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
     )
 
 
+def _check_lesions(place: str, kind: str, seen: TrainingData, lesions: Sequence[int]) -> None:
+    """Refuse a generator that paints lesions alone where there are none to learn from."""
+    from nephrite.store.class_presence import holders
+
+    if not lesions:
+        finding = f"is '{kind}', but no class is a lesion"
+        raise ConfigError(place, finding, "name the lesion's class in 'prepare.lesions'")
+    if not holders(seen.store, seen.labelled, lesions):
+        finding = f"is '{kind}', and none of the {len(seen.labelled)} training patients has a lesion to learn from"
+        raise ConfigError(place, finding, "take a larger label fraction, or another method")
+
+
 def _train(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
-    from nephrite.generation.adversarial import fit_generator
+    from nephrite.generation.fitting import fit_generator
     from nephrite.generation.synthesizers import HISTORY, write_synthesizer
     from nephrite.training.devices import process_rank
 
@@ -136,13 +144,15 @@ def _train(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, 
 
 
 def _module(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> GenerationModule:
-    from nephrite.generation.adversarial import module_kind
+    from nephrite.generation.fitting import training_of
     from nephrite.generation.samples import SampleSheets
     from nephrite.training.data import derive_seed
 
     painter = config.this_painter
     settings, seed = config.train_gan[painter.synthesizer], derive_seed(config.trial.seed, "gan", painter)
-    return module_kind(card.method)(
+    training = training_of(card.method)
+    assert training is not None
+    return training(
         settings,
         seen.pairs(),
         conditioning=card.conditioning,

@@ -187,6 +187,13 @@ class PairStore:
             if split in (None, row["split"]) and (not labelled_only or any(row[name] for name in names))
         ]
 
+    def slices_of(
+        self, patients: Iterable[str], split: str | None = "train", *, labelled_only: bool = False
+    ) -> list[SliceRef]:
+        """Those of `slices` that are of given patients."""
+        asked = set(patients)
+        return [ref for ref in self.slices(split, labelled_only=labelled_only) if ref.patient in asked]
+
     def _open(self, patient: str, name: str) -> np.ndarray:
         if (patient, name) not in self._arrays:
             path = self.root / "patients" / patient / f"{name}.npy"

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from nephrite.synthesis.smoothing import blur
+from nephrite.augment.smoothing import blur
 
 GAIN = 2.0  # contrast is matched by at most this factor, up or down: a rim of one tissue has hardly any
 FAINT = 0.005  # deviation that counts as none: where both have none, or there is no rim, nothing is matched

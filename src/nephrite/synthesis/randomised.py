@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
+from nephrite.augment.smoothing import blur
 from nephrite.augment.standard import IntensityParameters, IntensityRanges, apply_intensity, draw_intensity
-from nephrite.synthesis.smoothing import blur
 
 Range = tuple[float, float]
 Parameters = TypeVar("Parameters")

@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from nephrite.augment.smoothing import blur
 from nephrite.errors import ConfigError
-from nephrite.synthesis.smoothing import blur
 
 Kind = Literal["hounsfield", "quantiles", "clusters"]
 THRESHOLDS = (-160.0, -20.0, 100.0, 250.0)  # air and lung | fat | soft tissue | contrast-filled | bone

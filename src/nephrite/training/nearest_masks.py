@@ -31,11 +31,10 @@ class TrainingMasks:
     """
 
     def __init__(self, store: PairStore, patients: Collection[str]) -> None:
-        self.classes, known = list(store.manifest.classes), set(patients)
-        every = [ref for ref in store.slices("train") if ref.patient in known]
-        some = [ref for ref in store.slices("train", labelled_only=True) if ref.patient in known]
+        self.classes = list(store.manifest.classes)
+        some = store.slices_of(patients, labelled_only=True)
         held = set(some)
-        self.slices = some + [ref for ref in every if ref not in held][:1]
+        self.slices = some + [ref for ref in store.slices_of(patients) if ref not in held][:1]
         parts = [
             coarse_masks(torch.from_numpy(_labels(store, self.slices[start : start + AT_ONCE])), self.classes)
             for start in range(0, len(self.slices), AT_ONCE)

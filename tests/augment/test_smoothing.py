@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nephrite.synthesis.smoothing import blur
+from nephrite.augment.smoothing import blur
 
 
 def test_constant_stays_constant_up_to_the_border() -> None:
@@ -30,3 +30,10 @@ def test_no_weight_is_so_small_that_it_slows_the_processor_down() -> None:
     dot[32, 32] = 1
     spread = blur(dot, 0.7)
     assert spread[spread > 0].min() > torch.finfo(torch.float32).tiny
+
+
+def test_each_slice_is_blurred_by_its_own_sigma() -> None:
+    image = torch.rand(2, 20, 31, generator=torch.Generator().manual_seed(0))
+    together = blur(image, torch.tensor([0.7, 2.0]).view(2, 1, 1))
+    assert torch.allclose(together[0], blur(image[0], 0.7), atol=1e-6)
+    assert torch.allclose(together[1], blur(image[1], 2.0), atol=1e-6)

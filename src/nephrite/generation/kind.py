@@ -1,0 +1,101 @@
+"""What a kind of generator is. Each is one module, which `nephrite.config.kinds.GENERATORS` names, and nobody else.
+
+It holds, under the names SETTINGS and KIND:
+
+SETTINGS  its settings, a `GeneratorSettings`: what can be set, and what it can do as far as settings are checked by it:
+          whether it wears a style, may learn from scans without labels, and paints whole slices or regions
+KIND      a `Kind`: its network and how the trained one paints. An `AdversarialKind` learns from a discriminator, a
+          `DenoisingKind` from noise; what is neither is not trained
+
+Settings are read without torch. So the module of a kind, and this one, import torch, the networks and the trainings
+within the functions that need them.
+
+b  batch    h, w  height and width in pixels
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+
+from nephrite.config import GeneratorSettings
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float
+    from torch import Tensor, nn
+
+    from nephrite.generation.conditioning import Scene
+    from nephrite.generation.intensities import Intensity
+
+Chosen = TypeVar("Chosen", bound=GeneratorSettings)
+
+
+class Painted(NamedTuple):
+    """What a generator made in training.
+
+    Attributes:
+        image: in [0, 1].
+        penalty: joins the generator's loss; None where there is none.
+    """
+
+    image: Float[Tensor, "b 1 h w"]
+    penalty: Float[Tensor, ""] | None = None
+
+
+class Kind(ABC, Generic[Chosen]):
+    """A kind of generator, as it was set.
+
+    Args:
+        settings: 'train_gan.method'.
+        intensities: of the training patients, per channel of the condition, for a kind that is not trained.
+
+    Attributes:
+        TRAINING: how it is trained, which `fitting.training_of` looks up; None where there is nothing to train.
+    """
+
+    TRAINING: ClassVar[Literal["adversarial", "denoising"] | None] = None
+
+    def __init__(self, settings: Chosen, intensities: Sequence[Intensity] = ()) -> None:
+        self.settings, self.intensities = settings, intensities
+
+    @abstractmethod
+    def build(self, channels: int, size: int) -> nn.Module:
+        """The network with weights drawn at random, for so many channels of the condition and pixels per side."""
+
+    @abstractmethod
+    def paint(self, network: nn.Module, scene: Scene, seeds: Sequence[int]) -> Float[Tensor, "b 1 h w"]:
+        """Slices in [0, 1], each from its part of the scene and its seed alone; the network is in evaluation mode."""
+
+
+class AdversarialKind(Kind[Chosen]):
+    """A generator that learns from a discriminator and from the real slice: see `generation.adversarial`."""
+
+    TRAINING = "adversarial"
+
+    @abstractmethod
+    def imagine(self, network: nn.Module, scene: Scene) -> Painted:
+        """Paint a scene of real slices in training, by torch's own random numbers."""
+
+
+class DenoisingKind(Kind[Chosen]):
+    """A generator that learns to take noise away: see `generation.denoising`."""
+
+    TRAINING = "denoising"
+
+    @abstractmethod
+    def loss(self, network: nn.Module, scene: Scene, generator: torch.Generator) -> Float[Tensor, ""]:
+        """Of real slices to which noise was added; levels and noise are drawn by the generator."""
+
+
+def kind_of(settings: GeneratorSettings, intensities: Sequence[Intensity] = ()) -> Kind[Any]:
+    """The kind that the settings name.
+
+    Args:
+        settings: 'train_gan.method'.
+        intensities: of the training patients.
+    """
+    kind: type[Kind[Any]] = importlib.import_module(settings.REGISTRY[settings.kind]).KIND
+    return kind(settings, intensities)
