@@ -14,7 +14,7 @@ from nephrite.config import SPLITS, Arm, Config
 from nephrite.errors import TrialError
 from nephrite.execution import keep_freed_memory
 from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
-from nephrite.words import counted
+from nephrite.words import counted, duration
 
 if TYPE_CHECKING:
     from nephrite.store.slices import PairStore
@@ -104,11 +104,11 @@ class Plan:
         return f"{counted(self.trainings, 'segmenter')}{teachers}{labelers}{filters}{painters}"
 
     def _time(self) -> list[tuple[str, str]]:
-        rows = [f"about {_duration(self.seconds)} for the segmenters on this machine, {self.processes} at a time"]
+        rows = [f"about {duration(self.seconds)} for the segmenters on this machine, {self.processes} at a time"]
         if self.synthesizers and self.synthesizer_seconds is None:
             rows.append("and that of the synthesizers, which is known after 'prepare'")
         elif self.synthesizers:
-            rows.append(f"and about {_duration(self.synthesizer_seconds or 0)} for the synthesizers")
+            rows.append(f"and about {duration(self.synthesizer_seconds or 0)} for the synthesizers")
         return list(zip(("time", ""), rows, strict=False))
 
     def _patients(self) -> str:
@@ -293,11 +293,3 @@ def _fraction_counts(config: Config, splits: Mapping[str, str]) -> dict[float, i
     names, trial = [name for name, split in splits.items() if split == "train"], config.trial
     fractions = sorted(trial.label_fractions)
     return {share: len(training_subset(names, share, cell=trial.cells[0], seed=trial.seed)) for share in fractions}
-
-
-def _duration(seconds: float) -> str:
-    """'50 seconds', '12 minutes', '2.2 hours', '40 days': the unit of which there are at least two, in two digits."""
-    units = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
-    name, length = next(((name, length) for name, length in units if seconds >= 2 * length), units[-1])
-    count = seconds / length
-    return f"{count:,.0f} {name}" if count >= 10 or name == "seconds" else f"{count:.1f} {name}"
