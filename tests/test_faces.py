@@ -18,10 +18,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from nephrite.cli import COMMANDS, ROLES, USE, group
+from nephrite.cli import COMMANDS, USE, group
 from nephrite.config import Config
 from nephrite.execution import stage_function
-from nephrite.signatures import APART, STAGES
+from nephrite.signatures import APART, PATHS, STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 SIGNATURES = {**STAGES, **APART}
@@ -82,7 +82,7 @@ def test_every_stage_takes_config_and_run_then_paths_only() -> None:
         paths = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
         assert all("Path" in str(p.annotation) for p in paths), stage
         assert {p.name: p.default is p.empty for p in paths} == signature.paths, stage
-        assert set(signature.paths) <= set(ROLES), stage
+        assert set(signature.paths) <= set(PATHS), stage
 
 
 @pytest.mark.parametrize("stage", SIGNATURES)

@@ -19,23 +19,12 @@ from nephrite import __version__
 from nephrite.config import as_yaml, load_config
 from nephrite.errors import NephriteError
 from nephrite.execution import Notes, command_name, run_stage
-from nephrite.signatures import APART, STAGES
+from nephrite.signatures import APART, PATHS, STAGES
 
 PARAMS = Path("params.yaml")
-SUMMARIES = {
-    "acquire": "Bring raw volumes from the phantom, KiTS19 or a folder.",
-    "prepare": "Turn raw volumes into paired slices per patient, with index and split.",
-    "train_gan": "Train the label-to-CT synthesizer on the training patients.",
-    "synthesize": "Paint synthetic slices from the masks of training patients.",
-    "screen": "Screen synthetic slices: accept, reject, and say how faithful and how new they are.",
-    "train_segmenter": "Train the segmenter of one arm.",
-    "evaluate": "Score one arm on the test patients.",
-    "report": "Judge all arms: table, figures, verdict.",
-    "promote": "Register the best segmenter as challenger, and maybe champion.",
-}
 PUBLISH, CLOSE = "publish", "close_trial"
 CLUSTER = {
-    PUBLISH: "Push a folder of data as a DVC version that anyone can pull.",
+    PUBLISH: APART[PUBLISH].text,
     CLOSE: "End what a pipeline left open in MLflow.",
 }
 TRIAL, PLAN, RESOLVE, LOCK = "trial", "plan", "resolve", "lock"
@@ -47,24 +36,9 @@ FOR_DVC = {
     RESOLVE: "Write what every job depends on, settings and code, for DVC to compare.",
     LOCK: "Write code.lock anew, after the code has changed.",
 }
-USE = {"predict": "Segment scans with the registered champion."}
-COMMANDS = SUMMARIES | CLUSTER | USE
-ROLES = {
-    "data": "Folder of raw or synthetic data.",
-    "raw": "Raw volumes.",
-    "pairs": "Paired slices of real patients.",
-    "synthesizer": "Trained synthesizer.",
-    "painted": "Paired slices as they were painted.",
-    "synthetic": "Paired synthetic slices that were accepted.",
-    "segmenter": "Trained segmenter of one arm.",
-    "segmenters": "Folder of all trained segmenters.",
-    "teacher": "Segmenter of the cell's arm without self-training, for one with it; else the same is trained again.",
-    "scores": "Scores: the file of one arm, or for 'report' the folder of all.",
-    "report": "Report folder.",
-    "promotion": "File with the promotion's decision.",
-    "scans": "Folder of scans; label maps beside them are ignored.",
-    "masks": "Folder of label maps, each on its scan's own voxels.",
-}
+USE = {"predict": APART["predict"].text}
+TEXTS = {stage: signature.text for stage, signature in STAGES.items()}
+COMMANDS = TEXTS | CLUSTER | USE
 
 
 class StageGroup(click.Group):
@@ -92,7 +66,7 @@ class StageGroup(click.Group):
         """List the stages without importing them."""
         for title, commands in (
             ("The whole trial", WHOLE),
-            ("Stages", SUMMARIES),
+            ("Stages", TEXTS),
             ("In a cluster", CLUSTER),
             ("With the champion", USE),
             ("For DVC", FOR_DVC),
@@ -119,7 +93,7 @@ def stage_command(stage: str) -> click.Command:
     signature = {**STAGES, **APART}[stage]
     path_type = click.Path(path_type=Path)
     options: list[click.Parameter] = [
-        click.Option([f"--{command_name(name)}"], type=path_type, required=required, metavar="PATH", help=ROLES[name])
+        click.Option([f"--{command_name(name)}"], type=path_type, required=required, metavar="PATH", help=PATHS[name])
         for name, required in signature.paths.items()
     ]
     options += settings_options()

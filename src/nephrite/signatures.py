@@ -31,6 +31,7 @@ class Signature:
     """One stage.
 
     Attributes:
+        text: what it does, for the list of commands.
         paths: its keyword-only arguments, and whether each must be given.
         output: the one among them that it writes.
         reads: settings that its output follows from.
@@ -38,6 +39,7 @@ class Signature:
         kinds: kinds whose modules its output follows from, beside what the stage itself imports.
     """
 
+    text: str
     paths: Mapping[str, bool]
     output: str
     reads: tuple[Read, ...] = ()
@@ -60,14 +62,38 @@ LESIONS = ("prepare.lesions", "prepare.classes")  # their label values
 SYNTHESIZE = ("ratio", "labelled_only", "masks", "deformation", "edits", "style", "unlabelled", "labeler")
 SECTIONS = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate", "report")
 
+PATHS = {  # what each path is, by its name
+    "data": "Folder of raw or synthetic data.",
+    "raw": "Raw volumes.",
+    "pairs": "Paired slices of real patients.",
+    "synthesizer": "Trained synthesizer.",
+    "painted": "Paired slices as they were painted.",
+    "synthetic": "Paired synthetic slices that were accepted.",
+    "segmenter": "Trained segmenter of one arm.",
+    "segmenters": "Folder of all trained segmenters.",
+    "teacher": "Segmenter of the cell's arm without self-training, for one with it; else the same is trained again.",
+    "scores": "Scores: the file of one arm, or for 'report' the folder of all.",
+    "report": "Report folder.",
+    "promotion": "File with the promotion's decision.",
+    "scans": "Folder of scans; label maps beside them are ignored.",
+    "masks": "Folder of label maps, each on its scan's own voxels.",
+}
+
 STAGES: Mapping[str, Signature] = {
-    "acquire": Signature({"raw": True}, "raw", (Read(("acquire.source", "acquire.{source}", "acquire.unlabelled")),)),
+    "acquire": Signature(
+        "Bring raw volumes from the phantom, KiTS19 or a folder.",
+        {"raw": True},
+        "raw",
+        (Read(("acquire.source", "acquire.{source}", "acquire.unlabelled")),),
+    ),
     "prepare": Signature(
+        "Turn raw volumes into paired slices per patient, with index and split.",
         {"raw": True, "pairs": True},
         "pairs",
         (Read(tuple(f"prepare.{key}" for key in ("classes", "channels", "intensity", "in_plane", "split"))),),
     ),
     "train_gan": Signature(
+        "Train the label-to-CT synthesizer on the training patients.",
         {"pairs": True, "synthesizer": True},
         "synthesizer",
         (Read(("trial.seed", *LESIONS, "train_gan.{synthesizer}")),),
@@ -75,6 +101,7 @@ STAGES: Mapping[str, Signature] = {
         ("generator",),
     ),
     "synthesize": Signature(
+        "Paint synthetic slices from the masks of training patients.",
         {"pairs": True, "synthesizer": True, "painted": True},
         "painted",
         (
@@ -85,6 +112,7 @@ STAGES: Mapping[str, Signature] = {
         ("generator", "helper"),
     ),
     "screen": Signature(
+        "Screen synthetic slices: accept, reject, and say how faithful and how new they are.",
         {"pairs": True, "painted": True, "synthetic": True},
         "synthetic",
         (Read(("trial.seed", *LESIONS, "screen")), Read(HELPER, "screens")),
@@ -92,6 +120,7 @@ STAGES: Mapping[str, Signature] = {
         ("helper",),
     ),
     "train_segmenter": Signature(
+        "Train the segmenter of one arm.",
         {"pairs": True, "segmenter": True, "synthetic": False, "teacher": False},
         "segmenter",
         (
@@ -106,6 +135,7 @@ STAGES: Mapping[str, Signature] = {
         ("segmenter",),
     ),
     "evaluate": Signature(
+        "Score one arm on the test patients.",
         {"pairs": True, "segmenter": True, "scores": True},
         "scores",
         (Read(("trial.primary", "evaluate.regions", "evaluate.threshold")),),
@@ -113,9 +143,13 @@ STAGES: Mapping[str, Signature] = {
         ("segmenter",),
     ),
     "report": Signature(
-        {"pairs": True, "synthetic": False, "scores": True, "report": True}, "report", (Read(SECTIONS),)
+        "Judge all arms: table, figures, verdict.",
+        {"pairs": True, "synthetic": False, "scores": True, "report": True},
+        "report",
+        (Read(SECTIONS),),
     ),
     "promote": Signature(
+        "Register the best segmenter as challenger, and maybe champion.",
         {"report": True, "segmenters": True, "promotion": True},
         "promotion",
         (Read(("trial.seed", "report.resamples", "report.confidence", "promote")),),
@@ -123,8 +157,15 @@ STAGES: Mapping[str, Signature] = {
     ),
 }
 APART: Mapping[str, Signature] = {  # no part of a trial: nothing waits for what they write
-    "publish": Signature({"data": True}, "data", (Read(("publish",)),)),
-    "predict": Signature({"scans": True, "masks": True}, "masks", (Read(("predict", "promote.model")),)),
+    "publish": Signature(
+        "Push a folder of data as a DVC version that anyone can pull.", {"data": True}, "data", (Read(("publish",)),)
+    ),
+    "predict": Signature(
+        "Segment scans with the registered champion.",
+        {"scans": True, "masks": True},
+        "masks",
+        (Read(("predict", "promote.model")),),
+    ),
 }
 WITHOUT_EFFECT = (  # settings that change no output: where and how quickly it is computed
     *("compute", "tracking", "publish", "acquire.workers", "acquire.dvc.remote", "prepare.workers", "prepare.block"),
