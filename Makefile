@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env demo trial test test-containers linked check image compile ui bench docs lock clean
+.PHONY: help env demo trial test test-containers linked check image compile ui bench docs code-lock lock clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -101,6 +101,9 @@ docs: env ## docs/settings.md, docs/trial-json.md and the schema of trial.json, 
 	$(BIN)/python docs/write_settings.py
 	$(BIN)/python docs/write_trial_json.py
 
+code-lock: env ## code.lock, by which DVC sees what a change of code concerns; pre-commit does the same
+	@$(BIN)/nephrite lock
+
 lock: ## New exact versions from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "uv is missing; install it: pip install uv" >&2; exit 1; }
 	uv pip compile -q --upgrade --all-extras --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements.lock
@@ -108,7 +111,7 @@ lock: ## New exact versions from pyproject.toml (needs uv)
 	    requirements.lock
 
 clean: ## Remove outputs and caches of tools; DVC's cache, the records of runs and .venv stay
-	rm -rf data/raw data/prepared data/synthetic models/synthesizer models/segmenters scores reports promotion
+	rm -rf resolved data/raw data/prepared data/painted data/synthetic models/synthesizer models/segmenters scores reports promotion
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find data models scores -name '*.partial' -prune -exec rm -rf {} + 2>/dev/null || true
 
