@@ -13,8 +13,11 @@ class FPNSettings(SegmenterSettings):
     """Feature pyramid network of segmentation_models_pytorch."""
 
     kind: Literal["fpn"] = Field(description="Feature pyramid network of segmentation_models_pytorch.")
-    encoder: str = Field(description="Encoder name of segmentation_models_pytorch.")
-    weights: Literal["imagenet", "none"] = Field(description="Pretrained encoder weights.")
+    encoder: str = Field(
+        default="tu-tf_efficientnet_lite0",
+        description="Encoder name of segmentation_models_pytorch; the smallest whose weights are installed.",
+    )
+    weights: Literal["imagenet", "none"] = Field(default="imagenet", description="Pretrained encoder weights.")
 
 
 SETTINGS = FPNSettings
