@@ -124,7 +124,7 @@ def _findings(given: _Given, overrides: Sequence[str], errors: Sequence[ErrorDet
     """One for each key; what it does not match, of several types that it could have, is said in one line."""
     by_key: dict[str, list[ErrorDetails]] = {}
     for error in errors:
-        if error["type"] != "default_factory_not_called":  # follows from what another error says
+        if not _follows(error, errors):
             key = ".".join(_keys(given.content, error["loc"], absent=error["type"] == "missing"))
             by_key.setdefault(key, []).append(error)
     for key, (first, *others) in by_key.items():
@@ -142,6 +142,13 @@ def _findings(given: _Given, overrides: Sequence[str], errors: Sequence[ErrorDet
             own = first["type"] == "value_error"  # names its values itself, and may hold several findings
             lines = "\n".join(rules).split("\n") if own else [f"value {first['input']!r}: {'; or: '.join(rules)}"]
             yield from (ConfigError(place, line, "change the value") for line in lines)
+
+
+def _follows(error: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
+    """Whether an error says no more than another: a default without what makes it, a list without an entry."""
+    place = error["loc"]
+    entries = any(other["loc"][: len(place)] == place and other is not error for other in errors)
+    return error["type"] == "default_factory_not_called" or (error["type"] == "too_short" and entries)
 
 
 def _keys(content: object, location: Sequence[str | int], *, absent: bool) -> Iterator[str]:
