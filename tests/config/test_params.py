@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import runpy
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,27 @@ def test_shipped_settings_stand_for_the_values_of_their_published_trials(name: s
         assert found[key] == expected[key]
 
 
+def templated(root: Path) -> list[str]:
+    """Keys that dvc.yaml reads from params.yaml itself."""
+    return re.findall(r"\$\{(trial\.[a-z_.]+)\}", (root / "dvc.yaml").read_text(encoding="utf-8"))
+
+
 def test_every_list_that_dvc_reads_stands_in_every_shipped_file(root: Path) -> None:
-    templated = {*re.findall(r"\$\{(trial\.[a-z_.]+)\}", (root / "dvc.yaml").read_text(encoding="utf-8"))}
-    assert len(templated) == 6
+    assert len({*templated(root)}) == 6
     for path in (root / "params.yaml", *sorted((root / "configs").glob("*.yaml"))):
         given = flat(read_yaml(path.read_text(encoding="utf-8"), path))
-        assert templated <= {key.removesuffix(" has") for key in given}, path
+        assert {*templated(root)} <= {key.removesuffix(" has") for key in given}, path
+
+
+def test_example_for_own_data_is_a_whole_file_of_few_lines(root: Path) -> None:
+    page = (root / "docs" / "own-data.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^   ```yaml\n(.*?)^   ```", page, flags=re.MULTILINE | re.DOTALL)
+    text = textwrap.dedent(example)
+    assert len(text.splitlines()) <= 20
+    config = load_config(Path("unused"), text=text)
+    assert config.prepare.channels == {"liver": (1,), "tumor": (2,)}
+    assert len(config.trial.arms) == 3 * 8
+    assert {*templated(root)} <= {key.removesuffix(" has") for key in flat(read_yaml(text, "own-data.md"))}
 
 
 def test_shipped_settings_give_no_more_than_what_differs(root: Path) -> None:

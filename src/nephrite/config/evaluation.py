@@ -19,7 +19,9 @@ class RegionSettings(Settings):
 class EvaluateSettings(Settings):
     """Scores of one arm on the test patients."""
 
-    regions: dict[Name, RegionSettings] = Field(min_length=1)
+    regions: dict[Name, RegionSettings] = Field(
+        min_length=1, description="Regions by names of your own; 'trial.primary' names the one that decides."
+    )
     threshold: Fraction = Field(
         default=0.5, description="Sigmoid outputs at or above it are foreground; at 0.5 both answers are as likely."
     )

@@ -28,7 +28,10 @@ class Config(Settings):
     trial: TrialSettings
     acquire: AcquireSettings
     prepare: PrepareSettings
-    train_gan: dict[Name, TrainGanSettings] = Field(default_factory=dict)
+    train_gan: dict[Name, TrainGanSettings] = Field(
+        default_factory=dict,
+        description="Synthesizers by names of your own; 'trial.synthesizers' says which are trained.",
+    )
     synthesize: SynthesizeSettings = Field(default_factory=SynthesizeSettings)
     screen: ScreenSettings = Field(default_factory=ScreenSettings)
     train_segmenter: TrainSegmenterSettings = Field(default_factory=TrainSegmenterSettings)

@@ -94,4 +94,7 @@ class TrainSegmenterSettings(Settings):
     intensity: IntensitySettings = Field(default_factory=IntensitySettings)
     copy_paste: CopyPasteSettings = Field(default_factory=CopyPasteSettings)
     self_training: SelfTrainingSettings = Field(default_factory=SelfTrainingSettings)
-    segmenters: dict[Name, SegmenterSettings] = Field(default_factory=_one_unet)
+    segmenters: dict[Name, SegmenterSettings] = Field(
+        default_factory=_one_unet,
+        description="Networks by names of your own; 'trial.segmenters' says which are compared.",
+    )
