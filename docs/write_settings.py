@@ -20,8 +20,8 @@ HEAD = """# Settings, field by field
 Written by `make docs` from `src/nephrite/config/`; do not edit by hand. A params file holds what differs from the last
 column; what is **required** has no default, in a section or entry that is there. `nephrite settings --params FILE`
 prints the whole that a file stands for, with the meaning of every value and a mark on those that the file gives. An
-unknown key, a wrong type or an impossible combination stops every stage before it starts; all that is wrong with a file
-is told at once. `NAME` stands for a name of your own.
+unknown key, a wrong type or an impossible combination stops every stage before it starts. All errors are told at once,
+one line each; whether sections agree is looked at when each is right in itself. `NAME` stands for a name of your own.
 
 Files are YAML 1.2, as DVC reads them. What YAML 1.1 would read differently is refused with its line: `010`, `1_000`,
 `1:30`, `yes` and `off` without quotes, and a key that stands twice.

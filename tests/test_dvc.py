@@ -70,7 +70,7 @@ class Project:
         *sections, last = key.split(".")
         section = content
         for name in sections:
-            section = section[name]
+            section = section.setdefault(name, {})
         section[last] = value
         (self.place / "params.yaml").write_text(yaml.safe_dump(content))
 

@@ -54,9 +54,11 @@ def _entry(name: Any, value: Any, path: str, given: Any, overridden: Sequence[st
         else:
             yield from _section(value, below, inner, overridden)
     else:
+        listed = isinstance(value, tuple) and any(isinstance(part, Settings) for part in value)
         there = isinstance(given, Mapping) and name in given
         origin = "--set" if _is_among(below, overridden) else "file" if there else "default"
-        yield f"{indent}{key}: {_flow(value)} # {origin}"
+        yield f"{indent}{key}: # {origin}" if listed else f"{indent}{key}: {_flow(value)} # {origin}"
+        yield from (f"{indent}  - {_flow(part)}" for part in (value if listed else ()))
 
 
 def _is_among(path: str, overridden: Sequence[str]) -> bool:
