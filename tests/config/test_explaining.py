@@ -40,6 +40,11 @@ def test_origin_is_file_override_or_default(root: Path) -> None:
     assert line_of(text, "learning_rate").endswith("# default")
 
 
+def test_override_of_an_entry_marks_its_map(root: Path) -> None:
+    text = explain_config(root / "params.yaml", ["synthesize.edits.sizes.tiny=3"])
+    assert line_of(text, "sizes") == "    sizes: {tiny: 3.0, small: 1.0, medium: 1.0, large: 1.0} # --set"
+
+
 def test_what_a_stage_is_called_for_is_shown_only_when_given(root: Path) -> None:
     assert "\narm:" not in explain_config(root / "params.yaml")
     assert "\narm:\n" in explain_config(root / "params.yaml", ["arm=real/light/1.0/0"])

@@ -7,12 +7,13 @@ DVC reads params.yaml with ruamel.yaml, and so does this module. Text that YAML 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from nephrite.errors import ConfigError
@@ -71,12 +72,16 @@ def read_yaml(text: str, place: object, *, lines: bool = True) -> Any:
         raise refused(found)
     try:
         constructor, _ = YAML(typ="safe", pure=True).get_constructor_parser(text)
-        node = constructor.composer.get_single_node()
+        with warnings.catch_warnings(action="error", category=ReusedAnchorWarning):
+            node = constructor.composer.get_single_node()
         if found := sorted({*_findings(node)} if node else ()):
             raise refused(found)
         return _unshared(constructor.construct_document(node)) if node else None
     except RecursionError:
         raise refused([(1, f"is nested more than {DEEPEST} deep", "mend the file")]) from None
+    except ReusedAnchorWarning as warning:
+        line = int(re.findall(r"\(line: (\d+)\)", str(warning))[-1])  # it has no attribute for it
+        raise refused([(line, "has an anchor that stands twice", "give each '&' a name of its own")]) from None
     except (YAMLError, ValueError, KeyError, TypeError) as error:
         raise refused([_syntax(error)]) from None
 
