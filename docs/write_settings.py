@@ -17,9 +17,20 @@ from nephrite.config import Config, Settings, sections_in
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = """# Settings, field by field
 
-Written by `make docs` from `src/nephrite/config/`; do not edit by hand. The last column is the value in
-`params.yaml`, the embedded default. An unknown key, a wrong type or an impossible combination stops every stage before
-it starts. `NAME` stands for a name of your own.
+Written by `make docs` from `src/nephrite/config/`; do not edit by hand. A params file holds what differs from the last
+column; what is **required** has no default, in a section or entry that is there. `nephrite settings --params FILE`
+prints the whole that a file stands for, with the meaning of every value and a mark on those that the file gives. An
+unknown key, a wrong type or an impossible combination stops every stage before it starts. All errors are told at once,
+one line each; whether sections agree is looked at when each is right in itself. `NAME` stands for a name of your own.
+
+Files are YAML 1.2, as DVC reads them. What YAML 1.1 would read differently is refused with its line: `010`, `1_000`,
+`1:30`, `yes` and `off` without quotes, and a key that stands twice.
+
+`--set KEY=VALUE` overrides any key, for every command. `dvc exp run -S KEY=VALUE` changes `params.yaml` itself, and
+takes only keys that stand there; `-S ++KEY=VALUE` takes every key, e.g. `dvc exp run -S ++screen.memorization=report`.
+Two things to know of `-S`: a label value under `prepare.classes` is given with all of its map
+(`-S '++prepare.classes={1: liver, 2: tumor}'`), since DVC takes a number in a key for text; and an entry of a map that
+the file does not give stands alone, so give all of `synthesize.edits.sizes`.
 """
 
 
@@ -28,56 +39,44 @@ CALLERS = ("arm", "painter")  # no settings of a file: what a stage is called fo
 
 def settings_page() -> str:
     """The whole page as Markdown."""
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    return HEAD + "".join(
-        _section(name, field, values) for name, field in Config.model_fields.items() if name not in CALLERS
-    )
+    return HEAD + "".join(_section(name, field) for name, field in Config.model_fields.items() if name not in CALLERS)
 
 
-def _section(name: str, field: FieldInfo, values: dict[str, Any]) -> str:
+def _section(name: str, field: FieldInfo) -> str:
     (model,), own = _models(field.annotation)
-    path, content = (f"{name}.NAME", None) if own else (name, values[name])
-    rows = "".join(f"| {' | '.join(row)} |\n" for row in _rows(model, path, content))
+    rows = "".join(f"| {' | '.join(row)} |\n" for row in _rows(model, f"{name}.NAME" if own else name))
     return f"\n## {name}\n\n{model.__doc__}\n\n| key | value | meaning | default |\n|---|---|---|---|\n{rows}"
 
 
-def _rows(model: type[Settings], path: str, value: Any) -> Iterator[tuple[str, str, str, str]]:
+def _rows(model: type[Settings], path: str) -> Iterator[tuple[str, str, str, str]]:
     for name, field in model.model_fields.items():
         key = f"{path}.{name}"
-        inner = value.get(name, _default(field)) if isinstance(value, dict) else None
         variants, own = _models(field.annotation)
-        if not variants:
-            shown = "-" if value is None else f"`{_shown(inner)}`"
-            yield f"`{key}`", _type(field), field.description or "", shown
+        if own or not variants:
+            yield (
+                f"`{key}`",
+                "map of NAME to section" if variants else _type(field),
+                field.description or "",
+                _default(field),
+            )
         for variant in variants:
-            yield from _rows(variant, f"{key}.NAME" if own else key, _matching(variant, inner, own))
+            yield from _rows(variant, f"{key}.NAME" if own else key)
 
 
-def _shown(value: Any) -> str:
-    plain = list(value) if isinstance(value, tuple) else value
-    return yaml.safe_dump(plain, default_flow_style=True, width=1000).splitlines()[0]
-
-
-def _default(field: FieldInfo) -> Any:
+def _default(field: FieldInfo) -> str:
     """As it would stand in a params file."""
     if field.is_required():
-        return None
-    default = field.get_default(call_default_factory=True, validated_data={})
-    return default.model_dump(mode="json") if isinstance(default, Settings) else default
+        return "**required**"
+    if field.default_factory_takes_validated_data:
+        return "one per class"
+    default = field.get_default(call_default_factory=True)
+    plain = [*default] if isinstance(default, tuple) else default
+    return f"`{yaml.safe_dump(plain, default_flow_style=True, width=1000, sort_keys=False).splitlines()[0]}`"
 
 
 def _models(kind: Any) -> tuple[list[type[Settings]], bool]:
     """Sections that a field may hold, and whether they stand under names of the user's own."""
     return sections_in(kind), typing.get_origin(kind) is dict
-
-
-def _matching(variant: type[Settings], value: Any, own: bool) -> Any:
-    """The default of this variant; None where the params file has another, or names of its own."""
-    if own or not isinstance(value, dict):
-        return None
-    if "kind" in variant.model_fields and value["kind"] not in _type(variant.model_fields["kind"]):
-        return None
-    return value
 
 
 def _type(field: FieldInfo) -> str:

@@ -93,6 +93,24 @@ def handlers() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
+def test_all_errors_of_a_file_are_printed_each_on_its_line(root: Path) -> None:
+    arguments = ("--params", str(root / "params.yaml"), "--set", "trial.sed=1", "--set", "screen.steps=0")
+    done = run_cli("settings", *arguments)
+    assert done.returncode == 2
+    first, second, number = done.stderr.splitlines()
+    assert first.startswith(f"ConfigError: {root / 'params.yaml'} with '--set trial.sed=1': trial.sed: unknown key")
+    assert second.startswith(f"{root / 'params.yaml'} with '--set screen.steps=0': screen.steps: value 0: ")
+    assert number == "2 errors in all"
+
+
+def test_settings_are_printed_whole_with_their_meanings(root: Path) -> None:
+    code, shown = invoke("settings", "--params", str(root / "params.yaml"), "--set", "screen.steps=7")
+    assert code == 0
+    assert "  # Optimizer steps of that segmenter" in shown
+    assert "\n  steps: 7 # --set\n" in shown
+    assert load_config(Path("unused"), text=shown) == load_config(root / "params.yaml", ["screen.steps=7"])
+
+
 @pytest.mark.usefixtures("handlers")
 def test_error_of_a_stage_ends_the_process_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from nephrite.config import Config, load_config
 
@@ -78,7 +80,7 @@ class Project:
         *sections, last = key.split(".")
         section = content
         for name in sections:
-            section = section[name]
+            section = section.setdefault(name, {})
         section[last] = value
         (self.place / "params.yaml").write_text(yaml.safe_dump(content))
 
@@ -247,6 +249,51 @@ def contents(place: Path) -> dict[str, bytes]:
     folders = ("data", "models", "scores", "reports", "promotion")
     paths = [path for folder in folders for path in (place / folder).rglob("*") if path.is_file()]
     return {str(path.relative_to(place)): path.read_bytes() for path in paths}
+
+
+def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by its key; a map by numbers, which DVC cannot name in a key, counts as one."""
+    if isinstance(value, dict) and value and all(isinstance(name, str) for name in value):
+        for name, inner in value.items():
+            yield from leaves(inner, f"{key}.{name}".removeprefix("."))
+    else:
+        yield key, value
+
+
+def as_hydra(value: Any) -> str:
+    """As DVC's '-S' takes it: JSON, with keys of maps without quotes."""
+    return re.sub(r'"(\w+)": ', r"\1: ", json.dumps(value))
+
+
+def test_dvc_can_set_every_key_of_the_settings(root: Path, tmp_path: Path) -> None:
+    config = load_config(root / "configs" / "kits19.yaml")
+    settings = [*leaves(config.model_dump(mode="json", exclude={"arm", "painter"}))]
+    shutil.copy(root / "configs" / "lidc.yaml", tmp_path / "params.yaml")
+    clear = ["~train_gan.spade", "~evaluate.regions.nodule", "~prepare.classes", "~prepare.lesions"]
+    texts = [f"++{key}={as_hydra(value)}" for key, value in settings]
+    apply_overrides(tmp_path / "params.yaml", [*clear, *texts])
+    assert load_config(tmp_path / "params.yaml") == config
+
+
+@pytest.mark.slow
+def test_experiment_with_changed_settings_resolves_them(root: Path, tmp_path: Path) -> None:
+    project = Project(root, tmp_path / "project")
+    project.dvc("config", "--unset", "core.no_scm")
+    subprocess.run([BIN / "nephrite", "lock"], cwd=project.place, check=True, capture_output=True)
+    author = ("-c", "user.name=n", "-c", "user.email=n@example.org")
+    for command in (("init",), ("add", "--all"), (*author, "commit", "--message", "x")):
+        subprocess.run(["git", *command], cwd=project.place, check=True, capture_output=True)
+
+    refused = project.dvc("exp", "run", "resolve", "-S", "screen.memorization=report", check=False)
+    assert "use +screen.memorization=report" in refused.stderr
+    wrong = project.dvc("exp", "run", "resolve", "-S", "+screen.memorisation=report", check=False)
+    assert "screen.memorisation: unknown key; did you mean 'memorization'?" in wrong.stdout + wrong.stderr
+    shutil.copy(root / "params.yaml", project.place / "params.yaml")
+
+    changes = ("trial.seed=8", "++screen.memorization=report", "+acquire.phantom.patients=9", "trial.cells=[0,1]")
+    project.dvc("exp", "run", "resolve", *(part for text in changes for part in ("-S", text)))
+    resolved = load_config(project.place / "resolved" / "settings.yaml")
+    assert resolved == load_config(root / "params.yaml", [text.lstrip("+") for text in changes])
 
 
 @pytest.mark.slow

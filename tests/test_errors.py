@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nephrite import errors
-from nephrite.errors import DiskFullError, NephriteError, SourceError
+from nephrite.errors import ConfigError, DiskFullError, NephriteError, SourceError
 
 CLASSES = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, NephriteError)]
 
@@ -38,3 +38,10 @@ def test_every_error_stands_in_the_drawn_tree(error: type[NephriteError]) -> Non
     lines = errors.__doc__.splitlines()
     depth = [len(line) - len(line.lstrip(" │├└─")) for line in lines if error.__name__ in line.split()]
     assert depth == [4 * (len(error.mro()) - len(NephriteError.mro()) + 1)]
+
+
+def test_settings_with_several_faults_are_one_line_each_and_their_number() -> None:
+    error = ConfigError.of([ConfigError("a", "b", "c"), ConfigError("d", "e\nf", "g")])
+    assert str(error) == "a: b; c\nd: e f; g\n2 errors in all"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301  what multiprocessing does
+    assert str(ConfigError.of([ConfigError("a", "b", "c")])) == "a: b; c"

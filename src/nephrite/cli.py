@@ -16,7 +16,7 @@ from types import FrameType
 import click
 
 from nephrite import __version__
-from nephrite.config import as_yaml, load_config
+from nephrite.config import as_yaml, explain_config, load_config
 from nephrite.errors import NephriteError
 from nephrite.execution import Notes, command_name, run_stage
 from nephrite.signatures import APART, PATHS, STAGES
@@ -27,8 +27,9 @@ CLUSTER = {
     PUBLISH: APART[PUBLISH].text,
     CLOSE: "End what a pipeline left open in MLflow.",
 }
-TRIAL, PLAN, RESOLVE, LOCK = "trial", "plan", "resolve", "lock"
+TRIAL, PLAN, SETTINGS, RESOLVE, LOCK = "trial", "plan", "settings", "resolve", "lock"
 WHOLE = {
+    SETTINGS: "Print every setting: its value, its meaning, and whether the file gives it.",
     PLAN: "What a trial will cost, and the smallest effect that it could show.",
     TRIAL: "Run every stage, trainings side by side; what is finished is kept.",
 }
@@ -55,6 +56,7 @@ class StageGroup(click.Group):
             CLOSE: close_command,
             TRIAL: trial_command,
             PLAN: plan_command,
+            SETTINGS: settings_command,
             RESOLVE: resolve_command,
             LOCK: lock_command,
         }
@@ -195,6 +197,15 @@ def plan_command() -> click.Command:
     return click.Command(PLAN, params=[*whole_options(), finished], callback=run, help=WHOLE[PLAN])
 
 
+def settings_command() -> click.Command:
+    """The command that shows what a params file stands for."""
+
+    def run(params: Path, params_text: str | None, overrides: tuple[str, ...]) -> None:
+        click.echo(explain_config(params, overrides, text=params_text), nl=False)
+
+    return click.Command(SETTINGS, params=settings_options(), callback=run, help=WHOLE[SETTINGS])
+
+
 def resolve_command() -> click.Command:
     """The first command of `dvc repro`."""
 
@@ -237,7 +248,7 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error raised on purpose is one line and exit code 2."""
+    """Run the command line; an error raised on purpose is one line for each finding, and exit code 2."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, _terminate)  # so that 'finally' blocks run and nothing stays half-written
     try:

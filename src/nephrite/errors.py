@@ -1,7 +1,7 @@
 """Every error that Nephrite raises on purpose.
 
     NephriteError                  one line: place, finding, remedy; the command line exits with 2
-    ├── ConfigError                params file: unknown key, wrong type, impossible combination
+    ├── ConfigError                params file: unknown key, wrong type, impossible combination; a line for each
     ├── DataError                  something about scans, label maps or stores
     │   ├── SourceError            a folder without cases, a missing file, one patient twice
     │   ├── VolumeError            empty, truncated, zero slices, shapes that differ, NaN
@@ -26,6 +26,7 @@ Anything else that escapes is a defect of ours and keeps its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -48,7 +49,26 @@ class NephriteError(Exception):
 
 
 class ConfigError(NephriteError):
-    """Settings that are unknown, of the wrong type, or impossible together."""
+    """Settings that are unknown, of the wrong type, or impossible together; all that was found, one line each.
+
+    Attributes:
+        others: further findings in the same settings; the message ends with the number of all.
+    """
+
+    def __init__(self, place: str | Path, finding: str, remedy: str, others: tuple[ConfigError, ...] = ()) -> None:
+        super().__init__(place, finding, remedy)
+        self.args = (place, finding, remedy, others)
+        self.others = others
+
+    @classmethod
+    def of(cls, findings: Sequence[ConfigError]) -> ConfigError:
+        """One error of one or more findings."""
+        first, *others = findings
+        return cls(first.place, first.finding, first.remedy, tuple(others))
+
+    def __str__(self) -> str:
+        lines = [super().__str__(), *map(str, self.others)]
+        return "\n".join([*lines, f"{len(lines)} errors in all"]) if self.others else lines[0]
 
 
 class DataError(NephriteError):

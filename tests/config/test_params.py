@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import runpy
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,21 @@ from typing import Any
 import pytest
 
 from nephrite.config import Config, Settings, load_config, sections_in
+from nephrite.config.dialect import read_yaml
 from nephrite.errors import ConfigError
 
+RESOLVED = json.loads((Path(__file__).parent / "resolved.json").read_text(encoding="utf-8"))
+REQUIRED = {  # beside every 'kind': what the data are, what is asked of them, and what dvc.yaml reads
+    *(f"trial.{key}" for key in ("name", "primary", "reference", "synthesizers", "segmenters", "label_fractions")),
+    *(f"trial.{key}" for key in ("cells", "training_sets.real", "training_sets.synthetic.name")),
+    "trial.training_sets.synthetic.synthesizer",
+    "acquire.source",
+    "prepare.classes",
+    *(f"prepare.{key}" for key in ("intensity.center", "intensity.width", "in_plane.size", "in_plane.spacing")),
+    "evaluate.regions.labels",
+    "promote.model",
+    *(f"train_segmenter.segmenters.{key}" for key in ("architecture", "network")),  # which of a library's networks
+}
 Load = Callable[..., Config]
 Refusal = Callable[[str], str]
 
@@ -48,6 +63,68 @@ def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, mess
 def test_shipped_settings_are_valid(name: str, kinds: int, root: Path) -> None:
     config = load_config(root / f"{name}.yaml")
     assert len(config.trial.arms) == kinds * len(config.trial.cells)
+
+
+def flat(value: Any, key: str = "") -> dict[str, str]:
+    """Every value by dotted key, as JSON, which tells 1 from 1.0; the order of entries is a value, too."""
+    if not isinstance(value, dict):
+        return {key: json.dumps(value)}
+    inner = [flat(part, f"{key}.{name}".removeprefix(".")) for name, part in value.items()]
+    return {f"{key} has": json.dumps([*value])} | dict(itertools.chain.from_iterable(part.items() for part in inner))
+
+
+@pytest.mark.parametrize("name", RESOLVED)
+def test_shipped_settings_stand_for_the_values_of_their_published_trials(name: str, root: Path) -> None:
+    expected, found = flat(RESOLVED[name]), flat(load_config(root / f"{name}.yaml").model_dump(mode="json"))
+    missing = {key: value for key, value in expected.items() if found.get(key) != value and not key.endswith(" has")}
+    assert missing == {}, {key: found.get(key) for key in missing}
+    for key in ("prepare.classes has", "prepare.channels has", "evaluate.regions has", "train_gan has"):
+        assert found[key] == expected[key]
+
+
+def templated(root: Path) -> list[str]:
+    """Keys that dvc.yaml reads from params.yaml itself."""
+    return re.findall(r"\$\{(trial\.[a-z_.]+)\}", (root / "dvc.yaml").read_text(encoding="utf-8"))
+
+
+def test_every_list_that_dvc_reads_stands_in_every_shipped_file(root: Path) -> None:
+    assert len({*templated(root)}) == 6
+    for path in (root / "params.yaml", *sorted((root / "configs").glob("*.yaml"))):
+        given = flat(read_yaml(path.read_text(encoding="utf-8"), path))
+        assert {*templated(root)} <= {key.removesuffix(" has") for key in given}, path
+
+
+def test_example_for_own_data_is_a_whole_file_of_few_lines(root: Path) -> None:
+    page = (root / "docs" / "own-data.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^   ```yaml\n(.*?)^   ```", page, flags=re.MULTILINE | re.DOTALL)
+    text = textwrap.dedent(example)
+    assert len(text.splitlines()) <= 20
+    config = load_config(Path("unused"), text=text)
+    assert config.prepare.channels == {"liver": (1,), "tumor": (2,)}
+    assert len(config.trial.arms) == 3 * 8
+    assert {*templated(root)} <= {key.removesuffix(" has") for key in flat(read_yaml(text, "own-data.md"))}
+
+
+def test_shipped_settings_give_no_more_than_what_differs(root: Path) -> None:
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (root / "configs").glob("*.yaml")}
+    assert max(lengths.values()) < 100, lengths
+    assert not [path.name for path in (root / "configs").glob("*.yaml") if "huggingface" in path.read_text()]
+
+
+def test_all_that_is_wrong_between_sections_is_told_at_once(load: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("screen.segmenter=none", "trial.primary=liver", "trial.segmenters=[light, giant]", "painter=spade/1.0/0")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 5
+    assert lines[-1] == "4 errors in all"
+    told = ("'trial.segmenters' names", "'screen.segmenter' is", "'trial.primary' is", "painter 'spade")
+    assert all(words in line for words, line in zip(told, lines, strict=False))
+
+
+def test_every_setting_but_what_the_data_and_the_trial_are_has_a_default() -> None:
+    required = {name for name, field in fields().items() if field.is_required() and not name.endswith(".kind")}
+    keys = {re.sub(r"[A-Z][A-Za-z0-9]*\.", "", name) for name in required}
+    assert {key for key in keys if not key.startswith(("arm.", "painter."))} == REQUIRED
 
 
 def test_capstone_settings_are_the_capstones(root: Path) -> None:

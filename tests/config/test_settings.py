@@ -11,7 +11,7 @@ Load = Callable[..., Config]
 Refusal = Callable[[str], str]
 
 REFUSED = {
-    "train_gan.pix2pix.epochs=yes": r"train_gan\.pix2pix: 'epochs' is true",
+    "train_gan.pix2pix.epochs=true": r"train_gan\.pix2pix: 'epochs' is true",
     "train_gan.pix2pix.learning_rate=.nan": r"learning_rate: value nan: .*finite",
 }
 

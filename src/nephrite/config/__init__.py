@@ -14,7 +14,7 @@ from nephrite.config.prepare import (
     SplitSettings,
     WindowSettings,
 )
-from nephrite.config.reading import as_yaml, load_config
+from nephrite.config.reading import as_yaml, explain_config, load_config
 from nephrite.config.screen import ScreenSettings
 from nephrite.config.segmenters import TrainSegmenterSettings
 from nephrite.config.settings import Fraction, Name, Positive, Range, Settings
@@ -63,6 +63,7 @@ __all__ = [
     "TrainingSets",
     "WindowSettings",
     "as_yaml",
+    "explain_config",
     "load_config",
     "sections_in",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Positive, Remote, Settings
+from nephrite.config.settings import Positive, Remote, Settings, refuse
 
 VersionHash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$")]
 
@@ -15,19 +15,31 @@ VersionHash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$")]
 class PhantomSettings(Settings):
     """The embedded abdomen."""
 
-    patients: Positive = Field(description="Number of patients.")
-    seed: int = Field(ge=0, description="Patient n of a seed is the same whatever the other patients are.")
-    matrix: int = Field(ge=64, le=1024, description="In-plane size in pixels.")
+    patients: Positive = Field(default=40, description="Number of patients; 40 leave 12 for the test.")
+    seed: int = Field(
+        default=19, ge=0, description="Patient n of a seed is the same whatever the other patients are; any will do."
+    )
+    matrix: int = Field(default=512, ge=64, le=1024, description="In-plane size in pixels; 512 as a CT scanner gives.")
 
 
 class Kits19Settings(Settings):
     """The KiTS19 download (Heller et al. 2019; CC BY-NC-SA 4.0)."""
 
-    first_case: int = Field(default=0, ge=0, le=209, description="Number of the first case to fetch.")
+    first_case: int = Field(default=0, ge=0, le=209, description="Number of the first case to fetch; 0 is the first.")
     last_case: int = Field(default=209, ge=0, le=209, description="Inclusive; cases 210 to 299 have no public labels.")
-    revision: str = Field(description="Commit of the label repository.")
-    images_url: str = Field(description="Where the images are; '{case:05d}' stands for the case number.")
-    labels_url: str = Field(description="Where the labels are; '{revision}' and '{case:05d}' are filled in.")
+    revision: str = Field(
+        default="456b293435b25303bbc7995f094f83a0afdff0eb",
+        description="Commit of the label repository; pinned, so that labels cannot change under a trial.",
+    )
+    images_url: str = Field(
+        default="https://huggingface.co/datasets/neheller/KiTS-Challenge-Imaging/resolve/"
+        "65f1f295873a326230153c7e1de0c7dba10f0b29/images/case_{case:05d}.nii.gz",
+        description="Where the images are, at a pinned commit; '{case:05d}' stands for the case number.",
+    )
+    labels_url: str = Field(
+        default="https://raw.githubusercontent.com/neheller/kits19/{revision}/data/case_{case:05d}/segmentation.nii.gz",
+        description="Where the labels are; '{revision}' and '{case:05d}' are filled in.",
+    )
     checksums: Path | None = Field(default=None, description="File in sha256sum's format to verify against.")
 
 
@@ -50,10 +62,10 @@ class AcquireSettings(Settings):
     source: Literal["phantom", "kits19", "folder", "dvc"] = Field(
         description="The embedded abdomen, the KiTS19 download, a folder of one's own, or a version on a DVC remote."
     )
-    workers: Positive = Field(description="Processes or downloads side by side.")
-    phantom: PhantomSettings
-    kits19: Kits19Settings
-    folder: FolderSettings
+    workers: Positive = Field(default=2, description="Processes or downloads side by side; 2 for two cores.")
+    phantom: PhantomSettings = Field(default_factory=PhantomSettings)
+    kits19: Kits19Settings = Field(default_factory=Kits19Settings)
+    folder: FolderSettings = Field(default_factory=FolderSettings)
     unlabelled: Path | None = Field(
         default=None,
         description="Folder of scans without label maps, of other patients, for synthesizers and self-training.",
@@ -62,10 +74,12 @@ class AcquireSettings(Settings):
 
     @model_validator(mode="after")
     def _source_has_its_place(self) -> Self:
+        found: list[str] = []
         if self.source == "folder" and self.folder.path is None:
-            raise ValueError("source 'folder' needs 'acquire.folder.path'")
+            found.append("source 'folder' needs 'acquire.folder.path'")
         if self.source == "dvc" and not (self.dvc.remote and self.dvc.version):
-            raise ValueError("source 'dvc' needs 'acquire.dvc.remote' and 'acquire.dvc.version'")
+            found.append("source 'dvc' needs 'acquire.dvc.remote' and 'acquire.dvc.version'")
         if self.kits19.last_case < self.kits19.first_case:
-            raise ValueError("'kits19.last_case' is smaller than 'kits19.first_case'")
+            found.append("'kits19.last_case' is smaller than 'kits19.first_case'")
+        refuse(found)
         return self

@@ -11,27 +11,39 @@ class RegionSettings(Settings):
     """A region that is scored: a union of label values."""
 
     labels: tuple[int, ...] = Field(min_length=1, description="Label values that make the region.")
-    tolerance: float = Field(gt=0, description="Millimetres, for the surface Dice.")
+    tolerance: float = Field(
+        default=2.0, gt=0, description="Millimetres, for the surface Dice; 2 is about a pixel of 128 on 256 mm."
+    )
 
 
 class EvaluateSettings(Settings):
     """Scores of one arm on the test patients."""
 
-    regions: dict[Name, RegionSettings] = Field(min_length=1)
-    threshold: Fraction = Field(description="Sigmoid outputs at or above it are foreground.")
-    batch_size: Positive = Field(description="Slices per forward pass; no effect on the scores.")
+    regions: dict[Name, RegionSettings] = Field(
+        min_length=1, description="Regions by names of your own; 'trial.primary' names the one that decides."
+    )
+    threshold: Fraction = Field(
+        default=0.5, description="Sigmoid outputs at or above it are foreground; at 0.5 both answers are as likely."
+    )
+    batch_size: Positive = Field(default=32, description="Slices per forward pass; no effect on the scores.")
 
 
 class ReportSettings(Settings):
     """Statistics and figures over all arms."""
 
-    resamples: Positive = Field(description="Bootstrap resamples.")
-    confidence: float = Field(gt=0.5, lt=1, description="Coverage of the intervals.")
-    examples: Positive = Field(description="Rows on the sheet of mask, fake and real.")
+    resamples: Positive = Field(
+        default=10000, description="Bootstrap resamples; of 10,000, 250 lie beyond each end of a 95 % interval."
+    )
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals; 0.95 by convention.")
+    examples: Positive = Field(default=4, description="Rows on the sheet of mask, fake and real; 4 fit on a screen.")
 
 
 class PromoteSettings(Settings):
     """The registry."""
 
-    model: Name = Field(description="Name of the registered model.")
-    floor: Fraction = Field(description="Primary score that a first champion must reach.")
+    model: Name = Field(
+        description="Name of the registered model; one for each purpose, since a better model replaces the champion."
+    )
+    floor: Fraction = Field(
+        default=0.1, description="Primary score that a first champion must reach; 0.1 keeps out what learned nothing."
+    )

@@ -30,20 +30,29 @@ class PredictSettings(Settings):
 class TrackingSettings(Settings):
     """MLflow; the server itself is named by MLFLOW_TRACKING_URI."""
 
-    experiment: str = Field(min_length=1, description="MLflow experiment that holds the runs.")
+    experiment: str = Field(
+        default="nephrite", min_length=1, description="MLflow experiment that holds the runs, of all trials."
+    )
 
 
 class ComputeSettings(Settings):
     """Devices and precision, as Lightning names them; no effect on what is computed."""
 
-    accelerator: str = Field(description="'auto', 'cpu' or 'gpu'.")
-    devices: Positive | Literal["auto"] = Field(description="How many, or 'auto' for all.")
-    strategy: str = Field(description="'auto', or 'ddp' for several devices.")
+    accelerator: str = Field(default="auto", description="'auto', 'cpu' or 'gpu'.")
+    devices: Positive | Literal["auto"] = Field(
+        default=1, description="How many, or 'auto' for all; trainings of a trial gain more from running side by side."
+    )
+    strategy: str = Field(default="auto", description="'auto', or 'ddp' for several devices.")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
-        description="'auto' takes bf16 where the processor has it."
+        default="auto", description="'auto' takes bf16 where the processor has it."
     )
     threads: Positive | Literal["auto"] = Field(
+        default=1,
         description="Of each process, unless OMP_NUM_THREADS is set; 'auto' takes all cores, which is slow when "
-        "anything else wants them: two processes of one thread each do more than one of two."
+        "anything else wants them: two processes of one thread each do more than one of two.",
     )
-    loader_workers: int = Field(ge=0, description="Processes that read slices; 0 reads in the training process.")
+    loader_workers: int = Field(
+        default=0,
+        ge=0,
+        description="Processes that read slices; 0 reads in the training process, enough for small slices.",
+    )

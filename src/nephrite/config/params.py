@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -13,7 +14,7 @@ from nephrite.config.operation import ComputeSettings, PredictSettings, PublishS
 from nephrite.config.prepare import IGNORED, PrepareSettings
 from nephrite.config.screen import ScreenSettings
 from nephrite.config.segmenters import TrainSegmenterSettings
-from nephrite.config.settings import Name, Settings
+from nephrite.config.settings import Name, Settings, refuse
 from nephrite.config.synthesize import SynthesizeSettings
 from nephrite.config.synthesizers import TrainGanSettings
 from nephrite.config.training_sets import TrainingSet
@@ -27,17 +28,20 @@ class Config(Settings):
     trial: TrialSettings
     acquire: AcquireSettings
     prepare: PrepareSettings
-    train_gan: dict[Name, TrainGanSettings]
-    synthesize: SynthesizeSettings
-    screen: ScreenSettings
-    train_segmenter: TrainSegmenterSettings
+    train_gan: dict[Name, TrainGanSettings] = Field(
+        default_factory=dict,
+        description="Synthesizers by names of your own; 'trial.synthesizers' says which are trained.",
+    )
+    synthesize: SynthesizeSettings = Field(default_factory=SynthesizeSettings)
+    screen: ScreenSettings = Field(default_factory=ScreenSettings)
+    train_segmenter: TrainSegmenterSettings = Field(default_factory=TrainSegmenterSettings)
     evaluate: EvaluateSettings
-    report: ReportSettings
+    report: ReportSettings = Field(default_factory=ReportSettings)
     promote: PromoteSettings
     publish: PublishSettings = Field(default_factory=PublishSettings)
     predict: PredictSettings = Field(default_factory=PredictSettings)
-    tracking: TrackingSettings
-    compute: ComputeSettings
+    tracking: TrackingSettings = Field(default_factory=TrackingSettings)
+    compute: ComputeSettings = Field(default_factory=ComputeSettings)
     arm: Arm | None = Field(default=None, description="Set by the caller of a stage that works on one arm.")
     painter: GeneratorRun | None = Field(default=None, description="Set by the caller of a stage of one synthesizer.")
 
@@ -49,63 +53,61 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        missing = sorted(set(self.trial.synthesizers) - set(self.train_gan))
-        if missing:
-            raise ValueError(f"'trial.synthesizers' names {missing}; not under 'train_gan'")
-        missing = sorted(set(self.trial.segmenters) - set(self.train_segmenter.segmenters))
-        if missing:
-            raise ValueError(f"'trial.segmenters' names {missing}; not under 'train_segmenter.segmenters'")
+        refuse([*self._names_without_a_section(), *self._what_the_data_lack(), *self._no_part_of_the_trial()])
+        return self
+
+    def _names_without_a_section(self) -> Iterator[str]:
+        """Generators and segmenters that are named and not described."""
+        if missing := sorted(set(self.trial.synthesizers) - set(self.train_gan)):
+            yield f"'trial.synthesizers' names {missing}; not under 'train_gan'"
+        known = self.train_segmenter.segmenters
+        if missing := sorted(set(self.trial.segmenters) - set(known)):
+            yield f"'trial.segmenters' names {missing}; not under 'train_segmenter.segmenters'"
         labeler = self.synthesize.labeler
         helpers = {"screen": self.screen.segmenter} | ({"synthesize.labeler": labeler.segmenter} if labeler else {})
         for section, name in helpers.items():
-            if name not in self.train_segmenter.segmenters:
-                raise ValueError(f"'{section}.segmenter' is '{name}'; not under 'train_segmenter.segmenters'")
-        self._screen_has_features()
-        if unknown := set(self.screen.agreement_by_channel) - set(self.prepare.channels):
-            raise ValueError(f"'screen.agreement_by_channel' names '{min(unknown)}'; not among 'prepare.channels'")
-        self._no_class_looks_unsure()
-        if self.trial.primary not in self.evaluate.regions:
-            raise ValueError(f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'")
-        pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions]
-        if pasting and not self.prepare.lesions:
-            raise ValueError(f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none")
-        for name, region in self.evaluate.regions.items():
-            self._region_is_made_of_channels(name, region)
-        if self.painter and self.painter not in self.trial.painters:
-            raise ValueError(
-                f"painter '{self.painter}' is not among the trial's synthesizers x label fractions x cells"
-            )
-        if self.arm and self.arm not in self.trial.arms:
-            raise ValueError(
-                f"arm '{self.arm}' is not among the trial's training sets x segmenters x label fractions x cells"
-            )
-        return self
-
-    def _screen_has_features(self) -> None:
+            if name not in known:
+                yield f"'{section}.segmenter' is '{name}'; not under 'train_segmenter.segmenters'"
         name = self.screen.segmenter
-        kind = self.train_segmenter.segmenters[name]
-        if self.screen.filter != "all" and not kind.FEATURES:
-            raise ValueError(
-                f"'screen.segmenter' is '{name}' of kind '{kind.kind}', which gives no features of a slice; "
+        if self.screen.filter != "all" and name in known and not known[name].FEATURES:
+            yield (
+                f"'screen.segmenter' is '{name}' of kind '{known[name].kind}', which gives no features of a slice; "
                 "name another one, or set 'screen.filter' to 'all'"
             )
 
-    def _no_class_looks_unsure(self) -> None:
+    def _what_the_data_lack(self) -> Iterator[str]:
+        """Classes, channels and regions that are asked for and not there."""
+        if unknown := set(self.screen.agreement_by_channel) - set(self.prepare.channels):
+            yield f"'screen.agreement_by_channel' names '{min(unknown)}'; not among 'prepare.channels'"
         guessing = [one.name for one in self.trial.training_sets.sets if one.trains_itself]
         guessing += ["synthesize.labeler"] if self.synthesize.scan_labeler else []
         if guessing and IGNORED in self.prepare.classes:
-            raise ValueError(
+            yield (
                 f"'prepare.classes' has {IGNORED}, which '{guessing[0]}' gives to pixels that it is not sure of; "
                 "write another label value into the files"
             )
+        if self.trial.primary not in self.evaluate.regions:
+            yield f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'"
+        pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions]
+        if pasting and not self.prepare.lesions:
+            yield f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none"
+        for name, region in self.evaluate.regions.items():
+            if not self._is_made_of_channels(region):
+                yield (
+                    f"region '{name}' with labels {list(region.labels)} is not a union of 'prepare.channels' "
+                    f"{ {key: list(values) for key, values in self.prepare.channels.items()} }"
+                )
 
-    def _region_is_made_of_channels(self, name: str, region: RegionSettings) -> None:
+    def _is_made_of_channels(self, region: RegionSettings) -> bool:
         parts = [values for values in self.prepare.channels.values() if set(values) <= set(region.labels)]
-        if set(itertools.chain.from_iterable(parts)) != set(region.labels):
-            raise ValueError(
-                f"region '{name}' with labels {list(region.labels)} is not a union of 'prepare.channels' "
-                f"{ {key: list(values) for key, values in self.prepare.channels.items()} }"
-            )
+        return set(itertools.chain.from_iterable(parts)) == set(region.labels)
+
+    def _no_part_of_the_trial(self) -> Iterator[str]:
+        """What a stage was called for, where the trial does not have it."""
+        if self.painter and self.painter not in self.trial.painters:
+            yield f"painter '{self.painter}' is not among the trial's synthesizers x label fractions x cells"
+        if self.arm and self.arm not in self.trial.arms:
+            yield f"arm '{self.arm}' is not among the trial's training sets x segmenters x label fractions x cells"
 
     @property
     def this_arm(self) -> Arm:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Fraction, Name, Positive, Settings
+from nephrite.config.settings import Fraction, Name, Positive, Settings, refuse
 
 SPLITS = ("train", "validation", "test")
 
@@ -23,8 +23,15 @@ class PercentileSettings(Settings):
     """A window per patient between two percentiles of its intensities, for MR and rescaled sets."""
 
     kind: Literal["percentile"] = Field(description="A window per patient, for MR and rescaled sets.")
-    low: float = Field(ge=0, lt=100, description="Lower end, as percentile of the patient's intensities.")
-    high: float = Field(gt=0, le=100, description="Upper end, as percentile of the patient's intensities.")
+    low: float = Field(
+        default=0.5,
+        ge=0,
+        lt=100,
+        description="Lower end, as percentile of the patient's intensities; 0.5 as nnU-Net's.",
+    )
+    high: float = Field(
+        default=99.5, gt=0, le=100, description="Upper end, as percentile of the patient's intensities; nnU-Net's, too."
+    )
 
     @model_validator(mode="after")
     def _low_below_high(self) -> Self:
@@ -51,10 +58,14 @@ class ResampleSettings(Settings):
 class SplitSettings(Settings):
     """Shares of the patients; each patient's place follows from a salted hash of its id."""
 
-    train: Fraction = Field(description="Share of the patients that segmenters and synthesizer learn from.")
-    validation: Fraction = Field(description="Share that chooses the epoch.")
-    test: Fraction = Field(description="Share that is scored once, by 'evaluate'.")
-    salt: str = Field(description="Change it to draw another split.")
+    train: Fraction = Field(
+        default=0.55, description="Share of the patients that segmenters and synthesizer learn from."
+    )
+    validation: Fraction = Field(default=0.15, description="Share that chooses the epoch, for which few patients do.")
+    test: Fraction = Field(
+        default=0.3, description="Share that is scored once, by 'evaluate'; large, since patients narrow the interval."
+    )
+    salt: str = Field(default="nephrite", description="Change it to draw another split.")
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> Self:
@@ -67,6 +78,11 @@ class SplitSettings(Settings):
 IGNORED = 255  # label of a pixel that no loss looks at, since nobody is sure of it
 
 
+def _one_per_class(validated: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """A channel for each class, of its name."""
+    return {name: (value,) for value, name in validated["classes"].items()}
+
+
 class PrepareSettings(Settings):
     """Raw volumes to paired slices."""
 
@@ -74,7 +90,10 @@ class PrepareSettings(Settings):
         min_length=1, description="Label value to class name; 0 is background."
     )
     channels: dict[Name, tuple[int, ...]] = Field(
-        min_length=1, description="The segmenter's sigmoid outputs: channel name to the label values it stands for."
+        default_factory=_one_per_class,
+        min_length=1,
+        description="The segmenter's sigmoid outputs: channel name to the label values it stands for; one per class "
+        "unless told.",
     )
     lesions: dict[Name, Name | None] = Field(
         default_factory=dict,
@@ -83,21 +102,27 @@ class PrepareSettings(Settings):
     )
     intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
     in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
-    split: SplitSettings
-    block: Positive = Field(description="Slices that are held in memory at a time.")
-    workers: Positive = Field(description="Patients prepared side by side, one process each.")
+    split: SplitSettings = Field(default_factory=SplitSettings)
+    block: Positive = Field(
+        default=16, description="Slices that are held in memory at a time; 16 of 512 px are 17 MB as floats."
+    )
+    workers: Positive = Field(
+        default=2, description="Patients prepared side by side, one process each; 2 for two cores."
+    )
 
     @model_validator(mode="after")
     def _channels_are_classes(self) -> Self:
-        for channel, values in self.channels.items():
-            unknown = sorted(set(values) - set(self.classes))
-            if unknown or not values:
-                raise ValueError(f"channel '{channel}' has values {list(values)}; the classes are {self.classes}")
+        found = [
+            f"channel '{channel}' has values {list(values)}; the classes are {self.classes}"
+            for channel, values in self.channels.items()
+            if not values or set(values) - set(self.classes)
+        ]
         if len(set(self.classes.values())) != len(self.classes):
-            raise ValueError("two label values share one class name")
+            found.append("two label values share one class name")
         unnamed = sorted({*self.lesions, *filter(None, self.lesions.values())} - set(self.classes.values()))
         if unnamed:
-            raise ValueError(f"'lesions' names {unnamed}; the classes are {sorted(self.classes.values())}")
+            found.append(f"'lesions' names {unnamed}; the classes are {sorted(self.classes.values())}")
+        refuse(found)
         return self
 
     @property

@@ -1,19 +1,23 @@
-"""params.yaml read, overridden, validated, written again; a fault is one line that names key, value and rule."""
+"""params.yaml read, overridden, validated, written again; every fault is one line that names key, value and rule."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args, get_origin
 
-import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from nephrite.config.dialect import LARGEST, read_yaml, write_yaml
+from nephrite.config.explaining import explain
 from nephrite.config.kinds import sections_in
 from nephrite.config.params import Config
 from nephrite.config.settings import Settings
 from nephrite.errors import ConfigError
+
+Content = dict[Any, Any]
 
 
 def load_config(path: Path, overrides: Sequence[str] = (), *, text: str | None = None) -> Config:
@@ -25,53 +29,73 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, text: str | None =
         text: YAML that stands in place of the file, for a caller without one.
 
     Raises:
-        ConfigError: the file or an override is wrong; names key, value and rule.
+        ConfigError: the file or an override is wrong; names key, value and rule of everything that was found.
     """
-    path = path if text is None else Path("--params-text")
-    content = _read_yaml(path, text)
-    for override in overrides:
-        _override(content, override)
-    try:
-        return Config.model_validate(content)
-    except ValidationError as error:
-        raise _explain(path, content, overrides, error) from None
+    return _validated(_given(path, overrides, text), overrides)
+
+
+def explain_config(path: Path, overrides: Sequence[str] = (), *, text: str | None = None) -> str:
+    """The settings as a params file that gives every value, with its meaning and where it comes from.
+
+    Args and Raises: as `load_config`.
+    """
+    given = _given(path, overrides, text)
+    return explain(_validated(given, overrides), given.content, [key.partition("=")[0] for key in overrides])
 
 
 def as_yaml(config: Config) -> str:
     """The settings as a params file that gives every value."""
-    return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=120))
+    return write_yaml(config.model_dump(mode="json"))
 
 
-def _read_yaml(path: Path, text: str | None) -> dict[str, Any]:
+class _Given(NamedTuple):
+    """What file and overrides say, and what messages call the file."""
+
+    place: Path
+    content: Content
+
+
+def _given(path: Path, overrides: Sequence[str], text: str | None) -> _Given:
+    place = path if text is None else Path("--params-text")
+    content = read_yaml(_text(path) if text is None else text, place)
+    if not isinstance(content, dict):
+        raise ConfigError(place, "holds no sections", "start from the params.yaml of the project")
+    for override in overrides:
+        _override(content, override)
+    return _Given(place, content)
+
+
+def _text(path: Path) -> str:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8") if text is None else text)
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1).decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(path, "is missing", "name a params file with '--params'") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, f"is not readable YAML ({error})", "save it as UTF-8") from None
+    except OSError as error:
         raise ConfigError(path, f"is not readable YAML ({error})", "mend the file") from None
-    if not isinstance(content, dict):
-        raise ConfigError(path, "holds no sections", "start from the params.yaml of the project")
-    return content
 
 
-def _override(content: dict[str, Any], override: str) -> None:
+def _override(content: Content, override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(
             f"--set {override}", "is not of the form section.key=value", "write e.g. 'train_gan.pix2pix.epochs=5'"
         )
     *sections, last = key.split(".")
-    place = content
+    place: Content = content
+    models: Sequence[type[Settings]] = [Config]
     for section in sections:
-        place = place.setdefault(_key(place, section), {})
+        name = _key(place, section)
+        if name not in place:
+            place[name] = _default_map(models, section, place)
+        place, models = place[name], _below(models, section)
         if not isinstance(place, dict):
             raise ConfigError(
                 f"--set {override}", f"'{section}' is a value, not a section", "name a key inside a section"
             )
-    try:
-        place[_key(place, last)] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}", f"{value!r} is not a YAML value", "quote it") from None
+    place[_key(place, last)] = read_yaml(value, f"--set {override}", lines=False)
 
 
 def _key(section: Mapping[Any, Any], name: str) -> Any:
@@ -79,19 +103,52 @@ def _key(section: Mapping[Any, Any], name: str) -> Any:
     return int(name) if name.isdigit() and int(name) in section else name
 
 
-def _explain(path: Path, content: object, overrides: Sequence[str], error: ValidationError) -> ConfigError:
-    first, *others = error.errors()
-    key = ".".join(_keys(content, first["loc"], absent=first["type"] == "missing"))
-    given = [f" with '--set {text}'" for text in overrides if f"{key}.".startswith(f"{text.partition('=')[0]}.")]
-    place = f"{path}{given[-1] if given else ''}: {key or '(whole file)'}"
-    more = f" (and {len(others)} more)" if others else ""
-    if first["type"] == "extra_forbidden":
-        return ConfigError(place, f"unknown key{more}", _suggestion(first["loc"]))
-    if first["type"] == "missing":
-        return ConfigError(place, f"is missing{more}", "add it")
-    rule = first["msg"].removeprefix("Value error, ")
-    shown = "" if first["type"] == "value_error" else f"value {first['input']!r}: "
-    return ConfigError(place, f"{shown}{rule}{more}", "change the value")
+def _default_map(models: Sequence[type[Settings]], name: str, place: Content) -> Content:
+    """What a map holds by default, so that an override of one of its entries leaves the others there."""
+    for field in [model.model_fields[name] for model in models if name in model.model_fields]:
+        if get_origin(field.annotation) is dict and not field.is_required():
+            known = isinstance(place.get("classes"), dict) or not field.default_factory_takes_validated_data
+            return dict(field.get_default(call_default_factory=True, validated_data=place)) if known else {}
+    return {}
+
+
+def _validated(given: _Given, overrides: Sequence[str]) -> Config:
+    try:
+        return Config.model_validate(given.content)
+    except ValidationError as error:
+        findings = [*_findings(given, overrides, error.errors())]
+    raise ConfigError.of(findings)
+
+
+def _findings(given: _Given, overrides: Sequence[str], errors: Sequence[ErrorDetails]) -> Iterator[ConfigError]:
+    """One for each key; what it does not match, of several types that it could have, is said in one line."""
+    by_key: dict[str, list[ErrorDetails]] = {}
+    for error in errors:
+        if not _follows(error, errors):
+            key = ".".join(_keys(given.content, error["loc"], absent=error["type"] == "missing"))
+            by_key.setdefault(key, []).append(error)
+    for key, (first, *others) in by_key.items():
+        texts = [text for text in overrides if f"{key}.".startswith(f"{text.partition('=')[0]}.")]
+        override = f" with '--set {texts[-1]}'" if texts else ""
+        place = f"{given.place}{override}: {key or '(whole file)'}"
+        if first["type"] == "extra_forbidden":
+            yield ConfigError(place, "unknown key", _suggestion(first["loc"]))
+        elif first["type"] == "missing":
+            yield ConfigError(place, "is missing", "add it")
+        elif first["type"] == "union_tag_not_found":
+            yield ConfigError(f"{place}.kind", "is missing", "add it")
+        else:
+            rules = dict.fromkeys(error["msg"].removeprefix("Value error, ") for error in (first, *others))
+            own = first["type"] == "value_error"  # names its values itself, and may hold several findings
+            lines = "\n".join(rules).split("\n") if own else [f"value {first['input']!r}: {'; or: '.join(rules)}"]
+            yield from (ConfigError(place, line, "change the value") for line in lines)
+
+
+def _follows(error: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
+    """Whether an error says no more than another: a default without what makes it, a list without an entry."""
+    place = error["loc"]
+    entries = any(other["loc"][: len(place)] == place and other is not error for other in errors)
+    return error["type"] == "default_factory_not_called" or (error["type"] == "too_short" and entries)
 
 
 def _keys(content: object, location: Sequence[str | int], *, absent: bool) -> Iterator[str]:
@@ -107,14 +164,18 @@ def _keys(content: object, location: Sequence[str | int], *, absent: bool) -> It
 
 def _suggestion(location: Sequence[str | int]) -> str:
     """The nearest key that the section knows, else all of them."""
-    sections: list[type[Settings]] = [Config]
+    models: Sequence[type[Settings]] = [Config]
     for part in location[:-1]:
-        fields = [model.model_fields[str(part)] for model in sections if part in model.model_fields]
-        below = [model for field in fields for model in sections_in(field.annotation)]
-        sections = below or sections  # a tag or a name of the user's own leads nowhere
-    known = sorted({name for model in sections if _kind(model) in (None, *location) for name in model.model_fields})
+        models = _below(models, str(part))
+    known = sorted({name for model in models if _kind(model) in (None, *location) for name in model.model_fields})
     close = difflib.get_close_matches(str(location[-1]), known, n=1)
     return f"did you mean '{close[0]}'?" if close else f"remove it; known here are {', '.join(known)}"
+
+
+def _below(models: Sequence[type[Settings]], part: str) -> Sequence[type[Settings]]:
+    """The sections under a key; the same ones where it is a tag or a name of the user's own."""
+    fields = [model.model_fields[part] for model in models if part in model.model_fields]
+    return [model for field in fields for model in sections_in(field.annotation)] or models
 
 
 def _kind(model: type[Settings]) -> Any:

@@ -18,10 +18,13 @@ class ScreenSettings(Settings):
         "accepts all, measures nothing, and costs nothing.",
     )
     segmenter: Name = Field(
+        default="light",
         description="A name under 'train_segmenter.segmenters': trained on the real slices of the painter's patients, "
-        "it finds what was asked for, and its features measure fidelity; of a kind that has some ('monai' has none)."
+        "it finds what was asked for, and its features measure fidelity; of a kind that has some ('monai' has none).",
     )
-    steps: Positive = Field(description="Optimizer steps of that segmenter.")
+    steps: Positive = Field(
+        default=300, description="Optimizer steps of that segmenter; 300 as in configs/lidc.yaml, for two cores."
+    )
     agreement: tuple[Fraction, Fraction] = Field(
         default=(0.3, 1.0),
         description="Least and greatest Dice between the foreground asked for and found, of a slice with a labelled "

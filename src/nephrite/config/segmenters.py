@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -13,9 +13,9 @@ from nephrite.config.settings import Fraction, Name, Positive, Range, Settings
 class GeometricSettings(Settings):
     """Geometric augmentation: each draw is uniform in the range."""
 
-    rotation: float = Field(ge=0, le=180, description="Degrees, plus or minus.")
-    scale: float = Field(ge=0, lt=1, description="Share, plus or minus.")
-    shift: float = Field(ge=0, lt=1, description="Share of the side, plus or minus.")
+    rotation: float = Field(default=45.0, ge=0, le=180, description="Degrees, plus or minus; the capstone's.")
+    scale: float = Field(default=0.15, ge=0, lt=1, description="Share, plus or minus; the capstone's.")
+    shift: float = Field(default=0.1, ge=0, lt=1, description="Share of the side, plus or minus; the capstone's.")
 
 
 class IntensitySettings(Settings):
@@ -42,7 +42,7 @@ class CopyPasteSettings(Settings):
     """Lesions of other training patients pasted into slices while training (TumorCP, Yang et al. 2021)."""
 
     probability: Fraction = Field(default=0.5, description="That a slice gets a lesion, if one fits.")
-    rotation: float = Field(default=180, ge=0, le=180, description="Degrees, plus or minus.")
+    rotation: float = Field(default=180.0, ge=0, le=180, description="Degrees, plus or minus.")
     scale: Range = Field(default=(0.85, 1.25), description="Magnification of the lesion.")
     elastic: float = Field(default=0.03, ge=0, le=0.1, description="Deviation of its bending, as share of its crop.")
     gamma: Range = Field(default=(0.7, 1.5), description="Exponent of its intensities.")
@@ -55,19 +55,46 @@ class SelfTrainingSettings(Settings):
     confidence: float = Field(default=0.9, gt=0.5, lt=1, description="Sigmoid output from which a label is believed.")
 
 
+def _one_unet() -> Any:
+    """A U-Net with its defaults; as text, since a kind's module is imported only when it is used."""
+    return {"light": {"kind": "unet"}}
+
+
 class TrainSegmenterSettings(Settings):
     """One segmenter of one arm; everything here is the same in all arms."""
 
-    epochs: Positive = Field(description="Checkpoints, validations and steps of the schedule; not passes over a set.")
-    steps_per_epoch: Positive = Field(description="Optimiser steps; the same for small and large training sets.")
-    batch_size: Positive = Field(description="Slices per optimiser step.")
-    learning_rate: float = Field(gt=0, description="Adam's, at the start.")
-    loss: Literal["dice", "dice_and_cross_entropy"] = Field(description="The capstone's, or nnU-Net's sum of both.")
-    plateau_patience: int = Field(ge=0, description="Epochs without better validation loss before the rate falls.")
-    plateau_factor: float = Field(gt=0, lt=1, description="What the learning rate is then multiplied with.")
-    early_stopping: int | None = Field(ge=1, description="Epochs without better validation Dice; null = never stop.")
-    geometric: GeometricSettings
+    epochs: Positive = Field(
+        default=6,
+        description="Checkpoints, validations and steps of the schedule; not passes over a set. 6 of 100 steps as in "
+        "configs/curvas.yaml, for two cores.",
+    )
+    steps_per_epoch: Positive = Field(
+        default=100, description="Optimiser steps; the same for small and large training sets, so that arms are alike."
+    )
+    batch_size: Positive = Field(default=8, description="Slices per optimiser step; 8 as in the capstone.")
+    learning_rate: float = Field(
+        default=0.003, gt=0, description="Adam's, at the start; 0.003 for few steps, the capstone's 0.001 for many."
+    )
+    loss: Literal["dice", "dice_and_cross_entropy"] = Field(
+        default="dice_and_cross_entropy",
+        description="The capstone's, or nnU-Net's sum of both, which learns from slices without foreground, too.",
+    )
+    plateau_patience: int = Field(
+        default=6, ge=0, description="Epochs without better validation loss before the rate falls; the capstone's."
+    )
+    plateau_factor: float = Field(
+        default=0.1, gt=0, lt=1, description="What the learning rate is then multiplied with; the capstone's."
+    )
+    early_stopping: int | None = Field(
+        default=None,
+        ge=1,
+        description="Epochs without better validation Dice; null = never stop, so that all arms take as many steps.",
+    )
+    geometric: GeometricSettings = Field(default_factory=GeometricSettings)
     intensity: IntensitySettings = Field(default_factory=IntensitySettings)
     copy_paste: CopyPasteSettings = Field(default_factory=CopyPasteSettings)
     self_training: SelfTrainingSettings = Field(default_factory=SelfTrainingSettings)
-    segmenters: dict[Name, SegmenterSettings]
+    segmenters: dict[Name, SegmenterSettings] = Field(
+        default_factory=_one_unet,
+        description="Networks by names of your own; 'trial.segmenters' says which are compared.",
+    )

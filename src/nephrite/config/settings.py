@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -14,6 +15,16 @@ def rising(limits: tuple[float, float]) -> tuple[float, float]:
     return limits
 
 
+def refuse(findings: Sequence[str]) -> None:
+    """Refuse a section for all that is wrong with it, one line each; nothing happens without findings.
+
+    Raises:
+        ValueError: there are findings.
+    """
+    if findings:
+        raise ValueError("\n".join(findings))
+
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Range = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], AfterValidator(rising)]
@@ -24,13 +35,16 @@ Remote = Annotated[str, Field(pattern=r"^(s3://[A-Za-z0-9._-]+(/.*)?|[^:]+)$")] 
 class Settings(BaseModel):
     """A section of params.yaml: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True, validate_default=True)
 
     @model_validator(mode="before")
     @classmethod
     def _truth_is_no_number(cls, content: object) -> object:
-        """YAML reads 'yes' as true, and pydantic true as 1."""
-        for name, value in content.items() if isinstance(content, dict) else ():
-            if isinstance(value, bool) and name in cls.model_fields and cls.model_fields[name].annotation is not bool:
-                raise ValueError(f"'{name}' is {str(value).lower()}, which is no value for it")
+        """Pydantic would read true as 1."""
+        given = content.items() if isinstance(content, dict) else ()
+        switches = {name for name, field in cls.model_fields.items() if field.annotation is bool}
+        wrong = [(name, value) for name, value in given if isinstance(value, bool) and name not in switches]
+        refuse(
+            [f"'{n}' is {str(value).lower()}, which is no value for it" for n, value in wrong if n in cls.model_fields]
+        )
         return content

@@ -6,13 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Fraction, Name, Positive, Range, Settings
+from nephrite.config.settings import Fraction, Name, Positive, Range, Settings, refuse
 
 
 class DeformationSettings(Settings):
     """How label map, tissue map and image of a training patient's slices are deformed together, as one volume."""
 
-    rotation: float = Field(default=10, ge=0, le=180, description="Degrees, plus or minus.")
+    rotation: float = Field(default=10.0, ge=0, le=180, description="Degrees, plus or minus.")
     scale: float = Field(default=0.1, ge=0, lt=1, description="Share, plus or minus.")
     shift: float = Field(default=0.05, ge=0, lt=1, description="Share of the side, plus or minus.")
     strength: float = Field(
@@ -23,7 +23,7 @@ class DeformationSettings(Settings):
     )
     knots: int = Field(default=6, ge=2, le=8, description="Of the displacement per side; more make it less smooth.")
     along: Fraction = Field(default=0.3, description="Share of its variance that changes along the patient.")
-    reach: float = Field(default=40, gt=0, description="Millimetres along the patient over which that part changes.")
+    reach: float = Field(default=40.0, gt=0, description="Millimetres along the patient over which that part changes.")
 
 
 class EditSettings(Settings):
@@ -51,20 +51,20 @@ class EditSettings(Settings):
     @model_validator(mode="after")
     def _can_be_drawn(self) -> Self:
         total = self.removed + self.rescaled + self.moved
-        if total > 1 + 1e-6:
-            raise ValueError(f"removed + rescaled + moved is {total:g}, more than 1")
+        found = [f"removed + rescaled + moved is {total:g}, more than 1"] if total > 1 + 1e-6 else []
         if self.factor[0] <= 0:
-            raise ValueError(f"'factor' {list(self.factor)} begins at 0 or below")
+            found.append(f"'factor' {list(self.factor)} begins at 0 or below")
         if not sum(self.sizes.values()):
-            raise ValueError("'sizes' gives no size a weight above 0")
+            found.append("'sizes' gives no size a weight above 0")
+        refuse(found)
         return self
 
 
 class LabelerSettings(Settings):
     """A segmenter of the training patients that labels scans before they are painted."""
 
-    segmenter: Name = Field(description="A name under 'train_segmenter.segmenters'.")
-    steps: Positive = Field(description="Its optimizer steps.")
+    segmenter: Name = Field(default="light", description="A name under 'train_segmenter.segmenters'.")
+    steps: Positive = Field(default=300, description="Its optimizer steps; 300 as in configs/lidc.yaml, for two cores.")
     confidence: float = Field(
         default=0.9,
         gt=0.5,
@@ -76,8 +76,14 @@ class LabelerSettings(Settings):
 class SynthesizeSettings(Settings):
     """Synthetic slices from the masks of training patients."""
 
-    ratio: float = Field(gt=0, description="Synthetic slices per real training slice.")
-    labelled_only: bool = Field(description="Paint only masks that hold a labelled class.")
+    ratio: float = Field(
+        default=4.0,
+        gt=0,
+        description="Synthetic slices per real training slice; 4 as in configs/curvas.yaml and configs/kits19.yaml.",
+    )
+    labelled_only: bool = Field(
+        default=True, description="Paint only masks that hold a labelled class: empty slices are not what is scarce."
+    )
     masks: Literal["as_they_are", "new"] = Field(
         default="as_they_are", description="The training patients' own masks, or masks deformed and edited anew."
     )
@@ -96,7 +102,7 @@ class SynthesizeSettings(Settings):
         description="Says what those scans hold, so that they can be painted as any other; null = they hold no class, "
         "and get new lesions alone.",
     )
-    batch_size: Positive = Field(description="Slices painted at a time; no effect on what is painted.")
+    batch_size: Positive = Field(default=32, description="Slices painted at a time; no effect on what is painted.")
 
     @property
     def scan_labeler(self) -> LabelerSettings | None:

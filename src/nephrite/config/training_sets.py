@@ -36,9 +36,10 @@ class Fakes(Settings):
     name: str = Field(description="Label of the set, e.g. 'real+synthetic+standard'; one part stands for the fakes.")
     synthesizer: Name = Field(description="A name under 'train_gan'.")
     way: MixingStrategy = Field(
+        default="mix",
         description="'append' puts all accepted slices beside the real ones; 'mix' makes them a share of each batch; "
         "'pretrain' takes a share of the steps on them alone, then the rest on real slices; 'schedule' lets their "
-        "share of a batch fall to zero."
+        "share of a batch fall to zero.",
     )
     share: float = Field(default=0.25, gt=0, le=1, description="See 'way'; without effect on 'append'.")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Name, Settings
+from nephrite.config.settings import Name, Settings, refuse
 from nephrite.config.training_sets import TrainingSet, TrainingSets
 
 LabelFraction = Annotated[float, Field(gt=0, le=1)]
@@ -57,7 +57,9 @@ class TrialSettings(Settings):
     """The experiment: arms = training sets x segmenters x label fractions x cells."""
 
     name: Name = Field(description="What the trial is called in MLflow and in the report.")
-    seed: int = Field(ge=0, description="Seed of everything random that is not the cell's own initialisation.")
+    seed: int = Field(
+        default=7, ge=0, description="Seed of everything random that is not the cell's own initialisation; any will do."
+    )
     primary: Name = Field(description="Region whose per-patient 3-D Dice decides; declared before any run.")
     reference: str = Field(description="Training set that all others are compared with.")
     question: tuple[str, str] | None = Field(
@@ -78,29 +80,27 @@ class TrialSettings(Settings):
 
     @model_validator(mode="after")
     def _arms_are_distinct(self) -> Self:
+        found: list[str] = []
         if self.reference not in self.training_sets.all:
-            raise ValueError(f"reference '{self.reference}' is not among the training sets {self.training_sets.all}")
+            found.append(f"reference '{self.reference}' is not among the training sets {self.training_sets.all}")
         if {self.reference, *(self.question or ())} & {*self.training_sets.copies}:
-            raise ValueError(
-                "'reference' or 'question' names a null, which is there to be compared with its own set alone"
-            )
-        self._question_is_about_fakes()
-        used = {fakes.synthesizer for fakes in self.training_sets.synthetic}
-        if used != set(self.synthesizers):
-            raise ValueError(f"'synthesizers' is {sorted(self.synthesizers)}; the training sets use {sorted(used)}")
-        for name in ("cells", "segmenters", "label_fractions", "synthesizers"):
-            if len(set(getattr(self, name))) != len(getattr(self, name)):
-                raise ValueError(f"'{name}' names one twice")
-        return self
-
-    def _question_is_about_fakes(self) -> None:
-        with_fakes, without = self.question or ("", "")
-        sets = self.training_sets
-        asked = with_fakes in {fakes.name for fakes in sets.synthetic} and without in sets.real
-        if self.question and not asked:
-            raise ValueError(
+            found.append("'reference' or 'question' names a null, which is there to be compared with its own set alone")
+        elif self.question and not self._question_is_about_fakes(*self.question):
+            found.append(
                 f"question {list(self.question)} is not a set of the list 'synthetic', then one of the list 'real'"
             )
+        used = {fakes.synthesizer for fakes in self.training_sets.synthetic}
+        if used != set(self.synthesizers):
+            found.append(f"'synthesizers' is {sorted(self.synthesizers)}; the training sets use {sorted(used)}")
+        for name in ("cells", "segmenters", "label_fractions", "synthesizers"):
+            if len(set(getattr(self, name))) != len(getattr(self, name)):
+                found.append(f"'{name}' names one twice")
+        refuse(found)
+        return self
+
+    def _question_is_about_fakes(self, with_fakes: str, without: str) -> bool:
+        sets = self.training_sets
+        return with_fakes in {fakes.name for fakes in sets.synthetic} and without in sets.real
 
     @property
     def arms(self) -> list[Arm]:

@@ -22,8 +22,11 @@ E = TypeVar("E", bound="EncoderSettings")
 class EncoderSettings(InProcessSettings):
     """A network of segmentation_models_pytorch on one-channel slices."""
 
-    encoder: str = Field(description="Encoder name of segmentation_models_pytorch.")
-    weights: Literal["imagenet", "none"] = Field(description="Pretrained encoder weights.")
+    encoder: str = Field(
+        default="tu-tf_efficientnet_lite0",
+        description="Encoder name of segmentation_models_pytorch; the smallest whose weights are installed.",
+    )
+    weights: Literal["imagenet", "none"] = Field(default="imagenet", description="Pretrained encoder weights.")
 
 
 class SmpSettings(EncoderSettings):

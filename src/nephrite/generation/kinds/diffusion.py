@@ -26,11 +26,16 @@ class DiffusionSettings(GeneratorSettings):
         description="Denoising diffusion with DDIM sampling (Song et al. 2021), for GPUs."
     )
     base_width: int = Field(
-        ge=8, multiple_of=8, description="Channels at full resolution; twice as many at each level."
+        default=32,
+        ge=8,
+        multiple_of=8,
+        description="Channels at full resolution; twice as many at each level; 32 for one GPU.",
     )
-    depth: int = Field(ge=1, le=5, description="Down-samplings.")
-    noise_steps: int = Field(default=1000, ge=2, description="Levels of noise in training.")
-    sampling_steps: int = Field(default=25, ge=1, description="Denoising steps per slice.")
+    depth: int = Field(default=3, ge=1, le=5, description="Down-samplings; 3 for 64 to 128 px.")
+    noise_steps: int = Field(default=1000, ge=2, description="Levels of noise in training; 1,000 in the paper.")
+    sampling_steps: int = Field(
+        default=25, ge=1, description="Denoising steps per slice; DDIM needs a small part of the levels."
+    )
 
     @model_validator(mode="after")
     def _samples_known_levels(self) -> Self:

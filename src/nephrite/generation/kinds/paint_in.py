@@ -24,11 +24,11 @@ class PaintInSettings(GeneratorSettings):
     LEARNS_WITHOUT_LABELS: ClassVar[bool] = False  # a scan alone does not say where its lesions are
 
     kind: Literal["paint_in"] = Field(description="A real slice, of which only lesions and their rim are painted anew.")
-    base_width: Positive = Field(description="Channels after the first convolution.")
-    depth: int = Field(ge=2, le=9, description="Down-samplings.")
-    upsampling: Literal["transposed", "resize"] = Field(description="As in pix2pix.")
-    dropout: float = Field(ge=0, lt=1, description="As in pix2pix.")
-    rim: Positive = Field(description="Pixels about a lesion that are painted with it.")
+    base_width: Positive = Field(default=16, description="Channels after the first convolution; as in pix2pix.")
+    depth: int = Field(default=4, ge=2, le=9, description="Down-samplings; as in pix2pix.")
+    upsampling: Literal["transposed", "resize"] = Field(default="resize", description="As in pix2pix.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="As in pix2pix.")
+    rim: Positive = Field(default=2, description="Pixels about a lesion that are painted with it; 2 hide the seam.")
 
     @property
     def region_rim(self) -> int:

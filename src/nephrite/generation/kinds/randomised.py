@@ -22,7 +22,10 @@ class RandomisedSettings(GeneratorSettings):
 
     kind: Literal["randomised"] = Field(description="Nothing is trained: intensities drawn per class (SynthSeg, 2023).")
     spread: float | None = Field(
-        ge=0, le=1, description="Of a class's mean about the training patients'; null = any brightness, as in SynthSeg."
+        default=None,
+        ge=0,
+        le=1,
+        description="Of a class's mean about the training patients'; null = any brightness, as in SynthSeg.",
     )
 
 
