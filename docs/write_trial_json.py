@@ -95,6 +95,7 @@ altogether: read it with `hd95_defined`.
 `dice_by_cell` holds the Dice of every cell and test patient, so mean and interval of a comparison can be computed
 from the file alone, or those of another region or by another method:
 
+<!-- not run: needs a report; tests/report/test_trial_file.py runs it -->
 ```python
 from pathlib import Path
 

@@ -18,7 +18,7 @@ import click
 import pytest
 import yaml
 
-from nephrite.cli import StageGroup
+from nephrite.cli import PARAMS, StageGroup
 from nephrite.config import load_config
 from nephrite.errors import ConfigError
 
@@ -42,6 +42,12 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:.*Any type hint:UserWarning"
 )  # MLflow's own, as its command line is imported
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@pytest.fixture(autouse=True)
+def kubeflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address that pages export before they submit."""
+    monkeypatch.setenv("KFP_HOST", "https://kubeflow.example/pipeline")
 
 
 class Block(NamedTuple):
@@ -87,10 +93,10 @@ def commands(text: str) -> Iterator[list[str]]:
             words = []
 
 
-def check_settings(overrides: tuple[str, ...], params: Path = Path("params.yaml")) -> None:
+def check_settings(overrides: tuple[str, ...], params: Path = PARAMS) -> None:
     """Settings that a command gives exist; words in capitals stand for what a reader puts there."""
     given = [text.lstrip("+") for text in overrides if not re.search(r"\b[A-Z]{3,}\b", text)]
-    load_config(ROOT / params if (ROOT / params).is_file() else ROOT / "params.yaml", given)
+    load_config(ROOT / params if (ROOT / params).is_file() else ROOT / PARAMS, given)
 
 
 def check_click(group: click.Group, words: list[str], *, complete: bool) -> click.Context | None:
@@ -115,7 +121,7 @@ def check_nephrite(words: list[str], complete: bool) -> None:
     """Subcommand, options and settings of `nephrite`."""
     context = check_click(StageGroup("nephrite"), words, complete=complete)
     if context:
-        check_settings(context.params["overrides"], context.params["params"])
+        check_settings(context.params.get("overrides", ()), context.params.get("params", PARAMS))
 
 
 def check_pipeline(words: list[str], complete: bool) -> None:
