@@ -1,4 +1,4 @@
-"""README, docs and other pages: commands exist, cheap ones run, links lead somewhere, figures are those of the trials."""
+"""README, docs and other pages: commands exist, cheap ones run, links lead somewhere, figures are those of trials."""
 
 from __future__ import annotations
 
