@@ -101,13 +101,14 @@ def check_settings(overrides: tuple[str, ...], params: Path = PARAMS) -> None:
 
 def check_click(group: click.Group, words: list[str], *, complete: bool) -> click.Context | None:
     """A command of click, its subcommands and options exist; `complete`: required ones are there, values fit."""
-    context, command = click.Context(group, info_name=words[0]), group
+    context = click.Context(group, info_name=words[0])
+    command: click.Command = group
     arguments = [word for word in words[1:] if word != "..."]
     while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
         name = arguments.pop(0)
         found = command.get_command(context, name)
         assert found, f"{name!r} is no command of {command.name!r}"
-        command = found  # type: ignore[assignment]  # a group or, at the end, a command
+        command = found
     if not complete or isinstance(command, click.Group):
         command.make_parser(context).parse_args(arguments)
         return None
