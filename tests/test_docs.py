@@ -25,7 +25,7 @@ from nephrite.errors import ConfigError
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "docs" / "results"
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "k8s" / "README.md"]
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "k8s" / "README.md"]
     + [path for path in (ROOT / "docs").rglob("*.md") if path.name != "report.md"]  # trials write those
 )
 GENERATED = {"settings.md", "trial-json.md"}  # their words stand in src
@@ -257,6 +257,17 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_spelling_is_american(page: Path) -> None:
     if page.name not in GENERATED:
         assert not BRITISH.findall(re.sub(r"`[^`\n]*`|\]\([^)]*\)", "", prose(page)))
+
+
+def test_site_is_whole_and_loads_nothing_from_the_network(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=True, timeout=60)
+    pages = {path.relative_to(tmp_path): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")}
+    assert {Path("index.html"), Path("settings.html"), Path("results/index.html")} <= set(pages)
+    outside = re.compile(
+        r"<(?:script|img|iframe)[^>]*\ssrc=\"?(?:https?:)?//|<link[^>]*\shref=\"?(?:https?:)?//|@import"
+    )
+    assert not [str(path) for path, text in pages.items() if outside.search(text)]
 
 
 def test_readme_is_as_long_as_it_should_be() -> None:
