@@ -167,6 +167,8 @@ def check_make(words: list[str], complete: bool) -> None:
 
 def check_python(words: list[str], complete: bool) -> None:
     """The file that python is to run, or the tests that pytest is to run."""
+    if words[1] == "-m":
+        return  # a module, whose arguments are its own
     files = [word for word in words[1:] if re.match(r"[\w/]+(\.py|/\w+)$", word)]
     assert all((ROOT / file).exists() for file in files), files
 
