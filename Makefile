@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env demo trial test test-containers linked check image compile ui bench docs code-lock lock clean
+.PHONY: help env demo trial test test-containers linked check image compile ui bench docs site code-lock lock clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -19,6 +19,8 @@ FOLDER ?= results/$(basename $(notdir $(CONFIG)))
 PROCESSES ?= 2
 CLUSTER ?= pipelines/cluster.yaml
 SCANS ?=
+# strict: a broken link or a page outside the nav fails; the variable silences Material's note about its successor
+SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,11 +85,15 @@ linked:
 	ln -s $(CURDIR)/pipelines/*.* $(LINKED)/nephrite_kubeflow
 	ln -s $(CURDIR)/components/*.* $(LINKED)/nephrite_kubeflow/components
 
-check: env linked ## Style, types and import rules; pre-commit runs the same
+check: env linked ## Style, types, import rules and the documentation's site; pre-commit runs the same
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=$(LINKED) $(BIN)/lint-imports
+	$(SITE)
+
+site: env ## The documentation as a site: build/site/index.html, strictly checked
+	@$(SITE)
 
 ui: env ## MLflow's page on the recorded runs: http://127.0.0.1:5000 (another port: PORT=...)
 	@echo "http://127.0.0.1:$(PORT) - stop with Ctrl-C"

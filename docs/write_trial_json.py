@@ -58,9 +58,9 @@ of a null, which are `null` then. Any other version is refused; `report` writes 
 
 ## What the numbers mean
 
-**Verdict.** Fewer than 3 cells: `not enough runs`, whatever the numbers. Else fewer than 8 test patients:
-`no evidence`, since such an interval hangs on one or two patients (with 5, Wilcoxon's p cannot fall below 0.06). Else
-`helps` if the interval lies above zero, `hurts` if below, `no evidence` if it holds zero.
+**Verdict.** Fewer than 3 replicates (*cells*): `not enough runs`, whatever the numbers. Else fewer than 8 test
+patients: `no evidence`, since such an interval depends on one or two patients (with 5, Wilcoxon's p cannot fall below
+0.06). Else `helps` if the interval lies above zero, `hurts` if below, `no evidence` if it holds zero.
 
 **Interval.** Cells and patients are resampled independently, 10,000 times (Owen 2007, the pigeonhole bootstrap), and
 the deviations of each level are widened by `sqrt(n / (n - 1)) * t / z` (Hesterberg 2015, the expanded percentile
@@ -72,22 +72,22 @@ is counted once, but never less than one level alone demands. With 8 cells the i
 What the interval does not cover: other segmenters (those of the trial are averaged, not resampled), other hospitals,
 and, as long as all cells share their training patients, other training patients.
 
-**Null.** What comes out when nothing changed but chance. Where the trial has a null arm of `against` (`arm` names
-it), `mean`, `low` and `high` are those of null arm minus arm, paired by cell and test patient as any comparison;
-`typical` (root mean square) and `largest` are over the mean differences of its `pairs` of runs, one per cell, which
-are the `trial_pairs` too. Without one (`arm` is `null`) they are those of a trial of the arm against itself in other
-cells: cell 0 minus cell 1, cell 2 minus cell 3 and so on, paired by test patient, each pair taken as a cell
-(`trial_pairs` of them, in the order of the cells; an odd last cell is left out). The interval should hold zero. Since
-there are half as many pairs as cells, it is longer than that of a comparison; with 2 or 3 cells there is one pair,
-the interval knows patients only, and may lie off zero: that is the luck of one run. At label fractions below 1 other
-cells also know other patients, which the arms of one cell never do. Then `typical` and `largest` are differences of
-mean scores over all `pairs` of cells.
+**Null.** An A/A comparison: the difference when nothing changed but chance. Where the trial has an A/A arm (*null
+arm*) of `against` (`arm` names it), `mean`, `low` and `high` are those of null arm minus arm, paired by cell and test
+patient as any comparison; `typical` (root mean square) and `largest` are over the mean differences of its `pairs` of
+runs, one per cell, which are the `trial_pairs` too. Without one (`arm` is `null`) they are those of a trial of the
+arm against itself in other cells: cell 0 minus cell 1, cell 2 minus cell 3 and so on, paired by test patient, each
+pair taken as a cell (`trial_pairs` of them, in the order of the cells; an odd last cell is left out). The interval
+should hold zero. Since there are half as many pairs as cells, it is longer than that of a comparison; with 2 or 3
+cells there is one pair, the interval covers patients only, and may lie off zero by the chance of one run. At label
+fractions below 1 other cells also know other patients, which the arms of one cell never do. Then `typical` and
+`largest` are differences of mean scores over all `pairs` of cells.
 
 **Holm.** Each list is adjusted as a whole, in `best_synthetic` the comparisons of each label fraction; `answer` is an
 entry of `answers`. The intervals are not adjusted: read the rows below the headline as exploration.
 
 **Empty regions.** Both the prediction and the truth empty: Dice 1, surface Dice 1, HD95 0. Exactly one empty: Dice 0,
-surface Dice 0, HD95 not defined and left out of its mean. So HD95 does not punish an arm that misses a tumor
+surface Dice 0, HD95 not defined and left out of its mean. So HD95 does not penalize an arm that misses a tumor
 altogether: read it with `hd95_defined`.
 
 ## To analyze a trial again
@@ -95,6 +95,7 @@ altogether: read it with `hd95_defined`.
 `dice_by_cell` holds the Dice of every cell and test patient, so mean and interval of a comparison can be computed
 from the file alone, or those of another region or by another method:
 
+<!-- not run: needs a report; tests/report/test_trial_file.py runs it -->
 ```python
 from pathlib import Path
 

@@ -26,6 +26,7 @@ WITHOUT_MIRROR = {
     "test_house.py",
     "test_faces.py",
     "test_dvc.py",
+    "test_docs.py",
     "test_packaging.py",
     "trial/test_judge.py",  # the judge as a whole: false alarms, power, coverage
     "trial/test_planted.py",  # the judge with real trainings: planted harm, planted leaks
