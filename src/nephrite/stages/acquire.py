@@ -52,10 +52,10 @@ def _bring_phantom(settings: AcquireSettings, target: Path) -> None:
 
 
 def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
-    from nephrite.imaging.download import download_case, read_checksums
+    from nephrite.imaging.kits19 import download_case, read_checksums
 
     kits = settings.kits19
-    checksums = read_checksums(kits.checksums) if kits.checksums else None
+    checksums = read_checksums(kits.checksums) if kits.checksums else {}
     fetch = partial(
         download_case,
         target=target,
