@@ -265,6 +265,6 @@ def test_full_disk_is_named(download: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_hub_library_shows_nothing(download: Any, host: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    host.faults = ["cut"]
+    host.faults = ["cut", 429]
     download()
     assert capsys.readouterr() == ("", "")

@@ -100,7 +100,7 @@ def _fetch_whole(url: str, target: Path, expected: str | None) -> str:
     attempts = Retrying(
         retry=retry_if_exception(_may_pass), stop=stop_after_attempt(ATTEMPTS), wait=pause, reraise=True
     )
-    logging.getLogger("huggingface_hub.file_download").setLevel(logging.ERROR)  # it warns at each cut, which is mended
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of each cut and pause, which are mended
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
