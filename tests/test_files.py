@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nephrite.errors import DiskFullError, StoreError
-from nephrite.files import digest, disk_errors, read_json, sha256, whole_file, whole_folder, write_json
+from nephrite.files import digest, disk_errors, read_json, sha256, whole_file, whole_folder, write_json, write_table
 
 
 def write_then_fail(folder: Path) -> None:
@@ -106,3 +106,14 @@ def test_sha256_is_the_known_one(tmp_path: Path) -> None:
 def test_digest_depends_on_content_alone() -> None:
     assert digest({"a": 1, "b": [2]}) == digest(json.loads('{"b": [2], "a": 1}'))
     assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_table_has_a_line_of_names_and_a_line_per_row(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.csv", ("name", "size"), [("x, y", 1), ("", 2.5)])
+    assert (tmp_path / "a.csv").read_bytes() == b'name,size\n"x, y",1\n,2.5\n'
+
+
+def test_table_is_whole_or_absent(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        write_table(tmp_path / "a.csv", ("name",), ((1 / number,) for number in (1, 0)))
+    assert not list(tmp_path.iterdir())

@@ -118,10 +118,22 @@ def test_package_files_hold_no_work_at_import(path: Path) -> None:
         assert len(nodes) == 1 or path.parent.name in FRONTS, "a package's __init__ holds its docstring only"
 
 
-def test_command_line_imports_nothing_heavy() -> None:
-    script = "import sys, nephrite.cli; print(*{name.split('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not set(done.stdout.split()) & HEAVY
+def modules_after(script: str) -> set[str]:
+    """Top-level modules that a process has imported at the end of a script."""
+    told = "import atexit, sys; atexit.register(lambda: print('', *{name.split('.')[0] for name in sys.modules}))\n"
+    done = subprocess.run([sys.executable, "-c", told + script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train-gan", "--help"], ["plan", "--help"]], ids=" ".join)
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    script = f"import sys; sys.argv[1:] = {words}; from nephrite.cli import main; main()"
+    assert not modules_after(script) & HEAVY
+
+
+@pytest.mark.parametrize("module", ["stages.acquire", "stages.prepare", "runner"])
+def test_what_computes_without_torch_does_not_import_it(module: str) -> None:
+    assert not modules_after(f"import nephrite.{module}") & {"torch", "lightning", "mlflow", "monai", "timm"}
 
 
 def test_configs_and_faces_name_no_place_of_this_machine() -> None:

@@ -25,7 +25,7 @@ CELLS = ("trial.cells=[0, 1, 2]", "trial.segmenters=[light]")
 def plan(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePlan:
     """Make a plan without timing anything: every training takes a minute."""
     monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, helpers: 60.0 * len(arms))
-    monkeypatch.setattr("nephrite.generation.step_time.synthesizer_step_seconds", lambda config, name: 2.0)
+    monkeypatch.setattr("nephrite.planning.synthesizer_step_seconds", lambda config, name: 2.0)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
 
     def make(*overrides: str, pairs: Path | None = None, finished: Path | None = None, processes: int = 2) -> Plan:
@@ -87,7 +87,7 @@ def test_the_time_of_synthesizers_is_known_once_slices_are(plan: MakePlan, pairs
 def test_synthesizers_take_their_steps_on_the_slices_of_their_cell(
     load: Load, pairs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nephrite.generation.step_time.synthesizer_step_seconds", lambda config, name: 2.0)
+    monkeypatch.setattr("nephrite.planning.synthesizer_step_seconds", lambda config, name: 2.0)
     store = PairStore(pairs)
     settings = ("train_gan.pix2pix.epochs=5", "train_gan.pix2pix.batch_size=4")
 
@@ -201,11 +201,9 @@ def test_a_trial_without_a_question_has_no_spread(plan: MakePlan, load: Load, tm
 
 
 def test_time_is_steps_times_what_a_step_of_each_arm_takes(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nephrite.planning.step_seconds", lambda config, name: {"light": 1.0, "fpn": 10.0}[name])
     monkeypatch.setattr(
-        "nephrite.segmentation.step_time.step_seconds", lambda config, name: {"light": 1.0, "fpn": 10.0}[name]
-    )
-    monkeypatch.setattr(
-        "nephrite.segmentation.step_time.augmentation_seconds",
+        "nephrite.planning.augmentation_seconds",
         lambda config, augmentation: float(augmentation == "geometric"),
     )
     config = load(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nephrite.words import counted, duration
+from nephrite.words import counted, duration, markdown_table
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 cells"), (1, "1 cell"), (3, "3 cells")])
@@ -17,3 +17,7 @@ def test_a_number_has_its_noun(number: int, text: str) -> None:
 )  # fmt: skip
 def test_a_duration_has_two_digits_and_the_largest_unit_of_which_there_are_two(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_table_has_a_head_a_rule_and_its_rows() -> None:
+    assert markdown_table(["a", "b"], [["x", 1], ["y", 2.5]]) == "| a | b |\n| --- | --- |\n| x | 1 |\n| y | 2.5 |"

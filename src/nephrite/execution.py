@@ -16,6 +16,9 @@ import click
 from nephrite.config import Config
 from nephrite.dependencies import check_lock
 from nephrite.files import whole_file
+from nephrite.lineage import parse_lineage
+from nephrite.run_artifacts import KEPT, PREFIX, fetch_arms
+from nephrite.tracking import open_run
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and numbers of glibc's malloc.h
 MMAP_THRESHOLD = 32 * 2**20  # bytes: the most that glibc's manual allows
@@ -50,9 +53,6 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
     keep_freed_memory()
     if config.compute.threads != "auto":
         os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported
-    from nephrite.lineage import parse_lineage
-    from nephrite.tracking import open_run
-
     function, facts = stage_function(stage), parse_lineage(notes.lineage)
     with open_run(config, stage, facts) as run, TemporaryDirectory(prefix="nephrite-") as folder:
         metrics = function(config, run, **_fetched(paths, Path(folder)))
@@ -100,8 +100,6 @@ def result_page(
 
 def _fetched(paths: dict[str, Path | None], folder: Path) -> dict[str, Path | None]:
     """The paths, after what stands for runs was fetched from MLflow."""
-    from nephrite.run_artifacts import KEPT, PREFIX, fetch_arms
-
     named = {name: str(path) for name, path in paths.items() if name in KEPT and str(path).startswith(PREFIX)}
     return paths | {name: fetch_arms(name, text, folder / name) for name, text in named.items()}
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
 
 from nephrite.errors import DiskFullError, StoreError
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 PARTIAL = ".partial"
 Record = TypeVar("Record")
@@ -89,6 +89,14 @@ def write_json(target: Path, content: Any) -> None:
         partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def write_table(target: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write `rows` as CSV below a line of `names`, whole or not at all."""
+    with whole_file(target) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(rows)
+
+
 def read_json(path: Path) -> Any:
     """Read JSON.
 
@@ -109,8 +117,6 @@ def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
     Raises:
         StoreError: the file is missing, is not JSON, or lacks or adds a field: names the field.
     """
-    from pydantic import ValidationError
-
     try:
         record: Record = _reader(cast(Any, kind)).validate_python(read_json(path))
     except ValidationError as error:
@@ -123,8 +129,6 @@ def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
 @cache
 def _reader(kind: Any) -> TypeAdapter[Any]:
     """Made once for each kind: that takes milliseconds, and a store holds a record for each patient."""
-    from pydantic import TypeAdapter
-
     return TypeAdapter(kind)
 
 

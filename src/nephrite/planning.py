@@ -6,19 +6,25 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nephrite.config import SPLITS, Arm, Config
 from nephrite.errors import TrialError
 from nephrite.execution import keep_freed_memory
+from nephrite.generation.fitting import steps_per_epoch
+from nephrite.generation.step_time import synthesizer_step_seconds
+from nephrite.imaging.sources import find_cases
+from nephrite.segmentation.step_time import augmentation_seconds, step_seconds
+from nephrite.segmentation.trial_segmenters import check_trial
+from nephrite.stages.report import read_arms, trial_plan
+from nephrite.stages.train_gan import look
+from nephrite.store.slices import PairStore
+from nephrite.store.split import split_patients, training_subset
+from nephrite.verdict.power import ASSUMED_SPREAD, QUICK, USUAL, Spread, cells_needed, estimate_spread, smallest_effect
 from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
+from nephrite.verdict.trial import Trial
 from nephrite.words import counted, duration
-
-if TYPE_CHECKING:
-    from nephrite.store.slices import PairStore
-    from nephrite.verdict.power import Spread
 
 EFFECTS = (0.02, 0.03)  # gains in Dice that one would like to see
 MOST_CELLS = 64
@@ -149,9 +155,6 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         DataError: the patients cannot be counted, or the finished trial cannot be read.
         TrialError: the finished trial has no question, or too few cells.
     """
-    from nephrite.segmentation.trial_segmenters import check_trial
-    from nephrite.store.slices import PairStore
-
     check_trial(config)
     keep_freed_memory()  # as the stages do, whose steps are timed
     trial, steps = config.trial, _training_steps(config)
@@ -184,8 +187,6 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
 
 def look_ahead(config: Config, patients: int, finished: Path | None) -> Outlook:
     """Simulate trials with so many test patients; see `verdict.power`."""
-    from nephrite.verdict.power import ASSUMED_SPREAD, QUICK, USUAL, cells_needed, smallest_effect
-
     spread = read_spread(config, finished) if finished else ASSUMED_SPREAD
     assumed = "assumed from a pilot; '--finished SCORES' takes that of a trial of yours"
     usual, quick = (replace(simulation, confidence=config.report.confidence) for simulation in (USUAL, QUICK))
@@ -202,8 +203,6 @@ def trainings_seconds(config: Config, arms: Sequence[Arm], *, helpers: Sequence[
         arms: trained in full.
         helpers: helper segmenters, and the steps of each.
     """
-    from nephrite.segmentation.step_time import augmentation_seconds, step_seconds
-
     names = {*config.trial.segmenters, *(name for name, _ in helpers)}
     networks = {name: step_seconds(config, name) for name in names}
     used = [config.trial.training_set(arm).augmentation for arm in arms]
@@ -220,10 +219,6 @@ def synthesizers_seconds(config: Config, store: PairStore) -> float:
         StoreError: there are no training slices.
         ConfigError: a label fraction that leaves no patient; or scans without labels are wanted, and there are none.
     """
-    from nephrite.generation.fitting import steps_per_epoch
-    from nephrite.generation.step_time import synthesizer_step_seconds
-    from nephrite.stages.train_gan import look
-
     seconds, step = 0.0, {name: synthesizer_step_seconds(config, name) for name in config.trial.synthesizers}
     for painter in config.trial.painters:
         seen = look(config.model_copy(update={"painter": painter}), store)
@@ -250,10 +245,6 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     Raises:
         DataError: the source's folder cannot be read, or its patients leave a split empty.
     """
-    from nephrite.imaging.sources import find_cases
-    from nephrite.store.slices import PairStore
-    from nephrite.store.split import split_patients
-
     acquire = config.acquire
     if is_prepared(pairs):
         store = PairStore(pairs)
@@ -277,10 +268,6 @@ def read_spread(config: Config, scores: Path) -> Spread:
         StoreError: an arm's scores are missing or broken.
         TrialError: the trial has no question, or too few cells.
     """
-    from nephrite.stages.report import read_arms, trial_plan
-    from nephrite.verdict.power import estimate_spread
-    from nephrite.verdict.trial import Trial
-
     trial = Trial(trial_plan(config), tuple(read_arms(config, scores)))
     if trial.plan.question is None:
         raise TrialError(scores, "asks no question about synthetic data", "plan without '--finished'")
@@ -288,8 +275,6 @@ def read_spread(config: Config, scores: Path) -> Spread:
 
 
 def _fraction_counts(config: Config, splits: Mapping[str, str]) -> dict[float, int]:
-    from nephrite.store.split import training_subset
-
     names, trial = [name for name, split in splits.items() if split == "train"], config.trial
     fractions = sorted(trial.label_fractions)
     return {share: len(training_subset(names, share, cell=trial.cells[0], seed=trial.seed)) for share in fractions}

@@ -18,7 +18,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
+from torch.export.passes import move_to_device_pass
 
 from nephrite.errors import ModelNotRegisteredError
 from nephrite.files import read_json, write_json
@@ -190,9 +192,6 @@ def load_version(version: ModelVersion, device: str = "cpu") -> nn.Module:
         model: nn.Module = _mlflow_pytorch().load_model(str(path))  # refuses pickled content before anything is read
         if device == "cpu":
             return model
-        import torch
-        from torch.export.passes import move_to_device_pass
-
         graph = torch.export.load(path / GRAPH)
         return move_to_device_pass(graph, device).module()
 

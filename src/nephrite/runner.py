@@ -16,9 +16,6 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from nephrite import __version__
 from nephrite.config import SPLITS, Arm, Config, GeneratorRun
 from nephrite.dependencies import facts
@@ -28,6 +25,7 @@ from nephrite.files import digest, write_json
 from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
+from nephrite.progress import new_bar
 from nephrite.segmentation.trial_segmenters import check_trial
 from nephrite.signatures import STAGES
 
@@ -95,7 +93,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
     _claim_folder(folder)
     chains = plan_chains(config, Layout(folder))
     left = {id(chain): [job for job in chain.jobs if not is_done(job, folder)] for chain in chains}
-    with _progress() as bar, pool or _workers(processes) as workers:
+    with new_bar(only_on_terminal=True) as bar, pool or _workers(processes) as workers:
         task = bar.add_task("trial", total=sum(len(jobs) for jobs in left.values()))
         for count in _run_chains(chains, left, workers, folder):
             bar.advance(task, count)
@@ -244,11 +242,3 @@ def _clear(output: Path) -> None:
 
 def _mark(job: Job, folder: Path) -> Path:
     return folder / DONE / f"{job.output.relative_to(folder)}.json"
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-    return Progress(
-        *columns, TextColumn("left"), TimeRemainingColumn(), console=console, disable=not console.is_terminal
-    )

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+
 from nephrite.commit import code_state
 from nephrite.config import Config
 from nephrite.errors import TrackingError, TrackingUnreachableError
@@ -35,7 +37,6 @@ from nephrite.tracking_address import (
 if TYPE_CHECKING:
     from mlflow.entities import Run as RunEntity
     from mlflow.tracking import MlflowClient
-    from tenacity import Retrying
 
 BATCH = 100  # MLflow's limit on parameters and tags per call
 LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6000, 5000, 36
@@ -250,7 +251,6 @@ def close_trial(config: Config) -> str:
 def _when_others_came_first() -> Retrying:
     """Two arms that start at once describe the same data: MLflow looks, then inserts, and one of them is refused."""
     from mlflow.exceptions import MlflowException
-    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
     def collided(error: BaseException) -> bool:
         return isinstance(error, MlflowException) and bool(re.search("(?i)unique|duplicate", str(error)))

@@ -1,6 +1,8 @@
-"""Numbers in words, for whatever is read by people."""
+"""Numbers in words and tables in Markdown, for whatever is read by people."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 
 def counted(number: int, noun: str) -> str:
@@ -14,3 +16,9 @@ def duration(seconds: float) -> str:
     name, length = next(((name, length) for name, length in units if seconds >= 2 * length), units[-1])
     count = seconds / length
     return f"{count:,.0f} {name}" if count >= 10 or name == "seconds" else f"{count:.1f} {name}"
+
+
+def markdown_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A table with a head; the text of a cell stands in it as it is."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)

@@ -58,7 +58,8 @@ def write_slice(tmp_path: Path) -> WriteSlice:
 class FaultyHost:
     """Serves `files` with ETags and ranges; each request first takes a fault from `faults`, if one is left.
 
-    Faults: a status number; "cut" sends half of the body and closes; "whole" ignores the range asked for.
+    Faults: a status number; "cut" sends half of the body and closes; "changed" does so too, and has another file then;
+    "whole" ignores the range asked for.
     """
 
     url: str = ""
@@ -78,14 +79,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(fault if isinstance(fault, int) else 404, b"")
             return
         tag = '"' + hashlib.sha256(body).hexdigest()[:16] + '"'
-        asked = self.headers["Range"] if self.headers["If-Range"] == tag and fault != "whole" else None
+        asked = self.headers["Range"] if fault != "whole" else None
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
         if start >= len(body):
             self._reply(416, b"", {"Content-Range": f"bytes */{len(body)}"})
             return
         extra = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if asked else {}
         rest = body[start:]
-        self._reply(206 if asked else 200, rest, {"ETag": tag, **extra}, cut=fault == "cut")
+        if fault == "changed":
+            self.host.files[self.path] = body + body
+        self._reply(206 if asked else 200, rest, {"ETag": tag, **extra}, cut=fault in ("cut", "changed"))
 
     def _reply(self, status: int, body: bytes, headers: dict[str, str] | None = None, *, cut: bool = False) -> None:
         self.send_response(status)

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from nephrite.imaging.masks import count_slices, paint_labels, write_mask
+from nephrite.imaging.masks import count_slices, paint_labels, split_channels, write_mask
 from nephrite.imaging.nifti import open_nifti, open_nifti_scan
 
 
@@ -98,3 +98,13 @@ def test_voxels_and_slices_of_each_class_are_counted() -> None:
     mask = np.zeros((3, 4, 4), np.uint8)
     mask[0, :2], mask[2, 0, 0] = 1, 1
     assert count_slices(mask, [1, 2]) == {1: (9, 2), 2: (0, 0)}
+
+
+def test_a_channel_is_where_the_label_is_one_of_its_values() -> None:
+    labels = np.array([[[0, 1, 2, 3]], [[2, 2, 0, 1]]], dtype=np.uint8)
+    found = split_channels(labels, {"kidney": (1, 2), "tumor": [2]})
+    assert found.shape == (2, 2, 1, 4)
+    assert found[:, :, 0].tolist() == [
+        [[False, True, True, False], [False, False, True, False]],
+        [[True, True, False, True], [True, True, False, False]],
+    ]

@@ -139,7 +139,7 @@ def shifted() -> Drawn:
 @pytest.fixture
 def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     """No training: the helper knows."""
-    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_helper", lambda *_, **__: knowing(Oracle()))
+    monkeypatch.setattr("nephrite.stages.screen.fit_helper", lambda *_, **__: knowing(Oracle()))
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_copies_may_be_counted_and_kept(load: Load, pairs: Path, painted: Path, 
 def test_filter_that_is_off_trains_nothing_and_copies_the_store(
     load: Load, pairs: Path, painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("nephrite.segmentation.helper_segmenter.fit_helper")
+    monkeypatch.delattr("nephrite.stages.screen.fit_helper")
     metrics = screened(load("screen.filter=all"), pairs, painted, tmp_path / "out")
     assert metrics["accepted_share"] == 1
     assert PairStore(tmp_path / "out").manifest == PairStore(painted).manifest

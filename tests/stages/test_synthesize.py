@@ -430,7 +430,7 @@ def test_labeler_knows_the_painters_patients_alone_and_its_labels_are_painted(
         taught.update(patients)
         return knowing(Bright())
 
-    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_helper", fit)
+    monkeypatch.setattr("nephrite.stages.synthesize.fit_helper", fit)
     config = load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]", LABELER)
     known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)
     (unknown,) = {"a1", "a2", "a3"} - set(known)
@@ -449,7 +449,7 @@ def test_labeler_knows_the_painters_patients_alone_and_its_labels_are_painted(
 def test_labeler_that_finds_nothing_leaves_the_masks_to_be_painted(
     load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("nephrite.segmentation.helper_segmenter.fit_helper", lambda *_args, **_named: knowing(Bright()))
+    monkeypatch.setattr("nephrite.stages.synthesize.fit_helper", lambda *_args, **_named: knowing(Bright()))
     monkeypatch.setattr(Bright, "forward", lambda self, image: -self.sure.abs().expand(len(image), 2, *image.shape[2:]))
     config = load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]", LABELER)
     known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)

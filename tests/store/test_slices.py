@@ -41,6 +41,12 @@ def test_a_slice_is_windowed_when_it_is_read(pairs: Path) -> None:
     assert np.allclose(plane, expected.clip(0, 1))
 
 
+def test_some_slices_come_in_the_order_asked_for(pairs: Path) -> None:
+    store, refs = PairStore(pairs), [SliceRef("b1", 3), SliceRef("a1", 2)]
+    assert np.array_equal(store.labels_of(refs), [store.label("b1")[3], store.label("a1")[2]])
+    assert np.array_equal(store.windowed_of(refs), [store.windowed(ref) for ref in refs])
+
+
 def test_arrays_are_memory_mapped_and_read_only(pairs: Path) -> None:
     image = PairStore(pairs).image("a1")
     assert isinstance(image, np.memmap)

@@ -59,6 +59,13 @@ def test_ordered_batches_hold_every_slice_once(slices: int) -> None:
     assert all(len(batch) >= min(4, slices) for batch in batches)
 
 
+def test_ordered_batches_are_the_same_in_each_epoch() -> None:
+    batches = OrderedBatches(9, batch_size=4)
+    first = list(batches)
+    batches.set_epoch(3)
+    assert list(batches) == first
+
+
 def test_ranks_see_equally_many_ordered_batches() -> None:
     first, second = (OrderedBatches(9, batch_size=4, rank=rank, ranks=2) for rank in (0, 1))
     assert len(first) == len(second)

@@ -263,14 +263,14 @@ def _placing(store: PairStore, labelled: Sequence[str], conditioning: Conditioni
 
 def _hosts(store: PairStore, slices: Sequence[SliceRef], value: int, placing: Conditioning) -> tuple[float, ...]:
     chosen = thin(slices, EXAMINED)
-    tissue = _tissue(placing, np.stack([store.windowed(ref) for ref in chosen]))
+    tissue = _tissue(placing, store.windowed_of(chosen))
     assert tissue is not None
-    label = np.stack([store.label(ref.patient)[ref.position] for ref in chosen])
+    label = store.labels_of(chosen)
     return fit_hosts(torch.from_numpy(label), torch.from_numpy(tissue), value, tissues=placing.tissues)
 
 
 def _windowed(store: PairStore, patient: str, positions: Sequence[int]) -> Float32[np.ndarray, "b h w"]:
-    return np.stack([store.windowed(SliceRef(patient, position)) for position in positions])
+    return store.windowed_of(SliceRef(patient, position) for position in positions)
 
 
 def _tissue(shown: Conditioning, image: Float32[np.ndarray, "b h w"]) -> UInt8[np.ndarray, "b h w"] | None:

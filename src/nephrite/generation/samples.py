@@ -52,8 +52,8 @@ class SampleSheets(Callback):
 
     def paint(self, synthesizer: Synthesizer) -> list[Sample]:
         """The samples as the synthesizer paints them now."""
-        labels = np.stack([self.store.label(ref.patient)[ref.position] for ref in self.shown])
-        reals = np.stack([self.store.windowed(ref) for ref in self.shown])
+        labels = self.store.labels_of(self.shown)
+        reals = self.store.windowed_of(self.shown)
         seeds = [derive_seed(self.seed, "sample", number) for number in range(len(labels))]
         fakes = synthesizer.paint(synthesizer.conditioning.of_real(reals, labels), seeds)
         return [Sample(label, fake, real) for label, fake, real in zip(labels, fakes, reals, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -36,6 +36,13 @@ def paint_labels(
     ):  # sorted keeps order among equals
         labels[found[number]] = _own_value(values[number], values)
     return labels
+
+
+def split_channels(
+    labels: UInt8[np.ndarray, "slice height width"], channels: Mapping[str, Sequence[int]]
+) -> Bool[np.ndarray, "slice channel height width"]:
+    """Where the label is one of a channel's values, for each channel in their order."""
+    return np.stack([np.isin(labels, values) for values in channels.values()], axis=1)
 
 
 def _own_value(values: tuple[int, ...], channels: list[tuple[int, ...]]) -> int:

@@ -18,6 +18,7 @@ from typing import Literal
 
 from nephrite.errors import SourceError
 from nephrite.files import PARTIAL
+from nephrite.imaging.dicom import open_dicom_scan, open_moai
 from nephrite.imaging.nifti import open_kits, open_nifti_scan
 from nephrite.imaging.volume import ScanVolume, Volume
 
@@ -82,8 +83,6 @@ def open_scan(scan: Scan) -> ScanVolume:
     """Open a scan with the reader of its layout; raises what that reader raises."""
     if scan.layout == "nifti":
         return open_nifti_scan(scan.image)
-    from nephrite.imaging.dicom import open_dicom_scan  # pydicom takes a while to import
-
     return open_dicom_scan(scan.image)
 
 
@@ -91,8 +90,6 @@ def open_volume(case: Case) -> Volume:
     """Open a case's scan and label map with the reader of its layout; raises what that reader raises."""
     if case.layout == "kits":
         return open_kits(case.image, case.label)
-    from nephrite.imaging.dicom import open_moai  # pydicom takes a while to import
-
     return open_moai(case.image, case.label)
 
 

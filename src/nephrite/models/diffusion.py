@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Integer
+from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
+from monai.networks.schedulers.ddim import DDIMScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -32,9 +34,6 @@ class Denoiser(nn.Module):
     """
 
     def __init__(self, channels: int, *, base_width: int, depth: int, noise_steps: int, sampling_steps: int) -> None:
-        from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet  # takes seconds
-        from monai.networks.schedulers.ddim import DDIMScheduler
-
         super().__init__()
         widths = [base_width * 2**level for level in range(depth + 1)]
         self.depth = depth

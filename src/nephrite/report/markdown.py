@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from nephrite.report.comparison_record import ComparisonRecord, CurvePointRecord
 from nephrite.report.terminal import null_text, sample_text, summary_lines
 from nephrite.report.trial_record import TrialRecord
 from nephrite.report.wording import group_name, in_percent, interval_text, p_text
 from nephrite.verdict.statistics import MINIMUM_CELLS
-from nephrite.words import counted
+from nephrite.words import counted, markdown_table
 
 FOREST, RIVALS = "Differences to the reference, with intervals", "Differences to the rivals, with intervals"
 CURVE = "Score against number of real patients, with and without synthetic data"
@@ -61,14 +61,14 @@ def _question(trial: TrialRecord) -> str:
         return "The trial does not ask whether synthetic data helps."
     rows = trial.answers + (trial.answer_by_segmenter if len(trial.answer.segmenters) > 1 else ())
     head = ["segmenter", "training set", *_head(trial)]
-    return _table(head, [[group_name(trial, row), row.training_set, *_judged(row)] for row in rows])
+    return markdown_table(head, [[group_name(trial, row), row.training_set, *_judged(row)] for row in rows])
 
 
 def _groups(trial: TrialRecord, comparisons: Iterable[ComparisonRecord]) -> str:
     """A table for each segmenter and label fraction."""
     parts = []
     for name, rows in itertools.groupby(comparisons, key=lambda row: group_name(trial, row)):
-        table = _table(["training set", *_head(trial)], [[row.training_set, *_judged(row)] for row in rows])
+        table = markdown_table(["training set", *_head(trial)], [[row.training_set, *_judged(row)] for row in rows])
         parts.append(f"### {name}\n\n{table}")
     return "\n\n".join(parts) or "There is no other training set."
 
@@ -92,7 +92,7 @@ def _worth(trial: TrialRecord, picture: str) -> list[str]:
     for found in trial.equivalence:
         for side, name in ((found.reference, found.against), (found.synthetic, found.training_set)):
             rows += [[found.segmenter, name, str(point.patients), _score(point)] for point in side]
-    return ["## Worth in real patients", picture, _table(head, rows)]
+    return ["## Worth in real patients", picture, markdown_table(head, rows)]
 
 
 def _head(trial: TrialRecord) -> list[str]:
@@ -117,7 +117,7 @@ def _scores(trial: TrialRecord) -> str:
             distance = f"{_number(score.hd95, 1)} ({score.hd95_defined} of {score.scored})"
             row += [_number(score.dice), _number(score.surface_dice), distance]
         rows.append(row)
-    return f"Means over {sample_text(trial)}.\n\n{_table(head, rows)}"
+    return f"Means over {sample_text(trial)}.\n\n{markdown_table(head, rows)}"
 
 
 def _capstone(trial: TrialRecord) -> str:
@@ -132,7 +132,7 @@ def _capstone(trial: TrialRecord) -> str:
         "For comparison with the 2021 student project only, never to choose a model: its score per slice, beside what "
         "a model that predicts nothing scores on the same slices, and the IoU per class over the slices that hold it."
     )
-    return f"{text}\n\n{_table(head, rows)}"
+    return f"{text}\n\n{markdown_table(head, rows)}"
 
 
 def _reading(trial: TrialRecord) -> str:
@@ -200,8 +200,3 @@ def _score(point: CurvePointRecord) -> str:
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "not defined" if value is None else f"{value:.{digits}f}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
+from markdown_it import MarkdownIt
+
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #1c2321 }
 h1, h2 { font-weight: 600; line-height: 1.2 } img { max-width: 100%; height: auto }
@@ -25,8 +27,6 @@ def html_page(markdown: str, folder: Path | None = None, *, title: str) -> str:
         folder: where the PNG pictures are that it names; they become part of the page.
         title: of the page.
     """
-    from markdown_it import MarkdownIt
-
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     if folder is not None:
         body = re.sub(r'src="([\w./-]+\.png)"', lambda found: f'src="{_inside(folder / found[1])}"', body)

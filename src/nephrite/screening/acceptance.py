@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int64, Shaped
 
 from nephrite.config import ScreenSettings
 from nephrite.errors import ConfigError
+from nephrite.imaging.masks import split_channels
 from nephrite.screening.class_intensity import IntensityCheck, IntensityRange, IntensityTally, check_intensities
 from nephrite.screening.fidelity import Fidelity, measure_fidelity
 from nephrite.screening.memorization import Memorization
@@ -69,7 +70,7 @@ def measure(batches: Iterable[Examined], channels: Mapping[str, Sequence[int]], 
     values = (0, *classes)
     dice, asked, shares, pixels, tallies, features = [], [], [], [], [], []
     for image, label, found, vectors in batches:
-        wanted = np.stack([np.isin(label, channel) for channel in channels.values()], axis=1)
+        wanted = split_channels(label, channels)
         wanted, seen = (np.concatenate([masks.any(axis=1, keepdims=True), masks], axis=1) for masks in (wanted, found))
         both, sizes = (wanted & seen).sum(axis=(2, 3)), wanted.sum(axis=(2, 3)) + seen.sum(axis=(2, 3))
         dice.append(np.divide(2.0 * both, sizes, out=np.full(both.shape, np.nan), where=sizes > 0))

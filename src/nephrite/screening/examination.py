@@ -62,7 +62,7 @@ def nearest_masks(store: PairStore, slices: Sequence[SliceRef], known: TrainingM
     """
     overlap = np.full(len(slices), np.nan, np.float32)
     for start in range(0, len(slices), BATCH):
-        label = np.stack([store.label(ref.patient)[ref.position] for ref in slices[start : start + BATCH]])
+        label = store.labels_of(slices[start : start + BATCH])
         dice = [each.dice for each in known.nearest(label)]
         overlap[start : start + BATCH] = np.where(np.isin(label, known.classes).any((1, 2)), dice, np.nan)
     return overlap

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from nephrite.screening.acceptance import ENOUGH, FOREGROUND, Measures, Screening, size_order
 from nephrite.screening.fidelity import Fidelity
+from nephrite.words import markdown_table
 
 FORMAT = 1
 STRICT = 0.2  # share of real slices that a test may reject without a word
@@ -113,7 +114,9 @@ def screening_markdown(facts: Mapping[str, Any], pictures: Sequence[tuple[str, s
         "## What each test rejects",
         _rejected_table(facts),
         "## Accepted by size of the lesion",
-        _table(["size", "painted", "accepted"], [[r["size"], r["painted"], r["accepted"]] for r in facts["sizes"]]),
+        markdown_table(
+            ["size", "painted", "accepted"], [[r["size"], r["painted"], r["accepted"]] for r in facts["sizes"]]
+        ),
         "## Faithfulness: Dice between the mask asked for and the mask found",
         _agreement_table(facts["agreement"]),
         "## Intensity of each class against the training slices",
@@ -219,7 +222,7 @@ def _rejected_table(facts: Mapping[str, Any]) -> str:
         [name.replace("_", " "), row["slices"], f"{row['share']:.1%}", f"{row['share_of_validation_slices']:.1%}"]
         for name, row in facts["rejected"].items()
     ]
-    return _table(["test", "painted slices that fail", "share", "of real validation slices"], rows)
+    return markdown_table(["test", "painted slices that fail", "share", "of real validation slices"], rows)
 
 
 def _agreement_table(agreement: Mapping[str, Any]) -> str:
@@ -228,14 +231,14 @@ def _agreement_table(agreement: Mapping[str, Any]) -> str:
         for name in agreement["painted"]
         for kind, row in ((kind, agreement[kind][name]) for kind in agreement)
     ]
-    return _table(["region", "slices of", "number", "10 %", "median", "90 %"], rows)
+    return markdown_table(["region", "slices of", "number", "10 %", "median", "90 %"], rows)
 
 
 def _intensity_table(intensity: Mapping[str, Any]) -> str:
     keys = ("low", "high", "painted_share", "validation_share", "painted_distance", "validation_distance")
     head = ["class", "range from", "to", "painted outside", "validation outside", "painted distance"]
     rows = [[name, *(_text(row[key]) for key in keys)] for name, row in intensity.items()]
-    return _table([*head, "validation distance"], rows)
+    return markdown_table([*head, "validation distance"], rows)
 
 
 def _memorization_text(found: Mapping[str, Any]) -> str:
@@ -256,19 +259,14 @@ def _fidelity_table(fidelity: Mapping[str, Any]) -> str:
         if isinstance(row, Mapping)
     ]
     head = ["slices of", "number", "KID (deviation)", "precision", "recall", "density", "coverage"]
-    return _table(head, rows) if rows else "Not measured: too few slices."
+    return markdown_table(head, rows) if rows else "Not measured: too few slices."
 
 
 def _novelty_table(novelty: Mapping[str, Any]) -> str:
     keys = ("p10", "median", "p90", "training_mask_as_it_is")
     head = ["masks", "10 %", "median", "90 %", "share that is a training mask as it is"]
-    return _table(head, [[novelty["slices"], *(_text(novelty[key]) for key in keys)]])
+    return markdown_table(head, [[novelty["slices"], *(_text(novelty[key]) for key in keys)]])
 
 
 def _text(value: float | None) -> str:
     return "" if value is None or np.isnan(value) else f"{value:.3f}"
-
-
-def _table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)

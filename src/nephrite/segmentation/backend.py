@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from nephrite.config import ComputeSettings, Config, SegmenterSettings
 from nephrite.errors import ConfigError
+from nephrite.imaging.masks import split_channels
 from nephrite.segmentation.fit_task import FitTask, Row
 from nephrite.store.slices import PairStore, SliceRef
 
@@ -87,7 +88,7 @@ class StoredScan:
 
     def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
         """Some slices in [0, 1]."""
-        return np.stack([self.store.windowed(SliceRef(self.patient, position)) for position in part])
+        return self.store.windowed_of(SliceRef(self.patient, position) for position in part)
 
 
 class Prediction(NamedTuple):
@@ -107,7 +108,7 @@ class Prediction(NamedTuple):
         """Where each channel reaches the threshold; without probabilities, where the label is one of its values."""
         if self.probabilities is not None:
             return self.probabilities >= threshold
-        return np.stack([np.isin(self.labels, values) for values in channels.values()], axis=1)
+        return split_channels(self.labels, channels)
 
 
 class Examination(NamedTuple):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Float32
+from torch import nn
 
 from nephrite.segmentation.backend import StoredScan, Trained
 from nephrite.segmentation.features import logits_and_features
 from nephrite.store.slices import PairStore
 from nephrite.training.pseudo_labels import PseudoLabels, sure_labels
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 def label_scans(

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from nephrite.config import AcquireSettings, Config
 from nephrite.files import whole_folder
+from nephrite.imaging.kits19 import download_case, read_checksums
 from nephrite.imaging.sources import find_cases, find_scans
+from nephrite.phantom.phantom import write_patient
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.store.slices import UNLABELLED
@@ -41,8 +43,6 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
 
 
 def _bring_phantom(settings: AcquireSettings, target: Path) -> None:
-    from nephrite.phantom.phantom import write_patient
-
     phantom = settings.phantom
     patients = range(phantom.patients)
     jobs = [partial(write_patient, target, phantom.seed, number, matrix=phantom.matrix) for number in patients]
@@ -52,10 +52,8 @@ def _bring_phantom(settings: AcquireSettings, target: Path) -> None:
 
 
 def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
-    from nephrite.imaging.download import download_case, read_checksums
-
     kits = settings.kits19
-    checksums = read_checksums(kits.checksums) if kits.checksums else None
+    checksums = read_checksums(kits.checksums) if kits.checksums else {}
     fetch = partial(
         download_case,
         target=target,

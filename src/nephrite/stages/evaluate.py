@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool
 
 from nephrite.config import Config
 from nephrite.errors import StoreError
+from nephrite.files import write_json
+from nephrite.imaging.masks import split_channels
+from nephrite.metrics.scores import ArmScores, PatientScore, mean_over_slices, score_regions, score_slices
+from nephrite.progress import progress_bar
 from nephrite.recording import Run
-
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Bool
-
-    from nephrite.metrics.scores import ArmScores, PatientScore
-    from nephrite.segmentation.artifacts import SegmenterCard, TrainedSegmenter
-    from nephrite.segmentation.backend import Trained
-    from nephrite.store.slices import PairStore
+from nephrite.segmentation.artifacts import SegmenterCard, TrainedSegmenter, load_segmenter
+from nephrite.segmentation.backend import StoredScan, Trained
+from nephrite.store.class_presence import demand_holders
+from nephrite.store.slices import PairStore
+from nephrite.training.leakage import check_unseen
 
 
 def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: Path) -> dict[str, float]:
@@ -29,11 +31,6 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
         LeakageError: the segmenter was trained on a test patient.
         ConfigError: no test patient has the primary region.
     """
-    from nephrite.files import write_json
-    from nephrite.segmentation.artifacts import load_segmenter
-    from nephrite.store.slices import PairStore
-    from nephrite.training.leakage import check_unseen
-
     started = time.monotonic()
     store, trained = PairStore(pairs), load_segmenter(segmenter)
     _check_together(trained.card, store, segmenter, arm=str(config.this_arm))
@@ -64,17 +61,12 @@ def _check_together(card: SegmenterCard, store: PairStore, segmenter: Path, *, a
 
 def _check_region(config: Config, store: PairStore) -> None:
     """Where no test patient has the region, its Dice is 1 for a segmenter that finds nothing, and 0 for any other."""
-    from nephrite.store.class_presence import demand_holders
-
     region, remedy = config.trial.primary, "declare another region, or raise 'prepare.split.test'"
     values = config.evaluate.regions[region].labels
     demand_holders(store, store.patients("test"), values, region=region, who="test patients", remedy=remedy)
 
 
 def _score(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> ArmScores:
-    from nephrite.metrics.scores import ArmScores
-    from nephrite.progress import progress_bar
-
     card, trained = segmenter.card, segmenter.trained
     trained = trained.backend.ready(trained, config.compute, batch_size=config.evaluate.batch_size)
     patients = store.patients("test")
@@ -91,16 +83,11 @@ def _score(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> Arm
 
 
 def _score_patient(config: Config, store: PairStore, trained: Trained, patient: str) -> PatientScore:
-    import numpy as np
-
-    from nephrite.metrics.scores import PatientScore, score_regions, score_slices
-    from nephrite.segmentation.backend import StoredScan
-
     settings, channels = config.evaluate, trained.channels
     prediction = trained.backend.predict(trained, StoredScan(store, patient))
     predicted = prediction.masks(channels, settings.threshold)
     label = np.asarray(store.label(patient))
-    truth = np.stack([np.isin(label, values) for values in channels.values()], axis=1)
+    truth = split_channels(label, channels)
     regions = {name: region.labels for name, region in settings.regions.items()}
     scores = score_regions(
         {name: region_mask(predicted, channels, labels) for name, labels in regions.items()},
@@ -117,8 +104,6 @@ def region_mask(
     labels: tuple[int, ...],
 ) -> Bool[np.ndarray, "slice height width"]:
     """The region found: union of the channels whose label values all belong to it."""
-    import numpy as np
-
     inside = [set(values) <= set(labels) for values in channels.values()]
     union: Bool[np.ndarray, "slice height width"] = np.logical_or.reduce(masks[:, inside], axis=1)
     return union
@@ -126,8 +111,6 @@ def region_mask(
 
 def _summary(scores: ArmScores) -> dict[str, float]:
     """Means over the test patients; a region's HD95 is left out where any patient has none."""
-    from nephrite.metrics.scores import mean_over_slices
-
     pooled = mean_over_slices([score.slices for score in scores.patients])
     summary = {"capstone_iou": pooled.capstone_iou, "predict_nothing": pooled.predict_nothing}
     for region in scores.patients[0].regions:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from jaxtyping import Float32, UInt8
 from pydantic import TypeAdapter
+from torch import nn
 
 from nephrite import __version__
 from nephrite.config import Config
 from nephrite.errors import SourceError, StoreError
-from nephrite.files import digest, sha256, whole_folder, write_json
+from nephrite.files import digest, sha256, whole_folder, write_json, write_table
 from nephrite.imaging.grid import Grid, plan_grid, restore_planes
 from nephrite.imaging.intensity import apply_window
 from nephrite.imaging.masks import count_slices, paint_labels, write_mask
@@ -27,11 +27,8 @@ from nephrite.imaging.sources import Scan, find_scans, open_scan
 from nephrite.imaging.volume import ScanVolume, slice_blocks
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from nephrite.registry import ModelVersion
+from nephrite.registry import RECIPE, ModelVersion, Registry, load_version
+from nephrite.training.devices import pick_device
 
 MASK, VOLUMES, MANIFEST = "segmentation.nii.gz", "volumes.csv", "manifest.json"
 CUBIC_MILLIMETRES = 1000.0  # in a millilitre
@@ -127,9 +124,6 @@ def load_model(config: Config) -> ServedModel:
         ModelNotRegisteredError: the registry does not know it.
         StoreError: it does not say what it wants to see, or refuses it.
     """
-    from nephrite.registry import RECIPE, Registry, load_version
-    from nephrite.training.devices import pick_device
-
     name, device = config.predict.model or config.promote.model, pick_device(config.compute)
     version = Registry(name).required(config.predict.alias)
     place = f"model '{name}' version {version.number}"
@@ -159,8 +153,6 @@ def infer(
     model: ServedModel, planes: Float32[np.ndarray, "slice size size"]
 ) -> Float32[np.ndarray, "slice channel size size"]:
     """Sigmoid outputs for slices in [0, 1]."""
-    import torch
-
     with torch.inference_mode():
         logits = model.network(torch.from_numpy(planes)[:, None].to(model.device))
         probabilities: Float32[np.ndarray, "slice channel size size"] = logits.sigmoid().cpu().numpy()
@@ -204,12 +196,12 @@ def label_planes(
 
 def write_volumes(path: Path, segmented: list[Segmented], classes: Mapping[int, str]) -> None:
     """Write one row per patient and class."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["patient", "class", "millilitres", "voxels", "slices"])
-        for result in segmented:
-            for value, name in classes.items():
-                writer.writerow([result.patient, name, f"{result.millilitres(value):.3f}", *result.sizes[value]])
+    rows = [
+        (result.patient, name, f"{result.millilitres(value):.3f}", *result.sizes[value])
+        for result in segmented
+        for value, name in classes.items()
+    ]
+    write_table(path, ["patient", "class", "millilitres", "voxels", "slices"], rows)
 
 
 def write_manifest(path: Path, segmented: list[Segmented], model: ServedModel, run: Run) -> None:

@@ -7,20 +7,22 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from nephrite import __version__
+from nephrite.commit import code_state
 from nephrite.config import Arm, Config
 from nephrite.errors import StoreError
 from nephrite.files import write_json
+from nephrite.imaging.recipe import Recipe
+from nephrite.lineage import trial_id
 from nephrite.recording import Run
-
-if TYPE_CHECKING:
-    from nephrite.registry import ModelVersion, Registry
-    from nephrite.segmentation.artifacts import SegmenterCard, TrainedSegmenter
-    from nephrite.verdict.promotion import Candidate, Decision
+from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, ModelVersion, Registry
+from nephrite.report.trial_file import read_trial
+from nephrite.segmentation.artifacts import SegmenterCard, TrainedSegmenter, load_segmenter
+from nephrite.verdict.promotion import Candidate, Decision, Rules, decide
 
 
 def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promotion: Path) -> dict[str, float]:
@@ -33,9 +35,6 @@ def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promoti
         StoreError: report or segmenter are missing, broken, or do not belong together.
         TrackingError: the registry refused something.
     """
-    from nephrite.registry import CHAMPION, RECIPE, Registry
-    from nephrite.verdict.promotion import Candidate, Rules, decide
-
     trained, candidate = read_candidate(report / "trial.json", segmenters)
     registry = Registry(config.promote.model)
     champion = registry.aliased(CHAMPION)
@@ -75,10 +74,6 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
         StoreError: one of them is missing, broken or of another version, or the segmenter was trained again after it
             was scored.
     """
-    from nephrite.report.trial_file import read_trial
-    from nephrite.segmentation.artifacts import load_segmenter
-    from nephrite.verdict.promotion import Candidate
-
     trial = read_trial(path)
     best = trial.best_run
     arm = str(Arm(training_set=best.training_set, segmenter=best.segmenter, fraction=best.fraction, cell=best.cell))
@@ -101,8 +96,6 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
 
 def known_candidate(registry: Registry, version: ModelVersion) -> Candidate | None:
     """What a version's record says of its scores, the latest entry; None for one that was registered by other means."""
-    from nephrite.verdict.promotion import Candidate
-
     found = [entry["candidate"] for entry in registry.record(version) if entry["version"] == version.number]
     if not found:
         return None
@@ -115,10 +108,6 @@ def known_candidate(registry: Registry, version: ModelVersion) -> Candidate | No
 def _register(
     config: Config, run: Run, registry: Registry, trained: TrainedSegmenter, candidate: Candidate
 ) -> ModelVersion:
-    from nephrite.commit import code_state
-    from nephrite.lineage import trial_id
-    from nephrite.registry import RECIPE
-
     card = trained.card
     exported = trained.trained.backend.exported(trained.trained, card.in_plane.size)
     if exported is None:
@@ -144,8 +133,6 @@ def _register(
 
 def _recipe(card: SegmenterCard) -> str:
     """What `predict` must know of a segmenter, as text."""
-    from nephrite.imaging.recipe import Recipe
-
     return Recipe(card.classes, card.channels, card.intensity, card.in_plane, card.threshold).to_text()
 
 
@@ -157,8 +144,6 @@ def _apply(
     champion: ModelVersion | None,
 ) -> None:
     """The evidence first, then the aliases: what is in use always has its record."""
-    from nephrite.registry import CHALLENGER, CHAMPION
-
     registry.append(version, record)
     registry.point(CHALLENGER, version)
     if decision.outcome == "champion":

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import logging
+import textwrap
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import digest, read_json, whole_folder, write_json
+from nephrite.metrics.scores import ArmScores
 from nephrite.recording import Run
-
-if TYPE_CHECKING:
-    from nephrite.metrics.scores import ArmScores
-    from nephrite.report.figures import Triplet
-    from nephrite.report.trial_record import ArmRecord, TrialRecord
-    from nephrite.store.slices import PairStore, SliceRef
-    from nephrite.verdict.trial import TrialPlan
+from nephrite.report.curve_figure import equivalence_plot
+from nephrite.report.figures import EXAMPLES, Triplet, example_sheet, learning_curves, score_plot
+from nephrite.report.forest_figure import forest_plot, rival_plot
+from nephrite.report.markdown import CURVE, FOREST, RIVALS, report_markdown
+from nephrite.report.page import html_page
+from nephrite.report.summary import summarize
+from nephrite.report.terminal import summary_lines, summary_table
+from nephrite.report.trial_record import ArmRecord, TrialRecord
+from nephrite.store.class_presence import absent_classes
+from nephrite.store.slices import MANIFEST, PairStore, SliceRef
+from nephrite.store.split import training_subset
+from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
+from nephrite.words import counted
 
 logger = logging.getLogger(__name__)
 PAGE = "report.html"
@@ -36,11 +46,6 @@ def report(
         ConfigError: screening accepted nothing of any painter.
         TrialError: the scores do not make a trial, e.g. arms with different test patients.
     """
-    from nephrite.report.markdown import report_markdown
-    from nephrite.report.page import html_page
-    from nephrite.report.summary import summarize
-    from nephrite.verdict.trial import Trial
-
     arms = read_arms(config, scores)
     trial = Trial(trial_plan(config), tuple(arms))
     notes = absence_notes(config, pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
@@ -64,8 +69,6 @@ def read_arms(config: Config, scores: Path) -> list[ArmScores]:
     Raises:
         StoreError: an arm's file is missing or broken.
     """
-    from nephrite.metrics.scores import ArmScores
-
     wanted = {scores / f"{arm}.json": arm for arm in config.trial.arms}
     missing = [path for path in wanted if not path.is_file()]
     if missing:
@@ -79,11 +82,6 @@ def read_arms(config: Config, scores: Path) -> list[ArmScores]:
 
 def absence_notes(config: Config, pairs: Path) -> list[str]:
     """Classes that some arms' patients lack: their segmenters learn nothing of them but to find none."""
-    from nephrite.store.class_presence import absent_classes
-    from nephrite.store.slices import PairStore
-    from nephrite.store.split import training_subset
-    from nephrite.words import counted
-
     store, trial = PairStore(pairs), config.trial
     train, subsets = store.patients("train"), list(itertools.product(trial.label_fractions, trial.cells))
     lacking = [
@@ -104,8 +102,6 @@ def synthetic_notes(config: Config, synthetic: Path) -> list[str]:
     Raises:
         ConfigError: all are empty: then nothing was compared.
     """
-    from nephrite.store.slices import PairStore
-
     stores = [PairStore(root) for root in synthetic_stores(config, synthetic)]
     filled = [store for store in stores if store.patients()]
     if not filled:
@@ -128,8 +124,6 @@ def _shows_scan(store: PairStore, patient: str) -> bool:
 
 def trial_plan(config: Config) -> TrialPlan:
     """What was declared before any run, from the settings."""
-    from nephrite.verdict.trial import TrialPlan, synthetic_question
-
     trial, settings = config.trial, config.report
     return TrialPlan(
         region=trial.primary,
@@ -147,10 +141,6 @@ def trial_plan(config: Config) -> TrialPlan:
 
 
 def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str, str]:
-    from nephrite.report.figures import learning_curves, score_plot
-    from nephrite.report.forest_figure import forest_plot, rival_plot
-    from nephrite.report.markdown import CURVE, FOREST, RIVALS
-
     pictures = {FOREST: "differences.png", "Each test patient's score, by arm": "patients.png"}
     forest_plot(record, folder / "figures" / "differences.png")
     score_plot(record, folder / "figures" / "patients.png")
@@ -158,8 +148,6 @@ def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str,
         pictures[RIVALS] = "rivals.png"
         rival_plot(record, folder / "figures" / "rivals.png")
     if record.equivalence:
-        from nephrite.report.curve_figure import equivalence_plot
-
         pictures[CURVE] = "equivalence.png"
         equivalence_plot(record.plan, record.equivalence, folder / "figures" / "equivalence.png")
     losses = {scores.arm: [(int(row["step"]), row["train_loss"]) for row in scores.history] for scores in arms}
@@ -170,9 +158,6 @@ def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str,
 
 
 def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -> dict[str, str]:
-    from nephrite.report.figures import EXAMPLES, example_sheet
-    from nephrite.store.slices import PairStore
-
     stores = map(PairStore, synthetic_stores(config, synthetic))
     real, painted = PairStore(pairs), next(store for store in stores if store.patients())
     labels = config.evaluate.regions[config.trial.primary].labels
@@ -184,8 +169,6 @@ def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -
 
 def synthetic_stores(config: Config, synthetic: Path) -> list[Path]:
     """One store of synthetic slices, or those of all painters in one folder."""
-    from nephrite.store.slices import MANIFEST
-
     if (synthetic / MANIFEST).is_file():
         return [synthetic]
     return [synthetic / str(painter) for painter in config.trial.painters]
@@ -193,8 +176,6 @@ def synthetic_stores(config: Config, synthetic: Path) -> list[Path]:
 
 def _examples(store: PairStore, names: list[str], count: int) -> list[SliceRef]:
     """The slice with most of the primary region of each patient, then evenly over the patients by that area."""
-    from nephrite.store.slices import SliceRef
-
     largest: dict[str, tuple[int, SliceRef]] = {}
     for row in store.index:
         area = sum(row[name] for name in names)
@@ -206,8 +187,6 @@ def _examples(store: PairStore, names: list[str], count: int) -> list[SliceRef]:
 
 
 def _triplet(real: PairStore, painted: PairStore, ref: SliceRef) -> Triplet:
-    from nephrite.store.slices import SliceRef
-
     provenance = painted.patient(ref.patient).provenance
     if provenance is None:
         raise StoreError(painted.root, f"'{ref.patient}' has no provenance", "run 'synthesize' again")
@@ -217,13 +196,6 @@ def _triplet(real: PairStore, painted: PairStore, ref: SliceRef) -> Triplet:
 
 def _summary(record: TrialRecord, report: Path) -> str:
     """The table, the verdict and what to open next, as plain text."""
-    import io
-    import textwrap
-
-    from rich.console import Console
-
-    from nephrite.report.terminal import summary_lines, summary_table
-
     console = Console(file=io.StringIO(), width=WIDTH, record=True)
     console.print(summary_table(record))
     console.print()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,16 +15,33 @@ from nephrite import __version__
 from nephrite.config import Config
 from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, StoreError
-from nephrite.files import whole_folder, write_json
+from nephrite.files import whole_folder, write_json, write_table
+from nephrite.imaging.sheet import Sample, color_legend, write_sheet
 from nephrite.recording import Run
+from nephrite.report.page import html_page
+from nephrite.screening.acceptance import (
+    BACKGROUND,
+    Measures,
+    Screening,
+    area_quarters,
+    compare_features,
+    lesion_sizes,
+    measure,
+)
+from nephrite.screening.class_intensity import intensity_ranges
+from nephrite.screening.examination import examine, nearest_masks
+from nephrite.screening.memorization import Memorization, measure_memorization, repeated_slices, small_slices
+from nephrite.screening.screening_page import headline_figures, screening_facts, screening_markdown, screening_rows
+from nephrite.segmentation.backend import Trained
+from nephrite.segmentation.demands import check_segmenters
+from nephrite.segmentation.helper_segmenter import fit_helper
 from nephrite.store.slices import PairStore, SliceRef, create_arrays, finish_synthetic, write_patient
 from nephrite.store.split import training_subset
 from nephrite.store.thinning import thin
-
-if TYPE_CHECKING:
-    from nephrite.screening.acceptance import Measures, Screening
-    from nephrite.screening.memorization import Memorization
-    from nephrite.segmentation.backend import Trained
+from nephrite.training.data import derive_seed
+from nephrite.training.leakage import check_synthetic
+from nephrite.training.nearest_masks import TrainingMasks
+from nephrite.training.trainer import resumable_folder
 
 logger = logging.getLogger(__name__)
 FACTS, ROWS, PAGE, TEXT = "screening.json", "screening.csv", "screening.html", "screening.md"
@@ -83,12 +99,6 @@ def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: P
 
 
 def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> dict[str, float]:
-    from nephrite.screening.screening_page import headline_figures
-    from nephrite.segmentation.demands import check_segmenters
-    from nephrite.segmentation.helper_segmenter import fit_helper
-    from nephrite.training.data import derive_seed
-    from nephrite.training.trainer import resumable_folder
-
     check_segmenters(config, others=[config.screen.segmenter])
     with resumable_folder(synthetic, _fingerprint(config, inputs)) as folder:
         for path in folder.iterdir():  # an attempt with other thresholds keeps its helper
@@ -113,8 +123,6 @@ def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> 
 
 def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     """Open what is compared; the leakage guard stands here, before anything is trained."""
-    from nephrite.training.leakage import check_synthetic
-
     real, fakes, painter = PairStore(pairs), PairStore(painted), config.this_painter
     labelled = training_subset(real.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
     synthesizer = check_synthetic(fakes, real, labelled)
@@ -132,11 +140,6 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
 
 
 def _measure(config: Config, inputs: ScreenInputs, helper: Trained) -> Screening:
-    from nephrite.screening.acceptance import BACKGROUND, Screening, measure
-    from nephrite.screening.class_intensity import intensity_ranges
-    from nephrite.screening.examination import examine, nearest_masks
-    from nephrite.training.nearest_masks import TrainingMasks
-
     manifest, threshold = inputs.real.manifest, config.evaluate.threshold
     memorization, repeated = _memorization(config, inputs)
 
@@ -167,8 +170,6 @@ def _measure(config: Config, inputs: ScreenInputs, helper: Trained) -> Screening
 
 def _memorization(config: Config, inputs: ScreenInputs) -> tuple[Memorization, np.ndarray]:
     """Painted against training slices, and against each other."""
-    from nephrite.screening.memorization import measure_memorization, repeated_slices, small_slices
-
     painted = small_slices(inputs.painted, inputs.slices)
     found = measure_memorization(
         painted,
@@ -182,8 +183,6 @@ def _memorization(config: Config, inputs: ScreenInputs) -> tuple[Memorization, n
 
 def _sizes(config: Config, inputs: ScreenInputs, measured: Measures) -> list[str]:
     """By lesions where the settings name some, else by the area of all classes."""
-    from nephrite.screening.acceptance import area_quarters, lesion_sizes
-
     lesions = [value in config.prepare.lesion_values for value in inputs.real.manifest.classes]
     spacings = np.array([inputs.painted.patient(ref.patient).spacing for ref in inputs.slices])
     if any(lesions):
@@ -193,10 +192,6 @@ def _sizes(config: Config, inputs: ScreenInputs, measured: Measures) -> list[str
 
 def _report(config: Config, run: Run, inputs: ScreenInputs, screening: Screening, folder: Path) -> dict[str, object]:
     """Figures, rows, sheets and page, in the folder and in the record of the run; also where nothing is accepted."""
-    from nephrite.report.page import html_page
-    from nephrite.screening.acceptance import compare_features
-    from nephrite.screening.screening_page import screening_facts, screening_markdown, screening_rows
-
     painter = str(config.this_painter)
     facts = {
         "painter": painter,
@@ -216,19 +211,16 @@ def _report(config: Config, run: Run, inputs: ScreenInputs, screening: Screening
 
 
 def _write_rows(path: Path, inputs: ScreenInputs, rows: list[dict[str, object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["patient", "slice", "source_slice", *rows[0]], lineterminator="\n")
-        writer.writeheader()
-        for ref, row in zip(inputs.slices, rows, strict=True):
-            provenance = inputs.painted.patient(ref.patient).provenance
-            source = provenance.source_slices[ref.position] if provenance else ""
-            writer.writerow({"patient": ref.patient, "slice": ref.position, "source_slice": source, **row})
+    table = []
+    for ref, row in zip(inputs.slices, rows, strict=True):
+        provenance = inputs.painted.patient(ref.patient).provenance
+        source = provenance.source_slices[ref.position] if provenance else ""
+        table.append([ref.patient, ref.position, source, *row.values()])
+    write_table(path, ["patient", "slice", "source_slice", *rows[0]], table)
 
 
 def _draw(inputs: ScreenInputs, screening: Screening, folder: Path) -> list[tuple[str, str]]:
     """Sheets of label map, painted slice and nearest training slice; rejected ones in the order of their reasons."""
-    from nephrite.imaging.sheet import Sample, color_legend, write_sheet
-
     pictures, colors = [], color_legend(inputs.real.manifest.classes)
     for name, chosen, text in ((ACCEPTED, screening.passed, "Pass"), (REJECTED, ~screening.passed, "Fail")):
         samples = [

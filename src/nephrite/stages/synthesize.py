@@ -7,7 +7,6 @@ edits.csv     patient, class, action, done, place, size, radius: what was done t
 
 from __future__ import annotations
 
-import csv
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -23,10 +22,17 @@ from jaxtyping import Float32, UInt8
 from nephrite import __version__
 from nephrite.config import Config
 from nephrite.errors import StoreError
-from nephrite.files import digest, whole_folder
+from nephrite.files import digest, whole_folder, write_table
+from nephrite.generation.conditioning import join_requests
+from nephrite.generation.requests import Asked, prepare_asker
+from nephrite.generation.source_slices import Share, choose_passes, count_slices
+from nephrite.generation.synthesizers import Synthesizer, SynthesizerCard, check_training_patients, read_synthesizer
 from nephrite.imaging.intensity import invert_window
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
+from nephrite.segmentation.demands import check_segmenters
+from nephrite.segmentation.helper_segmenter import fit_helper
+from nephrite.segmentation.inference import label_scans
 from nephrite.store.slices import (
     PairStore,
     Provenance,
@@ -37,11 +43,11 @@ from nephrite.store.slices import (
     write_patient,
 )
 from nephrite.store.split import training_subset, unlabelled_patients
-
-if TYPE_CHECKING:
-    from nephrite.generation.requests import Asked
-    from nephrite.generation.synthesizers import Synthesizer, SynthesizerCard
-    from nephrite.training.nearest_masks import Nearest
+from nephrite.training.data import derive_seed
+from nephrite.training.devices import pick_device
+from nephrite.training.nearest_masks import Nearest, TrainingMasks
+from nephrite.training.pseudo_labels import found_somewhere
+from nephrite.words import counted
 
 logger = logging.getLogger(__name__)
 OVERLAP, EDITS = "overlap.csv", "edits.csv"
@@ -96,10 +102,6 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
 
 
 def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGenerator:
-    from nephrite.generation.synthesizers import check_training_patients, read_synthesizer
-    from nephrite.training.data import derive_seed
-    from nephrite.training.devices import pick_device
-
     card, synthesizer = read_synthesizer(root)
     found, expected = (card.classes, card.size), (store.manifest.classes, store.manifest.size)
     if found != expected:
@@ -120,11 +122,6 @@ def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGener
 
 def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[Iterator[Asked], int]:
     """What is to be painted, and roughly how many synthetic patients that makes."""
-    from nephrite.generation.requests import prepare_asker
-    from nephrite.generation.source_slices import Share, choose_passes, count_slices
-    from nephrite.training.pseudo_labels import found_somewhere
-    from nephrite.words import counted
-
     settings, scans = config.synthesize, unlabelled_patients(store.splits, generator.labelled)
     found = _label_scans(config, store, generator, scans)
     share = count_slices(store, generator.labelled, settings)
@@ -155,11 +152,6 @@ def _label_scans(
     config: Config, store: PairStore, generator: LoadedGenerator, scans: Sequence[str]
 ) -> Mapping[str, UInt8[np.ndarray, "slice height width"]] | None:
     """What a helper segmenter of the painter's patients finds in scans without labels; None if none is named."""
-    from nephrite.segmentation.demands import check_segmenters
-    from nephrite.segmentation.helper_segmenter import fit_helper
-    from nephrite.segmentation.inference import label_scans
-    from nephrite.training.data import derive_seed
-
     settings = config.synthesize.scan_labeler
     if settings is None or not scans:
         return None
@@ -193,9 +185,6 @@ def _paint(generator: LoadedGenerator, jobs: Iterable[Asked]) -> Iterator[tuple[
 
 
 def _paint_group(generator: LoadedGenerator, group: Sequence[Asked]) -> Iterator[tuple[Asked, Fakes]]:
-    from nephrite.generation.conditioning import join_requests
-    from nephrite.training.data import derive_seed
-
     whole = join_requests([asked.request for asked in group])
     seeds = [
         derive_seed(generator.seed, "noise", *asked.source[:2], row)
@@ -244,8 +233,6 @@ class _Book:
     """What is noted of each synthetic slice and each edited lesion."""
 
     def __init__(self, store: PairStore, labelled: Sequence[str]) -> None:
-        from nephrite.training.nearest_masks import TrainingMasks
-
         self.classes, self.known = store.manifest.classes, TrainingMasks(store, labelled)
         self.patients: list[str] = []
         self.overlaps: list[tuple[str, int, float, str, int]] = []
@@ -262,14 +249,12 @@ class _Book:
         ]
 
     def _copies(self, asked: Asked) -> list[Nearest]:
-        from nephrite.training.nearest_masks import Nearest
-
         return [Nearest(1.0, SliceRef(asked.source.source, position)) for position in asked.source.positions]
 
     def write(self, root: Path) -> None:
         """Write both tables."""
-        _write_table(root / OVERLAP, ("patient", "slice", "dice", "nearest_patient", "nearest_slice"), self.overlaps)
-        _write_table(root / EDITS, ("patient", "class", "action", "done", "place", "size", "radius"), self.edits)
+        write_table(root / OVERLAP, ("patient", "slice", "dice", "nearest_patient", "nearest_slice"), self.overlaps)
+        write_table(root / EDITS, ("patient", "class", "action", "done", "place", "size", "radius"), self.edits)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -280,10 +265,3 @@ class _Book:
             "edited_lesions": float(sum(row[3] for row in self.edits)),
             "nearest_mask_dice": float(np.mean([row[2] for row in self.overlaps])),
         }
-
-
-def _write_table(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(rows)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from nephrite import __version__
 from nephrite.config import Config
 from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import write_json
+from nephrite.generation.conditioning import Conditioning
+from nephrite.generation.fitting import GenerationModule, fit_generator, training_of
+from nephrite.generation.intensities import fit_intensities, fit_tissue
+from nephrite.generation.samples import SampleSheets
+from nephrite.generation.synthesizers import CARD, HISTORY, WEIGHTS, SynthesizerCard, write_synthesizer
 from nephrite.recording import Run, SilentRun
-
-if TYPE_CHECKING:
-    from nephrite.generation.fitting import GenerationModule
-    from nephrite.generation.synthesizers import SynthesizerCard
-    from nephrite.store.slices import PairStore, SliceRef
-    from nephrite.training.data import Pairs
+from nephrite.store.class_presence import holders
+from nephrite.store.slices import PairStore, SliceRef
+from nephrite.store.split import training_subset, unlabelled_patients
+from nephrite.training.data import Pairs, derive_seed
+from nephrite.training.devices import process_rank
+from nephrite.training.pseudo_labels import blank_labels
+from nephrite.training.trainer import resumable_folder
 
 
 class TrainingData(NamedTuple):
@@ -30,9 +36,6 @@ class TrainingData(NamedTuple):
 
     def pairs(self) -> Pairs:
         """Slices with their labels, then scans without, whatever labels there are."""
-        from nephrite.training.data import Pairs
-        from nephrite.training.pseudo_labels import blank_labels
-
         alone = blank_labels(self.store, self.unlabelled)
         return Pairs((self.store, self.slices), (alone, alone.slices()))
 
@@ -46,11 +49,6 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
             labels are wanted, and there are none.
         NonFiniteLossError: a loss became NaN or infinite; nothing is kept.
     """
-    from nephrite.generation.synthesizers import CARD, WEIGHTS
-    from nephrite.store.slices import PairStore
-    from nephrite.training.devices import process_rank
-    from nephrite.training.trainer import resumable_folder
-
     seen, first = look(config, PairStore(pairs)), process_rank() == 0
     recorded = run if first else SilentRun()
     recorded.dataset(pairs, name="pairs", digest=seen.store.manifest.digest)
@@ -70,8 +68,6 @@ def look(config: Config, store: PairStore) -> TrainingData:
         StoreError: there are no training slices.
         ConfigError: the label fraction leaves no patient; or scans without labels are wanted, and there are none.
     """
-    from nephrite.store.split import training_subset, unlabelled_patients
-
     painter = config.this_painter
     labelled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
     slices = store.slices_of(labelled)
@@ -89,10 +85,6 @@ def look(config: Config, store: PairStore) -> TrainingData:
 
 def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
     """All that is known of the synthesizer before it is trained; it has no id yet."""
-    from nephrite.generation.conditioning import Conditioning
-    from nephrite.generation.intensities import fit_intensities, fit_tissue
-    from nephrite.generation.synthesizers import SynthesizerCard
-
     name, classes = config.this_painter.synthesizer, seen.store.manifest.classes
     settings = config.train_gan[name]
     lesions = tuple(value for value, name in classes.items() if name in config.prepare.lesions)
@@ -120,8 +112,6 @@ def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
 
 def _check_lesions(place: str, kind: str, seen: TrainingData, lesions: Sequence[int]) -> None:
     """Refuse a generator that paints lesions alone where there are none to learn from."""
-    from nephrite.store.class_presence import holders
-
     if not lesions:
         finding = f"is '{kind}', but no class is a lesion"
         raise ConfigError(place, finding, "name the lesion's class in 'prepare.lesions'")
@@ -131,10 +121,6 @@ def _check_lesions(place: str, kind: str, seen: TrainingData, lesions: Sequence[
 
 
 def _train(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
-    from nephrite.generation.fitting import fit_generator
-    from nephrite.generation.synthesizers import HISTORY, write_synthesizer
-    from nephrite.training.devices import process_rank
-
     module = _module(config, run, seen, card, folder)
     fit_generator(module, config.compute, folder=folder, run=run)
     if process_rank() == 0:
@@ -144,10 +130,6 @@ def _train(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, 
 
 
 def _module(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> GenerationModule:
-    from nephrite.generation.fitting import training_of
-    from nephrite.generation.samples import SampleSheets
-    from nephrite.training.data import derive_seed
-
     painter = config.this_painter
     settings, seed = config.train_gan[painter.synthesizer], derive_seed(config.trial.seed, "gan", painter)
     training = training_of(card.method)
@@ -165,9 +147,6 @@ def _module(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard,
 
 def _draw(run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
     """Nothing is trained: a card, and a sheet of what it paints."""
-    from nephrite.generation.samples import SampleSheets
-    from nephrite.generation.synthesizers import write_synthesizer
-
     network = card.build()
     SampleSheets(seen.store, seen.slices, folder, run, every=1, seed=0).write(card.synthesizer(network), "drawn.png")
     write_synthesizer(folder, card, network)

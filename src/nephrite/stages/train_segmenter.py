@@ -5,20 +5,24 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nephrite import __version__
+from nephrite.augment.lesions import LesionBank
 from nephrite.config import Config
 from nephrite.dependencies import facts
 from nephrite.errors import StoreError
 from nephrite.recording import Run, SilentRun
-
-if TYPE_CHECKING:
-    from nephrite.augment.lesions import LesionBank
-    from nephrite.segmentation.arm_inputs import ArmInputs
-    from nephrite.segmentation.artifacts import SegmenterCard
-    from nephrite.segmentation.backend import Trained
-    from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
+from nephrite.segmentation.arm_inputs import ArmInputs, open_stores
+from nephrite.segmentation.artifacts import SegmenterCard, write_card
+from nephrite.segmentation.backend import Trained, backend_of
+from nephrite.segmentation.demands import check_segmenters
+from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
+from nephrite.segmentation.fitting import best_epoch
+from nephrite.segmentation.inference import label_scans
+from nephrite.training.data import derive_seed
+from nephrite.training.devices import process_rank
+from nephrite.training.lesion_bank import fill_bank
+from nephrite.training.trainer import resumable_folder
 
 TEACHER = "teacher"
 
@@ -45,10 +49,6 @@ def train_segmenter(
             to paste or no place for any; or none of its patients, or of validation, has the primary region.
         NonFiniteLossError: the loss became NaN or infinite.
     """
-    from nephrite.segmentation.arm_inputs import open_stores
-    from nephrite.segmentation.demands import check_segmenters
-    from nephrite.training.devices import process_rank
-
     check_segmenters(config, arms=[config.this_arm])
     inputs = open_stores(config, pairs, synthetic, teacher)
     recorded = run if process_rank() == 0 else SilentRun()
@@ -65,12 +65,6 @@ def train_segmenter(
 
 
 def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tuple[SegmenterCard, int]:
-    from nephrite.segmentation.artifacts import write_card
-    from nephrite.segmentation.backend import backend_of
-    from nephrite.segmentation.fit_task import Addition, Cohort
-    from nephrite.training.devices import process_rank
-    from nephrite.training.trainer import resumable_folder
-
     arm = config.this_arm
     backend = backend_of(config.train_segmenter.segmenters[arm.segmenter])
     with resumable_folder(segmenter, _fingerprint(config, inputs)) as folder:
@@ -92,9 +86,6 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
 
 def _pseudo_labelled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
     """Scans without labels, labelled by a teacher: the segmenter of the same cell without them."""
-    from nephrite.segmentation.fit_task import Addition, Cohort
-    from nephrite.segmentation.inference import label_scans
-
     store, settings = inputs.real, config.train_segmenter.self_training
     teacher = inputs.teacher or _train_teacher(config, inputs, folder)
     teacher = teacher.backend.ready(teacher, config.compute, batch_size=config.evaluate.batch_size)
@@ -104,8 +95,6 @@ def _pseudo_labelled(config: Config, inputs: ArmInputs, folder: Path) -> Additio
 
 
 def _train_teacher(config: Config, inputs: ArmInputs, folder: Path) -> Trained:
-    from nephrite.segmentation.backend import backend_of
-
     folder.mkdir(exist_ok=True)
     task = _task(config, inputs, [], folder=folder, run=SilentRun(), text=f"Teacher of {config.this_arm}")
     return backend_of(config.train_segmenter.segmenters[config.this_arm.segmenter]).fit(task)
@@ -115,9 +104,6 @@ def _task(
     config: Config, inputs: ArmInputs, additions: Sequence[Addition], *, folder: Path, run: Run, text: str
 ) -> FitTask:
     """What the arm learns; teacher and student of a cell start from the same weights, in the same order of slices."""
-    from nephrite.segmentation.fit_task import FitTask
-    from nephrite.training.data import derive_seed
-
     cell, seed, chosen = config.this_arm.cell, config.trial.seed, config.this_training_set
     return FitTask(
         training=_some(inputs, "train", inputs.labelled),
@@ -141,8 +127,6 @@ def _task(
 
 def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
     """Those of the patients who have slices in the split; there must be some."""
-    from nephrite.segmentation.fit_task import Cohort
-
     held = {ref.patient for ref in inputs.real.slices(split)}
     cohort = Cohort(inputs.real, [patient for patient in patients if patient in held])
     if not cohort.patients:
@@ -151,8 +135,6 @@ def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
 
 
 def _lesions(config: Config, inputs: ArmInputs) -> LesionBank:
-    from nephrite.training.lesion_bank import fill_bank
-
     slices = _some(inputs, "train", inputs.labelled).slices()
     return fill_bank(inputs.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}")
 
@@ -173,9 +155,6 @@ def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:
 
 
 def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -> SegmenterCard:
-    from nephrite.segmentation.artifacts import SegmenterCard
-    from nephrite.segmentation.fitting import best_epoch
-
     best = history[best_epoch(history)]
     return SegmenterCard(
         arm=str(config.this_arm),

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float32, Int16, UInt8
 
 from nephrite.errors import StoreError
-from nephrite.files import digest, read_json, read_record, write_json
+from nephrite.files import digest, read_json, read_record, write_json, write_table
 from nephrite.imaging.intensity import apply_window
 
 MANIFEST = "store.json"
@@ -169,6 +169,14 @@ class PairStore:
         low, high = self.patient(ref.patient).window
         return apply_window(self.image(ref.patient)[ref.position], low, high)
 
+    def labels_of(self, slices: Iterable[SliceRef]) -> UInt8[np.ndarray, "slice height width"]:
+        """The label maps of some slices, of any patients."""
+        return np.stack([self.label(ref.patient)[ref.position] for ref in slices])
+
+    def windowed_of(self, slices: Iterable[SliceRef]) -> Float32[np.ndarray, "slice height width"]:
+        """Some slices in [0, 1], of any patients."""
+        return np.stack([self.windowed(ref) for ref in slices])
+
     @cached_property
     def index(self) -> list[dict[str, Any]]:
         """Rows of index.csv: patient, slice, split, and pixels per class name."""
@@ -282,16 +290,10 @@ def finish_synthetic(root: Path, patients: Iterable[str], like: Manifest, *, ver
 
 
 def _write_index(root: Path, splits: dict[str, str], classes: dict[int, str]) -> None:
-    with (root / "index.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["patient", "slice", "split", *classes.values()])
-        for patient in sorted(splits):
-            label = np.load(root / "patients" / patient / "label.npy", mmap_mode="r", allow_pickle=False)
-            for index, pixels in enumerate(_class_pixels(label, classes)):
-                writer.writerow([patient, index, splits[patient], *pixels])
-
-
-def _class_pixels(label: UInt8[np.ndarray, "slice height width"], classes: Iterable[int]) -> Iterable[list[int]]:
-    for plane in label:
-        counts = np.bincount(plane.ravel(), minlength=256)
-        yield [int(counts[value]) for value in classes]
+    rows: list[list[object]] = []
+    for patient in sorted(splits):
+        label = np.load(root / "patients" / patient / "label.npy", mmap_mode="r", allow_pickle=False)
+        for index, plane in enumerate(label):
+            counts = np.bincount(plane.ravel(), minlength=256)
+            rows.append([patient, index, splits[patient], *(int(counts[value]) for value in classes)])
+    write_table(root / "index.csv", ["patient", "slice", "split", *classes.values()], rows)

@@ -6,6 +6,7 @@ Read whole batches, straight from the memory-mapped stores; the intensity window
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -68,50 +69,19 @@ class Pairs(Dataset[Batch]):
         return Batch(torch.from_numpy(images)[:, None], torch.from_numpy(labels), torch.tensor(places))
 
 
-class ShuffledBatches(Sampler[list[int]]):
-    """Batches of an endless shuffle: passes without replacement, each in a new order.
-
-    An epoch is `steps` batches whatever the number of slices; a batch may span two passes.
+class EndlessShuffle:
+    """Passes without replacement over some slices, one after the other, each in a new order.
 
     Args:
-        slices: how many there are to choose from.
-        batch_size: of all ranks together.
-        steps: batches per epoch.
-        seed: of the order.
-        rank, ranks: this process takes every `ranks`-th slice of each batch, from `rank` on.
-        done: steps that a resumed training has taken already; its first epoch goes on behind them.
-
-    Raises:
-        ConfigError: the batch cannot be shared evenly, which would weigh slices unequally.
+        slices: how many there are.
+        seed: of the orders.
     """
 
-    def __init__(
-        self, slices: int, *, batch_size: int, steps: int, seed: int, rank: int = 0, ranks: int = 1, done: int = 0
-    ) -> None:
-        check_shares(batch_size, ranks)
-        self.slices, self.batch_size, self.steps, self.seed = slices, batch_size, steps, seed
-        self.rank, self.ranks, self.epoch, self.done = rank, ranks, 0, done
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch; Lightning calls it."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """This rank's share of each batch of the epoch."""
-        first = self.epoch * self.steps
-        for step in range(max(first, self.done), first + self.steps):
-            yield self.batch(step)[self.rank :: self.ranks]
-
-    def __len__(self) -> int:
-        """Batches per epoch."""
-        return self.steps
-
-    def batch(self, step: int) -> list[int]:
-        """The whole batch of one step, counted from the start of the training."""
-        return self.places(range(step * self.batch_size, (step + 1) * self.batch_size))
+    def __init__(self, slices: int, seed: int) -> None:
+        self.slices, self.seed = slices, seed
 
     def places(self, places: range) -> list[int]:
-        """The slices at some places of the endless shuffle."""
+        """The slices at some places of the shuffle."""
         orders = {number: self._order(number) for number in {place // self.slices for place in places}}
         return [int(orders[place // self.slices][place % self.slices]) for place in places]
 
@@ -119,39 +89,16 @@ class ShuffledBatches(Sampler[list[int]]):
         return np.random.default_rng([self.seed, number]).permutation(self.slices)
 
 
-class MixedBatches(Sampler[list[int]]):
-    """Batches of several groups of slices, each group an endless shuffle of its own.
-
-    How many slices of each group a step takes is given for every step, so that a share may change while training goes
-    on, and any step can be repeated.
+class SteppedBatches(Sampler[list[int]], ABC):
+    """Batches that are a function of the step; processes share each of them, and a resumed training skips steps.
 
     Args:
-        groups: number of slices of each group; in `Pairs` they lie one after the other.
-        counts: for every step of the whole training, how many slices each group gives.
         steps: batches per epoch.
-        seed: of the orders.
         rank, ranks: this process takes every `ranks`-th slice of each batch, from `rank` on.
         done: steps that a resumed training has taken already; its first epoch goes on behind them.
     """
 
-    def __init__(
-        self,
-        groups: Sequence[int],
-        counts: Integer[np.ndarray, "step group"],
-        *,
-        steps: int,
-        seed: int,
-        rank: int = 0,
-        ranks: int = 1,
-        done: int = 0,
-    ) -> None:
-        check_shares(int(counts[0].sum()), ranks)
-        self.counts, self.before = counts, np.cumsum(counts, axis=0) - counts
-        self.offsets = np.cumsum([0, *groups[:-1]])
-        self.orders = [
-            ShuffledBatches(size, batch_size=1, steps=steps, seed=seed if place == 0 else derive_seed(seed, place))
-            for place, size in enumerate(groups)
-        ]
+    def __init__(self, steps: int, *, rank: int = 0, ranks: int = 1, done: int = 0) -> None:
         self.steps, self.rank, self.ranks, self.epoch, self.done = steps, rank, ranks, 0, done
 
     def set_epoch(self, epoch: int) -> None:
@@ -168,6 +115,70 @@ class MixedBatches(Sampler[list[int]]):
         """Batches per epoch."""
         return self.steps
 
+    @abstractmethod
+    def batch(self, step: int) -> list[int]:
+        """The whole batch of one step, counted from the start of the training."""
+
+
+class ShuffledBatches(SteppedBatches):
+    """Batches of an endless shuffle.
+
+    An epoch is `steps` batches whatever the number of slices; a batch may span two passes.
+
+    Args:
+        slices: how many there are to choose from.
+        batch_size: of all ranks together.
+        steps, rank, ranks, done: see `SteppedBatches`.
+        seed: of the order.
+
+    Raises:
+        ConfigError: the batch cannot be shared evenly, which would weigh slices unequally.
+    """
+
+    def __init__(
+        self, slices: int, *, batch_size: int, steps: int, seed: int, rank: int = 0, ranks: int = 1, done: int = 0
+    ) -> None:
+        super().__init__(steps, rank=rank, ranks=ranks, done=done)
+        check_shares(batch_size, ranks)
+        self.batch_size, self.order = batch_size, EndlessShuffle(slices, seed)
+
+    def batch(self, step: int) -> list[int]:
+        """The whole batch of one step, counted from the start of the training."""
+        return self.order.places(range(step * self.batch_size, (step + 1) * self.batch_size))
+
+
+class MixedBatches(SteppedBatches):
+    """Batches of several groups of slices, each group an endless shuffle of its own.
+
+    How many slices of each group a step takes is given for every step, so that a share may change while training goes
+    on, and any step can be repeated.
+
+    Args:
+        groups: number of slices of each group; in `Pairs` they lie one after the other.
+        counts: for every step of the whole training, how many slices each group gives.
+        steps, rank, ranks, done: see `SteppedBatches`.
+        seed: of the orders.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[int],
+        counts: Integer[np.ndarray, "step group"],
+        *,
+        steps: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        done: int = 0,
+    ) -> None:
+        super().__init__(steps, rank=rank, ranks=ranks, done=done)
+        check_shares(int(counts[0].sum()), ranks)
+        self.counts, self.before = counts, np.cumsum(counts, axis=0) - counts
+        self.offsets = np.cumsum([0, *groups[:-1]])
+        self.orders = [
+            EndlessShuffle(size, seed if place == 0 else derive_seed(seed, place)) for place, size in enumerate(groups)
+        ]
+
     def batch(self, step: int) -> list[int]:
         """The whole batch of one step, counted from the start of the training."""
         chosen: list[int] = []
@@ -176,6 +187,27 @@ class MixedBatches(Sampler[list[int]]):
             taken = order.places(range(start, start + int(self.counts[step, place])))
             chosen += [int(self.offsets[place]) + index for index in taken]
         return chosen
+
+
+class OrderedBatches(SteppedBatches):
+    """All slices once, in their order, in batches of equal size: `batch_size` slices or somewhat more; so each epoch.
+
+    Every rank sees the same number of batches, since with batch normalization each batch is a meeting of all ranks.
+
+    Args:
+        slices: how many there are.
+        batch_size: of all ranks together.
+        rank, ranks: see `SteppedBatches`.
+    """
+
+    def __init__(self, slices: int, *, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
+        self.batches = np.array_split(np.arange(slices), max(slices // batch_size, 1))
+        super().__init__(len(self.batches), rank=rank, ranks=ranks)
+
+    def batch(self, step: int) -> list[int]:
+        """The whole batch of one step; the first one of an epoch holds the first slices."""
+        whole: list[int] = self.batches[step % self.steps].tolist()
+        return whole
 
 
 def check_shares(batch_size: int, ranks: int) -> None:
@@ -189,33 +221,7 @@ def check_shares(batch_size: int, ranks: int) -> None:
         raise ConfigError("batch_size", finding, f"take a multiple of {ranks}")
 
 
-class OrderedBatches(Sampler[list[int]]):
-    """All slices once, in their order, in batches of equal size: `batch_size` slices or somewhat more.
-
-    Every rank sees the same number of batches, since with batch normalization each batch is a meeting of all ranks.
-
-    Args:
-        slices: how many there are.
-        batch_size: of all ranks together.
-        rank, ranks: this process takes every `ranks`-th slice of each batch, from `rank` on.
-    """
-
-    def __init__(self, slices: int, *, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
-        whole = np.array_split(np.arange(slices), max(slices // batch_size, 1))
-        self.batches: list[list[int]] = [batch[rank::ranks].tolist() for batch in whole]
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """This rank's share of each batch."""
-        return iter(self.batches)
-
-    def __len__(self) -> int:
-        """Number of batches."""
-        return len(self.batches)
-
-
-def batch_loader(
-    pairs: Pairs, batches: ShuffledBatches | MixedBatches | OrderedBatches, *, workers: int = 0
-) -> DataLoader[Batch]:
+def batch_loader(pairs: Pairs, batches: SteppedBatches, *, workers: int = 0) -> DataLoader[Batch]:
     """A loader that reads each batch by one call.
 
     With `batch_size=None` torch hands what the sampler yields to the data set as it is: here a whole batch.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from nephrite.config import ComputeSettings
+import torch
+
+from nephrite.config import ComputeSettings
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
@@ -28,8 +29,6 @@ def resolve_precision(compute: ComputeSettings) -> Precision:
 
     Elsewhere bf16 would be emulated, which is slower than float32.
     """
-    import torch
-
     if compute.precision != "auto":
         return compute.precision
     if compute.accelerator != "cpu" and torch.cuda.is_available():
@@ -42,6 +41,4 @@ def resolve_precision(compute: ComputeSettings) -> Precision:
 
 def pick_device(compute: ComputeSettings) -> str:
     """Where a trained network is used: the GPU where the settings allow it and there is one, else the processor."""
-    import torch
-
     return "cuda" if compute.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"

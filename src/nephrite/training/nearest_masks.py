@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +36,7 @@ class TrainingMasks:
         held = set(some)
         self.slices = some + [ref for ref in store.slices_of(patients) if ref not in held][:1]
         parts = [
-            coarse_masks(torch.from_numpy(_labels(store, self.slices[start : start + AT_ONCE])), self.classes)
+            coarse_masks(torch.from_numpy(store.labels_of(self.slices[start : start + AT_ONCE])), self.classes)
             for start in range(0, len(self.slices), AT_ONCE)
         ]
         self.masks = torch.cat(parts, dim=1)
@@ -46,7 +46,3 @@ class TrainingMasks:
         found = mask_overlap(coarse_masks(torch.from_numpy(label), self.classes), self.masks)
         pairs = zip(found.dice.tolist(), found.nearest.tolist(), strict=True)
         return [Nearest(dice, self.slices[place]) for dice, place in pairs]
-
-
-def _labels(store: PairStore, slices: Sequence[SliceRef]) -> UInt8[np.ndarray, "b h w"]:
-    return np.stack([store.label(ref.patient)[ref.position] for ref in slices])

@@ -19,13 +19,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from nephrite.config import ComputeSettings
 from nephrite.errors import NonFiniteLossError, TrainingError
 from nephrite.files import PARTIAL, digest, disk_errors, read_json, whole_folder, write_json
+from nephrite.progress import new_bar
 from nephrite.recording import Run
 from nephrite.training.data import derive_seed
 from nephrite.training.devices import node_count, process_rank, resolve_precision
@@ -140,16 +139,7 @@ class ProgressLine(Callback):
     """One bar over all epochs, training and validation, with the time left; nothing where there is no terminal."""
 
     def __init__(self, text: str) -> None:
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-        console = Console(stderr=True)
-        self.bar = Progress(
-            *columns,
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            refresh_per_second=2,
-            disable=not console.is_terminal or process_rank() > 0,
-        )
+        self.bar = new_bar(only_on_terminal=True, shown=process_rank() == 0, refresh_per_second=2)
         self.task = self.bar.add_task(text, total=None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
