@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nephrite.config import load_config
 from nephrite.execution import keep_freed_memory
-from nephrite.segmentation.step_time import step_seconds
+from nephrite.segmentation.in_process.step_time import step_seconds
 
 PARAMS = Path(__file__).resolve().parent.parent / "configs" / "curvas.yaml"
 

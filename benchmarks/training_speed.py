@@ -18,9 +18,9 @@ from torch import Tensor
 from nephrite.config import Config
 from nephrite.models.losses import dice_loss
 from nephrite.recording import SilentRun
-from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
-from nephrite.segmentation.networks import Segmenter
-from nephrite.segmentation.unet import UNetBackend, UNetSettings
+from nephrite.segmentation.in_process.fitting import SegmentationModule, SegmentationTask
+from nephrite.segmentation.in_process.networks import Segmenter
+from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Batch, Pairs, channel_masks
 from nephrite.training.devices import pick_device, resolve_precision

@@ -176,7 +176,7 @@ def test_a_changed_kind_concerns_the_arms_that_use_it(source: Path, load: Load) 
 
 def test_the_closure_knows_imports_of_functions_and_not_those_for_types(tmp_path: Path) -> None:
     found = closure("nephrite.stages.train_segmenter")
-    assert {"nephrite.segmentation.fitting", "nephrite.models.losses"} <= found
+    assert {"nephrite.segmentation.in_process.fitting", "nephrite.models.losses"} <= found
     assert not {name for name in found if name.startswith(("nephrite.config", "nephrite.tracking"))}
     assert "nephrite.runner" not in found
 

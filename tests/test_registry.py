@@ -20,8 +20,8 @@ from nephrite.config import Config
 from nephrite.errors import ModelNotRegisteredError, TrackingError
 from nephrite.registry import CHALLENGER, CHAMPION, ModelVersion, Registry, load_champion, load_version
 from nephrite.segmentation.backend import backend_of
-from nephrite.segmentation.in_process import InProcess
-from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.in_process.family import InProcess
+from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.tracking import open_run
 
 Load = Callable[..., Config]

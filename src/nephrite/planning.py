@@ -15,8 +15,8 @@ from nephrite.execution import keep_freed_memory
 from nephrite.generation.fitting import steps_per_epoch
 from nephrite.generation.step_time import synthesizer_step_seconds
 from nephrite.imaging.sources import find_cases
-from nephrite.segmentation.step_time import augmentation_seconds, step_seconds
-from nephrite.segmentation.trial_segmenters import check_trial
+from nephrite.segmentation.demands import check_trial
+from nephrite.segmentation.in_process.step_time import augmentation_seconds, step_seconds
 from nephrite.stages.report import read_arms, trial_plan
 from nephrite.stages.train_gan import look
 from nephrite.store.slices import PairStore

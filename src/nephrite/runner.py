@@ -26,7 +26,7 @@ from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
 from nephrite.progress import new_bar
-from nephrite.segmentation.trial_segmenters import check_trial
+from nephrite.segmentation.demands import check_trial
 from nephrite.signatures import STAGES
 
 DONE = ".done"

@@ -9,7 +9,7 @@ import pytest
 from nephrite.config import Config
 from nephrite.screening.examination import BATCH, examine, nearest_masks
 from nephrite.segmentation.backend import backend_of
-from nephrite.segmentation.in_process import InProcess, TrainedNetwork
+from nephrite.segmentation.in_process.family import InProcess, TrainedNetwork
 from nephrite.store.slices import PairStore, SliceRef
 from nephrite.training.nearest_masks import TrainingMasks
 from tests.conftest import CHANNELS

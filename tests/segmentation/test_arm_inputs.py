@@ -10,7 +10,7 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError, StoreError
 from nephrite.recording import SilentRun
 from nephrite.segmentation.arm_inputs import open_stores
-from nephrite.segmentation.in_process import TrainedNetwork
+from nephrite.segmentation.in_process.family import TrainedNetwork
 from nephrite.stages.train_segmenter import train_segmenter
 
 Load = Callable[..., Config]

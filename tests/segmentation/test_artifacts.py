@@ -18,9 +18,9 @@ from nephrite.segmentation.artifacts import (
     read_card,
     write_card,
 )
-from nephrite.segmentation.in_process import TrainedNetwork
-from nephrite.segmentation.networks import Segmenter
-from nephrite.segmentation.unet import UNetBackend, UNetSettings
+from nephrite.segmentation.in_process.family import TrainedNetwork
+from nephrite.segmentation.in_process.networks import Segmenter
+from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.training.weights import save_weights
 
 NETWORK = UNetSettings(kind="unet", base_width=4, depth=1, padding="same", normalization="batch")

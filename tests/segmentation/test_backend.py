@@ -10,8 +10,8 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.segmentation.backend import Backend, Prediction, Scan, StoredScan, Trained, backend_of
 from nephrite.segmentation.fit_task import FitTask
-from nephrite.segmentation.monai import MonaiBackend, MonaiSettings
-from nephrite.segmentation.unet import UNetSettings
+from nephrite.segmentation.in_process.monai import MonaiBackend, MonaiSettings
+from nephrite.segmentation.in_process.unet import UNetSettings
 from nephrite.store.slices import PairStore, SliceRef
 
 Load = Callable[..., Config]

@@ -6,10 +6,11 @@ import pytest
 
 from nephrite.config import Arm, Config, Intake
 from nephrite.errors import ConfigError
-from nephrite.segmentation.demands import check_segmenters
-from nephrite.segmentation.unet import UNetSettings
+from nephrite.segmentation.demands import check_segmenters, check_trial
+from nephrite.segmentation.in_process.unet import UNetSettings
 
 Load = Callable[..., Config]
+NONE = "train_segmenter.segmenters.fpn={kind: monai, network: DenseNet121}"
 SETS = "trial.training_sets.real=[real, real+geometric, real+standard+copy_paste, real+standard+self_training]"
 
 
@@ -48,3 +49,30 @@ def test_what_a_stage_trains_for_itself_is_tried(load: Load) -> None:
     with pytest.raises(ConfigError, match=r"segmenter of kind 'monai' \(network DenseNet121"):
         check_segmenters(config, others=["fpn"])
     check_segmenters(config, others=["light"])
+
+
+def test_a_network_that_is_no_segmenter_is_refused_where_the_trial_uses_it(load: Load) -> None:
+    with pytest.raises(ConfigError, match=r"segmenter of kind 'monai' \(network DenseNet121"):
+        check_trial(load(NONE, "trial.segmenters=[light, fpn]"))
+    check_trial(load(NONE, "trial.segmenters=[light]"))
+
+
+def test_every_arm_is_looked_at(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(UNetSettings, "TAKES", UNetSettings.TAKES - {"synthetic"})
+    with pytest.raises(ConfigError, match=r"arm real\+synthetic.*needs a segmenter that takes synthetic slices"):
+        check_trial(load("trial.segmenters=[light]"))
+
+
+def test_what_labels_scans_is_tried_where_there_are_scans_to_label(load: Load) -> None:
+    labeler = "synthesize.labeler={segmenter: fpn, steps: 5}"
+    with pytest.raises(ConfigError, match="DenseNet121"):
+        check_trial(load(NONE, "trial.segmenters=[light]", labeler, "synthesize.unlabelled=0.5"))
+    check_trial(load(NONE, "trial.segmenters=[light]", labeler, "synthesize.unlabelled=0"))
+
+
+def test_what_screens_is_tried_where_slices_are_screened(load: Load) -> None:
+    screened = ("train_segmenter.segmenters.fpn={kind: smp, architecture: Unett, encoder: x, weights: none}",)
+    config = ("trial.segmenters=[light]", "screen.segmenter=fpn")
+    with pytest.raises(ConfigError, match="architecture 'Unett'"):
+        check_trial(load(*screened, *config, "screen.filter=tests"))
+    check_trial(load(*screened, *config, "screen.filter=all"))

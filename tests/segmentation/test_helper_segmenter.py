@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from nephrite.config import Config
-from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
 from nephrite.segmentation.helper_segmenter import fit_helper
-from nephrite.segmentation.in_process import TrainedNetwork
-from nephrite.segmentation.networks import Segmenter
-from nephrite.segmentation.unet import UNetSettings
+from nephrite.segmentation.in_process.family import TrainedNetwork
+from nephrite.segmentation.in_process.fitting import SegmentationModule, SegmentationTask
+from nephrite.segmentation.in_process.networks import Segmenter
+from nephrite.segmentation.in_process.unet import UNetSettings
 from nephrite.store.slices import PairStore
 
 Load = Callable[..., Config]
@@ -55,7 +55,7 @@ def test_helper_is_augmented_from_outside_unless_its_kind_does_not_take_that(
             tasks.append(task)
             super().__init__(network, task, *args, **more)
 
-    monkeypatch.setattr("nephrite.segmentation.fitting.SegmentationModule", Spy)
+    monkeypatch.setattr("nephrite.segmentation.in_process.fitting.SegmentationModule", Spy)
     fitted(load(), pairs, tmp_path / "outside")
     monkeypatch.setattr(UNetSettings, "TAKES", UNetSettings.TAKES - {"augmentation"})
     fitted(load(), pairs, tmp_path / "own")

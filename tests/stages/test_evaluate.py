@@ -90,7 +90,9 @@ def test_segmenter_of_other_data_or_arm_is_refused(
 
 
 def test_evaluation_imports_no_lightning() -> None:
-    modules = "nephrite.stages.evaluate, nephrite.segmentation.inference, nephrite.segmentation.unet"
+    modules = (
+        "nephrite.stages.evaluate, nephrite.segmentation.in_process.inference, nephrite.segmentation.in_process.unet"
+    )
     check = f"import sys, {modules}; sys.exit('lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 

@@ -28,7 +28,7 @@ from nephrite.phantom.phantom import write_patient
 from nephrite.recording import SilentRun
 from nephrite.registry import CHALLENGER, CHAMPION, Registry
 from nephrite.segmentation.backend import backend_of
-from nephrite.segmentation.in_process import InProcess
+from nephrite.segmentation.in_process.family import InProcess
 from nephrite.stages.predict import predict
 from nephrite.tracking import open_run
 

@@ -20,8 +20,8 @@ from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, Registry, load_champ
 from nephrite.report.summary import summarize
 from nephrite.report.trial_record import TrialRecord
 from nephrite.segmentation.artifacts import WEIGHTS, SegmenterCard, load_segmenter, write_card
-from nephrite.segmentation.in_process import TrainedNetwork
-from nephrite.segmentation.unet import UNetBackend, UNetSettings
+from nephrite.segmentation.in_process.family import TrainedNetwork
+from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.stages.promote import promote
 from nephrite.tracking import open_run
 from nephrite.training.weights import save_weights

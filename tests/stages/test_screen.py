@@ -19,10 +19,10 @@ from nephrite.errors import ConfigError, LeakageError
 from nephrite.files import PARTIAL, read_json
 from nephrite.models.unet import UNet
 from nephrite.recording import SilentRun
-from nephrite.segmentation.fitting import SegmentationModule, SegmentationTask
-from nephrite.segmentation.in_process import TrainedNetwork
-from nephrite.segmentation.networks import Segmenter
-from nephrite.segmentation.unet import UNetBackend, UNetSettings
+from nephrite.segmentation.in_process.family import TrainedNetwork
+from nephrite.segmentation.in_process.fitting import SegmentationModule, SegmentationTask
+from nephrite.segmentation.in_process.networks import Segmenter
+from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.stages.screen import _open_stores, screen
 from nephrite.store.slices import (
     UNLABELLED,
@@ -278,7 +278,7 @@ def test_examiner_sees_the_slices_of_the_painters_patients_alone(
             tasks.extend([task.training, task.validation])
             super().__init__(network, task, *args, **more)  # type: ignore[arg-type] # handed on as they came
 
-    monkeypatch.setattr("nephrite.segmentation.fitting.SegmentationModule", Spy)
+    monkeypatch.setattr("nephrite.segmentation.in_process.fitting.SegmentationModule", Spy)
     config = load("trial.label_fractions=[0.67]", "screen.filter=report", "trial.seed=3")
     known = subset(config)
     painted = write_painted(tmp_path / "painted", pairs, [draw_slice(1)], known=known)
@@ -324,7 +324,8 @@ def test_looser_thresholds_take_up_the_examiner_of_the_attempt_before(
         screened(load(*ONE, "screen.agreement=[0.9, 1.0]"), pairs, painted, tmp_path / "out")
     steps: list[int] = []
     monkeypatch.setattr(
-        "nephrite.segmentation.fitting.SegmentationModule.training_step", lambda *given: steps.append(given[-1])
+        "nephrite.segmentation.in_process.fitting.SegmentationModule.training_step",
+        lambda *given: steps.append(given[-1]),
     )
     screened(load("screen.filter=report"), pairs, painted, tmp_path / "out")
     assert len(PairStore(tmp_path / "out").slices()) == 1

@@ -27,9 +27,9 @@ from nephrite.generation.source_slices import Pass
 from nephrite.generation.synthesizers import SynthesizerCard, read_synthesizer
 from nephrite.generation.synthesizers import write_synthesizer as write_whole
 from nephrite.recording import SilentRun
-from nephrite.segmentation.in_process import TrainedNetwork
-from nephrite.segmentation.networks import Segmenter
-from nephrite.segmentation.unet import UNetBackend, UNetSettings
+from nephrite.segmentation.in_process.family import TrainedNetwork
+from nephrite.segmentation.in_process.networks import Segmenter
+from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.stages.synthesize import EDITS, OVERLAP, LoadedGenerator, _provenance, synthesize
 from nephrite.store.slices import PairStore, SliceRef, source_of
 from nephrite.store.split import training_subset

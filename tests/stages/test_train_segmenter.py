@@ -18,8 +18,8 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError, LeakageError, NonFiniteLossError, StoreError
 from nephrite.files import PARTIAL, read_json
 from nephrite.recording import SilentRun
-from nephrite.segmentation import fitting as segmentation
 from nephrite.segmentation.artifacts import load_segmenter, read_card
+from nephrite.segmentation.in_process import fitting as segmentation
 from nephrite.stages.train_segmenter import train_segmenter
 from tests.conftest import finish, with_another_window, without_first_patient, write_synthetic
 

@@ -10,7 +10,7 @@ import torch
 
 from nephrite.config import Config
 from nephrite.recording import SilentRun
-from nephrite.segmentation.fitting import SegmentationModule
+from nephrite.segmentation.in_process.fitting import SegmentationModule
 from nephrite.stages.train_segmenter import train_segmenter
 
 GOLDEN = [0.877394, 0.878489, 0.875092]

@@ -26,10 +26,10 @@ GENERATORS = {
     "diffusion": "nephrite.generation.kinds.diffusion",
 }
 SEGMENTERS = {
-    "unet": "nephrite.segmentation.unet",
-    "fpn": "nephrite.segmentation.fpn",
-    "smp": "nephrite.segmentation.smp",
-    "monai": "nephrite.segmentation.monai",
+    "unet": "nephrite.segmentation.in_process.unet",
+    "fpn": "nephrite.segmentation.in_process.fpn",
+    "smp": "nephrite.segmentation.in_process.smp",
+    "monai": "nephrite.segmentation.in_process.monai",
 }
 
 Intake = Literal["synthetic", "pseudo_labels", "ignored", "augmentation"]  # what a segmenter may take; see below

@@ -16,7 +16,7 @@ from nephrite.config import Config, TrainGanSettings
 from nephrite.generation.conditioning import Conditioning
 from nephrite.generation.fitting import training_of
 from nephrite.recording import SilentRun
-from nephrite.segmentation.step_time import LONGEST_STEP, PROBE_BATCH, PROBE_WIDTH
+from nephrite.segmentation.in_process.step_time import LONGEST_STEP, PROBE_BATCH, PROBE_WIDTH
 from nephrite.store.slices import SliceRef
 from nephrite.training.data import Pairs
 from nephrite.training.devices import pick_device

@@ -9,6 +9,18 @@ from nephrite.errors import ConfigError
 from nephrite.segmentation.backend import backend_of
 
 
+def check_trial(config: Config) -> None:
+    """Refuse a trial whose arms, screening or labels of scans need what a segmenter cannot do.
+
+    Raises:
+        ConfigError: see `check_segmenters`.
+    """
+    painters, labeler = config.trial.painters, config.synthesize.scan_labeler
+    others = [config.screen.segmenter] if painters and config.screen.filter != "all" else []
+    others += [labeler.segmenter] if painters and labeler else []
+    check_segmenters(config, arms=config.trial.arms, others=others)
+
+
 def check_segmenters(config: Config, *, arms: Iterable[Arm] = (), others: Iterable[str] = ()) -> None:
     """Refuse a segmenter that cannot learn from what an arm has, or that is none.
 

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nephrite.config import Config
 from nephrite.recording import SilentRun
-from nephrite.segmentation.backend import Trained, backend_of
+from nephrite.segmentation.backend import StoredScan, Trained, backend_of
 from nephrite.segmentation.fit_task import Cohort, FitTask
 from nephrite.store.slices import PairStore
 from nephrite.training.data import derive_seed
+from nephrite.training.pseudo_labels import PseudoLabels, sure_labels
 
 EPOCHS = 4  # states of the training to choose from
 CHOOSING = 128  # training slices that choose one
@@ -62,3 +63,28 @@ def fit_helper(
     )
     folder.mkdir(parents=True, exist_ok=True)
     return backend.ready(backend.fit(task), config.compute, batch_size=config.evaluate.batch_size)
+
+
+def label_scans(
+    teacher: Trained,
+    store: PairStore,
+    patients: Sequence[str],
+    channels: Mapping[str, tuple[int, ...]],
+    *,
+    confidence: float,
+) -> PseudoLabels:
+    """Let a teacher label scans; where it is sure neither that a structure is there nor that it is not, it abstains.
+
+    Args:
+        teacher: ready to predict; one without probabilities is sure of its label maps.
+        store: where the scans are; its labels of them are not read.
+        patients: whose scans.
+        channels: output channel to label values.
+        confidence: between 0.5 and 1; sure is an output of at least it, or of at most 1 minus it.
+    """
+    labels = {}
+    for patient in patients:
+        found = teacher.backend.predict(teacher, StoredScan(store, patient))
+        outputs = found.probabilities
+        labels[patient] = found.labels if outputs is None else sure_labels(outputs, channels, confidence)
+    return PseudoLabels(store, labels)

@@ -31,8 +31,7 @@ from nephrite.imaging.intensity import invert_window
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.segmentation.demands import check_segmenters
-from nephrite.segmentation.helper_segmenter import fit_helper
-from nephrite.segmentation.inference import label_scans
+from nephrite.segmentation.helper_segmenter import fit_helper, label_scans
 from nephrite.store.slices import (
     PairStore,
     Provenance,

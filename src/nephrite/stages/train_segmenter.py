@@ -17,8 +17,8 @@ from nephrite.segmentation.artifacts import SegmenterCard, write_card
 from nephrite.segmentation.backend import Trained, backend_of
 from nephrite.segmentation.demands import check_segmenters
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
-from nephrite.segmentation.fitting import best_epoch
-from nephrite.segmentation.inference import label_scans
+from nephrite.segmentation.helper_segmenter import label_scans
+from nephrite.segmentation.in_process.fitting import best_epoch
 from nephrite.training.data import derive_seed
 from nephrite.training.devices import process_rank
 from nephrite.training.lesion_bank import fill_bank

@@ -25,8 +25,8 @@ from nephrite.segmentation.fit_task import FitTask
 if TYPE_CHECKING:
     from torch import nn
 
-    from nephrite.segmentation.fitting import SegmentationTask
-    from nephrite.segmentation.networks import Segmenter
+    from nephrite.segmentation.in_process.fitting import SegmentationTask
+    from nephrite.segmentation.in_process.networks import Segmenter
 
 S = TypeVar("S", bound="InProcessSettings")
 BATCH = 32  # slices at a time, unless `ready` says otherwise
@@ -86,7 +86,7 @@ class InProcess(Backend[S, TrainedNetwork]):
         """Train to the end, and take the weights that were best on validation."""
         import torch
 
-        from nephrite.segmentation.fitting import SegmentationModule
+        from nephrite.segmentation.in_process.fitting import SegmentationModule
         from nephrite.training.trainer import fit
         from nephrite.training.weights import load_weights
 
@@ -136,7 +136,7 @@ class InProcess(Backend[S, TrainedNetwork]):
 
     def predict(self, trained: TrainedNetwork, scan: Scan) -> Prediction:
         """Sigmoid outputs, slice by slice, and the label map of those that reach the threshold."""
-        from nephrite.segmentation.inference import sigmoid_outputs
+        from nephrite.segmentation.in_process.inference import sigmoid_outputs
 
         (count, height, width), size = scan.shape, trained.batch_size
         found = np.empty((count, len(trained.channels), height, width), np.float32)  # whole at once: scans are large
@@ -147,7 +147,7 @@ class InProcess(Backend[S, TrainedNetwork]):
 
     def examine(self, trained: TrainedNetwork, planes: Float32[np.ndarray, "slice height width"]) -> Examination:
         """Sigmoid outputs and features of one forward pass."""
-        from nephrite.segmentation.inference import outputs_and_features
+        from nephrite.segmentation.in_process.inference import outputs_and_features
 
         return Examination(*outputs_and_features(trained.network, planes, self.deepest(trained.network.network)))
 
@@ -157,21 +157,21 @@ class InProcess(Backend[S, TrainedNetwork]):
 
     def step_seconds(self, config: Config) -> float:
         """Measured on made-up slices; a long step is extrapolated from a small one."""
-        from nephrite.segmentation.step_time import network_step_seconds
+        from nephrite.segmentation.in_process.step_time import network_step_seconds
 
         return network_step_seconds(config, self)
 
     def check(self, config: Config) -> None:
         """Build it without pretrained weights, and demand of it what a segmenter does."""
         if not self.TRIED:
-            from nephrite.segmentation.network_check import check_network
+            from nephrite.segmentation.in_process.network_check import check_network
 
             check_network(self, config)
 
 
 def segmentation_task(task: FitTask) -> SegmentationTask:
     """The task in slices: groups of them, and how many each step takes of each group."""
-    from nephrite.segmentation.fitting import SegmentationTask
+    from nephrite.segmentation.in_process.fitting import SegmentationTask
     from nephrite.training.data import Pairs
     from nephrite.training.mixing import Extra, group_counts, group_sizes
 

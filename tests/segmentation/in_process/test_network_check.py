@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError
-from nephrite.segmentation.in_process import InProcess
-from nephrite.segmentation.network_check import check_network
-from nephrite.segmentation.networks import Segmenter
-from nephrite.segmentation.unet import UNetSettings
+from nephrite.segmentation.in_process.family import InProcess
+from nephrite.segmentation.in_process.network_check import check_network
+from nephrite.segmentation.in_process.networks import Segmenter
+from nephrite.segmentation.in_process.unet import UNetSettings
 
 Load = Callable[..., Config]
 SETTINGS = UNetSettings(kind="unet", base_width=2, depth=1, padding="same", normalization="none")
@@ -131,7 +131,7 @@ class Made(InProcess[UNetSettings]):
 @pytest.fixture(autouse=True)
 def anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was tried yet."""
-    monkeypatch.setattr("nephrite.segmentation.network_check._passed", set())
+    monkeypatch.setattr("nephrite.segmentation.in_process.network_check._passed", set())
 
 
 FAULTS: list[tuple[type[nn.Module], str]] = [

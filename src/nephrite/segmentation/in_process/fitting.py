@@ -24,7 +24,7 @@ from nephrite.config import IGNORED, Augmentation, TrainSegmenterSettings
 from nephrite.models.losses import dice_and_cross_entropy, dice_loss
 from nephrite.segmentation.artifacts import WEIGHTS
 from nephrite.segmentation.fit_task import Row
-from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.store.slices import source_of
 from nephrite.training.data import (
     Batch,

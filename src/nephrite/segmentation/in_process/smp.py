@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar
 from pydantic import Field
 
 from nephrite.errors import ConfigError
-from nephrite.segmentation.in_process import InProcess, InProcessSettings
+from nephrite.segmentation.in_process.family import InProcess, InProcessSettings
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from nephrite.segmentation.networks import ColorNetwork, Segmenter
+    from nephrite.segmentation.in_process.networks import ColorNetwork, Segmenter
 
 STRIDE = 32  # what the sides of a slice are multiples of, so that any encoder can halve them five times
 E = TypeVar("E", bound="EncoderSettings")
@@ -51,7 +51,7 @@ class EncoderBackend(InProcess[E]):
 
     def build(self, channels: int) -> Segmenter:
         """The network on one-channel slices, its encoder pretrained on ImageNet where the settings want it."""
-        from nephrite.segmentation.networks import Segmenter, multiple_of
+        from nephrite.segmentation.in_process.networks import Segmenter, multiple_of
 
         network = self._network(channels)
         if self.settings.weights == "imagenet":
@@ -68,7 +68,7 @@ class EncoderBackend(InProcess[E]):
 
     def _network(self, channels: int) -> ColorNetwork:
         from nephrite.models.pretrained import WHEEL_ENCODER, input_statistics
-        from nephrite.segmentation.networks import ColorNetwork
+        from nephrite.segmentation.in_process.networks import ColorNetwork
 
         encoder = self.settings.encoder
         try:

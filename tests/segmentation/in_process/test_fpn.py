@@ -10,9 +10,9 @@ from torch import Tensor
 
 from nephrite.errors import ConfigError, WeightsError
 from nephrite.models.pretrained import WHEEL_ENCODER, wheel_weights
-from nephrite.segmentation.features import logits_and_features
-from nephrite.segmentation.fpn import FPNBackend, FPNSettings
-from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.in_process.features import logits_and_features
+from nephrite.segmentation.in_process.fpn import FPNBackend, FPNSettings
+from nephrite.segmentation.in_process.networks import Segmenter
 
 PRETRAINED = FPNSettings(kind="fpn", encoder=WHEEL_ENCODER, weights="imagenet")
 LAYERS = {

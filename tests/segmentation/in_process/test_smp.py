@@ -12,8 +12,8 @@ from nephrite.models.pretrained import WHEEL_ENCODER, wheel_weights
 from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import load_segmenter
 from nephrite.segmentation.backend import StoredScan
-from nephrite.segmentation.fpn import FPNBackend, FPNSettings
-from nephrite.segmentation.smp import SmpBackend, SmpSettings
+from nephrite.segmentation.in_process.fpn import FPNBackend, FPNSettings
+from nephrite.segmentation.in_process.smp import SmpBackend, SmpSettings
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field
 
 from nephrite.config import Positive
-from nephrite.segmentation.in_process import InProcess, InProcessSettings
+from nephrite.segmentation.in_process.family import InProcess, InProcessSettings
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from nephrite.segmentation.networks import Segmenter
+    from nephrite.segmentation.in_process.networks import Segmenter
 
 
 class UNetSettings(InProcessSettings):
@@ -43,7 +43,7 @@ class UNetBackend(InProcess[UNetSettings]):
     def build(self, channels: int) -> Segmenter:
         """A U-Net on one-channel slices."""
         from nephrite.models.unet import UNet
-        from nephrite.segmentation.networks import Segmenter
+        from nephrite.segmentation.in_process.networks import Segmenter
 
         network = UNet(1, channels, **self.settings.model_dump(exclude={"kind"}))
         return Segmenter(network, network.input_size)
@@ -54,7 +54,7 @@ class UNetBackend(InProcess[UNetSettings]):
 
     def cheap(self) -> tuple[Self, float]:
         """A narrow one: cost grows with the square of the width."""
-        from nephrite.segmentation.step_time import PROBE_WIDTH
+        from nephrite.segmentation.in_process.step_time import PROBE_WIDTH
 
         settings = self.settings
         width = min(settings.base_width, PROBE_WIDTH)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from nephrite.segmentation.networks import ColorNetwork, Segmenter, mirror_center, multiple_of
+from nephrite.segmentation.in_process.networks import ColorNetwork, Segmenter, mirror_center, multiple_of
 
 
 @pytest.mark.parametrize(("size", "target"), [(5, 9), (3, 20), (4, 4), (1, 6)])

@@ -14,8 +14,8 @@ from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import WEIGHTS
 from nephrite.segmentation.backend import StoredScan
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask
-from nephrite.segmentation.in_process import TrainedNetwork, segmentation_task
-from nephrite.segmentation.unet import UNetBackend, UNetSettings
+from nephrite.segmentation.in_process.family import TrainedNetwork, segmentation_task
+from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 
 Load = Callable[..., Config]
@@ -84,7 +84,7 @@ def test_weights_are_those_of_the_best_epoch_and_no_others(
     load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.9, 0.1])
-    monkeypatch.setattr("nephrite.segmentation.fitting.mean_dice", lambda _: next(scores))
+    monkeypatch.setattr("nephrite.segmentation.in_process.fitting.mean_dice", lambda _: next(scores))
     state = UNET.fit(task(load(), pairs, tmp_path / "s")).network.state_dict()
     counts = {int(value) for name, value in state.items() if name.endswith("num_batches_tracked")}
     assert counts == {3}  # steps of the first epoch

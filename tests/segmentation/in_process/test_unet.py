@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from nephrite.segmentation.features import logits_and_features
-from nephrite.segmentation.networks import Segmenter
-from nephrite.segmentation.unet import UNetBackend, UNetSettings
+from nephrite.segmentation.in_process.features import logits_and_features
+from nephrite.segmentation.in_process.networks import Segmenter
+from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 
 VALID = UNetSettings(kind="unet", base_width=2, depth=2, padding="valid", normalization="none")
 SAME = UNetSettings(kind="unet", base_width=2, depth=2, padding="same", normalization="batch")

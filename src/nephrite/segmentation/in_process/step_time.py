@@ -13,11 +13,11 @@ from nephrite.augment import geometric, standard
 from nephrite.config import Augmentation, Config
 from nephrite.models.losses import dice_loss
 from nephrite.segmentation.backend import backend_of
-from nephrite.segmentation.networks import Segmenter
+from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.training.devices import pick_device, resolve_precision
 
 if TYPE_CHECKING:
-    from nephrite.segmentation.in_process import InProcess
+    from nephrite.segmentation.in_process.family import InProcess
 
 LEAST_CALLS, MOST_CALLS, ENOUGH = 3, 20, 1.0  # timed calls, and seconds after which they are enough
 PROBE_SIZE, PROBE_WIDTH = 64, 16  # slice and network that any processor trains in a moment

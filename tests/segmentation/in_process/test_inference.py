@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from nephrite.segmentation.backend import Backend, Prediction, StoredScan, Trained
-from nephrite.segmentation.in_process import TrainedNetwork
-from nephrite.segmentation.inference import label_scans
-from nephrite.segmentation.unet import UNetBackend, UNetSettings
+from nephrite.segmentation.helper_segmenter import label_scans
+from nephrite.segmentation.in_process.family import TrainedNetwork
+from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore, SliceRef
 
 CHANNELS: dict[str, tuple[int, ...]] = {"kidney": (1,), "tumor": (2,)}

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from nephrite.config import Augmentation, Config
-from nephrite.segmentation import step_time as timing
-from nephrite.segmentation.step_time import augmentation_seconds, step_seconds
+from nephrite.segmentation.in_process import step_time as timing
+from nephrite.segmentation.in_process.step_time import augmentation_seconds, step_seconds
 
 Load = Callable[..., Config]
 WIDE = "train_segmenter.segmenters.light={kind: unet, base_width: 32, depth: 2, padding: same, normalization: batch}"
@@ -46,7 +46,7 @@ def test_an_encoder_is_timed_without_its_weights(load: Load, monkeypatch: pytest
     def refuse(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("nephrite.segmentation.smp.EncoderBackend._load_imagenet", refuse)
+    monkeypatch.setattr("nephrite.segmentation.in_process.smp.EncoderBackend._load_imagenet", refuse)
     monkeypatch.setattr(timing, "MOST_CALLS", 3)
     assert step_seconds(load("train_segmenter.batch_size=1"), "fpn") > 0
 

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from nephrite.config import ComputeSettings, Config
 from nephrite.errors import ConfigError
 from nephrite.files import digest
-from nephrite.segmentation.features import logits_and_features
-from nephrite.segmentation.networks import Segmenter, mirror_center
+from nephrite.segmentation.in_process.features import logits_and_features
+from nephrite.segmentation.in_process.networks import Segmenter, mirror_center
 
 if TYPE_CHECKING:
-    from nephrite.segmentation.in_process import InProcess
+    from nephrite.segmentation.in_process.family import InProcess
 
 SMALL = 64  # pixels per side: what most networks take, and any processor computes in a moment
 TOLERANCE = 1e-4  # of logits, between a network and its graph

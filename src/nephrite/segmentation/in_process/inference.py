@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import nn
 
-from nephrite.segmentation.backend import StoredScan, Trained
-from nephrite.segmentation.features import logits_and_features
-from nephrite.store.slices import PairStore
-from nephrite.training.pseudo_labels import PseudoLabels, sure_labels
-
-
-def label_scans(
-    teacher: Trained,
-    store: PairStore,
-    patients: Sequence[str],
-    channels: Mapping[str, tuple[int, ...]],
-    *,
-    confidence: float,
-) -> PseudoLabels:
-    """Let a teacher label scans; where it is sure neither that a structure is there nor that it is not, it abstains.
-
-    Args:
-        teacher: ready to predict; one without probabilities is sure of its label maps.
-        store: where the scans are; its labels of them are not read.
-        patients: whose scans.
-        channels: output channel to label values.
-        confidence: between 0.5 and 1; sure is an output of at least it, or of at most 1 minus it.
-    """
-    labels = {}
-    for patient in patients:
-        found = teacher.backend.predict(teacher, StoredScan(store, patient))
-        outputs = found.probabilities
-        labels[patient] = found.labels if outputs is None else sure_labels(outputs, channels, confidence)
-    return PseudoLabels(store, labels)
+from nephrite.segmentation.in_process.features import logits_and_features
 
 
 def sigmoid_outputs(

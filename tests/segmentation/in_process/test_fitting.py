@@ -15,16 +15,16 @@ from nephrite.config import IGNORED, Augmentation, Config
 from nephrite.errors import NonFiniteLossError
 from nephrite.models.unet import Normalization
 from nephrite.recording import SilentRun
-from nephrite.segmentation import fitting as segmentation
 from nephrite.segmentation.artifacts import WEIGHTS
-from nephrite.segmentation.fitting import (
+from nephrite.segmentation.in_process import fitting as segmentation
+from nephrite.segmentation.in_process.fitting import (
     SegmentationModule,
     SegmentationTask,
     best_epoch,
     mean_dice,
     region_counts,
 )
-from nephrite.segmentation.unet import UNetBackend, UNetSettings
+from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Pairs
 from nephrite.training.mixing import group_counts

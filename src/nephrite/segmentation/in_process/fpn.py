@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from nephrite.segmentation.smp import EncoderBackend, EncoderSettings
+from nephrite.segmentation.in_process.smp import EncoderBackend, EncoderSettings
 
 
 class FPNSettings(EncoderSettings):

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from nephrite.config import Positive
 from nephrite.errors import ConfigError
-from nephrite.segmentation.in_process import InProcess, InProcessSettings
+from nephrite.segmentation.in_process.family import InProcess, InProcessSettings
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from nephrite.segmentation.networks import Segmenter
+    from nephrite.segmentation.in_process.networks import Segmenter
 
 
 class MonaiSettings(InProcessSettings):
@@ -38,7 +38,7 @@ class MonaiBackend(InProcess[MonaiSettings]):
 
     def build(self, channels: int) -> Segmenter:
         """The network as MONAI initializes it."""
-        from nephrite.segmentation.networks import Segmenter, multiple_of
+        from nephrite.segmentation.in_process.networks import Segmenter, multiple_of
 
         place, network = f"network '{self.settings.network}'", self._class()
         given = {"spatial_dims": 2, "in_channels": 1, "out_channels": channels}

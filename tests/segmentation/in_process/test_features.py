@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from nephrite.segmentation.features import logits_and_features
+from nephrite.segmentation.in_process.features import logits_and_features
 
 
 class Levels(nn.Module):

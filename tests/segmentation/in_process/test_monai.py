@@ -12,7 +12,7 @@ from nephrite.errors import ConfigError
 from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import load_segmenter
 from nephrite.segmentation.backend import StoredScan
-from nephrite.segmentation.monai import MonaiBackend, MonaiSettings
+from nephrite.segmentation.in_process.monai import MonaiBackend, MonaiSettings
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 
