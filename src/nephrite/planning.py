@@ -54,7 +54,7 @@ class Plan:
 
     Attributes:
         kinds: training sets, segmenters and label fractions; their product is the number of arms.
-        cells: subsets and initialisations, per arm.
+        cells: subsets and initializations, per arm.
         trainings: of segmenters.
         teachers: further trainings of segmenters, for self-training without an arm that is the teacher's training.
         synthesizers: trainings of synthesizers.

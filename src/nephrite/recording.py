@@ -18,7 +18,7 @@ class Run(Protocol):
         """Record settings, flattened to dotted names."""
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
-        """Record a batch of metrics at an optimiser step: one call per epoch, not per step."""
+        """Record a batch of metrics at an optimizer step: one call per epoch, not per step."""
 
     def artifact(self, path: Path, *, folder: str = "") -> None:
         """Keep a file, or a folder with all that it holds."""

@@ -13,7 +13,7 @@ from nephrite.errors import ConfigError
 
 Load = Callable[..., Config]
 PAINT_IN = "train_gan.pix2pix.method={kind: paint_in, base_width: 4, depth: 3, upsampling: resize, dropout: 0, rim: 2}"
-RANDOMISED = "train_gan.pix2pix.method={kind: randomised, spread: 0.1}"
+RANDOMISED = "train_gan.pix2pix.method={kind: randomized, spread: 0.1}"
 UNLABELLED = ("train_gan.pix2pix.condition=anatomy", "train_gan.pix2pix.unlabelled=true")
 
 

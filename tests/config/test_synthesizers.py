@@ -9,7 +9,7 @@ Refusal = Callable[[str], str]
 
 REFUSED = {
     "train_gan.pix2pix.method={kind: magic}": (
-        r"train_gan\.pix2pix\.method: .*'pix2pix', 'spade', 'paint_in', 'randomised', 'diffusion'"
+        r"train_gan\.pix2pix\.method: .*'pix2pix', 'spade', 'paint_in', 'randomized', 'diffusion'"
     ),
     "train_gan.pix2pix.method={kind: diffusion, base_width: 8, depth: 1, noise_steps: 9, sampling_steps: 10}": (
         r"train_gan\.pix2pix\.method: 'sampling_steps' 10 is more than 'noise_steps' 9"

@@ -20,7 +20,7 @@ VALUES: dict[str, dict[str, object]] = {
     "pix2pix": UNET,
     "paint_in": {**UNET, "rim": 2},
     "spade": {"base_width": 4, "depth": 3, "hidden_width": 4, "code_length": 4, "divergence_weight": 0.05},
-    "randomised": {"spread": 0.05},
+    "randomized": {"spread": 0.05},
 }
 SEEN = (Intensity(0.2, 0.02, 0.1, 0.3), Intensity(0.5, 0.02, 0.4, 0.6), Intensity(0.8, 0.02, 0.7, 0.9))
 Slices = tuple[Tensor, Tensor]

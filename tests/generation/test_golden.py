@@ -22,7 +22,7 @@ METHODS = {
     "pix2pix": "{kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
     "spade": "{kind: spade, base_width: 4, depth: 3, hidden_width: 4, code_length: 4, divergence_weight: 0.05}",
     "paint_in": "{kind: paint_in, base_width: 4, depth: 3, upsampling: transposed, dropout: 0.5, rim: 2}",
-    "randomised": "{kind: randomised, spread: 0.1}",
+    "randomized": "{kind: randomized, spread: 0.1}",
     "diffusion": "{kind: diffusion, base_width: 8, depth: 1, noise_steps: 50, sampling_steps: 3}",
 }
 TWO_STEPS = ("train_gan.pix2pix.epochs=1", "train_gan.pix2pix.batch_size=9", "train_gan.pix2pix.ema_decay=0.9")
@@ -35,7 +35,7 @@ GOLDEN = {  # of the weights, of the painted slices
     "pix2pix": ([0.007254, 0.0853311, -0.0006776], [0.4962315, 0.0014097, -6.21e-05]),
     "spade": ([0.0026852, 0.085457, 0.0002699], [0.4911127, 0.0097254, -3.7e-05]),
     "paint_in": ([0.0054703, 0.076013, -0.0004258], [0.3961247, 0.0723732, -7.66e-05]),
-    "randomised": ([0.0, 0.0, 0.0], [0.3700534, 0.1278381, -3.82e-05]),
+    "randomized": ([0.0, 0.0, 0.0], [0.3700534, 0.1278381, -3.82e-05]),
     "diffusion": ([0.0067536, 0.1085561, 0.0003607], [0.5020753, 0.3159094, 0.0007613]),
 }
 

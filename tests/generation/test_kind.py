@@ -30,7 +30,7 @@ from nephrite.store.slices import PairStore
 
 Make = Callable[[str], Synthesizer]
 Load = Callable[..., Config]
-every_kind = pytest.mark.parametrize("kind", ["pix2pix", "paint_in", "spade", "randomised"])
+every_kind = pytest.mark.parametrize("kind", ["pix2pix", "paint_in", "spade", "randomized"])
 TOY = '''
 """The least that a generator can be: one convolution that learns from a discriminator."""
 

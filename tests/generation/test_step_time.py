@@ -31,7 +31,7 @@ def test_a_step_of_every_kind_takes_time(load: Load, kind: str, capfd: pytest.Ca
 
 
 def test_what_is_not_trained_takes_no_time(load: Load) -> None:
-    nothing = load("train_gan.pix2pix.method={kind: randomised, spread: 0.1}")
+    nothing = load("train_gan.pix2pix.method={kind: randomized, spread: 0.1}")
     assert synthesizer_step_seconds(nothing, "pix2pix") == 0
 
 

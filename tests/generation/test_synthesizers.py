@@ -17,7 +17,7 @@ from nephrite.generation.conditioning import Request
 from nephrite.generation.intensities import Intensity
 from nephrite.generation.kinds.paint_in import PaintInSettings
 from nephrite.generation.kinds.pix2pix import Pix2PixSettings
-from nephrite.generation.kinds.randomised import RandomisedSettings
+from nephrite.generation.kinds.randomized import RandomizedSettings
 from nephrite.generation.kinds.spade import SpadeSettings
 from nephrite.generation.synthesizers import (
     CARD,
@@ -55,7 +55,7 @@ ANATOMY = replace(
 PAINT_IN = replace(
     BLANK, method=PaintInSettings(kind="paint_in", base_width=4, depth=3, upsampling="resize", dropout=0.5, rim=2)
 )
-RANDOMISED = replace(BLANK, method=RandomisedSettings(kind="randomised", spread=0.1))
+RANDOMISED = replace(BLANK, method=RandomizedSettings(kind="randomized", spread=0.1))
 
 
 @pytest.fixture

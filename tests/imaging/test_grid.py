@@ -9,7 +9,7 @@ from nephrite.imaging.grid import Grid, fit_center, plan_grid, resize_image, res
 TO_16 = ResizeSettings(kind="resize", size=16)
 
 
-def test_resizing_keeps_the_extent_in_millimetres() -> None:
+def test_resizing_keeps_the_extent_in_millimeters() -> None:
     grid = plan_grid(TO_16, (3, 32, 64), (5.0, 0.8, 0.8))
     assert grid.spacing == pytest.approx((5.0, 1.6, 3.2))
 

@@ -27,7 +27,7 @@ def test_equal_regions_agree_fully() -> None:
     assert surface_scores(_box(5), _box(5), spacing=(5.0, 1.0, 1.0), tolerance=1.0) == SurfaceScores(dice=1, hd95=0)
 
 
-def test_hd95_of_a_shifted_box_is_the_shift_in_millimetres() -> None:
+def test_hd95_of_a_shifted_box_is_the_shift_in_millimeters() -> None:
     scores = surface_scores(_box(8), _box(5), spacing=(1.0, 0.8, 0.8), tolerance=1.0)
     assert scores.hd95 == pytest.approx(3 * 0.8)
 

@@ -207,7 +207,7 @@ def _far_wall() -> Outline:
 
 
 def _ruler() -> Canvas:
-    """A canvas of one millimetre per voxel, 48 to a side."""
+    """A canvas of one millimeter per voxel, 48 to a side."""
     place = np.arange(48, dtype=np.float32) - np.float32(23.5)
     y, x = np.meshgrid(place, place, indexing="ij")
     return Canvas(np.zeros((48, 48, 48), np.float32), place, y, x, softness=1.0)

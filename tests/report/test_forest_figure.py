@@ -56,7 +56,7 @@ def test_a_null_arm_is_no_row_of_the_forest_plot(null_trial: Trial) -> None:
 def test_the_caption_says_which_null_is_shown(null_trial: Trial, make_trial: MakeTrial) -> None:
     rows = [forest_rows(summarize(trial)) for trial in (null_trial, make_trial(cells=4), make_trial(cells=1))]
     arm, cells, unknown = (null_legend(found) for found in rows)
-    assert arm.startswith("Shaded: interval of the null, the compared arm from another initialisation, 3 cells")
+    assert arm.startswith("Shaded: interval of the null, the compared arm from another initialization, 3 cells")
     assert cells.startswith("Shaded: interval of the null, the compared arm against itself in other cells (2 pairs")
     assert unknown == "The null, what another cell alone would change, needs at least 2 cells."
 

@@ -76,7 +76,7 @@ def test_the_headline_says_the_verdict_with_interval_patients_cells_and_null(mak
 def test_the_headline_says_what_a_null_arm_found(null_trial: Trial) -> None:
     content = summarize(null_trial)
     _validate(content)
-    assert "another initialisation alone moves real+geometric by up to 0.010 (null +0.010 [" in content.headline
+    assert "another initialization alone moves real+geometric by up to 0.010 (null +0.010 [" in content.headline
 
 
 def test_one_cell_says_how_to_ask_for_more_and_what_was_not_resampled(make_trial: MakeTrial) -> None:

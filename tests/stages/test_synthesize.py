@@ -20,7 +20,7 @@ from nephrite.generation.conditioning import Request
 from nephrite.generation.intensities import Intensity
 from nephrite.generation.kinds.paint_in import PaintInSettings
 from nephrite.generation.kinds.pix2pix import Pix2PixSettings
-from nephrite.generation.kinds.randomised import RandomisedSettings
+from nephrite.generation.kinds.randomized import RandomizedSettings
 from nephrite.generation.kinds.spade import SpadeSettings
 from nephrite.generation.requests import Asked, Style
 from nephrite.generation.source_slices import Pass
@@ -67,7 +67,7 @@ OTHERS = {
     "paint_in": replace(
         CARD, method=PaintInSettings(kind="paint_in", base_width=4, depth=3, upsampling="resize", dropout=0.5, rim=2)
     ),
-    "randomised": replace(CARD, method=RandomisedSettings(kind="randomised", spread=0.1)),
+    "randomized": replace(CARD, method=RandomizedSettings(kind="randomized", spread=0.1)),
 }
 
 

@@ -67,7 +67,7 @@ OTHERS = {
         "train_gan.pix2pix.method={kind: paint_in, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5, rim: 2}",
     ),
 }
-RANDOMISED = "train_gan.pix2pix.method={kind: randomised, spread: 0.1}"
+RANDOMISED = "train_gan.pix2pix.method={kind: randomized, spread: 0.1}"
 
 
 def poison(pairs: Path, *patients: str) -> None:

@@ -12,7 +12,7 @@ class RegionSettings(Settings):
 
     labels: tuple[int, ...] = Field(min_length=1, description="Label values that make the region.")
     tolerance: float = Field(
-        default=2.0, gt=0, description="Millimetres, for the surface Dice; 2 is about a pixel of 128 on 256 mm."
+        default=2.0, gt=0, description="Millimeters, for the surface Dice; 2 is about a pixel of 128 on 256 mm."
     )
 
 

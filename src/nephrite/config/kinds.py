@@ -22,7 +22,7 @@ GENERATORS = {
     "pix2pix": "nephrite.generation.kinds.pix2pix",
     "spade": "nephrite.generation.kinds.spade",
     "paint_in": "nephrite.generation.kinds.paint_in",
-    "randomised": "nephrite.generation.kinds.randomised",
+    "randomized": "nephrite.generation.kinds.randomized",
     "diffusion": "nephrite.generation.kinds.diffusion",
 }
 SEGMENTERS = {

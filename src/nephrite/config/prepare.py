@@ -51,7 +51,7 @@ class ResampleSettings(Settings):
     """Every slice is resampled to one spacing, then cropped or padded about its center."""
 
     kind: Literal["resample"] = Field(description="Every slice to one spacing, then cropped or padded.")
-    spacing: float = Field(gt=0, description="Millimetres per pixel.")
+    spacing: float = Field(gt=0, description="Millimeters per pixel.")
     size: int = Field(ge=16, le=2048, description="Pixels per side.")
 
 

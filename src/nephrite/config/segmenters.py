@@ -69,9 +69,9 @@ class TrainSegmenterSettings(Settings):
         "configs/curvas.yaml, for two cores.",
     )
     steps_per_epoch: Positive = Field(
-        default=100, description="Optimiser steps; the same for small and large training sets, so that arms are alike."
+        default=100, description="Optimizer steps; the same for small and large training sets, so that arms are alike."
     )
-    batch_size: Positive = Field(default=8, description="Slices per optimiser step; 8 as in the capstone.")
+    batch_size: Positive = Field(default=8, description="Slices per optimizer step; 8 as in the capstone.")
     learning_rate: float = Field(
         default=0.003, gt=0, description="Adam's, at the start; 0.003 for few steps, the capstone's 0.001 for many."
     )

@@ -23,7 +23,7 @@ class DeformationSettings(Settings):
     )
     knots: int = Field(default=6, ge=2, le=8, description="Of the displacement per side; more make it less smooth.")
     along: Fraction = Field(default=0.3, description="Share of its variance that changes along the patient.")
-    reach: float = Field(default=40.0, gt=0, description="Millimetres along the patient over which that part changes.")
+    reach: float = Field(default=40.0, gt=0, description="Millimeters along the patient over which that part changes.")
 
 
 class EditSettings(Settings):

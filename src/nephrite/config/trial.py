@@ -19,7 +19,7 @@ class Arm(Settings):
     training_set: str = Field(description="Components joined by '+', 'real' first, e.g. 'real+synthetic+geometric'.")
     segmenter: Name = Field(description="A name under 'train_segmenter.segmenters'.")
     fraction: LabelFraction = Field(description="Share of the training patients that the arm knows the labels of.")
-    cell: int = Field(ge=0, description="Number of the cell: subset and initialisation, shared by all arms.")
+    cell: int = Field(ge=0, description="Number of the cell: subset and initialization, shared by all arms.")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -58,7 +58,7 @@ class TrialSettings(Settings):
 
     name: Name = Field(description="What the trial is called in MLflow and in the report.")
     seed: int = Field(
-        default=7, ge=0, description="Seed of everything random that is not the cell's own initialisation; any will do."
+        default=7, ge=0, description="Seed of everything random that is not the cell's own initialization; any will do."
     )
     primary: Name = Field(description="Region whose per-patient 3-D Dice decides; declared before any run.")
     reference: str = Field(description="Training set that all others are compared with.")
@@ -75,7 +75,7 @@ class TrialSettings(Settings):
         description="Shares of the training patients, nested within a cell; synthesizers see the same share.",
     )
     cells: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        min_length=1, description="Subsets and initialisations; a verdict needs at least 3."
+        min_length=1, description="Subsets and initializations; a verdict needs at least 3."
     )
 
     @model_validator(mode="after")

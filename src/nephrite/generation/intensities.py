@@ -15,7 +15,7 @@ from nephrite.config import TissueSettings
 from nephrite.generation.conditioning import Conditioning
 from nephrite.store.slices import PairStore, SliceRef
 from nephrite.store.thinning import thin
-from nephrite.synthesis.randomised import ClassStatistics
+from nephrite.synthesis.randomized import ClassStatistics
 from nephrite.synthesis.tissue import fit_edges
 from nephrite.training.data import Batch, Pairs
 
@@ -61,7 +61,7 @@ def fit_intensities(store: PairStore, slices: Sequence[SliceRef], conditioning: 
 
 
 def class_statistics(intensities: Sequence[Intensity]) -> ClassStatistics:
-    """The same as `synthesis.randomised` reads it."""
+    """The same as `synthesis.randomized` reads it."""
     known = [[np.nan if x is None else x for x in (row.mean, row.deviation)] for row in intensities]
     means, deviations = torch.tensor(known, dtype=torch.float32).T
     return ClassStatistics(means, deviations)

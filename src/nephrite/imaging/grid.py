@@ -18,7 +18,7 @@ class Grid:
     Attributes:
         height, width: pixels after scaling, before cropping or padding.
         size: pixels per side at the end.
-        spacing: millimetres per slice, row and column at the end.
+        spacing: millimeters per slice, row and column at the end.
     """
 
     height: int
@@ -35,7 +35,7 @@ def plan_grid(
     Args:
         settings: the in-plane setting.
         shape: slices, rows, columns of the volume.
-        spacing: millimetres per slice, row and column of the volume.
+        spacing: millimeters per slice, row and column of the volume.
     """
     rows, columns = shape[1:]
     if isinstance(settings, ResizeSettings):

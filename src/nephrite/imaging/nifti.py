@@ -60,7 +60,7 @@ class NiftiFile:
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """Millimetres between the centers of slices, rows, columns."""
+        """Millimeters between the centers of slices, rows, columns."""
         slices, rows, columns = self.along_target(tuple(nib.affines.voxel_sizes(self.affine)))
         return slices, rows, columns
 

@@ -119,8 +119,8 @@ def score_regions(
     Args:
         predicted: region name to the voxels that were found.
         truth: region name to the voxels that the reader marked.
-        spacing: millimetres between slices, rows and columns.
-        tolerances: region name to the tolerance of the surface Dice in millimetres.
+        spacing: millimeters between slices, rows and columns.
+        tolerances: region name to the tolerance of the surface Dice in millimeters.
 
     Raises:
         VolumeError: the shapes differ.

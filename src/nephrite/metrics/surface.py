@@ -1,4 +1,4 @@
-"""Distance between the surfaces of a segmentation and of the truth, in millimetres.
+"""Distance between the surfaces of a segmentation and of the truth, in millimeters.
 
 Surface elements and their areas follow Nikolov et al. 2021 ("Clinically applicable segmentation of head and neck
 anatomy", supplement), from the lookup tables of DeepMind's `surface_distance`. Its own `compute_surface_distances`
@@ -28,7 +28,7 @@ class SurfaceScores:
         dice: share of both surfaces, by area, that lies within the tolerance of the other one. Both regions empty
             scores 1, exactly one empty scores 0.
         hd95: 95th percentile, by area, of the distance to the other surface, the larger of both directions, in
-            millimetres. Both empty is 0; with exactly one empty there is no distance: None.
+            millimeters. Both empty is 0; with exactly one empty there is no distance: None.
     """
 
     dice: float
@@ -47,8 +47,8 @@ def surface_scores(
     Args:
         predicted: the region found.
         truth: the region marked by the reader.
-        spacing: millimetres between slices, rows and columns.
-        tolerance: millimetres up to which a surface element counts as found.
+        spacing: millimeters between slices, rows and columns.
+        tolerance: millimeters up to which a surface element counts as found.
 
     Raises:
         VolumeError: the shapes differ.

@@ -1,6 +1,6 @@
 """Soft shapes painted into a volume of Hounsfield units: what the phantom's anatomy is made of.
 
-Positions are patient millimetres: x to the patient's left, y to the back, z to the feet; the origin is the middle of
+Positions are patient millimeters: x to the patient's left, y to the back, z to the feet; the origin is the middle of
 the vertebral body at the height of the renal hila. A shape gives a level in mm per voxel: negative inside, zero on its
 surface. A voxel that a surface cuts takes a share of both tissues (partial volume).
 """

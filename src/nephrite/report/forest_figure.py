@@ -119,7 +119,7 @@ def null_legend(rows: Sequence[Row]) -> str:
         return "The null, what another cell alone would change, needs at least 2 cells."
     if all(row.null.arm for _, row in rows if row and row.null):
         cells = counted(max(pairs), "cell")
-        return f"Shaded: interval of the null, the compared arm from another initialisation, {cells} (white: its mean)."
+        return f"Shaded: interval of the null, the compared arm from another initialization, {cells} (white: its mean)."
     few = " With one pair it knows patients only, and may lie off zero." if 1 in pairs else ""
     return (
         "Shaded: interval of the null, the compared arm against itself in other cells "

@@ -141,7 +141,7 @@ def _reading(trial: TrialRecord) -> str:
     return "\n".join(
         [
             f"- Declared before any run: Dice of *{plan.region}*, reference *{plan.reference}*.",
-            "- A cell is one subset of training patients and one initialisation, shared by all arms. A difference is "
+            "- A cell is one subset of training patients and one initialization, shared by all arms. A difference is "
             "paired by test patient within a cell.",
             f"- Intervals: {in_percent(plan.confidence)}, {plan.resamples:,} bootstrap resamples of {resampled}, "
             "widened for small numbers (expanded percentile interval).",
@@ -165,9 +165,9 @@ def _nulls(trial: TrialRecord) -> list[str]:
     lines = []
     if arms:
         lines.append(
-            f"- Null of an arm ({', '.join(arms)}): the same training set and patients, from another initialisation "
+            f"- Null of an arm ({', '.join(arms)}): the same training set and patients, from another initialization "
             "and in another order, minus the first, paired by cell and patient as any comparison. Its interval "
-            "should hold zero: it is what chance alone does. The arms of a cell share initialisation and order, so "
+            "should hold zero: it is what chance alone does. The arms of a cell share initialization and order, so "
             "differences between them can be steadier than it."
         )
     if not all(null.arm for null in nulls):

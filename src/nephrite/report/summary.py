@@ -88,7 +88,7 @@ def _headline(answer: Comparison | None, region: str) -> str:
 def _moved(answer: Comparison) -> str:
     if answer.null is None:
         return NO_NULL
-    null, what = interval_text(answer.null), "initialisation" if answer.null.arm else "cell"
+    null, what = interval_text(answer.null), "initialization" if answer.null.arm else "cell"
     return f"another {what} alone moves {answer.against} by up to {answer.null.largest:.3f} (null {null})"
 
 

@@ -226,14 +226,14 @@ def compare_features(screening: Screening, *, seed: int) -> tuple[int, dict[str,
     return count, found
 
 
-def lesion_sizes(pixels: Int64[np.ndarray, " slice"], millimetres: Float[np.ndarray, " slice"]) -> list[str]:
+def lesion_sizes(pixels: Int64[np.ndarray, " slice"], millimeters: Float[np.ndarray, " slice"]) -> list[str]:
     """Size class of each slice by the radius of a circle with the area of its lesions.
 
     Args:
         pixels: of all lesion classes together.
-        millimetres: area of a pixel, in square millimetres.
+        millimeters: area of a pixel, in square millimeters.
     """
-    radii = np.sqrt(pixels * millimetres / math.pi)
+    radii = np.sqrt(pixels * millimeters / math.pi)
     return [size_class(float(radius)) if radius else EMPTY for radius in radii]
 
 

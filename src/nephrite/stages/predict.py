@@ -31,7 +31,7 @@ from nephrite.registry import RECIPE, ModelVersion, Registry, load_version
 from nephrite.training.devices import pick_device
 
 MASK, VOLUMES, MANIFEST = "segmentation.nii.gz", "volumes.csv", "manifest.json"
-CUBIC_MILLIMETRES = 1000.0  # in a millilitre
+CUBIC_MILLIMETRES = 1000.0  # in a milliliter
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Segmented:
         patient: id.
         slices: of the scan.
         sources: SHA-256 of the scan's files, by name.
-        voxel: millilitres.
+        voxel: milliliters.
         sizes: label value to voxels and slices.
     """
 
@@ -63,7 +63,7 @@ class Segmented:
     voxel: float
     sizes: dict[int, tuple[int, int]]
 
-    def millilitres(self, value: int) -> float:
+    def milliliters(self, value: int) -> float:
         """Volume of one class."""
         return self.sizes[value][0] * self.voxel
 
@@ -97,7 +97,7 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
         run.artifact(masks / name)
     slices = sum(result.slices for result in segmented)
     totals = {
-        f"{name}_ml": sum(result.millilitres(value) for result in segmented)
+        f"{name}_ml": sum(result.milliliters(value) for result in segmented)
         for value, name in model.recipe.classes.items()
     }
     return {"scans": float(len(found)), "slices": float(slices), "seconds_per_slice": seconds / slices, **totals}
@@ -197,11 +197,11 @@ def label_planes(
 def write_volumes(path: Path, segmented: list[Segmented], classes: Mapping[int, str]) -> None:
     """Write one row per patient and class."""
     rows = [
-        (result.patient, name, f"{result.millilitres(value):.3f}", *result.sizes[value])
+        (result.patient, name, f"{result.milliliters(value):.3f}", *result.sizes[value])
         for result in segmented
         for value, name in classes.items()
     ]
-    write_table(path, ["patient", "class", "millilitres", "voxels", "slices"], rows)
+    write_table(path, ["patient", "class", "milliliters", "voxels", "slices"], rows)
 
 
 def write_manifest(path: Path, segmented: list[Segmented], model: ServedModel, run: Run) -> None:

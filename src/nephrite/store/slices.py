@@ -37,7 +37,7 @@ class Patient:
 
     Attributes:
         patient: id; of a synthetic patient as `synthetic_name` makes it.
-        spacing: millimetres per slice, row and column, as stored.
+        spacing: millimeters per slice, row and column, as stored.
         orientation: axis codes, e.g. 'IPL': slices downwards, rows to the back, columns to the left.
         window: the two ends of the intensity window, in stored units.
         slope, intercept: intensity = stored * slope + intercept.

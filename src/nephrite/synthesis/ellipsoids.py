@@ -2,7 +2,7 @@
 
 Chen et al., "Towards Generalizable Tumor Synthesis" (DiffTumor), CVPR 2024, after Hu et al., "Label-Free Liver Tumor
 Segmentation", CVPR 2023, section 3.1: ellipsoids with radii of 4, 8, 16, 32 px in slices of 512 px, deformed
-elastically. Here the sizes are in millimetres (at their usual 0.8 mm per pixel), so that they mean the same in slices
+elastically. Here the sizes are in millimeters (at their usual 0.8 mm per pixel), so that they mean the same in slices
 of any size, and the deformation is a function of the place in space, so that slices of one lesion fit together.
 
 s  slices of a run

@@ -117,7 +117,7 @@ def smallest_effect(
 
     Args:
         spread: of a finished run, or assumed.
-        cells: subset and initialisation pairs shared by both arms.
+        cells: subset and initialization pairs shared by both arms.
         patients: test patients.
         power: chance to find the effect.
         simulation: number of trials and their intervals.

@@ -1,6 +1,6 @@
 """Statistics of paired differences, with cells and patients as the two levels at which chance enters.
 
-A *cell* is one subset of training patients and one initialisation, shared by all arms. A difference to the reference
+A *cell* is one subset of training patients and one initialization, shared by all arms. A difference to the reference
 is paired by test patient within a cell, so the evidence is a table `differences[cell, patient]`.
 
 The interval resamples cells and patients independently (Owen 2007, "The pigeonhole bootstrap"). Two things are mended,
@@ -36,7 +36,7 @@ from nephrite.words import counted
 
 Word = Literal["helps", "hurts", "no evidence", "not enough runs"]
 
-MINIMUM_CELLS = 3  # with one or two, a lucky initialisation looks like a gain
+MINIMUM_CELLS = 3  # with one or two, a lucky initialization looks like a gain
 MINIMUM_PATIENTS = 8  # below, the interval hangs on one or two patients; from 5 down, no p can fall below 0.05
 
 
@@ -222,7 +222,7 @@ def null_difference(
 
 
 def null_of_arm(differences: Float[np.ndarray, "cell patient"], found: Interval, arm: str) -> NullDifference:
-    """What a null arm finds: the same patients and slices in each cell, another initialisation and order.
+    """What a null arm finds: the same patients and slices in each cell, another initialization and order.
 
     Args:
         differences: score of the null arm minus that of the arm that it repeats.

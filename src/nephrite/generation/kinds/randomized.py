@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from nephrite.generation.conditioning import Scene
 
 
-class RandomisedSettings(GeneratorSettings):
+class RandomizedSettings(GeneratorSettings):
     """No training: intensity and texture of every class are drawn at random (SynthSeg, Billot et al. 2023)."""
 
-    kind: Literal["randomised"] = Field(description="Nothing is trained: intensities drawn per class (SynthSeg, 2023).")
+    kind: Literal["randomized"] = Field(description="Nothing is trained: intensities drawn per class (SynthSeg, 2023).")
     spread: float | None = Field(
         default=None,
         ge=0,
@@ -29,7 +29,7 @@ class RandomisedSettings(GeneratorSettings):
     )
 
 
-class Randomised(Kind[RandomisedSettings]):
+class Randomized(Kind[RandomizedSettings]):
     """No network: every class takes an intensity that the seed draws (Billot et al. 2023)."""
 
     def build(self, channels: int, size: int) -> nn.Module:
@@ -41,14 +41,14 @@ class Randomised(Kind[RandomisedSettings]):
     def paint(self, network: nn.Module, scene: Scene, seeds: Sequence[int]) -> Float[Tensor, "b 1 h w"]:
         """By chance."""
         from nephrite.generation.intensities import class_statistics
-        from nephrite.synthesis import randomised
+        from nephrite.synthesis import randomized
 
         channels, spread = scene.condition.shape[1], self.settings.spread
-        ranges = randomised.RandomRanges() if spread is None else randomised.RandomRanges(spread=spread)
-        centred = None if spread is None else class_statistics(self.intensities)
-        looks = randomised.draw(seeds, channels=channels, ranges=ranges, centred=centred)
-        return randomised.apply(looks, scene.condition)
+        ranges = randomized.RandomRanges() if spread is None else randomized.RandomRanges(spread=spread)
+        centered = None if spread is None else class_statistics(self.intensities)
+        looks = randomized.draw(seeds, channels=channels, ranges=ranges, centered=centered)
+        return randomized.apply(looks, scene.condition)
 
 
-SETTINGS = RandomisedSettings
-KIND = Randomised
+SETTINGS = RandomizedSettings
+KIND = Randomized

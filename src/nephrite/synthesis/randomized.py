@@ -3,7 +3,7 @@
 SynthSeg: Billot, Greve, Puonti, Thielscher, Van Leemput, Fischl, Dalca, Iglesias, "SynthSeg: Segmentation of brain MRI
 scans of any contrast and resolution without retraining", Medical Image Analysis 2023, section 3.2: a Gaussian per class
 with mean and deviation drawn at random, then bias field, gamma, blur, low resolution. The defaults are its authors',
-in units of a window of 256 grey values. Their noise is white; ours may be grainy, since scans are.
+in units of a window of 256 gray values. Their noise is white; ours may be grainy, since scans are.
 
 b  batch    k  channels of the condition    h, w  height and width in pixels
 """
@@ -90,7 +90,7 @@ class RandomLooks:
 
 
 def draw(
-    seeds: Sequence[int], *, channels: int, ranges: RandomRanges, centred: ClassStatistics | None = None
+    seeds: Sequence[int], *, channels: int, ranges: RandomRanges, centered: ClassStatistics | None = None
 ) -> RandomLooks:
     """Looks of one slice per seed; a slice's look follows from its seed alone.
 
@@ -98,9 +98,9 @@ def draw(
         seeds: of the slices. Slices with one seed look alike, as those of one patient do, down to the noise.
         channels: of the condition.
         ranges: what is drawn from.
-        centred: None for classes of any brightness, as in SynthSeg; else they stay near these.
+        centered: None for classes of any brightness, as in SynthSeg; else they stay near these.
     """
-    return _join([_draw_one(seed, channels, ranges, centred) for seed in seeds])
+    return _join([_draw_one(seed, channels, ranges, centered) for seed in seeds])
 
 
 def apply(looks: RandomLooks, condition: Float[Tensor, "b k h w"]) -> Float[Tensor, "b 1 h w"]:
@@ -126,18 +126,18 @@ def fit_statistics(
     return ClassStatistics(mean.float(), (second / count - mean**2).clamp(min=0).sqrt().float())
 
 
-def _draw_one(seed: int, channels: int, ranges: RandomRanges, centred: ClassStatistics | None) -> RandomLooks:
+def _draw_one(seed: int, channels: int, ranges: RandomRanges, centered: ClassStatistics | None) -> RandomLooks:
     source = torch.Generator().manual_seed(seed)
     uniform = torch.rand(2, channels, generator=source)
     grain = torch.rand(3, generator=source)
     mean = _between(uniform[0], ranges.mean)
     deviation = _between(uniform[1], ranges.deviation)
-    if centred is not None:
+    if centered is not None:
         low, high = torch.tensor(ranges.factor).log()
-        near = (centred.mean + ranges.spread * (2 * uniform[0] - 1)).clamp(0, 1)
-        mean = torch.where(centred.mean.isnan(), mean, near)
-        alike = centred.deviation * (low + (high - low) * uniform[1]).exp()
-        deviation = torch.where(centred.deviation.isnan(), deviation, alike)
+        near = (centered.mean + ranges.spread * (2 * uniform[0] - 1)).clamp(0, 1)
+        mean = torch.where(centered.mean.isnan(), mean, near)
+        alike = centered.deviation * (low + (high - low) * uniform[1]).exp()
+        deviation = torch.where(centered.deviation.isnan(), deviation, alike)
     return RandomLooks(
         mean=mean[None],
         deviation=deviation[None],

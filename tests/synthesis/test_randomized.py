@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nephrite.augment.parameters import take
 from nephrite.augment.standard import IntensityRanges
-from nephrite.synthesis.randomised import ClassStatistics, RandomRanges, apply, draw, fit_statistics
+from nephrite.synthesis.randomized import ClassStatistics, RandomRanges, apply, draw, fit_statistics
 
 BARE = IntensityRanges(
     noise_probability=0,
@@ -69,7 +69,7 @@ def test_means_fill_their_range() -> None:
 
 def test_centred_looks_stay_near_the_training_patients_and_an_unseen_class_is_free() -> None:
     known = ClassStatistics(torch.tensor([0.3, torch.nan]), torch.tensor([0.04, torch.nan]))
-    looks = draw(range(300), channels=2, ranges=RandomRanges(spread=0.1), centred=known)
+    looks = draw(range(300), channels=2, ranges=RandomRanges(spread=0.1), centered=known)
     assert (looks.mean[:, 0] - 0.3).abs().max() == pytest.approx(0.1, abs=0.01)
     assert 0.02 <= looks.deviation[:, 0].min() < looks.deviation[:, 0].max() <= 0.0801
     assert looks.mean[:, 1].max() - looks.mean[:, 1].min() > 0.7
