@@ -64,3 +64,10 @@ def test_predicting_nothing_scores_about_50_on_a_slice_with_an_organ_and_100_on_
 
 def test_predicting_nothing_scores_about_58_if_one_slice_in_six_is_empty() -> None:
     assert predict_nothing_iou(_slices(4, 4, 4, 4, 4, 0)).mean() == pytest.approx(58.1, abs=0.1)
+
+
+def test_iou_of_a_single_pixel_is_defined() -> None:
+    truth = np.zeros((1, 1, 2, 2), dtype=bool)
+    truth[0, 0, 0, 0] = True
+    assert foreground_iou(truth, truth).tolist() == [[1.0]]
+    assert foreground_iou(np.zeros_like(truth), truth).tolist() == [[0.0]]

@@ -77,3 +77,12 @@ def test_one_share_takes_all() -> None:
 def test_too_few_patients_are_refused_by_name_of_the_empty_split() -> None:
     with pytest.raises(SplitError, match=r"1 patients leave none for '(train|validation)'"):
         split_patients(PATIENTS[:1], CAPSTONE)
+
+
+def test_a_fraction_may_leave_one_patient() -> None:
+    assert len(training_subset([f"p{number}" for number in range(10)], 0.1, cell=0, seed=1)) == 1
+
+
+def test_a_split_without_a_share_may_be_empty() -> None:
+    settings = SplitSettings(train=0.5, validation=0.5, test=0.0, salt="x")
+    assert set(split_patients([f"p{number}" for number in range(20)], settings).values()) == {"train", "validation"}

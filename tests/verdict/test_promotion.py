@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nephrite.verdict.promotion import Candidate, Rules, decide
+from nephrite.verdict.statistics import paired_interval
 
 RULES = Rules(floor=0.3, confidence=0.95, resamples=500, seed=0)
 
@@ -105,3 +106,23 @@ def test_few_patients_are_never_promoted() -> None:
 
 def test_champion_without_scores_is_left_alone() -> None:
     assert decide(candidate(gain=0.3), "unknown", RULES).reason.startswith("the champion has no record of its scores")
+
+
+def test_the_interval_is_drawn_as_the_rules_say() -> None:
+    rules = Rules(floor=0.3, confidence=0.8, resamples=300, seed=5)
+    better = candidate(gain=0.02)
+    differences = np.array([[better.dice[name] - CHAMPION.dice[name] for name in sorted(better.dice)]])
+    expected = paired_interval(differences, confidence=0.8, resamples=300, seed=5)
+    assert decide(better, CHAMPION, rules).interval == expected
+
+
+def test_eight_patients_are_enough() -> None:
+    assert decide(candidate(gain=0.2, patients=8), candidate(patients=8, weights="old"), RULES).outcome == "champion"
+
+
+def test_label_maps_that_differ_by_less_than_rounding_are_the_same() -> None:
+    better = candidate(gain=0.2)
+    rounded = replace(better, truth_volumes={name: value * (1 + 1e-8) for name, value in better.truth_volumes.items()})
+    assert decide(rounded, CHAMPION, RULES).outcome == "champion"
+    moved = replace(better, truth_volumes={name: value + 1e-3 for name, value in better.truth_volumes.items()})
+    assert decide(moved, CHAMPION, RULES).outcome == "challenger"
