@@ -210,4 +210,6 @@ def test_the_null_has_the_confidence_that_is_asked_for() -> None:
     wide, narrow = (null_difference(scores, confidence=share, resamples=500) for share in (0.99, 0.8))
     assert wide is not None
     assert narrow is not None
-    assert wide.low is not None and narrow.low is not None and wide.low < narrow.low
+    assert wide.low is not None
+    assert narrow.low is not None
+    assert wide.low < narrow.low
