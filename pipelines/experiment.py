@@ -120,12 +120,14 @@ def _check_source(params: Path, config: Config) -> None:
 
 def _only(texts: Sequence[str], whole: Config) -> list[str]:
     """Overrides that leave these arms of the trial."""
+    # the arms must fill a grid: a trial compares every combination
     arms = {_arm_of(text, whole): None for text in texts}
     columns = {name: [*dict.fromkeys(getattr(arm, name) for arm in arms)] for name in PARTS}
     if len(arms) != math.prod(map(len, columns.values())):
         grid = " x ".join(f"{len(column)} {PARTS[name]}s" for name, column in columns.items())
         remedy = "name every arm of the grid, since the report compares them all"
         raise ExperimentError("--arm", f"{len(arms)} arms are no grid of {grid}", remedy)
+    # settings of the smaller trial, as overrides
     sets = whole.trial.training_sets
     real = [name for name in sets.real if name in columns["training_set"]]
     synthetic = [fakes for fakes in sets.synthetic if fakes.name in columns["training_set"]]
@@ -157,9 +159,11 @@ def check_fit(config: Config, cluster: Cluster, cluster_file: Path, steps: Seque
         ClusterError: one has GPUs and the other not, or fewer of them.
     """
     wanted, devices = config.compute.accelerator, config.compute.devices
+    # a GPU that is asked for must be used
     if cluster.has_gpu and wanted == "cpu":
         remedy = "set compute.accelerator to 'gpu' or 'auto', or take the cluster file without GPUs"
         raise ClusterError(cluster_file, "asks for GPUs, but compute.accelerator is 'cpu'", remedy)
+    # and every step must get as many accelerators as it wants
     for step in steps if wanted != "cpu" else ():
         accelerator = cluster.steps[step].accelerator
         given = accelerator.count if accelerator else 0

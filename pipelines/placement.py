@@ -30,14 +30,17 @@ class Placement:
 
     def put(self, task: PipelineTask, step: str, about: str = "") -> PipelineTask:
         """Give a task all that its step needs on the cluster; `about` follows the step's name where it is shown."""
+        # what the step runs
         settings = self.cluster.steps[step]
         task.container_spec.args = list(_settled_arguments(task))
         task.set_container_image(self.image).set_display_name(shown_name(step.replace("_", "-"), about))
         task.set_caching_options(enable_caching=step not in UNCACHED)
+        # where it runs and what it may use
         _set_resources(task, settings)
         _set_node(task, settings)
         _set_volumes(task, settings)
         self._set_identity(task)
+        # a retried training resumes
         if step in TRAINING_STEPS:
             self._set_checkpoints(task)
         return task

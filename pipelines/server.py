@@ -56,6 +56,7 @@ class PatientClient(kfp_server_api.ApiClient):  # type: ignore[misc] # the gener
         Raises:
             ServerError: no answer, or a refusal.
         """
+        # failures that pass are retried
         attempts = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=PAUSES,
@@ -63,6 +64,7 @@ class PatientClient(kfp_server_api.ApiClient):  # type: ignore[misc] # the gener
             reraise=True,
         )
         kwargs["_request_timeout"] = self.limits
+        # any other is told in one line
         try:
             return attempts(super().call_api, resource_path, method, *args, **kwargs)
         except kfp_server_api.ApiException as error:
@@ -111,12 +113,14 @@ class Server:
 
     def pipeline_version(self, package: Package) -> tuple[str, str]:
         """Ids of the pipeline and of the version that this package is, each uploaded if it is not there."""
+        # the pipeline, uploaded on first use
         found = self._pipelines.pipeline_service_list_pipelines(filter=_named(package.name), **self._scope).pipelines
         if found:
             pipeline = str(found[0].pipeline_id)
         else:
             answer = self._uploads.upload_pipeline(str(package.path), name=package.name, **self._scope)
             pipeline = str(answer.pipeline_id)
+        # the version: an equal package is uploaded once
         versions = self._pipelines.pipeline_service_list_pipeline_versions(pipeline, filter=_named(package.version))
         if versions.pipeline_versions:
             return pipeline, str(versions.pipeline_versions[0].pipeline_version_id)

@@ -37,10 +37,12 @@ def pipeline_settings(cluster: Cluster) -> dsl.PipelineConfig | None:
 
 def use_workspace(spec: Node) -> None:
     """Let the steps of a compiled pipeline write and read large data in the workspace; their order stays."""
+    # inputs and outputs that move to the volume, per component
     moved = {name: _declared(component) for name, component in spec["components"].items()}
     for _, task in _tasks(spec):
         moved[task["componentRef"]["name"]] |= _large_inputs(task)
     touching = {name for name, each in spec["components"].items() if moved[name] and "executorLabel" in each}
+    # tasks: paths on the volume instead of artifacts
     painters, places = _painters(spec), dict[str, Node]()
     for _, task in _tasks(spec):
         name = task["componentRef"]["name"]
@@ -49,6 +51,7 @@ def use_workspace(spec: Node) -> None:
             task["inputs"]["parameters"] |= places[name]
             task["cachingOptions"] = {}  # what an earlier run wrote went with its volume
         _drop(task.get("inputs", {}), moved[name])
+    # components: the same for their declarations and arguments
     for name, component in spec["components"].items():
         _drop(component.get("inputDefinitions", {}), moved[name])
         _drop(component.get("outputDefinitions", {}), moved[name])

@@ -92,6 +92,7 @@ def settings_options() -> list[click.Parameter]:
 
 def stage_command(stage: str) -> click.Command:
     """The command of one stage: its paths as options, its settings, and what a pipeline wants to know of it."""
+    # options: the stage's paths, settings, what all stages share
     signature = {**STAGES, **APART}[stage]
     path_type = click.Path(path_type=Path)
     options: list[click.Parameter] = [

@@ -99,6 +99,7 @@ def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
     Raises:
         ConfigError: the lock is stale or broken; names the command that renews it.
     """
+    # an installed package has no lock
     if not path.is_file():
         return
     try:
@@ -107,6 +108,7 @@ def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
         found = kept if stage is None else kept["stages"].get(stage)
     except (yaml.YAMLError, AttributeError, KeyError, TypeError):
         raise ConfigError(path, "is no list of digests", RENEW) from None
+    # compare with the code as it is now
     if found != current:
         of = f" of '{stage}'" if stage else ""
         raise ConfigError(path, f"is older than the code{of}", RENEW)

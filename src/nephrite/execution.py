@@ -48,16 +48,19 @@ class Notes(NamedTuple):
 
 def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: Notes) -> None:
     """Run one stage inside the record of its own run, and print its metrics."""
+    # before anything heavy is imported: the lock, memory, threads
     if os.environ.get("DVC_STAGE"):
         check_lock(stage)
     keep_freed_memory()
     if config.compute.threads != "auto":
         os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported
+    # run the stage inside of its MLflow run
     function, facts = stage_function(stage), parse_lineage(notes.lineage)
     with open_run(config, stage, facts) as run, TemporaryDirectory(prefix="nephrite-") as folder:
         metrics = function(config, run, **_fetched(paths, Path(folder)))
         if run.id is None:  # a further process of one training: the first one tells
             return
+        # record and show the result
         run.metrics(metrics, step=0)
         title = " ".join(str(part) for part in (command_name(stage), config.arm or config.painter) if part)
         if notes.page:
@@ -85,6 +88,7 @@ def result_page(
     """The page of a stage; report and screening are pages themselves."""
     from nephrite.report.page import stage_page
 
+    # these stages write their own page
     report, synthesizer, synthetic = (paths.get(name) for name in ("report", "synthesizer", "synthetic"))
     if stage == "report" and report:
         from nephrite.stages.report import PAGE

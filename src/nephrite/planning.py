@@ -128,6 +128,7 @@ class Plan:
         found = self.outlook
         if found is None:
             return [("smallest effect", "not known without the number of test patients")]
+        # words for what cannot be reached
         none = f"none: a verdict needs {MINIMUM_CELLS} cells and {MINIMUM_PATIENTS} test patients"
         more = f"not within {MOST_CELLS} cells: more test patients are needed"
         needed = [(f"cells for {effect:g}", str(cells or more)) for effect, cells in found.cells_needed.items()]
@@ -155,8 +156,10 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         DataError: the patients cannot be counted, or the finished trial cannot be read.
         TrialError: the finished trial has no question, or too few cells.
     """
+    # stop where the trial would stop
     check_trial(config)
     keep_freed_memory()  # as the stages do, whose steps are timed
+    # count trainings: arms, teachers, helpers
     trial, steps = config.trial, _training_steps(config)
     teachers = [arm for arm in trial.arms if trial.training_set(arm).trains_itself and not trial.teacher(arm)]
     splits = patient_splits(config, pairs)
@@ -165,6 +168,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     labeler = config.synthesize.scan_labeler
     helpers = [(config.screen.segmenter, config.screen.steps)] * filters
     helpers += [(labeler.segmenter, labeler.steps)] * len(trial.painters) if labeler else []
+    # time them; steps of a painter can be timed once slices exist
     store = PairStore(pairs) if is_prepared(pairs) else None
     side_by_side = min(processes, len(os.sched_getaffinity(0)))
     return Plan(
@@ -245,10 +249,12 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     Raises:
         DataError: the source's folder cannot be read, or its patients leave a split empty.
     """
+    # prepared data know their split
     acquire = config.acquire
     if is_prepared(pairs):
         store = PairStore(pairs)
         return {patient: split for split in SPLITS for patient in store.patients(split)}
+    # else patients are counted from the source
     if acquire.source == "folder" and acquire.folder.path:
         names = [case.patient for case in find_cases(acquire.folder.path)]
     elif acquire.source == "phantom":

@@ -159,9 +159,11 @@ class Registry:
         """Keep a model in the artifact store; the id that MLflow gives it."""
         from mlflow.entities import LoggedModelOutput
 
+        # beside the run that registers it, if there is one
         run = self._client.get_run(run_id) if run_id else None
         experiment = run.info.experiment_id if run else "0"
         model: str = self._client.create_logged_model(experiment, "segmenter", run_id, dict(tags)).model_id
+        # weights first: only a whole model is marked ready
         with tempfile.TemporaryDirectory() as folder:
             _save(network, Path(folder) / "model", channels, size, tags)
             self._client.log_model_artifacts(model, str(Path(folder) / "model"))

@@ -50,10 +50,12 @@ def fetch_arms(kind: str, text: str, target: Path) -> Path:
 def _fetch(client: MlflowClient, kind: str, run_id: str, target: Path) -> None:
     with tracking_errors():
         tags = client.get_run(run_id).data.tags
+    # it must be a run of the stage that makes this
     stage, arm = tags.get("nephrite.stage"), tags.get("nephrite.arm")
     if stage != STAGES[kind] or not arm:
         finding = f"is a run of '{stage or 'another program'}', not of '{STAGES[kind]}'"
         raise TrackingError(f"run {run_id}", finding, f"give the runs that made the {kind}")
+    # download apart, then move to the arm's place
     with tempfile.TemporaryDirectory() as folder:
         found = _download(run_id, KEPT[kind], Path(folder))
         if kind == "scores":

@@ -84,6 +84,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
         SourceError: a folder of scans cannot be used; nothing has run.
         NephriteError: of the first job that failed; jobs that were under way end first.
     """
+    # stop before anything is computed if settings, source or folder do not fit
     for split in SPLITS:
         if not getattr(config.prepare.split, split):
             finding = "is 0, and a trial learns on 'train', chooses on 'validation' and is judged on 'test'"
@@ -91,8 +92,10 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
     _check_source(config)
     check_trial(config)
     _claim_folder(folder)
+    # what an earlier attempt finished is not run again
     chains = plan_chains(config, Layout(folder))
     left = {id(chain): [job for job in chain.jobs if not is_done(job, folder)] for chain in chains}
+    # run the rest
     with new_bar(only_on_terminal=True) as bar, pool or _workers(processes) as workers:
         task = bar.add_task("trial", total=sum(len(jobs) for jobs in left.values()))
         for count in _run_chains(chains, left, workers, folder):
@@ -119,6 +122,7 @@ def _claim_folder(folder: Path) -> None:
 
 def plan_chains(config: Config, layout: Layout) -> list[Chain]:
     """The trial's jobs in an order in which each chain comes after those that it needs."""
+    # data for all, then painters
     raw, pairs = _first_jobs(config, layout)
     data = Chain([raw, pairs])
     painters = {
@@ -132,6 +136,7 @@ def plan_chains(config: Config, layout: Layout) -> list[Chain]:
         source = painters[painter] if painter else None
         before = [source or data, *([arms[teacher]] if teacher else [])]
         arms[arm] = Chain(_arm_jobs(config, layout, arm, pairs.key, source), before)
+    # the report waits for all arms
     judged = Chain(_last_jobs(config, layout, [arms[arm].key for arm in config.trial.arms]), [*arms.values()])
     return [data, *painters.values(), *arms.values(), judged]
 
@@ -155,6 +160,7 @@ def _painter_jobs(config: Config, layout: Layout, painter: GeneratorRun, pairs: 
         "painted": layout.painted(painter),
         "synthetic": layout.synthetic(painter),
     }
+    # a change of one stage reruns the later ones: each key holds the one before
     for stage in ("train_gan", "synthesize", "screen"):
         jobs.append(_job(stage, settings, {name: places[name] for name in STAGES[stage].paths}, [pairs, before]))
         before = jobs[-1].key
@@ -193,9 +199,11 @@ def _run_chains(chains: Sequence[Chain], left: dict[int, list[Job]], pool: Execu
     waiting = [chain for chain in chains if id(chain) not in done]
     try:
         while waiting or running:
+            # start every chain whose predecessors are done
             for chain in [chain for chain in waiting if all(id(other) in done for other in chain.after)]:
                 running[pool.submit(_run_jobs, left[id(chain)], folder)] = chain
                 waiting.remove(chain)
+            # a failed one raises here and stops the rest
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 chain = running.pop(future)

@@ -61,6 +61,7 @@ def connect() -> MlflowClient:
     Raises:
         TrackingUnreachableError: it did not, within seconds.
     """
+    # quick checks before the slow import
     prepare_mlflow()
     uri = tracking_uri()
     check_address(uri)
@@ -100,10 +101,12 @@ def open_run(config: Config, stage: str, facts: Mapping[str, str] | None = None)
         TrackingUnreachableError: the store does not answer; raised before the block starts.
         TrackingError: MLflow refused something.
     """
+    # one process of a training records
     if any(os.environ.get(rank, "0") != "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
         yield SilentRun()
         return
     run = _start(config, stage, {**(facts or {}), **cluster_facts()})
+    # the run ends as the stage does
     try:
         run.settings(stage_settings(config, stage))
         run.keep_settings(config)
@@ -233,13 +236,16 @@ def close_trial(config: Config) -> str:
     """
     client, trial = connect(), trial_id(config)
     with tracking_errors():
+        # all runs of the trial but its parent
         experiment = _experiment(client, config.tracking.experiment)
         facts = {f"nephrite.{key}": value for key, value in cluster_facts().items() if key == "kubeflow_run"}
         found = _find(client, experiment, {"nephrite.trial_id": trial, **facts})
         runs = [run for run in found if run.data.tags["nephrite.stage"] != "trial"]
+        # what still runs was killed
         for run in runs:
             if run.info.status in UNENDED:
                 client.set_terminated(run.info.run_id, "KILLED")
+        # the trial is finished if every stage is
         last = {(run.data.tags["nephrite.stage"], run.data.tags["nephrite.arm"]): run.info.status for run in runs}
         finished = ("report", "") in last and set(last.values()) == {"FINISHED"}
         status = "FINISHED" if finished else "FAILED"
@@ -262,11 +268,14 @@ def _when_others_came_first() -> Retrying:
 
 def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
     client, trial = connect(), None if stage in APART else trial_id(config)
+    # what describes the run
     lineage = {f"nephrite.{_name(key)}": value[:LONGEST_TAG] for key, value in facts.items() if value}
     tags = {**_child_tags(config, stage, trial), **lineage}
     with tracking_errors():
+        # a run that was opened for us is adopted
         adopted = _adoptable(client, tags)
         experiment = adopted.info.experiment_id if adopted else _experiment(client, config.tracking.experiment)
+        # runs of a trial stand under one parent; an interrupted run goes on
         parent = None
         if trial:
             with one_at_a_time(tracking_uri()):

@@ -84,11 +84,13 @@ def fetch_version(remote: str, version: str, target: Path) -> None:
         DiskFullError: no space is left on the device.
     """
     _check_remote(remote, version)
+    # a workplace of DVC with one pointer
     place = target / WORKPLACE  # beside the files: a hard link does not leave its file system
     with disk_errors(target), TemporaryDirectory(prefix="nephrite-dvc-") as state:
         _prepare(place, remote)
         out: dict[str, Any] = {"md5": version, "hash": "md5", "path": "content"}
         (place / f"content{POINTER}").write_text(yaml.safe_dump({"outs": [out]}), encoding="utf-8")
+        # fetch, then move the files out
         with _named(remote, f"version {version} cannot be fetched whole", PUBLISH_AGAIN, target):
             _dvc(place, Path(state), "pull")
         shutil.rmtree(place / ".dvc")
@@ -115,10 +117,12 @@ def push_version(data: Path, remote: str, pointer: Path) -> Version:
         RemoteError: the remote does not answer, refuses the key, or took not all.
         DiskFullError: no space is left for the copy.
     """
+    # check before anything is copied
     if not data.is_dir() or not any(path.is_file() for path in data.rglob("*")):
         raise SourceError(data, "is no folder with files", "name a folder with data")
     _check_remote(remote)
     name = pointer.name.removesuffix(POINTER)
+    # a workplace of DVC, apart from the user's repository
     with TemporaryDirectory(prefix="nephrite-dvc-") as folder:
         place, state = Path(folder) / "work", Path(folder) / "state"
         _prepare(place, remote)

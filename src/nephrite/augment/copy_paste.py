@@ -97,6 +97,7 @@ class PasteParameters:
 
 def draw(batch_size: int, *, ranges: PasteRanges, generator: torch.Generator) -> PasteDraws:
     """Random numbers for `batch_size` slices."""
+    # every random number is drawn, used or not: the stream stays the same for all slices
     wanted, turn, size, gamma = torch.rand(4, batch_size, generator=generator)
     affine = GeometricParameters(
         angle=torch.deg2rad((2 * turn - 1) * ranges.rotation),
@@ -129,6 +130,7 @@ def place(
         label: label values.
         patients: whose slice each is; of a synthetic slice, whose mask it is. No one gets a lesion of their own.
     """
+    # only slices that are to get a lesion look for a place
     found = [NOTHING] * len(patients)
     for index in draws.wanted.nonzero()[:, 0].tolist():
         plane = to_plane(image[index, 0], label[index])
@@ -149,10 +151,13 @@ def apply(
     """Paste; images stay in [0, 1], and label maps have the lesion's value where it lies."""
     image, label = image.clone(), label.clone()
     for index in (parameters.lesion != NOWHERE).nonzero()[:, 0].tolist():
+        # the lesion as it is drawn for this slice
         one = take(parameters, slice(index, index + 1))
         lesion = bank.lesions[int(one.lesion)]
         patch = make_patch(lesion, one.warp, float(one.gamma))
+        # the part of it that lies inside the slice
         here, there = _overlap(one.corner[0].tolist(), len(patch.mask), label.shape[1:])
+        # blend the image, then write the label
         alpha = torch.from_numpy(patch.alpha[there]).to(image)
         pasted = torch.from_numpy(patch.image[there] + float(one.contrast)).to(image).clamp(0, 1)
         image[index, 0][here] += alpha * (pasted - image[index, 0][here])
@@ -162,6 +167,7 @@ def apply(
 
 def _place_one(draws: PasteDraws, bank: LesionBank, plane: Plane, patient: str) -> Placed:
     """Place in the bank, corner and contrast of what one slice gets."""
+    # a donor patient first, then one of its lesions
     donors = bank.donors(patient, set(np.unique(plane.label).tolist()))
     if not donors:
         return NOTHING
@@ -169,11 +175,13 @@ def _place_one(draws: PasteDraws, bank: LesionBank, plane: Plane, patient: str) 
     places = list(donors.values())[int(first * len(donors))]  # by patient: large lesions lie in many slices
     chosen = places[int(second * len(places))]
     lesion = bank.lesions[chosen]
+    # pixels that may take it, and its drawn shape
     home = find_body(plane.image) if lesion.organ is None else plane.label == lesion.organ
     pixels = np.argwhere(home)
     patch = make_patch(lesion, draws.warp, float(draws.gamma))
     if not len(pixels) or not patch.mask.any():
         return NOTHING
+    # candidates, uniform over these pixels; the most suitable one wins
     centers = pixels[(draws.candidates[0].double().numpy() * len(pixels)).astype(int)]
     corners = centers - np.argwhere(patch.mask).mean(0).round().astype(int)
     scores, contrasts = _suitability(lesion, patch, corners, plane, home, bank.mask(plane.label))
@@ -200,18 +208,22 @@ def _suitability(
         plane: the slice.
         masks: of organ or body, and of the lesions that are there.
     """
+    # look up the lesion, its margin and its ring at every candidate place
     home, taken = masks
     inside, (at_home,) = _look_up(np.argwhere(patch.mask), corners, home)
     near, (crowded,) = _look_up(np.argwhere(patch.near), corners, taken)
     ring, (values, free, own) = _look_up(np.argwhere(patch.ring), corners, plane.image, ~taken, home)
+    # compare the surroundings with those that the lesion came from
     mean, deviation = weighted_surroundings(values, ring & free, own if lesion.organ is not None else None)
     contrast = mean - lesion.around.mean
     share = at_home.mean(1)
+    # with an organ: mostly inside of it; without: in similar tissue
     if lesion.organ is not None:
         scores, fits = np.minimum(share, ENOUGH), share >= LEAST
     else:
         scores, fits = -np.abs(contrast) - np.abs(deviation - lesion.around.deviation), share == 1
         fits &= np.abs(contrast) <= UNLIKE
+    # never cut off, never touching another lesion
     fits = fits & inside.all(1) & ~(near & crowded).any(1) & np.isfinite(mean)
     return np.where(fits, scores, -math.inf), contrast
 

@@ -177,16 +177,19 @@ def _cut_out(
     patient: str, plane: Plane, value: int, classes: Mapping[int, int | None], *, margin: int
 ) -> Iterator[Lesion]:
     """The lesions of one class in one slice, except those that the border may have cut off: no lesion looks so."""
+    # connected pieces of the class; what surrounds them is measured on free tissue
     pieces, number = ndimage.label(plane.label == value, structure=EIGHT)
     free, organ = ~np.isin(plane.label, list(classes)), classes[value]
     for piece in range(1, number + 1):
         mask = pieces == piece
+        # pieces at the border are incomplete
         cut_off = mask[[0, -1]].any() or mask[:, [0, -1]].any()
         ring = ring_of(mask)
         own = None if organ is None else (plane.label == organ)[ring][None]
         mean, deviation = weighted_surroundings(plane.image[ring][None], free[ring][None], own)
         if cut_off or np.isnan(mean):
             continue
+        # the patch, with a margin
         rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
         box = tuple(slice(max(line[0] - margin, 0), line[-1] + margin + 1) for line in (rows, columns))
         image, around = plane.image[box].astype(np.float32), Surroundings(float(mean[0]), float(deviation[0]))

@@ -121,6 +121,7 @@ def apply(
 
 def draw_intensity(batch_size: int, *, ranges: IntensityRanges, generator: torch.Generator) -> IntensityParameters:
     """Parameters of the intensities alone."""
+    # every random number is drawn, used or not: the stream stays the same for all slices
     chance, at = torch.rand(2, 8, batch_size, generator=generator)
     seeds = torch.randint(2**62, (batch_size,), generator=generator)
     knots = torch.randn(batch_size, BIAS_KNOTS, BIAS_KNOTS, generator=generator)

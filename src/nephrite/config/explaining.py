@@ -46,6 +46,7 @@ def _entry(name: Any, value: Any, path: str, given: Any, overridden: Sequence[st
     inner = given.get(name) if isinstance(given, Mapping) else None
     below = f"{path}{name}."
     named = isinstance(value, dict) and any(isinstance(part, Settings) for part in value.values())
+    # a section: its own line, then its entries
     if isinstance(value, Settings) or named:
         yield f"{indent}{key}:"
         if named:
@@ -54,6 +55,7 @@ def _entry(name: Any, value: Any, path: str, given: Any, overridden: Sequence[st
         else:
             yield from _section(value, below, inner, overridden)
     else:
+        # a value: with the place that it comes from
         listed = isinstance(value, tuple) and any(isinstance(part, Settings) for part in value)
         there = isinstance(given, Mapping) and name in given
         origin = "--set" if _is_among(below, overridden) else "file" if there else "default"

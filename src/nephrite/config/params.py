@@ -58,16 +58,19 @@ class Config(Settings):
 
     def _names_without_a_section(self) -> Iterator[str]:
         """Generators and segmenters that are named and not described."""
+        # kinds that the trial names
         if missing := sorted(set(self.trial.synthesizers) - set(self.train_gan)):
             yield f"'trial.synthesizers' names {missing}; not under 'train_gan'"
         known = self.train_segmenter.segmenters
         if missing := sorted(set(self.trial.segmenters) - set(known)):
             yield f"'trial.segmenters' names {missing}; not under 'train_segmenter.segmenters'"
+        # segmenters that help: the screening's and the labeler's
         labeler = self.synthesize.labeler
         helpers = {"screen": self.screen.segmenter} | ({"synthesize.labeler": labeler.segmenter} if labeler else {})
         for section, name in helpers.items():
             if name not in known:
                 yield f"'{section}.segmenter' is '{name}'; not under 'train_segmenter.segmenters'"
+        # screening compares features
         name = self.screen.segmenter
         if self.screen.filter != "all" and name in known and not known[name].FEATURES:
             yield (
@@ -77,8 +80,10 @@ class Config(Settings):
 
     def _what_the_data_lack(self) -> Iterator[str]:
         """Classes, channels and regions that are asked for and not there."""
+        # channels that screening names
         if unknown := set(self.screen.agreement_by_channel) - set(self.prepare.channels):
             yield f"'screen.agreement_by_channel' names '{min(unknown)}'; not among 'prepare.channels'"
+        # the ignore index must be free if anything is guessed
         guessing = [one.name for one in self.trial.training_sets.sets if one.trains_itself]
         guessing += ["synthesize.labeler"] if self.synthesize.scan_labeler else []
         if guessing and IGNORED in self.prepare.classes:
@@ -86,11 +91,13 @@ class Config(Settings):
                 f"'prepare.classes' has {IGNORED}, which '{guessing[0]}' gives to pixels that it is not sure of; "
                 "write another label value into the files"
             )
+        # regions and lesions that arms need
         if self.trial.primary not in self.evaluate.regions:
             yield f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'"
         pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions]
         if pasting and not self.prepare.lesions:
             yield f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none"
+        # regions must be visible in the channels
         for name, region in self.evaluate.regions.items():
             if not self._is_made_of_channels(region):
                 yield (

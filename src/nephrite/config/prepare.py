@@ -112,11 +112,13 @@ class PrepareSettings(Settings):
 
     @model_validator(mode="after")
     def _channels_are_classes(self) -> Self:
+        # channels are made of known classes
         found = [
             f"channel '{channel}' has values {list(values)}; the classes are {self.classes}"
             for channel, values in self.channels.items()
             if not values or set(values) - set(self.classes)
         ]
+        # class names are unique, and lesions among them
         if len(set(self.classes.values())) != len(self.classes):
             found.append("two label values share one class name")
         unnamed = sorted({*self.lesions, *filter(None, self.lesions.values())} - set(self.classes.values()))

@@ -78,6 +78,7 @@ def _text(path: Path) -> str:
 
 
 def _override(content: Content, override: str) -> None:
+    # split the text
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(
@@ -86,6 +87,7 @@ def _override(content: Content, override: str) -> None:
     *sections, last = key.split(".")
     place: Content = content
     models: Sequence[type[Settings]] = [Config]
+    # walk down to the section, making those that only have defaults
     for section in sections:
         name = _key(place, section)
         if name not in place:
@@ -95,6 +97,7 @@ def _override(content: Content, override: str) -> None:
             raise ConfigError(
                 f"--set {override}", f"'{section}' is a value, not a section", "name a key inside a section"
             )
+    # the value is YAML, as in the file
     place[_key(place, last)] = read_yaml(value, f"--set {override}", lines=False)
 
 
@@ -122,15 +125,18 @@ def _validated(given: _Given, overrides: Sequence[str]) -> Config:
 
 def _findings(given: _Given, overrides: Sequence[str], errors: Sequence[ErrorDetails]) -> Iterator[ConfigError]:
     """One for each key; what it does not match, of several types that it could have, is said in one line."""
+    # one finding per key
     by_key: dict[str, list[ErrorDetails]] = {}
     for error in errors:
         if not _follows(error, errors):
             key = ".".join(_keys(given.content, error["loc"], absent=error["type"] == "missing"))
             by_key.setdefault(key, []).append(error)
     for key, (first, *others) in by_key.items():
+        # where the value came from: file or --set
         texts = [text for text in overrides if f"{key}.".startswith(f"{text.partition('=')[0]}.")]
         override = f" with '--set {texts[-1]}'" if texts else ""
         place = f"{given.place}{override}: {key or '(whole file)'}"
+        # the rule and the remedy
         if first["type"] == "extra_forbidden":
             yield ConfigError(place, "unknown key", _suggestion(first["loc"]))
         elif first["type"] == "missing":

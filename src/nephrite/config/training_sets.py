@@ -96,6 +96,7 @@ class TrainingSets(Settings):
         sets = self.sets  # reads every label
         if len(set(self.all)) != len(self.all):
             raise ValueError("a training set is named twice")
+        # two labels of one content would be the same arm twice
         alike: dict[object, str] = {}
         for one in sets:
             content = one.real_part, one.copy_of, one.fakes and one.fakes.model_copy(update={"name": ""})

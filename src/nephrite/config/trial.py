@@ -80,6 +80,7 @@ class TrialSettings(Settings):
 
     @model_validator(mode="after")
     def _arms_are_distinct(self) -> Self:
+        # reference and question
         found: list[str] = []
         if self.reference not in self.training_sets.all:
             found.append(f"reference '{self.reference}' is not among the training sets {self.training_sets.all}")
@@ -89,9 +90,11 @@ class TrialSettings(Settings):
             found.append(
                 f"question {list(self.question)} is not a set of the list 'synthetic', then one of the list 'real'"
             )
+        # painters: all that are used, no others
         used = {fakes.synthesizer for fakes in self.training_sets.synthetic}
         if used != set(self.synthesizers):
             found.append(f"'synthesizers' is {sorted(self.synthesizers)}; the training sets use {sorted(used)}")
+        # lists without repeats
         for name in ("cells", "segmenters", "label_fractions", "synthesizers"):
             if len(set(getattr(self, name))) != len(getattr(self, name)):
                 found.append(f"'{name}' names one twice")

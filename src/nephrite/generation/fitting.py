@@ -65,11 +65,13 @@ class GenerationModule(RecordedModule):
         self.settings, self.pairs, self.conditioning, self.size = settings, pairs, conditioning, size
         self.kind: Kind[Any] = kind_of(settings.method)
         self.workers, self.callbacks = workers, list(callbacks)
+        # initialize weights without touching the global random state
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "weights"))
             self.build()
         self.to(memory_format=torch.channels_last)
         self.average = average_weights(self.generator, settings.ema_decay) if settings.ema_decay else None
+        # running sums of the epoch
         self._sums: dict[str, Tensor] = {}
         self._started = 0.0
 
@@ -127,6 +129,7 @@ class GenerationModule(RecordedModule):
 
     def on_train_epoch_end(self) -> None:
         """Add the epoch's row to the history, then lower the learning rate."""
+        # one row of the history: means over the epoch and all processes
         steps = int(self.trainer.num_training_batches)
         row = {"step": float(self.step_of(steps))}
         for name, total in self._sums.items():
@@ -135,6 +138,7 @@ class GenerationModule(RecordedModule):
         row["images_per_second"] = steps * self.settings.batch_size / (time.perf_counter() - self._started)
         self.history.append(row)
         self._sums, self._started = {}, time.perf_counter()
+        # learning rates: one step per epoch
         schedulers = self.lr_schedulers()
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
             assert isinstance(scheduler, LambdaLR)

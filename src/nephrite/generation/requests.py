@@ -112,14 +112,17 @@ class Asker:
         if not wanted:
             return
         missing, failures, ranges = wanted, 0, scan_ranges(self.settings)
+        # runs of neighboring slices of scans, in random order
         holding = self.scans if self.found is None else found_somewhere(self.found)
         for source in scan_runs(self.store, holding, seed=derive_seed(self.seed, "scans")):
             label = self._label(source)
             if self.found is not None and not believed(label).any():
                 continue
+            # new lesions; slices that got none are left out
             made = self._new(source, self._read(source), label, ranges)
             chosen = np.flatnonzero(made.request.label.any((1, 2)))[:missing]
             failures = 0 if len(chosen) else failures + 1
+            # give up when lesions find no room again and again
             if failures == PATIENCE:
                 finding = f"found no room for a lesion in {PATIENCE} runs of slices of {len(self.scans)} scans"
                 remedy = "give 'synthesize.edits.sizes' smaller lesions, or take fewer away"
@@ -147,6 +150,7 @@ class Asker:
         ranges: MaskRanges,
     ) -> Asked:
         """Deformed and edited."""
+        # draw the edits, then apply them to label map, tissue and image
         seed, spacing = derive_seed(self.seed, "mask", *source[:2]), self.store.patient(source.source).spacing
         drawn = masks.draw(source.positions, spacing, ranges=ranges, lesions=self.lesions, seed=seed)
         tissue = _tissue(self.placing or self.conditioning, image)
@@ -204,6 +208,7 @@ def prepare_asker(
         ConfigError: a lesion class, or its organ, that no training patient has; scans without labels where there are
             none, or of classes that they may hold; a style of another patient where there is one patient only.
     """
+    # checks: lesions, scans and styles that the settings want
     edited = settings.masks == "new" or settings.unlabelled > 0
     slices = {value: _slices_with(store, labelled, value) for value in lesions} if edited else {}
     if edited:
@@ -213,6 +218,7 @@ def prepare_asker(
     if styled and settings.style == "other" and len(labelled) + len(scans) * (settings.unlabelled > 0) < 2:
         finding = f"is 'other', and there is no other patient than {labelled[0]}"
         raise ConfigError("synthesize.style", finding, "take 'own' or 'drawn'")
+    # lesions of no organ are placed where the labeled ones lie
     free = [value for value in slices if lesions[value] is None]
     placing = _placing(store, labelled, conditioning) if free else None
     hosts = {value: _hosts(store, slices[value], value, placing) for value in free if placing}

@@ -92,6 +92,7 @@ def _probe(settings: TrainGanSettings) -> tuple[TrainGanSettings, float]:
 
 def _measured(config: Config, settings: TrainGanSettings) -> float:
     """Median of a few steps of the training itself, on made-up slices."""
+    # a training on made-up slices
     training = training_of(settings.method)
     assert training is not None
     size, clock = config.prepare.in_plane.size, StepClock()
@@ -105,6 +106,7 @@ def _measured(config: Config, settings: TrainGanSettings) -> float:
         seed=0,
         callbacks=[clock],
     )
+    # timed on one device and one thread
     alone = config.compute.model_copy(update={"devices": 1, "strategy": "auto"})  # others would run 'plan' as well
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -69,6 +69,7 @@ class Synthesizer:
         Raises:
             TrainingError: a pixel is no number, as of weights that the last step of a training broke.
         """
+        # in evaluation mode; a training that asks for samples goes on as before
         training = self.network.training
         self.network.eval()
         with torch.inference_mode():

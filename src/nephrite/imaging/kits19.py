@@ -95,6 +95,7 @@ def _fill_url(template: str, case: int, revision: str) -> str:
 
 def _fetch_whole(url: str, target: Path, expected: str | None) -> str:
     """Fetch a file, attempt after attempt; gives its SHA-256."""
+    # one partial file per URL, so that a retry goes on where it stopped
     partial = target.with_name(f"{target.name}.{digest(url)[:16]}{PARTIAL}")
     pause = wait_exponential_jitter(initial=1, max=60)
     attempts = Retrying(
@@ -112,6 +113,7 @@ def _fetch_whole(url: str, target: Path, expected: str | None) -> str:
                 raise
             partial.unlink()
             raise DownloadError(url, "changed while it was fetched", "run it again") from error
+        # its name only after its checksum
         found = _check_bytes(url, partial, expected)
         partial.replace(target)
         for stale in target.parent.glob(f"{target.name}.*{PARTIAL}"):  # of other URLs

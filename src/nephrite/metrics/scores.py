@@ -171,8 +171,10 @@ def score_slices(
 
 def mean_over_slices(scores: Sequence[SliceScores]) -> SliceScores:
     """Pool patients slice by slice: every slice weighs the same, as in the 2021 project."""
+    # slices count the same, whatever patient they are of
     weights = [score.slices for score in scores]
     channels = scores[0].foreground_iou
+    # a channel counts where it is defined
     counts = {channel: sum(score.foreground_slices[channel] for score in scores) for channel in channels}
     sums = {
         channel: sum((score.foreground_iou[channel] or 0.0) * score.foreground_slices[channel] for score in scores)

@@ -81,6 +81,7 @@ def hub_weights(encoder: str) -> Iterator[None]:
     Raises:
         WeightsError: names the encoder, what failed and the remedy.
     """
+    # no retries against a hub that cannot be reached
     before, reason = constants.HF_HUB_OFFLINE, _unreachable(constants.ENDPOINT)
     constants.HF_HUB_OFFLINE = before or reason is not None
     try:

@@ -107,6 +107,7 @@ def _judged(row: ComparisonRecord) -> list[str]:
 
 
 def _scores(trial: TrialRecord) -> str:
+    # one row per arm, three columns per region
     head = ["segmenter", "training set", "cells"]
     for region in trial.arms[0].regions:
         head += [f"{region}: Dice", "surface Dice", "HD95 in mm (defined in)"]

@@ -167,6 +167,7 @@ def _comparison(comparison: Comparison) -> ComparisonRecord:
 
 def _arm(runs: Sequence[ArmScores], trial: Trial) -> ArmRecord:
     """One training set and segmenter, averaged over its cells."""
+    # means over cells and patients
     slices = mean_over_slices([score.slices for run in runs for score in run.patients])
     regions = tuple(runs[0].patients[0].regions)
     dice = np.mean([dice_by_patient(run, trial.plan.region) for run in runs], axis=0)
@@ -216,6 +217,7 @@ def _best_run(run: ArmScores, region: str) -> BestRunRecord:
 def _notes(trial: Trial) -> list[str]:
     cells = sorted({scores.arm.cell for scores in trial.arms})
     notes = []
+    # too few cells or patients
     if len(cells) < MINIMUM_CELLS:
         more = list(range(MINIMUM_CELLS))
         notes.append(
@@ -229,6 +231,7 @@ def _notes(trial: Trial) -> list[str]:
             f"{counted(len(trial.patients), 'test patient')}: fewer than the {MINIMUM_PATIENTS} that an interval "
             "needs; the verdict is at most 'no evidence'."
         )
+    # arms that did not learn
     notes += _absence_notes(trial)
     idle = [str(scores.arm) for scores in trial.arms if scores.validation_score == 0]
     if idle:
@@ -236,6 +239,7 @@ def _notes(trial: Trial) -> list[str]:
             f"{len(idle)} of {counted(len(trial.arms), 'training')} found nothing of {trial.plan.region} that is there "
             f"in any validation patient, e.g. {idle[0]}: they did not learn, and say nothing about their training sets."
         )
+    # comparisons that are missing
     if not trial.plan.question:
         notes.append("No two training sets differ by synthetic data only, so the trial does not ask whether it helps.")
     kinds = len(trial.training_sets) * len(trial.segmenters) * len(trial.fractions)

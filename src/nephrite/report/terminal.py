@@ -21,11 +21,13 @@ def summary_table(trial: TrialRecord) -> Table:
     the null: what a trial of the reference against itself finds.
     """
     table = Table(title=f"3-D Dice, {sample_text(trial)}", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    # a column per region, then the answer
     table.add_column("training set", overflow="fold")
     for region in trial.arms[0].regions:
         table.add_column(region.replace("_", "\n"), justify="right")
     table.add_column(f"{trial.plan.region} against reference", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
+    # a block per segmenter and label fraction
     for name, arms in itertools.groupby(trial.arms, key=lambda arm: group_name(trial, arm)):
         group = list(arms)
         table.add_row(f"[bold]{escape(name)}[/bold], {_patients(group)}")

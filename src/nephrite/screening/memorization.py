@@ -122,12 +122,15 @@ def nearest_slices(
         training: thumbnails of the training slices.
         shift: a sample may be moved by so many pixels of the thumbnail in each direction.
     """
+    # correlation is a product of normalized slices
     normalized = _normalized(training).T
     similarity, position = np.empty(len(samples), np.float32), np.empty(len(samples), np.int64)
+    # bounded memory: all shifts of a block of samples at once
     moves = (2 * shift + 1) ** 2
     block = max(1, BLOCK_VALUES // (moves * max(len(training), 1)))
     for start in range(0, len(samples), block):
         rows = slice(start, start + block)
+        # the best shift, then the nearest slice
         tables = _normalized(_shifted(samples[rows], shift)) @ normalized
         best = tables.reshape(moves, -1, len(training)).max(axis=0)
         position[rows] = best.argmax(axis=1)

@@ -56,14 +56,17 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
         ConfigError: the arm needs what was not given, or was given what it does not take; there are no scans without
             labels for its self-training; or no patient of its own, or of validation, has the primary region.
     """
+    # the same patients for every arm of a cell
     arm = config.this_arm
     _check_arm(config, synthetic, teacher)
     real = PairStore(pairs)
     labelled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
     _check_region(config, real, labelled)
+    # synthetic slices, after the leakage guard
     inputs = ArmInputs(real, labelled)
     if synthetic is not None:
         inputs = _with_synthetic(config, inputs, PairStore(synthetic))
+    # self-training: scans without labels, and a teacher if it was trained apart
     if config.this_training_set.trains_itself and not inputs.unlabelled:
         finding = "needs scans without labels, and there are none"
         raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabelled', or take a label fraction below 1")

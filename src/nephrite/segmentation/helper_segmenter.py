@@ -43,9 +43,11 @@ def fit_helper(
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
     """
+    # a short training without early stopping
     epochs = min(EPOCHS, steps)
     pace = {"epochs": epochs, "steps_per_epoch": -(-steps // epochs), "early_stopping": None}
     backend = backend_of(config.train_segmenter.segmenters[segmenter])
+    # on one device: it only has to tell the classes apart
     task = FitTask(
         training=Cohort(store, patients),
         validation=Cohort(store, patients, most=CHOOSING),

@@ -28,14 +28,17 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
     Raises:
         DataError: the source is missing, holds no cases, or could not be fetched whole.
     """
+    # one function per source
     settings = config.acquire
     bring = {"phantom": _bring_phantom, "kits19": _bring_kits19, "folder": _bring_folder, "dvc": _bring_version}[
         settings.source
     ]
+    # a download keeps what it has; other sources start over
     with whole_folder(raw, keep_partial=settings.source == "kits19") as folder:
         bring(settings, folder)
         if settings.unlabelled:
             _bring_scans(settings.unlabelled, folder / UNLABELLED, settings.workers)
+    # count what is there
     cases = find_cases(raw)
     version = {"data_version": settings.dvc.version} if settings.source == "dvc" and settings.dvc.version else {}
     run.tags({"source": settings.source, **version})

@@ -45,6 +45,7 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
 
 def _check_together(card: SegmenterCard, store: PairStore, segmenter: Path, *, arm: str) -> None:
     """Refuse a segmenter of another arm, of other data, or with other outputs."""
+    # the segmenter was trained on this very store
     manifest = store.manifest
     for name, found, expected in (
         ("arm", card.arm, arm),
@@ -67,6 +68,7 @@ def _check_region(config: Config, store: PairStore) -> None:
 
 
 def _score(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> ArmScores:
+    # ready to predict, on its device
     card, trained = segmenter.card, segmenter.trained
     trained = trained.backend.ready(trained, config.compute, batch_size=config.evaluate.batch_size)
     patients = store.patients("test")
@@ -83,11 +85,13 @@ def _score(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> Arm
 
 
 def _score_patient(config: Config, store: PairStore, trained: Trained, patient: str) -> PatientScore:
+    # predict on the scan's voxels
     settings, channels = config.evaluate, trained.channels
     prediction = trained.backend.predict(trained, StoredScan(store, patient))
     predicted = prediction.masks(channels, settings.threshold)
     label = np.asarray(store.label(patient))
     truth = split_channels(label, channels)
+    # score volumes by region, slices by channel
     regions = {name: region.labels for name, region in settings.regions.items()}
     scores = score_regions(
         {name: region_mask(predicted, channels, labels) for name, labels in regions.items()},

@@ -79,6 +79,7 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
         StoreError: the model does not say what it wants to see, or refuses it.
         DataError: the folder holds no scan, or one that cannot be read; nothing is written then.
     """
+    # everything is checked before the first scan is segmented
     check_target(scans, masks)
     found = find_scans(scans)
     for scan in found:
@@ -86,12 +87,15 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
     model = load_model(config)
     run.tags({"model": model.name, "model_version": str(model.version.number), "model_alias": config.predict.alias})
     started = time.monotonic()
+    # segment all scans
     with whole_folder(masks) as root:
         results = (segment_scan(scan, model, root, block=config.predict.batch_size) for scan in found)
         segmented = list(progress_bar(results, "predict", len(found)))
         seconds = time.monotonic() - started
+        # then what sums them up
         write_volumes(root / VOLUMES, segmented, model.recipe.classes)
         write_manifest(root / MANIFEST, segmented, model, run)
+    # record inputs, outputs and volumes
     run.dataset(scans, name="scans", digest=digest([result.sources for result in segmented]))
     for name in (VOLUMES, MANIFEST):
         run.artifact(masks / name)

@@ -85,9 +85,11 @@ def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: P
             rejected.
         DataError: there is no validation slice to calibrate by.
     """
+    # leakage guard, before anything is trained
     started, inputs = time.monotonic(), _open_stores(config, pairs, painted)
     for name, store in (("pairs", inputs.real), ("painted", inputs.painted)):
         run.dataset(store.root, name=name, digest=store.manifest.digest)
+    # without a filter the slices are copied
     if config.screen.filter == "all":
         with whole_folder(synthetic) as folder:
             shutil.copytree(painted, folder, dirs_exist_ok=True)
@@ -104,6 +106,7 @@ def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> 
         for path in folder.iterdir():  # an attempt with other thresholds keeps its helper
             if path.name in ("patients", ACCEPTED, REJECTED):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # train a segmenter on the painter's real slices
         helper = fit_helper(
             config,
             inputs.real,
@@ -113,9 +116,11 @@ def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> 
             steps=config.screen.steps,
             seed=derive_seed(config.trial.seed, config.this_painter, "screen"),
         )
+        # test painted slices with it
         screening = _measure(config, inputs, helper)
         facts = _report(config, run, inputs, screening, folder)
         _demand_some(config, screening)
+        # write those that pass; the helper has done its work
         _write_accepted(folder, inputs, screening)
         shutil.rmtree(folder / HELPER, ignore_errors=True)
     return headline_figures(facts)
@@ -123,9 +128,11 @@ def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> 
 
 def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     """Open what is compared; the leakage guard stands here, before anything is trained."""
+    # leakage guard, before anything is trained
     real, fakes, painter = PairStore(pairs), PairStore(painted), config.this_painter
     labelled = training_subset(real.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
     synthesizer = check_synthetic(fakes, real, labelled)
+    # no store may be empty
     training = real.slices_of(labelled)
     for store, slices, remedy in (
         (real, training, "raise 'prepare.split.train'"),
@@ -133,6 +140,7 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     ):
         if not slices:
             raise StoreError(store.root, "holds no slice that could be screened", remedy)
+    # copies are sought in scans that the painter saw, too
     provenances = [fakes.patient(patient).provenance for patient in fakes.patients()]
     scans = {patient for each in provenances if each for patient in each.unlabelled_patients} - set(labelled)
     seen = training + real.slices_of(scans, split=None)
@@ -143,10 +151,12 @@ def _measure(config: Config, inputs: ScreenInputs, helper: Trained) -> Screening
     manifest, threshold = inputs.real.manifest, config.evaluate.threshold
     memorization, repeated = _memorization(config, inputs)
 
+    # the same measures for real and painted slices
     def look(store: PairStore, slices: list[SliceRef]) -> Measures:
         batches = examine(helper, store, slices, threshold=threshold)
         return measure(batches, manifest.channels, manifest.classes)
 
+    # training slices set the ranges, validation slices show what honest ones score
     training = look(inputs.real, thin(inputs.training, EXAMINED))
     names = {0: BACKGROUND, **manifest.classes}
     held = [value for value, count in zip(names, training.intensity.slices, strict=True) if count]
@@ -192,6 +202,7 @@ def _sizes(config: Config, inputs: ScreenInputs, measured: Measures) -> list[str
 
 def _report(config: Config, run: Run, inputs: ScreenInputs, screening: Screening, folder: Path) -> dict[str, object]:
     """Figures, rows, sheets and page, in the folder and in the record of the run; also where nothing is accepted."""
+    # facts and rows for programs
     painter = str(config.this_painter)
     facts = {
         "painter": painter,
@@ -201,6 +212,7 @@ def _report(config: Config, run: Run, inputs: ScreenInputs, screening: Screening
     }
     write_json(folder / FACTS, facts)
     _write_rows(folder / ROWS, inputs, screening_rows(screening))
+    # page for readers
     pictures = _draw(inputs, screening, folder)
     text = screening_markdown(facts, pictures)
     (folder / TEXT).write_text(text, encoding="utf-8")
@@ -223,6 +235,7 @@ def _draw(inputs: ScreenInputs, screening: Screening, folder: Path) -> list[tupl
     """Sheets of label map, painted slice and nearest training slice; rejected ones in the order of their reasons."""
     pictures, colors = [], color_legend(inputs.real.manifest.classes)
     for name, chosen, text in ((ACCEPTED, screening.passed, "Pass"), (REJECTED, ~screening.passed, "Fail")):
+        # label map, painted slice, nearest training slice
         samples = [
             Sample(
                 np.array(inputs.painted.label(inputs.slices[row].patient)[inputs.slices[row].position]),

@@ -68,6 +68,7 @@ def look(config: Config, store: PairStore) -> TrainingData:
         StoreError: there are no training slices.
         ConfigError: the label fraction leaves no patient; or scans without labels are wanted, and there are none.
     """
+    # the labeled patients of this cell
     painter = config.this_painter
     labelled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
     slices = store.slices_of(labelled)
@@ -75,6 +76,7 @@ def look(config: Config, store: PairStore) -> TrainingData:
         raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
     if not config.train_gan[painter.synthesizer].unlabelled:
         return TrainingData(store, labelled, slices, [])
+    # scans without labels, if the generator wants them
     others = unlabelled_patients(store.splits, labelled)
     if not others:
         finding = "wants scans without labels, and there are none"
@@ -85,11 +87,13 @@ def look(config: Config, store: PairStore) -> TrainingData:
 
 def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
     """All that is known of the synthesizer before it is trained; it has no id yet."""
+    # a generator of regions needs lesions
     name, classes = config.this_painter.synthesizer, seen.store.manifest.classes
     settings = config.train_gan[name]
     lesions = tuple(value for value, name in classes.items() if name in config.prepare.lesions)
     if settings.method.region_rim is not None:
         _check_lesions(f"train_gan.{name}.method.kind", settings.method.kind, seen, lesions)
+    # what is measured on training slices alone
     edges = fit_tissue(seen.store, seen.slices, settings.tissue) if settings.condition == "anatomy" else None
     conditioning = Conditioning(tuple(classes), edges, settings.tissue.smoothing)
     return SynthesizerCard(

@@ -49,8 +49,10 @@ def train_segmenter(
             to paste or no place for any; or none of its patients, or of validation, has the primary region.
         NonFiniteLossError: the loss became NaN or infinite.
     """
+    # leakage guard, before anything is trained
     check_segmenters(config, arms=[config.this_arm])
     inputs = open_stores(config, pairs, synthetic, teacher)
+    # one process records
     recorded = run if process_rank() == 0 else SilentRun()
     for name, store in (("pairs", inputs.real), ("synthetic", inputs.synthetic)):
         if store:
@@ -68,14 +70,17 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
     arm = config.this_arm
     backend = backend_of(config.train_segmenter.segmenters[arm.segmenter])
     with resumable_folder(segmenter, _fingerprint(config, inputs)) as folder:
+        # additions to the real slices: synthetic ones, pseudo-labeled ones
         additions: list[Addition] = []
         fakes = config.this_training_set.fakes
         if fakes and inputs.synthetic and inputs.synthesizer:
             additions.append(Addition(Cohort(inputs.synthetic, inputs.synthetic.patients()), fakes.way, fakes.share))
         if config.this_training_set.trains_itself:
             additions.append(_pseudo_labelled(config, inputs, folder / TEACHER))
+        # train; an interrupted training resumes
         task = _task(config, inputs, additions, folder=folder, run=run, text=str(arm))
         trained = backend.fit(task)
+        # one process writes
         card = _card(config, run, inputs, trained.history)
         if process_rank() == 0:
             write_card(folder, card, trained.history)
@@ -155,6 +160,7 @@ def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:
 
 
 def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -> SegmenterCard:
+    # the epoch that was kept
     best = history[best_epoch(history)]
     return SegmenterCard(
         arm=str(config.this_arm),

@@ -106,6 +106,7 @@ def draw(
         lesions: lesion class to organ, or to None where lesions lie anywhere.
         seed: the only source of randomness.
     """
+    # one smooth deformation for the run, so that neighboring slices fit together
     generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     run = deform.draw_run(
         positions[-1] - positions[0] + 1,
@@ -120,6 +121,7 @@ def draw(
     )
     index = torch.tensor(positions) - positions[0]
     affine = GeometricParameters(run.affine.angle[index], run.affine.scale[index], run.affine.shift[index])
+    # edits of each lesion class
     edits = {value: draw_edits(ranges.edits, rng) for value in lesions}
     deformation = DeformParameters(affine, run.velocity[index])
     return MaskParameters(seed, tuple(positions), spacing, dict(lesions), deformation, edits)
@@ -144,18 +146,22 @@ def apply(
         hosts: from `fit_hosts`: for lesion classes without an organ, which tissues they lie in.
         unsure: label value of pixels that may hold anything: they become background, as if a lesion were removed.
     """
+    # deform
     moved = _deform(parameters.deformation, label, tissue, image)
     assert moved.image is not None
     before = moved.label.cpu().numpy()
     tissues = None if moved.tissue is None else moved.tissue.cpu().numpy()
+    # unsure pixels count as background while lesions are edited
     doubtful = np.zeros_like(before, dtype=bool) if unsure is None else before == unsure
     before[doubtful] = 0
     run = Run(before.copy(), np.array(parameters.positions), parameters.spacing, parameters.lesions)
+    # edit the lesions
     edits: list[LesionEdit] = []
     for value, drawn in parameters.edits.items():
         likely = (hosts or {}).get(value) if run.lesions[value] is None else None
         weight = None if likely is None or tissues is None else _weigh(tissues, likely)
         edits += edit_lesions(drawn, run, value, weight)
+    # tissue under and around the edits
     changed = (run.label != before) | doubtful
     if tissues is not None:
         _heal(

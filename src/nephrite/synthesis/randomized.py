@@ -127,11 +127,13 @@ def fit_statistics(
 
 
 def _draw_one(seed: int, channels: int, ranges: RandomRanges, centered: ClassStatistics | None) -> RandomLooks:
+    # every random number is drawn, used or not
     source = torch.Generator().manual_seed(seed)
     uniform = torch.rand(2, channels, generator=source)
     grain = torch.rand(3, generator=source)
     mean = _between(uniform[0], ranges.mean)
     deviation = _between(uniform[1], ranges.deviation)
+    # near the real intensities where the class has any
     if centered is not None:
         low, high = torch.tensor(ranges.factor).log()
         near = (centered.mean + ranges.spread * (2 * uniform[0] - 1)).clamp(0, 1)

@@ -27,17 +27,20 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labelled: Iterable[st
         StoreError: not a synthetic store, without provenance, of several synthesizers, or of other classes or size.
     """
     check_fit(synthetic, real)
+    # labels: of the arm's own patients; scans: of training or without labels
     allowed, synthesizers = set(labelled), set()
     scans = {*real.patients("train"), *real.patients(UNLABELLED)}
     for patient in synthetic.patients():
         provenance = synthetic.patient(patient).provenance
         if provenance is None:
             raise StoreError(synthetic.root, f"patient '{patient}' has no provenance", "run 'synthesize' again")
+        # every patient that a slice derives from must be allowed
         unknown = (provenance.patients - allowed) | (set(provenance.unlabelled_patients) - scans)
         if unknown:
             finding = f"synthetic slices know {_some(unknown)} outside the {len(allowed)} training patients of the arm"
             raise LeakageError(synthetic.root, finding, "train the synthesizer on this split and synthesize again")
         synthesizers.add(provenance.synthesizer)
+    # one painter per arm
     if len(synthesizers) != 1:
         finding = f"holds slices of {len(synthesizers)} synthesizers, not of one"
         raise StoreError(synthetic.root, finding, "run 'synthesize' again")

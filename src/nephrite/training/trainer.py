@@ -206,13 +206,16 @@ def resumable_folder(target: Path, fingerprint: Mapping[str, object]) -> Iterato
         fingerprint: everything that the result depends on; what an attempt with another one left is discarded. What a
             training that failed for good (TrainingError) left is discarded too.
     """
+    # unfinished work lies beside the target, or on storage that outlives the machine
     mark, durable = {"digest": digest(fingerprint)}, os.environ.get(DURABLE_VARIABLE)
     partial = Path(durable) / mark["digest"] if durable else target.with_name(target.name + PARTIAL)
     if process_rank() > 0:  # the first process owns the folder; the others only work in it
         yield partial
         return
+    # work of other settings is thrown away
     if partial.exists() and not _has_mark(partial, mark):
         shutil.rmtree(partial)
+    # renamed when finished, or copied from the durable place
     if not durable:
         with whole_folder(target, keep_partial=True) as folder:
             yield from _grow(folder, mark)

@@ -83,9 +83,11 @@ def compare(trial: Trial, training_set: str, against: str, segmenters: Sequence[
     Raises:
         TrialError: both arms share no cell.
     """
+    # paired by cell and patient
     cells = trial.shared_cells(training_set, against, segmenters, fraction)
     differences = trial.differences(training_set, against, segmenters, fraction)
     interval = _interval(trial.plan, differences)
+    # rounded, so that equal scores tie
     by_patient, p = differences.mean(axis=0).round(12), wilcoxon_p(differences)
     return Comparison(
         training_set,

@@ -78,8 +78,10 @@ def decide(candidate: Candidate, champion: Candidate | Literal["unknown"] | None
         champion: the run in use; "unknown" if nothing is known of its scores, None if there is none.
         rules: the floor, and how intervals are drawn.
     """
+    # no champion: the floor decides
     if champion is None:
         return _against_floor(rules.floor, candidate)
+    # scores that cannot be compared decide nothing
     if champion == "unknown":
         return Decision("challenger", "the champion has no record of its scores; move the alias by hand")
     if champion.weights == candidate.weights:

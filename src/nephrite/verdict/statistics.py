@@ -128,14 +128,17 @@ def paired_intervals(
     """
     _, cells, patients = tables.shape
     assert patients > 1, "one patient has no interval"
+    # resample cells and patients independently
     generator = np.random.default_rng(seed)
     cell_weights = _resampled_weights(cells, resamples, generator)
     patient_weights = _resampled_weights(patients, resamples, generator)
+    # widened for small numbers, then narrowed for noise counted twice
     means = tables.mean(axis=(1, 2))
     centered = tables - means[:, None, None]
     from_cells = _widening(cells, confidence) * (centered.mean(axis=2) @ cell_weights.T)
     from_patients = _widening(patients, confidence) * (centered.mean(axis=1) @ patient_weights.T)
     deviations = _shrinking(centered, confidence)[:, None] * (from_cells + from_patients)
+    # percentiles of the deviations
     tail = (1 - confidence) / 2
     low, high = np.quantile(deviations, [tail, 1 - tail], axis=1)
     return np.stack([means, means + low, means + high])
@@ -144,11 +147,13 @@ def paired_intervals(
 def _shrinking(centered: Float[np.ndarray, "table cell patient"], confidence: float) -> Float[np.ndarray, " table"]:
     """Factor that counts the noise of single scores once, where resampling both levels counted it twice."""
     _, cells, patients = centered.shape
+    # noise of single scores, which both means hold
     by_cell, by_patient = centered.mean(axis=2), centered.mean(axis=1)
     noise = centered - by_cell[:, :, None] - by_patient[:, None, :]
     freedom = max((cells - 1) * (patients - 1), 1)  # one cell has no noise apart from its patients
     surplus = (noise**2).sum(axis=(1, 2)) / freedom / (cells * patients)
     surplus *= min(_widened_variance(count, confidence) for count in (cells, patients))
+    # variance as resampled, and with this noise counted once
     from_cells = _widening(cells, confidence) ** 2 * (by_cell**2).mean(axis=1) / cells
     from_patients = _widening(patients, confidence) ** 2 * (by_patient**2).mean(axis=1) / patients
     counted_once = np.maximum(from_cells + from_patients - surplus, np.maximum(from_cells, from_patients))

@@ -71,6 +71,7 @@ class Spade(AdversarialKind[SpadeSettings]):
         from nephrite.generation.noise import normal_noise
 
         generator = cast("SpadeGenerator", network)
+        # style: drawn, or read off another slice
         if scene.style is None:
             code = normal_noise((generator.code_length,), seeds).to(scene.condition.device)
         else:

@@ -175,8 +175,10 @@ def segmentation_task(task: FitTask) -> SegmentationTask:
     from nephrite.training.data import Pairs
     from nephrite.training.mixing import Extra, group_counts, group_sizes
 
+    # slices of all cohorts, in one order
     cohorts = [task.training, *(addition.cohort for addition in task.additions)]
     parts = [(cohort.source, cohort.slices()) for cohort in cohorts]
+    # how each addition is mixed in
     extras = [
         Extra(len(slices), addition.way, addition.share)
         for addition, (_, slices) in zip(task.additions, parts[1:], strict=True)

@@ -49,11 +49,13 @@ def check_network(backend: InProcess[Any], config: Config) -> None:
     Raises:
         ConfigError: names the kind, the finding and a remedy.
     """
+    # once per process for the same network
     channels, size = len(config.prepare.channels), config.prepare.in_plane.size
     batch = _smallest_batch(config.train_segmenter.batch_size, config.compute)
     asked = digest([backend.settings.model_dump(mode="json"), channels, size, batch])
     if asked in _passed:
         return
+    # the small size first, being quick; a network may need the full one
     for side in sorted({min(SMALL, size), size}):
         try:
             with torch.random.fork_rng(), warnings.catch_warnings():
@@ -88,6 +90,7 @@ def _try_network(backend: InProcess[Any], channels: int, side: int, batch: int) 
 
 def _try_logits(network: Segmenter, slices: Tensor, channels: int) -> None:
     """Of the network within its frame, which would crop whatever is too large."""
+    # the size that the network takes
     side = network.input_size(slices.shape[-1])
     framed = mirror_center(slices, side, side)
     try:
@@ -97,6 +100,7 @@ def _try_logits(network: Segmenter, slices: Tensor, channels: int) -> None:
         raise _FaultError(f"refuses {_slices(framed)} ({_reason(error)})") from error
     if not isinstance(found, Tensor):
         raise _FaultError(f"returns a {type(found).__name__} for {_slices(framed)}, and a segmenter returns logits")
+    # one finite number per pixel and channel
     wanted = (len(slices), channels, side, side)
     if tuple(found.shape) != wanted:
         finding = f"returns {tuple(found.shape)} for {_slices(framed)}, and a segmenter returns logits {wanted}"
@@ -106,12 +110,14 @@ def _try_logits(network: Segmenter, slices: Tensor, channels: int) -> None:
 
 
 def _try_gradients(network: nn.Module, slices: Tensor) -> None:
+    # one step back
     network.train()
     try:
         torch.autograd.backward(network(slices).square().mean())
     except Exception as error:
         remedy = "raise 'train_segmenter.batch_size', or take another network" if len(slices) == 1 else OTHER
         raise _FaultError(f"cannot learn from {_slices(slices)} ({_reason(error)})", remedy) from error
+    # some gradients, all finite
     gradients = [weights.grad for weights in network.parameters() if weights.grad is not None]
     if not gradients:
         raise _FaultError("has no parameter that learns")

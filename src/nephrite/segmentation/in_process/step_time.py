@@ -38,6 +38,7 @@ def network_step_seconds(config: Config, backend: InProcess[Any]) -> float:
     """
     size, batch = config.prepare.in_plane.size, config.train_segmenter.batch_size
     if pick_device(config.compute) == "cpu":
+        # on a processor, a cheap network tells if a step would take too long to be timed
         probe, factor = backend.cheap()
         network = _network(config, probe)
         small = min(size, PROBE_SIZE)
@@ -46,6 +47,7 @@ def network_step_seconds(config: Config, backend: InProcess[Any]) -> float:
         expected = factor * batch / PROBE_BATCH * pixels * measured
         if expected > LONGEST_STEP:
             return expected
+    # else time the network itself
     taken = max(batch, PROBE_BATCH)
     return batch / taken * _training_seconds(config, _network(config, backend), batch=taken, size=size)
 
@@ -75,6 +77,7 @@ def _network(config: Config, backend: InProcess[Any]) -> Segmenter:
 
 
 def _training_seconds(config: Config, network: Segmenter, *, batch: int, size: int) -> float:
+    # tiny steps: time matters, not weights
     device, channels = pick_device(config.compute), len(config.prepare.channels)
     half = resolve_precision(config.compute) == "bf16-mixed"
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-9, fused=True)
@@ -98,6 +101,7 @@ def _median_seconds(call: Callable[[], object]) -> float:
     threads, times = torch.get_num_threads(), list[float]()
     torch.set_num_threads(1)
     try:
+        # the first call warms up
         call()
         while len(times) < LEAST_CALLS or (len(times) < MOST_CALLS and sum(times) < ENOUGH):
             started = time.perf_counter()
