@@ -3,7 +3,8 @@
     acquire - prepare -+- arms without synthetic slices ----------------------------------+- report - promote
                        +- train_gan - synthesize - screen - its arms, for every painter --+
 
-Painters (synthesizer, label fraction, cell) stand one beside the other in the graph, each with one loop over its arms:
+A painter is a synthesizer trained for one label fraction and cell (a cell is a replicate: a subset of the patients and
+a seed). Painters stand side by side in the graph, each with one loop over its arms:
 a loop inside a loop does not hold under an exit handler (kubeflow/pipelines#13273), nor in `kfp.local`.
 No `from __future__ import annotations` here: kfp reads the types off the signature.
 """
@@ -35,7 +36,7 @@ from nephrite_kubeflow.workspace import pipeline_settings
 
 NAME = "augmentation"
 DESCRIPTION = "Trains segmenters with and without synthetic slices and judges the difference."
-YES, NO = "yes", "no"  # gates are text: kfp's local runner skips conditions on numbers without a word
+YES, NO = "yes", "no"  # gates are text: kfp's local runner silently skips conditions on numbers
 Channels = dict[str, PipelineChannel]
 
 

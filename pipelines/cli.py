@@ -1,4 +1,4 @@
-"""`nephrite-pipeline`: compile the experiment for a cluster, submit it, see how it fares."""
+"""`nephrite-pipeline`: compile the experiment for a cluster, submit it, and follow it."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _check_size(params: Path, config: Config) -> None:
 
 
 def _check_source(params: Path, config: Config) -> None:
-    """Refuse data that only this machine has."""
+    """Refuse data that only exist on this machine."""
     if config.acquire.source == "folder":
         remedy = "push the folder with 'nephrite publish' and take acquire.source 'dvc'"
         raise ExperimentError(f"{params}: acquire.source", "is 'folder', which no pod can see", remedy)
@@ -199,7 +199,7 @@ def check_image(image: str, *, allow_tag: bool) -> None:
 
 
 def check_publish(config: Config, params: Path, *, publish: bool) -> None:
-    """Refuse to publish to nowhere.
+    """Refuse to publish if the settings name no remote.
 
     Raises:
         ExperimentError: the settings name no remote.

@@ -16,7 +16,7 @@ POD_FIELDS = {
     "NEPHRITE_POD": "metadata.name",
     "NEPHRITE_NAMESPACE": "metadata.namespace",
 }
-SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - places of the pod, shared with no one
+SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - paths inside the pod, which nothing else shares
 # What these read or change lies outside the pipeline; and by its report a run of it is known to have finished.
 UNCACHED = ("acquire", "report", "publish", "promote", "close_trial", "predict")
 

@@ -1,4 +1,4 @@
-"""What a run needs in its namespace, looked for before it is submitted: an hour later a pod would miss it."""
+"""Checks, before a run is submitted, that its namespace has what the pods need; they would fail an hour later."""
 
 from __future__ import annotations
 

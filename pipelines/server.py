@@ -1,6 +1,6 @@
 """Kubeflow's server, spoken to with time limits, retries and errors that say what to do.
 
-The generated client of the API is used, not `kfp.Client`: that one waits for ever, and prints as it goes.
+Uses the generated API client, not `kfp.Client`, which waits forever and prints while it works.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class PatientClient(kfp_server_api.ApiClient):  # type: ignore[misc] # the gener
             reraise=True,
         )
         kwargs["_request_timeout"] = self.limits
-        # any other is told in one line
+        # any other becomes an error of one line
         try:
             return attempts(super().call_api, resource_path, method, *args, **kwargs)
         except kfp_server_api.ApiException as error:
@@ -78,7 +78,7 @@ class Server:
 
     Args:
         host: URL of the API, which is also that of the pages, e.g. 'https://kubeflow.example.org/pipeline'.
-        namespace: where the runs go on an installation for several users; on one for a single user there is but one.
+        namespace: where the runs go on a multi-user installation; a single-user installation has only one.
         limits: seconds to connect, and to wait for an answer.
     """
 
@@ -181,7 +181,7 @@ def _named(name: str) -> str:
 
 
 def _passes(error: BaseException, method: str) -> bool:
-    """Whether trying again is of use, and does no harm."""
+    """Whether a retry can help and is safe."""
     if isinstance(error, kfp_server_api.ApiException):
         return error.status in BUSY if method == "GET" else error.status in {429, 503}
     return isinstance(error, urllib3.exceptions.HTTPError) and (

@@ -3,7 +3,8 @@
 Kubeflow mounts the volume into a step only if a parameter of the step holds its path, and resolves the path only there
 (kubeflow/pipelines, driver: needsWorkspaceMount); so each step that reads or writes large data gets the parameter
 `workspace`, and its command finds the data below that. The artifacts go altogether: one that no step wrote would still
-be recorded, and looked for in the object store. What a painter painted has a folder of its painter's name: steps that
+be recorded, and looked for in the object store. Painted slices lie in a folder named after their painter (the
+synthesizer of one label fraction and cell): steps that
 were not told the painter, since they only get its slices, are told it here.
 """
 

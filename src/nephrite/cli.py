@@ -78,7 +78,7 @@ class StageGroup(click.Group):
 
 
 def settings_options() -> list[click.Parameter]:
-    """How every command gets its settings."""
+    """Options by which every command gets its settings."""
     return [
         click.Option(
             ["--params"], type=click.Path(path_type=Path), default=PARAMS, show_default=True, help="Settings."
@@ -139,7 +139,7 @@ def close_command() -> click.Command:
 
 
 def whole_options() -> list[click.Parameter]:
-    """Of the commands that look at the whole trial."""
+    """Options of the commands that work on a whole trial."""
     folder = click.Path(path_type=Path, file_okay=False)
     return [
         *settings_options(),
@@ -153,7 +153,7 @@ def whole_options() -> list[click.Parameter]:
 
 
 def trial_folder(params: Path) -> Path:
-    """Where a trial lies unless told: not among the outputs of `dvc repro`."""
+    """Default folder of a trial: apart from the outputs of `dvc repro`."""
     return Path("results") / params.stem
 
 

@@ -131,7 +131,7 @@ def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
 
 @cache
 def _reader(kind: Any) -> TypeAdapter[Any]:
-    """Made once for each kind: that takes milliseconds, and a store holds a record for each patient."""
+    """Cached per type: building one takes milliseconds, and a store reads a record for each patient."""
     return TypeAdapter(kind)
 
 

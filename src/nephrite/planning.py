@@ -1,4 +1,4 @@
-"""What a trial will cost, and what it could show, before it is run."""
+"""Before a trial is run: what it will cost, and which effects it could show."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
 from nephrite.verdict.trial import Trial
 from nephrite.words import counted, duration
 
-EFFECTS = (0.02, 0.03)  # gains in Dice that one would like to see
+EFFECTS = (0.02, 0.03)  # gains in Dice for which the number of cells is given
 MOST_CELLS = 64
 POWER = "found in 4 of 5 such trials"
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What so many cells and test patients could show.
+    """Which effects a trial with these cells (replicates) and test patients could show.
 
     Attributes:
         spread: standard deviations between cells, patients and single scores.
@@ -56,10 +56,10 @@ class Plan:
         kinds: training sets, segmenters and label fractions; their product is the number of arms.
         cells: subsets and initializations, per arm.
         trainings: of segmenters.
-        teachers: further trainings of segmenters, for self-training without an arm that is the teacher's training.
+        teachers: further trainings of segmenters, for self-training whose teacher is no arm of the trial.
         synthesizers: trainings of synthesizers.
         labelers: further trainings of segmenters, shorter ones, that say what scans without labels hold.
-        filters: such that screen what the synthesizers paint.
+        filters: further trainings of segmenters, for screening painted slices.
         steps: optimizer steps of all these segmenters.
         seconds: of these steps on this machine.
         synthesizer_seconds: of the steps of the synthesizers; None where their slices are not known yet.
@@ -148,10 +148,10 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         config: settings of the trial.
         processes: trainings side by side.
         pairs: the store, if it was prepared already; else the patients are counted at the source.
-        finished: folder with the scores of a finished trial of the same settings, whose spread is taken; None: assumed.
+        finished: folder with the scores of a finished trial whose spread is taken; None takes an assumed spread.
 
     Raises:
-        ConfigError: no patient at a label fraction; no scans without labels; or a segmenter that is none for an arm.
+        ConfigError: no patient at a label fraction; no scans without labels; or a segmenter that does not suit an arm.
         StoreError: the store is broken, or has no training slices.
         DataError: the patients cannot be counted, or the finished trial cannot be read.
         TrialError: the finished trial has no question, or too few cells.
@@ -244,7 +244,7 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     """Patient to split: of the prepared store, or as the source's patients will be assigned.
 
     Returns:
-        None where there is no store, and the source tells its patients only to 'acquire'.
+        None if there is no store and only 'acquire' can list the source's patients.
 
     Raises:
         DataError: the source's folder cannot be read, or its patients leave a split empty.

@@ -1,7 +1,7 @@
 """Scores and segmenters of many arms, fetched from the runs that made them.
 
 In a cluster every arm works in a pod of its own. The stages that look at all arms get the ids of their runs, and take
-from MLflow what those kept: a folder of scores would not fit into the arguments of a pod.
+their files from MLflow: a folder of scores would not fit into the arguments of a pod.
 """
 
 from __future__ import annotations

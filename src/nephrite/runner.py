@@ -1,7 +1,9 @@
-"""A whole trial in one command: every stage in its order, trainings side by side, each process started once.
+"""A whole trial in one command: all stages in order, trainings in parallel, each worker process started once.
 
 DVC starts a process per training, which costs more than a short training itself. Here a few worker processes of one
-thread each take one job after the other. What is finished, for the same settings and inputs, is not done again.
+thread each take one job after the other. A job that is finished for the same settings and inputs is not run again.
+
+A painter is a synthesizer trained for one label fraction and cell; a cell is a replicate: patients and seed.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class Job:
 
 @dataclass
 class Chain:
-    """Jobs that one worker does one after the other, once other chains are done."""
+    """Jobs that one worker runs one after the other, once other chains are done."""
 
     jobs: list[Job]
     after: list[Chain] = field(default_factory=list)
@@ -79,10 +81,10 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
         pool: workers in their place; shut down at the end.
 
     Raises:
-        ConfigError: a split without a share, a segmenter that cannot learn from what an arm has or is none, or `folder`
+        ConfigError: a split without a share, a segmenter that does not suit an arm or is no segmenter, or `folder`
             holds data that no trial wrote; nothing has run.
         SourceError: a folder of scans cannot be used; nothing has run.
-        NephriteError: of the first job that failed; jobs that were under way end first.
+        NephriteError: the error of the first job that failed; jobs that were under way end first.
     """
     # stop before anything is computed if settings, source or folder do not fit
     for split in SPLITS:
@@ -104,7 +106,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
 
 
 def _check_source(config: Config) -> None:
-    """Find what 'acquire' would not, before it clears away what an earlier one brought."""
+    """Check the source before 'acquire' replaces what an earlier attempt brought."""
     if config.acquire.source == "folder" and config.acquire.folder.path:
         find_cases(config.acquire.folder.path)
     if config.acquire.unlabelled:
@@ -112,7 +114,7 @@ def _check_source(config: Config) -> None:
 
 
 def _claim_folder(folder: Path) -> None:
-    """Refuse to clear away what `dvc repro` or a stage by hand made: a trial's own folder holds its marks."""
+    """Refuse a folder whose data `dvc repro` or a stage run by hand wrote: a trial's own folder holds its marks."""
     outputs = (Layout(folder).raw, Layout(folder).segmenters, Layout(folder).report)
     made = next((path for path in outputs if path.exists()), None)
     if made and not (folder / DONE).is_dir():
@@ -234,14 +236,14 @@ def _start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """A first process that was killed outright tells no one: its workers would train on, beside those of the next."""
+    """End this worker if the main process was killed: it would train on beside the workers of the next attempt."""
     if parent := parent_process():
         parent.join()
         os._exit(1)
 
 
 def _clear(output: Path) -> None:
-    """Remove what other settings made; a training that was cut short lies beside it and is taken up."""
+    """Remove an output of other settings; an interrupted training lies beside it and is resumed."""
     if output.is_dir():
         shutil.rmtree(output)
     else:

@@ -1,4 +1,4 @@
-"""Lesions of other training patients pasted into a slice: the rival that synthetic data must beat.
+"""Lesions of other training patients pasted into a slice: a baseline that synthetic data must beat.
 
 After Yang et al., "TumorCP: A Simple but Effective Object-Level Data Augmentation for Tumor Segmentation", MICCAI 2021,
 section 2: a lesion is turned, rescaled, bent and changed in gamma, then put into another patient's organ. Two things
@@ -32,8 +32,8 @@ Box = tuple[slice, slice]
 Placed = tuple[int, tuple[int, int], float]
 CANDIDATES = 16
 KNOTS = 4
-LEAST, ENOUGH = 0.25, 0.5  # of a lesion inside its organ; as much as half of it may grow out, as tumors do
-UNLIKE = 0.1  # of the window: surroundings that differ more from those a lesion comes from are of another kind
+LEAST, ENOUGH = 0.25, 0.5  # share of a lesion inside its organ; up to half of it may grow out, as tumors do
+UNLIKE = 0.1  # share of the window; surroundings that differ by more from the lesion's own are another kind of tissue
 NOWHERE = -1
 NOTHING: Placed = (NOWHERE, (0, 0), 0.0)
 
@@ -128,7 +128,7 @@ def place(
         bank: lesions of training patients.
         image: in [0, 1].
         label: label values.
-        patients: whose slice each is; of a synthetic slice, whose mask it is. No one gets a lesion of their own.
+        patients: whose slice each is; of a synthetic slice, whose mask it is. No patient gets a lesion of their own.
     """
     # only slices that are to get a lesion look for a place
     found = [NOTHING] * len(patients)
@@ -166,7 +166,7 @@ def apply(
 
 
 def _place_one(draws: PasteDraws, bank: LesionBank, plane: Plane, patient: str) -> Placed:
-    """Place in the bank, corner and contrast of what one slice gets."""
+    """The lesion that one slice gets: its index in the bank, corner and contrast."""
     # a donor patient first, then one of its lesions
     donors = bank.donors(patient, set(np.unique(plane.label).tolist()))
     if not donors:
@@ -199,7 +199,7 @@ def _suitability(
 ) -> tuple[Float64[np.ndarray, " candidate"], Float64[np.ndarray, " candidate"]]:
     """How well each place suits, minus infinity if it does not, and the contrast the lesion would take on there.
 
-    With an organ: how much of the lesion would lie in it, up to what is enough. Else all of it must lie in the body,
+    With an organ: the share of the lesion that lies in it, up to `ENOUGH`. Else all of it must lie in the body,
     and the more alike the surroundings, the better.
 
     Args:

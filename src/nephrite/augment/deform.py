@@ -58,7 +58,7 @@ def draw(
     knots: int,
     generator: torch.Generator,
 ) -> DeformParameters:
-    """Parameters for `batch_size` slices that have nothing to do with each other.
+    """Parameters for `batch_size` slices, independent of each other.
 
     Args:
         batch_size: number of slices.

@@ -1,4 +1,4 @@
-"""YAML as DVC reads it: one dialect, 1.2, and nothing in it that another reader would take for something else.
+"""YAML as DVC reads it: version 1.2 only, without anything that another reader would read differently.
 
 DVC reads params.yaml with ruamel.yaml, and so does this module. Text that YAML 1.1 and 1.2 read differently ('010',
 'yes', '1:30', '1_000') is refused, as are keys that stand twice, tags, dates, and files beyond the bounds below.

@@ -1,4 +1,4 @@
-"""The whole of the settings as YAML with comments: what each value means, and who gave it."""
+"""All settings as YAML with comments: what each value means, and where it comes from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def explain(config: Config, content: Mapping[Any, Any], overridden: Sequence[str
 
 def _section(section: Settings, path: str, given: Any, overridden: Sequence[str]) -> Iterator[str]:
     """The lines of one section, at the depth of its path."""
-    callers = () if path else ("arm", "painter")  # no settings of a file, unless a stage was called for one
+    callers = () if path else ("arm", "painter")  # not settings of a file: they say what a stage was called for
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         if name in callers and value is None:
@@ -73,7 +73,7 @@ def _flow(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """As YAML has it."""
+    """The value as plain YAML types."""
     if isinstance(value, Settings):
         return value.model_dump(mode="json")
     if isinstance(value, dict):

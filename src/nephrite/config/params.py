@@ -57,7 +57,7 @@ class Config(Settings):
         return self
 
     def _names_without_a_section(self) -> Iterator[str]:
-        """Generators and segmenters that are named and not described."""
+        """Generators and segmenters that are named somewhere but have no section."""
         # kinds that the trial names
         if missing := sorted(set(self.trial.synthesizers) - set(self.train_gan)):
             yield f"'trial.synthesizers' names {missing}; not under 'train_gan'"
@@ -79,7 +79,7 @@ class Config(Settings):
             )
 
     def _what_the_data_lack(self) -> Iterator[str]:
-        """Classes, channels and regions that are asked for and not there."""
+        """Classes, channels and regions that are asked for but missing from the data."""
         # channels that screening names
         if unknown := set(self.screen.agreement_by_channel) - set(self.prepare.channels):
             yield f"'screen.agreement_by_channel' names '{min(unknown)}'; not among 'prepare.channels'"
@@ -110,7 +110,7 @@ class Config(Settings):
         return set(itertools.chain.from_iterable(parts)) == set(region.labels)
 
     def _no_part_of_the_trial(self) -> Iterator[str]:
-        """What a stage was called for, where the trial does not have it."""
+        """The arm or painter that a stage was called for, if the trial does not have it."""
         if self.painter and self.painter not in self.trial.painters:
             yield f"painter '{self.painter}' is not among the trial's synthesizers x label fractions x cells"
         if self.arm and self.arm not in self.trial.arms:
@@ -135,7 +135,9 @@ class Config(Settings):
 
     @property
     def this_painter(self) -> GeneratorRun:
-        """The synthesizer that a stage was called for; need not be named where the trial has one only.
+        """The painter that a stage was called for: a synthesizer of one label fraction and cell.
+        
+        It need not be named if the trial has only one.
 
         Raises:
             ConfigError: none was given, and there are several, or none.

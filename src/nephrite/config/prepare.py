@@ -75,11 +75,11 @@ class SplitSettings(Settings):
         return self
 
 
-IGNORED = 255  # label of a pixel that no loss looks at, since nobody is sure of it
+IGNORED = 255  # ignore index: pixels with this label are excluded from every loss
 
 
 def _one_per_class(validated: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """A channel for each class, of its name."""
+    """One channel per class, under the class's name."""
     return {name: (value,) for value, name in validated["classes"].items()}
 
 

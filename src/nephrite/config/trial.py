@@ -14,7 +14,7 @@ LabelFraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class Arm(Settings):
-    """One training of the trial: what the segmenter sees, which segmenter, how many patients, which cell."""
+    """One training of the trial: training set, segmenter, label fraction and cell (a replicate: patients and seed)."""
 
     training_set: str = Field(description="Components joined by '+', 'real' first, e.g. 'real+synthetic+geometric'.")
     segmenter: Name = Field(description="A name under 'train_segmenter.segmenters'.")
@@ -35,7 +35,7 @@ class Arm(Settings):
 
 
 class GeneratorRun(Settings):
-    """One training of a synthesizer: which one, on how many patients, for which cell."""
+    """A painter: one training of a synthesizer, at one label fraction and for one cell."""
 
     synthesizer: Name = Field(description="A name under 'train_gan'.")
     fraction: LabelFraction = Field(description="Share of the training patients whose labels it knows.")
@@ -118,7 +118,7 @@ class TrialSettings(Settings):
         return [GeneratorRun(synthesizer=name, fraction=fraction, cell=cell) for name, fraction, cell in product]
 
     def teacher(self, arm: Arm) -> Arm | None:
-        """The arm of the same cell that trains what a self-training arm would train as its teacher; None without."""
+        """The arm of the same cell whose segmenter serves as teacher of a self-training arm; None if there is none."""
         training_set = self.training_sets.teacher(arm.training_set)
         return arm.model_copy(update={"training_set": training_set}) if training_set else None
 
@@ -127,6 +127,6 @@ class TrialSettings(Settings):
         return self.training_sets.of(arm.training_set)
 
     def painter(self, arm: Arm) -> GeneratorRun | None:
-        """Whose slices an arm uses; None for an arm without synthetic slices."""
+        """The painter whose slices an arm uses; None for an arm without synthetic slices."""
         fakes = self.training_set(arm).fakes
         return GeneratorRun(synthesizer=fakes.synthesizer, fraction=arm.fraction, cell=arm.cell) if fakes else None

@@ -1,4 +1,4 @@
-"""What a generator is shown: a request for slices as arrays, and the scene that is made of it or of real slices.
+"""What a generator is shown: a request for slices (arrays), and the scene made of it or of real slices (tensors).
 
 b  batch    k  channels of the condition    h, w  height and width in pixels
 """
@@ -26,7 +26,7 @@ class Request(NamedTuple):
         tissue: tissue classes, for 'condition: anatomy'.
         background: real slices in [0, 1], where regions are painted: what stays, and what lesions are painted into.
         changed: for the same, where the label map is not that of the background, e.g. where a lesion was removed.
-        style: slices in [0, 1] whose contrast is worn, for a kind that wears one; None draws a style from the seed.
+        style: slices in [0, 1] whose contrast is taken over, for a kind with styles; None draws a style from the seed.
     """
 
     label: UInt8[np.ndarray, "slice h w"]
@@ -55,7 +55,7 @@ class Scene(NamedTuple):
         tissue: tissue classes; None where the condition has none.
         background: real slices in [0, 1].
         region: 1 where is painted, 0 where the background stays; None where all is painted.
-        style: slices in [0, 1] whose contrast is worn.
+        style: slices in [0, 1] whose contrast is taken over.
     """
 
     condition: Float[Tensor, "b k h w"]

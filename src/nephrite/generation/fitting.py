@@ -1,4 +1,4 @@
-"""What the trainings of all generators share: the order of the slices, moving average, learning rate, history.
+"""Shared by the trainings of all generators: the order of the slices, moving average, learning rate, history.
 
 b  batch    k  channels of the condition    h, w  height and width in pixels
 """
@@ -41,7 +41,7 @@ class GenerationModule(RecordedModule):
         pairs: the slices to train on.
         conditioning: what the generator is shown of them.
         size: pixels per side of the slices.
-        seed: of initialization, order of the slices and everything random in a step.
+        seed: for initialization, the order of slices and all random draws in a step.
         workers: processes that read slices.
         callbacks: further things to do while training.
 
@@ -80,7 +80,7 @@ class GenerationModule(RecordedModule):
         self.generator = self.kind.build(self.conditioning.channels, self.size)
 
     def networks(self) -> list[nn.Module]:
-        """Those that are trained, each by an optimizer of its own."""
+        """The networks that are trained, each with its own optimizer."""
         return [self.generator]
 
     @property
@@ -91,7 +91,7 @@ class GenerationModule(RecordedModule):
 
     @property
     def synthesizer(self) -> Synthesizer:
-        """What paints as the training stands."""
+        """The synthesizer with the present weights."""
         return Synthesizer(self.settings.method, self.conditioning, self.painter)
 
     def scene(self, batch: Batch) -> Scene:
@@ -113,7 +113,7 @@ class GenerationModule(RecordedModule):
         return batch_loader(self.pairs, batches, workers=self.workers)
 
     def configure_callbacks(self) -> list[Callback]:
-        """Those that were given."""
+        """The callbacks that were given."""
         return self.callbacks
 
     def configure_optimizers(self) -> tuple[list[Adam], list[LambdaLR]]:
@@ -149,7 +149,7 @@ class GenerationModule(RecordedModule):
         return self._sums
 
     def load_epoch_state(self, state: dict[str, Tensor]) -> None:
-        """Take them up."""
+        """Restore them."""
         self._sums = {name: total.to(self.device) for name, total in state.items()}
 
     def trained(self) -> list[LightningOptimizer]:
@@ -182,7 +182,7 @@ class GenerationModule(RecordedModule):
 
 def training_of(settings: GeneratorSettings) -> type[GenerationModule] | None:
     """How a generator of these settings is trained; None where there is nothing to train."""
-    from nephrite.generation.adversarial import AdversarialModule  # they are made of what stands here
+    from nephrite.generation.adversarial import AdversarialModule  # imported here, since both build on this module
     from nephrite.generation.denoising import DenoisingModule
 
     trainings = {"adversarial": AdversarialModule, "denoising": DenoisingModule, None: None}

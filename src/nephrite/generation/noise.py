@@ -1,4 +1,4 @@
-"""Random numbers of a slice's own seed, so that it is painted alike whatever it is painted together with.
+"""Random numbers from each slice's own seed, so that a slice does not depend on the rest of its batch.
 
 b  batch
 """

@@ -24,7 +24,7 @@ from nephrite.errors import DownloadError
 from nephrite.files import PARTIAL, digest, disk_errors, read_json, sha256, write_json
 
 ATTEMPTS = 6
-_TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses that may pass
+_TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses of temporary failures
 _ALL_IS_HERE = 416  # "range not satisfiable": no byte follows those that are held
 _RECORD = "checksums.json"
 
@@ -101,7 +101,7 @@ def _fetch_whole(url: str, target: Path, expected: str | None) -> str:
     attempts = Retrying(
         retry=retry_if_exception(_may_pass), stop=stop_after_attempt(ATTEMPTS), wait=pause, reraise=True
     )
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of each cut and pause, which are mended
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings are of cuts that are retried
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

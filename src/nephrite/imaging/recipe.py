@@ -1,4 +1,4 @@
-"""What a trained segmenter wants to see and what its outputs mean; registered with it, as nobody's settings say it."""
+"""What a trained segmenter takes as input and what its outputs mean; registered with it, since no settings say it."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class SliceScores:
 
 @dataclass(frozen=True)
 class PatientScore:
-    """Everything that is known about one arm on one test patient."""
+    """Scores of one arm on one test patient."""
 
     patient: str
     regions: Mapping[str, RegionScore]

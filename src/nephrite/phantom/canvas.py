@@ -22,7 +22,7 @@ MARGIN = 6.0  # mm around a shape that its soft edge may reach
 
 @dataclass(frozen=True)
 class Canvas:
-    """A volume under the brush.
+    """A volume that is being painted.
 
     Attributes:
         image: Hounsfield units, changed in place.

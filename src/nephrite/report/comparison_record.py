@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 
 def distinct(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """The items as they were given, if none is there twice."""
+    """The items unchanged, if there are no duplicates."""
     if len(set(items)) < len(items):
         raise ValueError(f"{list(items)} holds something twice")
     return items
@@ -91,7 +91,7 @@ class ComparisonRecord(Record):
 
 
 class BestSyntheticRecord(Record):
-    """The synthetic training set that did best on validation at one label fraction; test has no say in it."""
+    """The synthetic training set with the best validation score at one label fraction; chosen without test scores."""
 
     fraction: Fraction = Field(description="Share of the training patients whose labels were known.")
     training_set: str = Field(description="The set that was chosen.")

@@ -15,7 +15,7 @@ from nephrite.report.trial_record import TrialRecord
 from nephrite.report.wording import group_name, in_percent, interval_text, p_text
 from nephrite.words import counted
 
-PLACES = (0.0, 0.34, 0.46, 0.8)  # of the words beside the plot, as shares of their panel
+PLACES = (0.0, 0.34, 0.46, 0.8)  # positions of the columns of text beside the plot, as shares of their panel
 Row = tuple[str, ComparisonRecord | None]  # label and comparison; a heading has none
 
 

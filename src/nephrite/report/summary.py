@@ -42,11 +42,11 @@ OPENINGS = {
 
 
 def summarize(trial: Trial, notes: Sequence[str] = ()) -> TrialRecord:
-    """Everything that the report says.
+    """Judge a trial: everything that the report says.
 
     Args:
         trial: the scores of all arms under one plan.
-        notes: what a reader must know beside what the scores themselves tell.
+        notes: facts that a reader must know and that the scores do not show.
 
     Raises:
         TrialError: two arms that are compared share no cell.
@@ -105,7 +105,7 @@ def _best_synthetic(trial: Trial) -> tuple[BestSyntheticRecord, ...]:
 
 
 def _equivalences(trial: Trial) -> tuple[EquivalenceRecord, ...] | None:
-    """Of the question's pair for each segmenter; None where the trial has no learning curve."""
+    """The data equivalence of the question's pair for each segmenter; None without a learning curve."""
     found = equivalences(trial)
     if not found or trial.plan.question is None:
         return None
@@ -204,7 +204,7 @@ def _region(runs: Sequence[ArmScores], region: str) -> RegionRecord:
 
 
 def _best_run(run: ArmScores, region: str) -> BestRunRecord:
-    """With what `promote` needs to compare it with a run of another trial: scores, and which patients they are of."""
+    """The best run with the scores per patient by which `promote` compares it with a run of another trial."""
     scores = {score.patient: score.regions[region] for score in sorted(run.patients, key=lambda score: score.patient)}
     return BestRunRecord(
         **run.arm.model_dump(),

@@ -1,4 +1,4 @@
-"""The trial for a terminal: one table, and what must be said below it; reads nothing but the record."""
+"""The trial for a terminal: one table and the notes below it; reads nothing but the record."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _comparison_of(trial: TrialRecord, arm: ArmRecord) -> ComparisonRecord | Non
 
 
 def _without_verdict(trial: TrialRecord, arm: ArmRecord) -> list[str]:
-    """Of the reference and of null arms. The null is that of the comparison with most cells of the group."""
+    """The cells of a row without a verdict: the reference, or a null (A/A) arm."""
     reference, kind = trial.plan.reference, (arm.segmenters, arm.fraction)
     rows = [row for row in trial.comparisons if (row.segmenters, row.fraction) == kind]
     null = null_text(max(rows, key=lambda row: len(row.cells))) if rows else "not known"

@@ -108,7 +108,7 @@ class ArmRecord(Record):
 
 
 class BestRunRecord(Record):
-    """The run to promote, chosen by its validation score and never by test."""
+    """The run to promote, chosen by its validation score and never by test scores."""
 
     training_set: str = Field(description="What it was trained on.")
     segmenter: str = Field(description="Name of the segmenter.")
