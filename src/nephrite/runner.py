@@ -106,7 +106,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
 
 
 def _check_source(config: Config) -> None:
-    """Check the source before 'acquire' replaces what an earlier attempt brought."""
+    """Check the source now: 'acquire' would remove what an earlier attempt brought, and then fail."""
     if config.acquire.source == "folder" and config.acquire.folder.path:
         find_cases(config.acquire.folder.path)
     if config.acquire.unlabelled:

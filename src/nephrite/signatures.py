@@ -156,7 +156,7 @@ STAGES: Mapping[str, Signature] = {
         kinds=("all segmenters",),
     ),
 }
-APART: Mapping[str, Signature] = {  # no part of a trial: nothing waits for what they write
+APART: Mapping[str, Signature] = {  # not part of a trial: no other stage reads their outputs
     "publish": Signature(
         "Push a folder of data as a DVC version that anyone can pull.", {"data": True}, "data", (Read(("publish",)),)
     ),

@@ -160,7 +160,7 @@ def _dvc(place: Path, state: Path, *arguments: str) -> None:
     own = {"DVC_SITE_CACHE_DIR": "site", "DVC_GLOBAL_CONFIG_DIR": "global", "DVC_SYSTEM_CONFIG_DIR": "system"}
     variables = {**os.environ, **{name: str(state / folder) for name, folder in own.items()}}
     variables |= {"DVC_NO_ANALYTICS": "1", "GIT_PYTHON_REFRESH": "quiet"}
-    variables.setdefault("USER", "nephrite")  # DVC asks who works here, and a pod's user may have no name
+    variables.setdefault("USER", "nephrite")  # DVC asks for the user's name, and a pod's user may have none
     command = [sys.executable, "-m", "dvc", *arguments]
     subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, check=True)  # noqa: S603 - our words
 
@@ -190,7 +190,7 @@ def _shown(text: str) -> str:
 
 
 def _check_remote(remote: str, version: str | None = None) -> None:
-    """Find in seconds what DVC would retry or say at length: no store, no bucket, a wrong key, no such version."""
+    """Find in seconds what DVC would retry for long: no store, no bucket, a wrong key, no such version."""
     folder = f"files/md5/{version[:2]}/{version[2:]}" if version else "files/md5"
     if remote.startswith("s3://"):
         bucket, _, prefix = remote.removeprefix("s3://").partition("/")

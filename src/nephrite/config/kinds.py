@@ -46,7 +46,7 @@ class KindSettings(Settings):
         """The schema of the kind; for the root of a registry, a union of all its kinds."""
         if "REGISTRY" not in cls.__dict__:
             return handler(source)
-        return handler.generate_schema(Annotated[Union[kinds_of(cls)], Field(discriminator="kind")])  # noqa: UP007 - known at run time
+        return handler.generate_schema(Annotated[Union[kinds_of(cls)], Field(discriminator="kind")])  # noqa: UP007 - known when it runs
 
 
 class GeneratorSettings(KindSettings):

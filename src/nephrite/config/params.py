@@ -136,7 +136,7 @@ class Config(Settings):
     @property
     def this_painter(self) -> GeneratorRun:
         """The painter that a stage was called for: a synthesizer of one label fraction and cell.
-        
+
         It need not be named if the trial has only one.
 
         Raises:

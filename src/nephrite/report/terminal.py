@@ -93,7 +93,7 @@ def _comparison_of(trial: TrialRecord, arm: ArmRecord) -> ComparisonRecord | Non
 
 
 def _without_verdict(trial: TrialRecord, arm: ArmRecord) -> list[str]:
-    """The cells of a row without a verdict: the reference, or a null (A/A) arm."""
+    """Last two columns of a row without a verdict: of the reference, or of an A/A arm (null arm)."""
     reference, kind = trial.plan.reference, (arm.segmenters, arm.fraction)
     rows = [row for row in trial.comparisons if (row.segmenters, row.fraction) == kind]
     null = null_text(max(rows, key=lambda row: len(row.cells))) if rows else "not known"

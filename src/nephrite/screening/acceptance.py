@@ -1,6 +1,6 @@
 """Which painted slices are accepted: agreement with the mask, intensity of each class, copies of training slices.
 
-Every test is shown real validation slices too: how many of those it would reject says what its rejections are worth.
+Every test is also run on real validation slices: the share that it rejects there shows how far to trust its rejections.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from nephrite.screening.memorization import Memorization
 from nephrite.synthesis.ellipsoids import RADII, size_class
 
 FOREGROUND, BACKGROUND = "foreground", "background"
-ENOUGH = 30  # slices below which no distance of features is given
-MOST = 1000  # slices that a distance of features takes
+ENOUGH = 30  # fewest slices for which feature distances are given
+MOST = 1000  # most slices that a feature distance takes
 QUARTERS = ("smallest quarter", "second quarter", "third quarter", "largest quarter")
 EMPTY = "without labels"
 Examined = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # image, label, found and features of a batch
@@ -100,7 +100,7 @@ class Screening:
         settings: the thresholds.
         channels: channel names, in the order of the measures.
         classes: label value to name, background included.
-        training, validation: real slices, for comparison; the latter of patients that no one was trained on.
+        training, validation: real slices, for comparison; nothing was trained on the patients of the latter.
         painted: the slices that are judged.
         ranges: of intensity on the training slices, for the classes that they hold.
         memorization: painted against training slices.
@@ -184,7 +184,7 @@ def failed_tests(
     """The tests that look at a slice by itself: for each, the slices that fail it.
 
     A slice with a labelled class must agree with its mask, and with single channels of it as far as the settings say;
-    in one without, little may be found.
+    in a slice without one, little may be found.
     """
     # agreement: Dice within the band of each channel
     labelled, bands = measures.labelled, {0: settings.agreement}

@@ -20,7 +20,7 @@ from scipy.spatial.distance import cdist
 
 from nephrite.errors import DataError
 
-BLOCK = 1024  # rows of a table of distances that are held at once
+BLOCK = 1024  # rows of the distance matrix that are held at once
 Features = Shaped[np.ndarray, "sample feature"]
 
 

@@ -1,4 +1,4 @@
-"""Does a synthetic slice copy a training slice? Its nearest one, calibrated by how close validation slices come.
+"""Does a synthetic slice copy a training slice? Similarity to the nearest one, calibrated on validation slices.
 
 Slices of the same organ look alike, so a similarity says nothing by itself. Slices of validation patients, which no
 generator has seen, show how close an honest slice comes to the training slices; a synthetic slice that comes closer
@@ -21,7 +21,7 @@ from nephrite.errors import DataError
 from nephrite.store.slices import PairStore, SliceRef
 
 SIZE = 24  # pixels per side of a thumbnail
-ENOUGH_SLICES = 50  # below, more than 2 % of honest slices are taken for copies
+ENOUGH_SLICES = 50  # with fewer, more than 2 % of honest slices are taken for copies
 READ_SLICES = 32  # held at once at their full size
 BLOCK_VALUES = 16_000_000  # similarities held at once: 64 MB
 Thumbnails = Float32[np.ndarray, "slice size size"]

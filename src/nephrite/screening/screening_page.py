@@ -14,7 +14,7 @@ from nephrite.screening.fidelity import Fidelity
 from nephrite.words import markdown_table
 
 FORMAT = 1
-STRICT = 0.2  # share of real slices that a test may reject without a word
+STRICT = 0.2  # share of real slices above which a test is reported as strict
 IDENTICAL = 0.999  # overlap from which a mask counts as a training mask as it is
 
 
@@ -57,7 +57,7 @@ def screening_facts(screening: Screening, fidelity: tuple[int, Mapping[str, Fide
 
 
 def headline_figures(facts: Mapping[str, Any]) -> dict[str, float]:
-    """The figures that one compares between runs, from the content of screening.json; those that are null left out."""
+    """The main figures for comparing runs, from the content of screening.json; figures that are null are left out."""
     fidelity = facts["fidelity"]
     figures = {
         "painted": facts["painted"],

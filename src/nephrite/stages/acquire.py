@@ -71,9 +71,9 @@ def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
 
 
 def _bring_folder(settings: AcquireSettings, target: Path) -> None:
-    """Copy, so that what DVC keeps under version control cannot change behind its back."""
+    """Copy the folder, so that later changes in it do not alter data under DVC's control."""
     source = settings.folder.path
-    assert source is not None  # the settings refuse a folder without a path
+    assert source is not None  # the settings demand a path for this source
     files = [path for case in find_cases(source) for part in (case.image, case.label) for path in _files(part)]
     with ThreadPoolExecutor(settings.workers) as pool:
         _finish(pool, [partial(_copy, path, target / path.relative_to(source)) for path in files], "files")
@@ -88,7 +88,7 @@ def _bring_scans(source: Path, target: Path, workers: int) -> None:
 
 def _bring_version(settings: AcquireSettings, target: Path) -> None:
     remote, version = settings.dvc.remote, settings.dvc.version
-    assert remote is not None  # the settings refuse this source without both
+    assert remote is not None  # the settings demand both for this source
     assert version is not None
     fetch_version(remote, version, target)
 

@@ -1,4 +1,4 @@
-"""A trained segmenter and the test patients to the scores of one arm."""
+"""Scores a trained segmenter on the test patients: the scores of one arm."""
 
 from __future__ import annotations
 

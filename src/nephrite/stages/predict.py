@@ -76,7 +76,7 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
 
     Raises:
         ModelNotRegisteredError: there is no champion.
-        StoreError: the model does not say what it wants to see, or refuses it.
+        StoreError: the model has no recipe of its inputs, or rejects them.
         DataError: the folder holds no scan, or one that cannot be read; nothing is written then.
     """
     # everything is checked before the first scan is segmented

@@ -66,7 +66,7 @@ def report(
 
 
 def read_arms(config: Config, scores: Path) -> list[ArmScores]:
-    """The scores of every arm that the settings name; files of other arms are left aside, with a word about them.
+    """The scores of every arm that the settings name; files of other arms are ignored with a warning.
 
     Raises:
         StoreError: an arm's file is missing or broken.
@@ -83,7 +83,7 @@ def read_arms(config: Config, scores: Path) -> list[ArmScores]:
 
 
 def absence_notes(config: Config, pairs: Path) -> list[str]:
-    """Classes that some arms' patients lack: their segmenters learn nothing of them but to find none."""
+    """Classes that the training patients of some arms lack: their segmenters cannot learn these classes."""
     # every subset of training patients that some arm sees
     store, trial = PairStore(pairs), config.trial
     train, subsets = store.patients("train"), list(itertools.product(trial.label_fractions, trial.cells))

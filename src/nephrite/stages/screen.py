@@ -1,4 +1,4 @@
-"""Painted slices to those that are accepted, and a report on all of them."""
+"""Screening: which painted slices are accepted, and a report on all of them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ScreenInputs(NamedTuple):
     Attributes:
         real, painted: the stores.
         training: slices of the patients whose labels the painter knows.
-        validation: slices of patients that no one was trained on.
+        validation: slices of patients that nothing was trained on.
         seen: all slices that the painter may have copied: `training`, and those of scans without labels.
         slices: the painted ones.
         synthesizer: id.
@@ -75,11 +75,11 @@ class ScreenInputs(NamedTuple):
 def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: Path) -> dict[str, float]:
     """Accept painted slices that pass the tests of 'screen', and write what was measured on all of them.
 
-    The tests are agreement with the mask, intensity of each class, and not to be a copy. The segmenter that measures
-    agreement is trained on the patients whose labels the painter knows, and on no one else.
+    The tests are agreement with the mask, intensity of each class, and memorization. The segmenter that measures
+    agreement is trained only on patients whose labels the painter (a synthesizer of one fraction and cell) knows.
 
     Raises:
-        LeakageError: painted slices know patients that the painter must not know.
+        LeakageError: a painted slice was derived from a patient outside the painter's training set.
         StoreError: a store is missing, broken, or does not fit the other one.
         ConfigError: no slice is accepted, and the trial has no other painter: names the thresholds, and what each test
             rejected.
@@ -258,7 +258,7 @@ def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
 
 
 def _demand_some(config: Config, screening: Screening) -> None:
-    """One painter of several may fail; its cell stays, since a trial without it would flatter the recipe."""
+    """Refuse a sole painter without accepted slices; one of several stays, since a trial without its cell is biased."""
     try:
         screening.demand_some()
     except ConfigError as error:
@@ -282,7 +282,7 @@ def _write_accepted(folder: Path, inputs: ScreenInputs, screening: Screening) ->
 
 
 def _fingerprint(config: Config, inputs: ScreenInputs) -> dict[str, object]:
-    """Everything that the helper segmenter depends on; thresholds may change without training it again."""
+    """Everything that the helper segmenter depends on; new thresholds do not train it again."""
     known = facts(config, "screen")
     settings = {key: value for key, value in known["settings"].items() if key != "screen"}
     return {

@@ -1,4 +1,4 @@
-"""Masks of training patients, as they are or new, painted by the synthesizer: a pair store with provenance.
+"""Synthetic slices: masks of training patients, unchanged or edited, painted into a pair store with provenance.
 
 Beside the store's own files:
 overlap.csv   patient, slice, dice, nearest_patient, nearest_slice: the training mask that each slice's is most like
@@ -61,7 +61,7 @@ class LoadedGenerator(NamedTuple):
         card, synthesizer: as trained.
         labelled: training patients whose labels are known.
         settings: digest of the settings that masks are made with.
-        seed: of everything random, shared by the synthesizers of a cell.
+        seed: for all random draws; the synthesizers of a cell share it.
         batch_size: slices at a time.
     """
 
@@ -81,7 +81,7 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
 
     Raises:
         StoreError: the store or the synthesizer is missing, broken, or they do not fit each other.
-        LeakageError: the synthesizer knows patients that the cell does not.
+        LeakageError: the synthesizer was trained on a patient outside the cell's training set.
         ConfigError: the settings leave nothing to paint, or ask for what the training patients cannot give.
     """
     # check everything, then plan what to paint
@@ -177,7 +177,7 @@ def _label_scans(
 
 
 def _paint(generator: LoadedGenerator, jobs: Iterable[Asked]) -> Iterator[tuple[Asked, Fakes]]:
-    """Paint synthetic patients of few slices together, as far as their requests are of the same parts."""
+    """Paint small synthetic patients together if their requests have the same parts."""
     group: list[Asked] = []
     for asked in jobs:
         # requests of one batch have the same parts
@@ -242,7 +242,7 @@ def _provenance(generator: LoadedGenerator, asked: Asked) -> Provenance:
 
 
 class _Book:
-    """What is noted of each synthetic slice and each edited lesion."""
+    """The rows of overlap.csv and edits.csv: one per synthetic slice and per edited lesion."""
 
     def __init__(self, store: PairStore, labelled: Sequence[str]) -> None:
         self.classes, self.known = store.manifest.classes, TrainingMasks(store, labelled)
@@ -251,7 +251,7 @@ class _Book:
         self.edits: list[tuple[str, str, str, bool, str, str, float]] = []
 
     def enter(self, patient: str, asked: Asked) -> None:
-        """Note one synthetic patient; a mask that is as it was is its own nearest."""
+        """Add one synthetic patient; the nearest mask of an unchanged mask is itself."""
         self.patients.append(patient)
         rows = self._copies(asked) if asked.seed is None else self.known.nearest(asked.request.label)
         self.overlaps += [(patient, number, round(dice, 4), *ref) for number, (dice, ref) in enumerate(rows)]

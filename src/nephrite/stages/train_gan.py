@@ -1,4 +1,4 @@
-"""Paired slices of the training patients to a synthesizer."""
+"""Trains a synthesizer on paired slices of the training patients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nephrite.training.trainer import resumable_folder
 
 
 class TrainingData(NamedTuple):
-    """What a synthesizer learns from: slices of patients whose labels it knows, and patients of whom it knows scans."""
+    """What a synthesizer learns from: slices of patients with labels, and patients whose scans it sees without."""
 
     store: PairStore
     labelled: list[str]
@@ -35,7 +35,7 @@ class TrainingData(NamedTuple):
     unlabelled: list[str]
 
     def pairs(self) -> Pairs:
-        """Slices with their labels, then scans without, whatever labels there are."""
+        """Slices with their labels, then scans without; labels that the store may have of these are not read."""
         alone = blank_labels(self.store, self.unlabelled)
         return Pairs((self.store, self.slices), (alone, alone.slices()))
 
@@ -150,7 +150,7 @@ def _module(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard,
 
 
 def _draw(run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
-    """Nothing is trained: a card, and a sheet of what it paints."""
+    """For a kind that is not trained: write the card, and a sheet of samples."""
     network = card.build()
     SampleSheets(seen.store, seen.slices, folder, run, every=1, seed=0).write(card.synthesizer(network), "drawn.png")
     write_synthesizer(folder, card, network)

@@ -1,4 +1,4 @@
-"""Real and maybe synthetic slices to the trained segmenter of one arm."""
+"""Trains the segmenter of one arm on real and, if the arm has them, synthetic slices."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ def train_segmenter(
     """Train the segmenter of one arm and keep the weights that are best on validation.
 
     All arms take the same number of optimizer steps; within a cell they share patients, initialization and seeds.
-    So the teacher of self-training is the cell's arm without it: `teacher` is its folder, or the same is trained here.
+    So the teacher of self-training equals the cell's arm without self-training: `teacher` is that arm's folder; without
+    it the same teacher is trained here.
 
     Raises:
-        LeakageError: synthetic slices know patients that the arm must not know.
+        LeakageError: a synthetic slice was derived from a patient outside the arm's training set.
         StoreError: a store is missing, broken, or does not fit the other one.
         ConfigError: the arm needs synthetic slices and got none, or the other way round; the teacher is not the one
             that it would train; it needs scans without labels, and there are none; it pastes lesions, and there is none
@@ -131,7 +132,7 @@ def _task(
 
 
 def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
-    """Those of the patients who have slices in the split; there must be some."""
+    """Slices of these patients in a split, as a cohort; there must be some."""
     held = {ref.patient for ref in inputs.real.slices(split)}
     cohort = Cohort(inputs.real, [patient for patient in patients if patient in held])
     if not cohort.patients:
@@ -145,7 +146,7 @@ def _lesions(config: Config, inputs: ArmInputs) -> LesionBank:
 
 
 def _chance(config: Config) -> tuple[str, ...]:
-    """What makes a null arm's random numbers others than those which all other arms of the cell share."""
+    """Extra parts of the seed that give an A/A arm (null arm) random draws unlike those of all other arms of a cell."""
     return ("null",) if config.this_training_set.copy_of else ()
 
 

@@ -88,7 +88,7 @@ class Provenance:
 
     @property
     def patients(self) -> set[str]:
-        """Every real patient whose labels these slices know something of; a style tells of the scan, not of labels."""
+        """Every real patient from whose labels these slices derive; a style derives from a scan, not from labels."""
         unread = not self.source_labels and self.source_patient in self.unlabelled_patients
         return {*self.training_patients} | (set() if unread else {self.source_patient})
 
@@ -218,7 +218,7 @@ def synthetic_name(source: str, number: int) -> str:
 
 
 def source_of(patient: str) -> str:
-    """Whose masks a patient of a store has: of a synthetic one the patient that they came from."""
+    """The patient that a patient's masks come from; of a real patient, itself."""
     return patient.removeprefix(SYNTHETIC_PREFIX).partition(NUMBER_MARK)[0]
 
 

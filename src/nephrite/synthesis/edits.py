@@ -1,4 +1,4 @@
-"""What is done to the lesions of a run of slices: drawn for each lesion class, then applied and recorded.
+"""Edits of the lesions of a run of slices: drawn for each lesion class, then applied and recorded.
 
 s  slices of a run    h, w  height and width in pixels
 """
@@ -54,7 +54,7 @@ class EditRanges:
 
 @dataclass(frozen=True)
 class NewLesion:
-    """A lesion to be added: shape, whether at the rim, and numbers from 0 to 1 that name places."""
+    """A lesion to be added: shape, whether at the rim, and numbers from 0 to 1 that select places."""
 
     shape: Ellipsoid
     rim: bool
@@ -68,7 +68,7 @@ class EditParameters:
     Attributes:
         actions: None leaves the lesion alone.
         factors: of the radius, if it is rescaled.
-        tries: numbers from 0 to 1 that name places, if it is moved.
+        tries: numbers from 0 to 1 that select places, if it is moved.
         added: new lesions.
     """
 

@@ -1,6 +1,6 @@
-"""Lesions of a run of slices: found, removed, rescaled, moved, added; in space, so that neighboring slices agree.
+"""Finds, removes, rescales, moves and adds the lesions of a run of slices: in 3-D, so that neighboring slices agree.
 
-Everything random was drawn before, as numbers from 0 to 1 that name a share of the places that are there.
+All random draws were made before, as numbers from 0 to 1 that select among the possible places.
 
 s  slices of a run    h, w  height and width in pixels    Pixels of a lesion: slice, row, column
 """
@@ -213,7 +213,7 @@ def fit_stamp(stamp: Pixels, host: Host, middles: np.ndarray, place: Place) -> P
 
 
 def choose_places(weights: Float[np.ndarray, " m"], uniform: Float[np.ndarray, " t"]) -> np.ndarray:
-    """The places that numbers from 0 to 1 name, by weight; none where nothing weighs anything."""
+    """The places that numbers from 0 to 1 select, by weight; none if all weights are 0."""
     total = np.cumsum(weights, dtype=np.float64)
     if not len(total) or total[-1] <= 0:
         return np.zeros(0, dtype=np.int64)

@@ -104,7 +104,7 @@ def draw(
         spacing: mm per slice, row and column.
         ranges: what is drawn from.
         lesions: lesion class to organ, or to None where lesions lie anywhere.
-        seed: the only source of randomness.
+        seed: for all random draws.
     """
     # one smooth deformation for the run, so that neighboring slices fit together
     generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
@@ -144,7 +144,7 @@ def apply(
         label: label values.
         tissue: tissue classes.
         hosts: from `fit_hosts`: for lesion classes without an organ, which tissues they lie in.
-        unsure: label value of pixels that may hold anything: they become background, as if a lesion were removed.
+        unsure: the ignore index, if there is one: such pixels become background, as if a lesion were removed.
     """
     # deform
     moved = _deform(parameters.deformation, label, tissue, image)
@@ -181,7 +181,7 @@ def fit_hosts(
 
     Counted two to four pixels away from them: nearer by, the image is a mixture of both.
 
-    A nodule without an organ in the class map is so put where nodules are found, and not into the air outside. Without
+    So a nodule without an organ in the class map is put where nodules are found, not into the air outside. Without
     any lesion all tissues count alike.
     """
     inside = (label == lesion).cpu().numpy()
@@ -199,7 +199,7 @@ def _deform(
     tissue: UInt8[Tensor, "b h w"] | None,
     image: Float[Tensor, "b 1 h w"],
 ) -> Deformed:
-    """Some slices at a time: what lies between takes many times the memory of a slice."""
+    """Deform some slices at a time: intermediate results take many times the memory of a slice."""
     parts = []
     for start in range(0, len(label), AT_ONCE):
         share = slice(start, start + AT_ONCE)

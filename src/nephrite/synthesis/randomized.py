@@ -1,4 +1,4 @@
-"""Slices painted from their condition by chance: no network, no training, the rival that every generator must beat.
+"""Slices painted at random from their condition: no network, no training; a baseline that every generator must beat.
 
 SynthSeg: Billot, Greve, Puonti, Thielscher, Van Leemput, Fischl, Dalca, Iglesias, "SynthSeg: Segmentation of brain MRI
 scans of any contrast and resolution without retraining", Medical Image Analysis 2023, section 3.2: a Gaussian per class

@@ -1,6 +1,6 @@
-"""Tissue maps: the background of a label map, quantized from the image, so that it is asked for and not guessed.
+"""Tissue maps: the background of a label map, quantized from the image, so that a generator need not guess it.
 
-Labels alone leave more than 95 % of an abdominal slice unsaid. A tissue class is a range of intensities of the windowed
+Labels say nothing of more than 95 % of an abdominal slice. A tissue class is a range of intensities of the windowed
 image: Hounsfield ranges for CT in a fixed window, ranges fitted on the training images for anything else.
 
 b  batch    h, w  height and width in pixels    k  channels of the condition

@@ -1,4 +1,4 @@
-"""The guard: no segmenter learns from patients that it must not know, not even through a synthesizer."""
+"""The leakage guard: no segmenter learns, directly or through a synthesizer, from patients outside its training set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHOWN = 5
 
 
 def check_synthetic(synthetic: PairStore, real: PairStore, labelled: Iterable[str]) -> str:
-    """Refuse synthetic slices that do not fit the real ones or know labels of other patients than the arm does.
+    """Refuse synthetic slices that do not fit the real ones, or derive from patients outside the arm's training set.
 
     Args:
         synthetic: the slices.
@@ -23,7 +23,7 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labelled: Iterable[st
         The id of the synthesizer.
 
     Raises:
-        LeakageError: a slice was painted from, or its synthesizer was trained on, a patient that the arm must not know.
+        LeakageError: a slice, or its synthesizer, was derived from a patient outside the arm's training set.
         StoreError: not a synthetic store, without provenance, of several synthesizers, or of other classes or size.
     """
     check_fit(synthetic, real)

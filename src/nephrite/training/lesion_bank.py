@@ -25,7 +25,7 @@ def fill_bank(
 
     Raises:
         ConfigError: there is no lesion that can be cut out, or no slice that could take one of another patient: the
-            rival would be the arm without it, under another name.
+            baseline would equal the arm without 'copy_paste'.
     """
     # lesions of the training slices
     images = ((ref.patient, torch.from_numpy(store.windowed(ref))[None], _label(store, ref)) for ref in slices)

@@ -1,4 +1,4 @@
-"""Data equivalence: how many more real patients would have done what synthetic data did.
+"""Data equivalence: the number of further real patients that would give the same gain as synthetic data.
 
 The reference arm is trained on several numbers of real patients; its mean score against that number is the learning
 curve. The curve is isotonic (more patients never hurt; neighbors that fell by chance are pooled: Barlow et al. 1972)

@@ -1,4 +1,4 @@
-"""What a trial could find: the smallest effect that so many test patients and cells show, by simulation.
+"""Power by simulation: the smallest effect that a trial of so many test patients and cells (replicates) detects.
 
 A difference in cell i and patient j is taken as effect + cell_i + patient_j + noise_ij, each drawn from a normal
 distribution (two-way random effects without replication; Searle, Casella, McCulloch 1992, "Variance components",
@@ -34,7 +34,7 @@ class Spread:
     residual: float
 
     def standard_error(self, cells: int, patients: int) -> float:
-        """Of the mean difference."""
+        """Standard error of the mean difference."""
         residual = self.residual**2 / (cells * patients)
         return math.sqrt(self.between_cells**2 / cells + self.between_patients**2 / patients + residual)
 

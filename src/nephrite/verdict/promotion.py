@@ -1,4 +1,4 @@
-"""Whether a run replaces the champion: a judgment on its test scores, patient by patient. Knows no registry."""
+"""Whether a run replaces the champion: decided on its test scores, patient by patient. Does not use the registry."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Statistics of paired differences, with cells and patients as the two levels at which chance enters.
 
-A *cell* is one subset of training patients and one initialization, shared by all arms. A difference to the reference
-is paired by test patient within a cell, so the evidence is a table `differences[cell, patient]`.
+A *cell* (replicate) is one subset of training patients and one initialization, shared by all arms. A difference to the
+reference is paired by test patient within a cell, so the evidence is a table `differences[cell, patient]`.
 
-The interval resamples cells and patients independently (Owen 2007, "The pigeonhole bootstrap"). Two things are mended,
-each found by simulation:
+The interval resamples cells and patients independently (Owen 2007, "The pigeonhole bootstrap"). Two corrections were
+found necessary by simulation:
 
 * A plain percentile interval is too short when there are few cells or patients: with three cells it covered the truth
   in 79 to 98 % of trials instead of 95 %. So the deviations of each level are widened by sqrt(n / (n - 1)) * t / z
@@ -51,10 +51,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class NullDifference:
-    """How far the score of one arm moves by chance: against its null arm, or else from one cell to another.
+    """How far an arm's score moves by chance: against its A/A arm (null arm), or else from one cell to another.
 
-    Other cells know other patients at label fractions below 1, which arms of one cell never do, so there a null from
-    cells is wider than what chance does to a comparison. A null arm has the patients of its cell.
+    At label fractions below 1, other cells train on other patients, while arms of one cell share theirs. So a null from
+    cells is then wider than what chance does to a comparison. A null arm has the patients of its cell.
 
     Attributes:
         pairs: of runs whose mean scores were subtracted: each cell's run and its null, or all pairs of cells.

@@ -137,7 +137,7 @@ class SegmentationModule(RecordedModule):
         return loss
 
     def augmented(self, batch: Batch, batch_index: int) -> tuple[Tensor, Tensor]:
-        """Paste, then augment; drawn for the whole batch, so that the number of devices changes nothing."""
+        """Paste, then augment; draws are for the whole batch, so that the number of devices changes nothing."""
         # all processes draw for the whole batch and take their share
         image, label = batch.image, batch.label
         generator = torch.Generator().manual_seed(self.step_seed(batch_index))
@@ -217,11 +217,11 @@ class SegmentationModule(RecordedModule):
         return {"train_losses": torch.stack(self.train_losses)} if self.train_losses else {}
 
     def load_epoch_state(self, state: dict[str, Tensor]) -> None:
-        """Take them up."""
+        """Restore them."""
         self.train_losses = list(state.get("train_losses", torch.empty(0)).to(self.device))
 
     def on_train_start(self) -> None:
-        """A training that had stopped early, and was killed before it was written, stops again."""
+        """Stop again a training that had stopped early and was killed before its end was written."""
         self.started = time.monotonic()
         self.stop_if_stale()
 

@@ -1,6 +1,6 @@
 """Whether a network that settings name is a segmenter at all: tried once, on random slices, before any work.
 
-Libraries hold classifiers, networks that return lists, and networks that break at one slice; a user learns of it in one
+Libraries also hold classifiers, networks that return lists, and networks that fail on one slice. Users learn it in one
 line, not after an hour.
 """
 
@@ -36,7 +36,7 @@ class _FaultError(Exception):
 
 
 def check_network(backend: InProcess[Any], config: Config) -> None:
-    """Demand of a network what trainings, predictions and the registry of models will.
+    """Check that a network can do what trainings, predictions and the registry of models need.
 
     Logits [b, c, h, w] of the input's size for two slices and for one, finite gradients, features where its kind has
     them, and a graph that takes any number of slices and equals the network. Small slices are tried first; a network
@@ -59,7 +59,7 @@ def check_network(backend: InProcess[Any], config: Config) -> None:
     for side in sorted({min(SMALL, size), size}):
         try:
             with torch.random.fork_rng(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what a library says of itself
+                warnings.simplefilter("ignore")  # warnings of the library about its own code
                 _try_network(backend, channels, side, batch)
         except _FaultError as fault:
             found = fault
