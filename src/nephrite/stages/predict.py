@@ -31,7 +31,7 @@ from nephrite.registry import RECIPE, ModelVersion, Registry, load_version
 from nephrite.training.devices import pick_device
 
 MASK, VOLUMES, MANIFEST = "segmentation.nii.gz", "volumes.csv", "manifest.json"
-CUBIC_MILLIMETRES = 1000.0  # in a milliliter
+CUBIC_MILLIMETERS = 1000.0  # in a milliliter
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def segment_scan(scan: Scan, model: ServedModel, root: Path, *, block: int) -> S
     path = root / scan.patient / MASK
     path.parent.mkdir()
     write_mask(path, mask, volume.header)
-    voxel = abs(float(np.linalg.det(volume.header.get_best_affine()[:3, :3]))) / CUBIC_MILLIMETRES
+    voxel = abs(float(np.linalg.det(volume.header.get_best_affine()[:3, :3]))) / CUBIC_MILLIMETERS
     sources = {file.name: sha256(file) for file in volume.sources["image"]}
     return Segmented(scan.patient, len(mask), sources, voxel, count_slices(mask, list(model.recipe.classes)))
 
