@@ -76,7 +76,7 @@ class Steps:
 
     def paint(self, paintings: Sequence[Painting], pairs: PipelineChannel, same: Channels) -> list[Painted]:
         """Train every synthesizer, and the arms that see its slices; `parallelism` trainings at a time in all."""
-        # so many painters at once; the lanes share the allowed parallelism
+        # one painter per lane at a time; the lanes share the allowed parallelism
         lanes = min(len(paintings), self.parallelism) or 1
         done: list[Painted] = []
         for number, (painter, arms) in enumerate(paintings):

@@ -1,4 +1,4 @@
-"""What a params file asks of the cluster: settings, arms, where data come from, and what no cluster can run."""
+"""A params file as an experiment on a cluster: its settings, arms and data source; refuses what no cluster can run."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def read_experiment(params: Path, overrides: Sequence[str] = (), arms: Sequence[
 
     Raises:
         ConfigError: the settings are wrong.
-        ExperimentError: an arm is none of the trial, the arms are no trial, or a cluster cannot run it.
+        ExperimentError: an arm is not in the trial, the arms do not form a trial, or a cluster cannot run it.
     """
     config = load_config(params, overrides)
     if arms:

@@ -1,4 +1,4 @@
-"""What a cluster file says of a step, put on the step's task: resources, volumes, secrets, variables, retries."""
+"""Applies a cluster file to the tasks of steps: resources, volumes, secrets, variables, retries."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Placement:
         return task
 
     def _set_identity(self, task: PipelineTask) -> None:
-        """Who the pod is, and what it may use."""
+        """Set the pod's service account, secrets and variables."""
         secret = self.cluster.secret
         kubernetes.use_secret_as_env(task, secret.name, {key: key for key in secret.keys})
         for name, field in POD_FIELDS.items():

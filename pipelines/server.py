@@ -194,7 +194,8 @@ def _cause(error: urllib3.exceptions.HTTPError) -> BaseException:
 
 
 def _refusal(host: str, method: str, path: str, error: kfp_server_api.ApiException) -> ServerError:
-    """What a status means, and what to do about it."""
+    """The error for a status: what it means, and what to do about it."""
+    # statuses with a known cause
     told = {
         401: ("refuses the token", "set KFP_TOKEN to a valid one"),
         403: (
@@ -205,13 +206,14 @@ def _refusal(host: str, method: str, path: str, error: kfp_server_api.ApiExcepti
         0: (f"cannot be trusted ({error.reason})", "check its certificate and --host"),
     }
     told |= dict.fromkeys(LOGIN, ("asks for a login instead of answering", "set KFP_TOKEN to a valid token"))
+    # all others: worth another try, or not
     busy = (f"answers {error.status} still after {ATTEMPTS} attempts", "try again later")
     other = (f"answers {method} {path} with {error.status}: {_message(error)}", "see the log of its API server")
     return ServerError(host, *told.get(error.status, busy if _passes(error, method) else other))
 
 
 def _message(error: kfp_server_api.ApiException) -> str:
-    """What the server says, cut short: its first sentence tells the most."""
+    """The server's message, cut short: its first sentence is the most useful."""
     try:
         said = json.loads(error.body)["message"]
     except (TypeError, ValueError, KeyError):
@@ -220,7 +222,7 @@ def _message(error: kfp_server_api.ApiException) -> str:
 
 
 def _silence(host: str, error: urllib3.exceptions.HTTPError, limits: tuple[float, float]) -> ServerError:
-    """A server that does not answer: too slow, or not there."""
+    """The error for a server that does not answer: too slow, or not running."""
     cause = _cause(error)
     if isinstance(cause, urllib3.exceptions.TimeoutError) and not isinstance(
         cause, urllib3.exceptions.NewConnectionError

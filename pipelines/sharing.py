@@ -27,7 +27,7 @@ def share_steps(spec: Node, platform: Node) -> None:
     for level in (spec["root"], *spec["components"].values()):
         for task in level.get("dag", {}).get("tasks", {}).values():
             task["componentRef"]["name"] = kept[task["componentRef"]["name"]]
-    # the others go
+    # remove the others
     for name in kept.keys() - set(kept.values()):
         label = spec["components"].pop(name)["executorLabel"]
         del executors[label]

@@ -50,7 +50,7 @@ def use_workspace(spec: Node) -> None:
         if name in touching:
             places[name] = _places(task, painters)
             task["inputs"]["parameters"] |= places[name]
-            task["cachingOptions"] = {}  # what an earlier run wrote went with its volume
+            task["cachingOptions"] = {}  # never cached: outputs of an earlier run are removed with its volume
         _drop(task.get("inputs", {}), moved[name])
     # components: the same for their declarations and arguments
     for name, component in spec["components"].items():
@@ -89,7 +89,7 @@ def _source(told: Node) -> tuple[str, str]:
 
 
 def _painters(spec: Node) -> dict[str, Node]:
-    """What each task that was told its painter was told, by the task's name."""
+    """The painter that a task was told, by the task's name."""
     inputs = {name: task.get("inputs", {}).get("parameters", {}) for name, task in _tasks(spec)}
     return {name: parameters[PAINTER] for name, parameters in inputs.items() if PAINTER in parameters}
 

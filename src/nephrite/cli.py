@@ -189,6 +189,7 @@ def plan_command() -> click.Command:
         from nephrite.layout import Layout
         from nephrite.planning import make_plan
 
+        # the trial's own folder may hold prepared slices, whose patients are known
         config, pairs = load_config(params, overrides, text=params_text), Layout(folder or trial_folder(params)).pairs
         for line in make_plan(config, processes=processes, pairs=pairs, finished=finished).lines():
             click.echo(line)

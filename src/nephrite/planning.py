@@ -158,7 +158,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     """
     # stop where the trial would stop
     check_trial(config)
-    keep_freed_memory()  # as the stages do, whose steps are timed
+    keep_freed_memory()  # as in the stages, whose steps are timed
     # count trainings: arms, teachers, helpers
     trial, steps = config.trial, _training_steps(config)
     teachers = [arm for arm in trial.arms if trial.training_set(arm).trains_itself and not trial.teacher(arm)]

@@ -202,6 +202,7 @@ def _save(network: nn.Module, folder: Path, channels: int, size: int, tags: Mapp
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
+    # any batch size; inputs in [0, 1]
     kind = np.dtype(np.float32)
     _mlflow_pytorch().save_model(
         network.eval(),

@@ -67,7 +67,7 @@ class Chain:
 
     @property
     def key(self) -> str:
-        """Of its last job."""
+        """The key of its last job."""
         return self.jobs[-1].key
 
 

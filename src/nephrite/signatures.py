@@ -1,4 +1,4 @@
-"""What every stage takes, writes and reads: one light table, so that `nephrite --help` imports no stage.
+"""What every stage takes, writes and reads, in one table, so that `nephrite --help` imports no stage.
 
 A stage is a function of settings, recorder and paths in `nephrite.stages`; tests compare its paths with this table, and
 the settings that it really reads. What a stage reads is told here once: DVC, `nephrite trial` and resumable trainings

@@ -377,7 +377,7 @@ def _note(config: Config, trial: str) -> str:
 
 
 def _reason(text: str) -> str:
-    """Of a failed request the innermost of the errors that MLflow strings together, e.g. 'Connection refused'."""
+    """The innermost error of a failed request, out of those that MLflow chains, e.g. 'Connection refused'."""
     return text.rsplit(": ", 1)[-1].partition(" (")[0].rstrip('.)"') if "failed with exception" in text else text
 
 

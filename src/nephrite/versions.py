@@ -207,6 +207,7 @@ def _listed(remote: str, bucket: str, key: str) -> bool:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+    # one quick request: no retries for minutes
     limits = {"connect_timeout": CONNECT_PATIENCE, "read_timeout": ANSWER_PATIENCE}
     patience = Config(**limits, retries={"total_max_attempts": ATTEMPTS})
     try:

@@ -130,7 +130,7 @@ class Config(Settings):
 
     @property
     def this_training_set(self) -> TrainingSet:
-        """What the segmenter of that arm sees."""
+        """The training set of the arm that a stage was called for."""
         return self.trial.training_set(self.this_arm)
 
     @property

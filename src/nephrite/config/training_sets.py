@@ -31,7 +31,7 @@ class SetFields(Settings):
 
 
 class Fakes(Settings):
-    """A training set with synthetic slices: whose they are, and how they are used."""
+    """A training set with synthetic slices (fakes): whose they are, and by which mixing strategy they are used."""
 
     name: str = Field(description="Label of the set, e.g. 'real+synthetic+standard'; one part stands for the fakes.")
     synthesizer: Name = Field(description="A name under 'train_gan'.")
@@ -45,7 +45,7 @@ class Fakes(Settings):
 
 
 class TrainingSet(SetFields):
-    """What the segmenter of an arm sees.
+    """A training set, as fields: what the segmenter of an arm sees.
 
     Attributes:
         name: label.

@@ -123,7 +123,7 @@ class TrialSettings(Settings):
         return arm.model_copy(update={"training_set": training_set}) if training_set else None
 
     def training_set(self, arm: Arm) -> TrainingSet:
-        """What the segmenter of an arm sees."""
+        """The training set of an arm, as fields."""
         return self.training_sets.of(arm.training_set)
 
     def painter(self, arm: Arm) -> GeneratorRun | None:

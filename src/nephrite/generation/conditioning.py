@@ -36,7 +36,7 @@ class Request(NamedTuple):
     style: Float32[np.ndarray, "slice h w"] | None = None
 
     def take(self, chosen: slice | Integer[np.ndarray, " part"]) -> Request:
-        """Some of the slices."""
+        """The request for some of its slices."""
         return self._replace(**{name: part[chosen] for name, part in self._asdict().items() if part is not None})
 
 
@@ -91,7 +91,7 @@ class Conditioning:
 
     @property
     def channels(self) -> int:
-        """Of the condition: tissue classes, or one for the background, then the label classes."""
+        """Channels of the condition: tissue classes, or one for the background, then the label classes."""
         return max(self.tissues, 1) + len(self.classes)
 
     def tissue(self, image: Float[Tensor, "b 1 h w"]) -> UInt8[Tensor, "b h w"] | None:

@@ -34,7 +34,7 @@ Chosen = TypeVar("Chosen", bound=GeneratorSettings)
 
 
 class Painted(NamedTuple):
-    """What a generator made in training.
+    """Output of a generator in training.
 
     Attributes:
         image: in [0, 1].

@@ -109,14 +109,14 @@ def _fetch_whole(url: str, target: Path, expected: str | None) -> str:
         except (HTTPError, InvalidURL, OfflineModeIsEnabled) as error:
             raise _refusal(url, error) from error
         except OSError as error:
-            if error.errno is not None:  # of the disk
+            if error.errno is not None:  # an error of the disk
                 raise
             partial.unlink()
             raise DownloadError(url, "changed while it was fetched", "run it again") from error
-        # its name only after its checksum
+        # the file gets its name once its checksum is right
         found = _check_bytes(url, partial, expected)
         partial.replace(target)
-        for stale in target.parent.glob(f"{target.name}.*{PARTIAL}"):  # of other URLs
+        for stale in target.parent.glob(f"{target.name}.*{PARTIAL}"):  # partial files of other URLs
             stale.unlink()
     return found
 

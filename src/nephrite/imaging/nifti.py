@@ -185,6 +185,7 @@ def open_kits(image: Path, label: Path) -> NiftiVolume:
     Raises:
         VolumeError: a file is empty, not a NIfTI, without slices, or not 3-D; shapes or affines differ.
     """
+    # both lie on one voxel grid
     scan, mask = open_nifti(image), open_nifti(label)
     if scan.planes != mask.planes:
         finding = f"shape {mask.planes} differs from the image's {scan.planes}"

@@ -13,7 +13,7 @@ from nephrite.errors import StoreError
 
 @dataclass(frozen=True)
 class Recipe:
-    """From scan to input, and from outputs to label map.
+    """How a scan becomes the network's input, and its outputs a label map.
 
     Attributes:
         classes: label value to name.

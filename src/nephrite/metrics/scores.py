@@ -127,6 +127,7 @@ def score_regions(
     """
     milliliters = float(np.prod(spacing)) / 1000
     scores = {}
+    # each region by itself: regions may overlap
     for region, tolerance in tolerances.items():
         found, marked = predicted[region], truth[region]
         surface = surface_scores(found, marked, spacing=spacing, tolerance=tolerance)

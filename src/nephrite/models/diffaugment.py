@@ -69,7 +69,7 @@ def apply(
 
 
 def _shift(planes: Float[Tensor, "b k h w"], shift: Float[Tensor, "b 2"]) -> Float[Tensor, "b k h w"]:
-    """By whole pixels, so that a one-hot condition stays one."""
+    """Shift by whole pixels, so that a one-hot condition stays one-hot."""
     # source rows and columns of every pixel, per slice
     side = torch.tensor(planes.shape[-2:])
     rows, columns = (

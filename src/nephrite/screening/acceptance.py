@@ -150,7 +150,7 @@ class Screening:
         return [name for name, flags in self.failed.items() if flags[row]]
 
     def intensity(self, measures: Measures) -> IntensityCheck:
-        """Some slices against the training ranges."""
+        """Check the intensities of some slices against the training ranges."""
         return _check_intensity(measures, self.ranges, self.settings)
 
     def demand_some(self) -> None:

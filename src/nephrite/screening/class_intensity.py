@@ -58,7 +58,7 @@ class IntensityTally:
         return cls(tallies[0].classes, means, sums, counts)
 
     def only(self, classes: Iterable[int]) -> IntensityTally:
-        """The same of some of the classes."""
+        """The tally of some of the classes."""
         values = tuple(classes)
         places = [self.classes.index(value) for value in values]
         return IntensityTally(values, self.means[:, places], self.sums[places], self.counts[places])

@@ -1,4 +1,4 @@
-"""What a backend is given to learn: patients and their volumes, a budget, seeds, and a place to work."""
+"""The task of a backend: patients and their volumes, a budget, seeds, and a folder."""
 
 from __future__ import annotations
 

@@ -55,6 +55,7 @@ def _bring_phantom(settings: AcquireSettings, target: Path) -> None:
 
 
 def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
+    # checksums first: a file is compared when it arrives
     kits = settings.kits19
     checksums = read_checksums(kits.checksums) if kits.checksums else {}
     fetch = partial(
@@ -65,6 +66,7 @@ def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
         revision=kits.revision,
         checksums=checksums,
     )
+    # several cases at a time
     with ThreadPoolExecutor(settings.workers) as pool:
         jobs = [partial(fetch, number) for number in range(kits.first_case, kits.last_case + 1)]
         _finish(pool, jobs, "KiTS19 cases")

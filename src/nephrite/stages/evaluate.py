@@ -61,7 +61,7 @@ def _check_together(card: SegmenterCard, store: PairStore, segmenter: Path, *, a
 
 
 def _check_region(config: Config, store: PairStore) -> None:
-    """Where no test patient has the region, its Dice is 1 for a segmenter that finds nothing, and 0 for any other."""
+    """Refuse test patients without the region: its Dice would be 1 if nothing is found, and 0 otherwise."""
     region, remedy = config.trial.primary, "declare another region, or raise 'prepare.split.test'"
     values = config.evaluate.regions[region].labels
     demand_holders(store, store.patients("test"), values, region=region, who="test patients", remedy=remedy)

@@ -32,7 +32,7 @@ from nephrite.words import counted
 
 logger = logging.getLogger(__name__)
 PAGE = "report.html"
-WIDTH = 110  # of summary.txt
+WIDTH = 110  # width of summary.txt in characters
 EXPERIMENT = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate")
 
 
@@ -46,7 +46,7 @@ def report(
         ConfigError: screening accepted nothing of any painter.
         TrialError: the scores do not make a trial, e.g. arms with different test patients.
     """
-    # judge
+    # read all scores and judge them
     arms = read_arms(config, scores)
     trial = Trial(trial_plan(config), tuple(arms))
     notes = absence_notes(config, pairs) + (synthetic_notes(config, synthetic) if synthetic else [])

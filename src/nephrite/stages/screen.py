@@ -140,7 +140,7 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     ):
         if not slices:
             raise StoreError(store.root, "holds no slice that could be screened", remedy)
-    # copies are sought in scans that the painter saw, too
+    # copies are also looked for in scans that the painter saw without labels
     provenances = [fakes.patient(patient).provenance for patient in fakes.patients()]
     scans = {patient for each in provenances if each for patient in each.unlabelled_patients} - set(labelled)
     seen = training + real.slices_of(scans, split=None)
@@ -151,7 +151,7 @@ def _measure(config: Config, inputs: ScreenInputs, helper: Trained) -> Screening
     manifest, threshold = inputs.real.manifest, config.evaluate.threshold
     memorization, repeated = _memorization(config, inputs)
 
-    # the same measures for real and painted slices
+    # real and painted slices get the same measures
     def look(store: PairStore, slices: list[SliceRef]) -> Measures:
         batches = examine(helper, store, slices, threshold=threshold)
         return measure(batches, manifest.channels, manifest.classes)
@@ -192,7 +192,7 @@ def _memorization(config: Config, inputs: ScreenInputs) -> tuple[Memorization, n
 
 
 def _sizes(config: Config, inputs: ScreenInputs, measured: Measures) -> list[str]:
-    """By lesions where the settings name some, else by the area of all classes."""
+    """Size class of each slice: by its lesions if the settings name some, else by the area of all classes."""
     lesions = [value in config.prepare.lesion_values for value in inputs.real.manifest.classes]
     spacings = np.array([inputs.painted.patient(ref.patient).spacing for ref in inputs.slices])
     if any(lesions):

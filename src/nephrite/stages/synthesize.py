@@ -270,7 +270,7 @@ class _Book:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of the whole store."""
+        """Metrics of the whole store."""
         return {
             "slices": float(len(self.overlaps)),
             "patients": float(len(self.patients)),

@@ -134,6 +134,7 @@ def _train(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, 
 
 
 def _module(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> GenerationModule:
+    # one seed per painter
     painter = config.this_painter
     settings, seed = config.train_gan[painter.synthesizer], derive_seed(config.trial.seed, "gan", painter)
     training = training_of(card.method)

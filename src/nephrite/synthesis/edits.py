@@ -33,7 +33,7 @@ TRIES = 48  # places that are tried for a lesion
 
 @dataclass(frozen=True)
 class EditRanges:
-    """What edits are drawn from.
+    """Ranges that edits are drawn from.
 
     Attributes:
         removed, rescaled, moved: probability of each for every lesion; together at most 1, the others stay.

@@ -26,7 +26,7 @@ Pixels = Integer[np.ndarray, "_ 3"]
 
 @dataclass(frozen=True)
 class EllipsoidRanges:
-    """What ellipsoids are drawn from.
+    """Ranges that ellipsoids are drawn from.
 
     Attributes:
         weights: size class to relative frequency.

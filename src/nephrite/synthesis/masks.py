@@ -30,7 +30,7 @@ AT_ONCE = 32  # slices that are deformed together
 
 @dataclass(frozen=True)
 class MaskRanges:
-    """What a sample is drawn from.
+    """Ranges that a sample is drawn from.
 
     Attributes:
         rotation, scale, shift, strength, knots: of the deformation, as in `augment.deform.draw`.
@@ -146,7 +146,7 @@ def apply(
         hosts: from `fit_hosts`: for lesion classes without an organ, which tissues they lie in.
         unsure: the ignore index, if there is one: such pixels become background, as if a lesion were removed.
     """
-    # deform
+    # deform first: edits then have the sizes of the result
     moved = _deform(parameters.deformation, label, tissue, image)
     assert moved.image is not None
     before = moved.label.cpu().numpy()

@@ -46,7 +46,7 @@ def scanner() -> IntensityRanges:
 
 @dataclass(frozen=True)
 class RandomRanges:
-    """What looks are drawn from, in windowed units.
+    """Ranges that the look of a slice (intensities and texture) is drawn from, in windowed units.
 
     Attributes:
         mean: of a class without statistics.
@@ -73,7 +73,7 @@ class ClassStatistics:
 
 @dataclass(frozen=True)
 class RandomLooks:
-    """How each slice looks; `augment.parameters.take` cuts them.
+    """The look of each slice: intensities and texture; `augment.parameters.take` selects slices.
 
     Attributes:
         mean, deviation: per class.

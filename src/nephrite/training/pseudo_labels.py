@@ -19,7 +19,7 @@ from nephrite.store.slices import PairStore, SliceRef
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Slices of a store, with labels of a teacher's in place of the store's.
+    """Slices of a store, with a teacher's labels instead of the store's.
 
     Attributes:
         store: where the scans are; its own labels of these patients are never read.

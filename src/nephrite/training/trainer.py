@@ -1,4 +1,4 @@
-"""What all trainings share: Lightning's Trainer from the settings, checkpoints and resume, progress, a history."""
+"""Shared by all trainings: Lightning's Trainer from the settings, checkpoints and resuming, progress, a history."""
 
 from __future__ import annotations
 

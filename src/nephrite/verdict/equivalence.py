@@ -219,7 +219,7 @@ def _bounds(
 
 
 def _zero_before(grid: Float[np.ndarray, " count"], ends: Float[np.ndarray, " count"], index: int) -> float:
-    """Where the ends cross zero between the number of patients before `index` and that at it."""
+    """The number of patients, between those at `index` - 1 and `index`, at which the ends cross zero."""
     if index == 0:
         return float(grid[0])
     share = ends[index - 1] / (ends[index - 1] - ends[index])

@@ -50,7 +50,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Rules:
-    """What was declared before: the floor for a first champion, and how intervals are drawn."""
+    """Rules declared beforehand: the floor for a first champion, and how intervals are drawn."""
 
     floor: float
     confidence: float

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nephrite.segmentation.in_process.family import InProcess
 
 SMALL = 64  # pixels per side: what most networks take, and any processor computes in a moment
-TOLERANCE = 1e-4  # of logits, between a network and its graph
+TOLERANCE = 1e-4  # largest difference of logits between a network and its graph
 OTHER = "take another network"
 _passed: set[str] = set()  # digests of what was found good in this process
 
@@ -89,7 +89,7 @@ def _try_network(backend: InProcess[Any], channels: int, side: int, batch: int) 
 
 
 def _try_logits(network: Segmenter, slices: Tensor, channels: int) -> None:
-    """Of the network within its frame, which would crop whatever is too large."""
+    """Test the logits of the network without its wrapper, which would crop logits that are too large."""
     # the size that the network takes
     side = network.input_size(slices.shape[-1])
     framed = mirror_center(slices, side, side)
@@ -110,7 +110,7 @@ def _try_logits(network: Segmenter, slices: Tensor, channels: int) -> None:
 
 
 def _try_gradients(network: nn.Module, slices: Tensor) -> None:
-    # one step back
+    # one backward pass
     network.train()
     try:
         torch.autograd.backward(network(slices).square().mean())
@@ -136,7 +136,7 @@ def _try_features(network: nn.Module, slices: Tensor, source: nn.Module) -> None
 
 
 def _try_export(network: nn.Module, slices: Tensor) -> None:
-    """As `registry` does, from two slices: a graph of one would take no other number."""
+    """Export as `registry` does, from two slices: a graph made from one would accept only one."""
     try:
         exported = torch.export.export(network, (slices,), dynamic_shapes=({0: torch.export.Dim.AUTO},)).module()
         with torch.no_grad():

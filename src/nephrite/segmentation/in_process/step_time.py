@@ -54,6 +54,7 @@ def network_step_seconds(config: Config, backend: InProcess[Any]) -> float:
 
 def augmentation_seconds(config: Config, augmentation: Augmentation) -> float:
     """Seconds that a batch's augmentation takes; pasted lesions are not counted."""
+    # a made-up batch, augmented as in training
     settings, size = config.train_segmenter, config.prepare.in_plane.size
     batch, generator = settings.batch_size, torch.Generator().manual_seed(0)
     image, label = torch.rand(batch, 1, size, size), torch.zeros(batch, size, size, dtype=torch.uint8)
@@ -71,7 +72,7 @@ def augmentation_seconds(config: Config, augmentation: Augmentation) -> float:
 
 
 def _network(config: Config, backend: InProcess[Any]) -> Segmenter:
-    """With random weights: an encoder's own would have to be fetched."""
+    """The network with random weights: pretrained ones would have to be fetched."""
     network = backend.bare().build(len(config.prepare.channels))
     return network.to(pick_device(config.compute)).to(memory_format=torch.channels_last)
 
@@ -97,7 +98,7 @@ def _training_seconds(config: Config, network: Segmenter, *, batch: int, size: i
 
 
 def _median_seconds(call: Callable[[], object]) -> float:
-    """Of a few calls on one thread, as the runner's processes have; the first call does not count."""
+    """Median of a few calls on one thread, as in the runner's processes; the first call does not count."""
     threads, times = torch.get_num_threads(), list[float]()
     torch.set_num_threads(1)
     try:
