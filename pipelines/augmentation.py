@@ -3,7 +3,8 @@
     acquire - prepare -+- arms without synthetic slices ----------------------------------+- report - promote
                        +- train_gan - synthesize - screen - its arms, for every painter --+
 
-Painters (synthesizer, label fraction, cell) stand one beside the other in the graph, each with one loop over its arms:
+A painter is a synthesizer trained for one label fraction and cell (a cell is a replicate: a subset of the patients and
+a seed). Painters stand side by side in the graph, each with one loop over its arms:
 a loop inside a loop does not hold under an exit handler (kubeflow/pipelines#13273), nor in `kfp.local`.
 No `from __future__ import annotations` here: kfp reads the types off the signature.
 """
@@ -35,7 +36,7 @@ from nephrite_kubeflow.workspace import pipeline_settings
 
 NAME = "augmentation"
 DESCRIPTION = "Trains segmenters with and without synthetic slices and judges the difference."
-YES, NO = "yes", "no"  # gates are text: kfp's local runner skips conditions on numbers without a word
+YES, NO = "yes", "no"  # gates are text: kfp's local runner silently skips conditions on numbers
 Channels = dict[str, PipelineChannel]
 
 
@@ -75,16 +76,20 @@ class Steps:
 
     def paint(self, paintings: Sequence[Painting], pairs: PipelineChannel, same: Channels) -> list[Painted]:
         """Train every synthesizer, and the arms that see its slices; `parallelism` trainings at a time in all."""
+        # one painter per lane at a time; the lanes share the allowed parallelism
         lanes = min(len(paintings), self.parallelism) or 1
         done: list[Painted] = []
         for number, (painter, arms) in enumerate(paintings):
             shared = {"painter": painter, "pairs": pairs, **same}
+            # a painter starts when the arms of an earlier one in its lane are scored
             trained = self.put(train_gan(**shared), painter)
             if number >= lanes:
                 trained.after(done[number - lanes].arms.scored)
+            # paint slices, then screen them
             synthesizer = trained.outputs["synthesizer"]
             painted = self.put(synthesize(synthesizer=synthesizer, **shared), painter).outputs["painted"]
             synthetic = self.put(screen(painted=painted, **shared), painter).outputs["synthetic"]
+            # its arms in one loop, with this lane's share of the parallelism
             looped = self.train_arms(
                 shown_name("arms-of", painter),
                 arms,
@@ -111,21 +116,26 @@ def build_pipeline(
     def augmentation(params: str, lineage: str, publish_synthetic: str = NO, promote_best: str = YES) -> None:
         same = {"params": params, "lineage": lineage}
         with dsl.ExitHandler(steps.put(close_trial(params=params)), name="trial"):
+            # data: once for all arms
             raw = steps.put(acquire(**same)).outputs["raw"]
             pairs = steps.put(prepare(raw=raw, **same)).outputs["pairs"]
+            # arms: those on real data, then those of every painter
             looped = []
             if real_arms:
                 looped.append(steps.train_arms("real-arms", real_arms, steps.parallelism, pairs=pairs, **same))
             painted = steps.paint(paintings, pairs, same)
             looped += [each.arms for each in painted]
+            # synthetic slices leave the cluster only if asked for
             if painted:
                 with dsl.If(publish_synthetic == YES, name="publish-synthetic"):
                     for each in painted:
                         steps.put(publish(data=each.synthetic, **same), each.painter)
+            # judge all arms together
             shown = {"synthetic": painted[0].synthetic} if painted else {}
             scored = collected([each.scored for each in looped])
             judging = with_lists(report, "runs", len(looped))(pairs=pairs, **shown, **scored, **same)
             judged = steps.put(judging).outputs["report"]
+            # the best segmenter goes to the registry only if asked for
             with dsl.If(promote_best == YES, name="promote-best"):
                 trained = collected([each.trained for each in looped])
                 steps.put(with_lists(promote, "runs", len(looped))(report=judged, **trained, **same))

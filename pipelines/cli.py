@@ -1,4 +1,4 @@
-"""`nephrite-pipeline`: compile the experiment for a cluster, submit it, see how it fares."""
+"""`nephrite-pipeline`: compile the experiment for a cluster, submit it, and follow it."""
 
 from __future__ import annotations
 
@@ -83,10 +83,12 @@ def compile_pipeline(
     output: Path | None,
 ) -> None:
     """Check settings, cluster file and image, and write the pipeline with its arguments."""
+    # all inputs are checked before anything is written
     _check_options(context, pipeline)
     check_image(image, allow_tag=allow_tag)
     settings = load_cluster(cluster)
     output = output or BUILD / f"{pipeline}.yaml"
+    # compile one of the two pipelines
     if pipeline == inference.NAME:
         folder = check_scans(scans)
         experiment = Experiment(load_config(params, overrides))
@@ -100,6 +102,7 @@ def compile_pipeline(
         lineage = write_package(output, experiment, settings, image, publish=publish, promote=promote)
         counts = [len(found) for found in (experiment.paintings, experiment.real_arms, experiment.synthetic_arms)]
         told = "{}, {} arms without synthetic slices, {} with".format(_counted_painters(counts[0]), *counts[1:])
+    # a run that cannot be repeated is worth a warning
     if lineage["commit"].endswith("-dirty") or lineage["commit"] == "unknown":
         click.echo(f"warning: the commit is '{lineage['commit']}', so the run cannot be repeated from it", err=True)
     click.echo(f"{output}: {told}; data {lineage['data']}; commit {lineage['commit'][:12]}")
@@ -136,12 +139,15 @@ def submit(
     poll: float,
 ) -> None:
     """Start a run of the compiled pipeline, as a version named by its commit, and print where to see it."""
+    # the package and the server, before anything is uploaded
     content = read_package(package)
     server = Server(host, namespace, (min(timeout, 5), timeout))
     server.check()
+    # secrets and volumes that the steps need; no rights to look is no error
     unseen = check_objects(content, namespace) if check else None
     if unseen:
         click.echo(f"warning: secrets and volumes in '{namespace}' were not looked up: {unseen}", err=True)
+    # start, then follow if asked to
     run_id = server.start(content, experiment, service_account)
     click.echo(f"run {run_id}, version {content.version}")
     _show_links(server.page_of(run_id), run_id)

@@ -174,6 +174,7 @@ def load_cluster(path: Path) -> Cluster:
     Raises:
         ClusterError: the file is missing or wrong; names key, value and rule.
     """
+    # a mapping of sections, read from the file
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -183,6 +184,7 @@ def load_cluster(path: Path) -> Cluster:
     if not isinstance(content, dict):
         raise ClusterError(path, "holds no sections", f"start from {CLUSTER_FILE.name} beside the pipeline")
     try:
+        # its values; only the first error is shown
         return Cluster.model_validate(_whole_steps(path, content))
     except ValidationError as error:
         first = error.errors()[0]

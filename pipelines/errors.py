@@ -1,4 +1,4 @@
-"""What `nephrite-pipeline` refuses beside wrong settings, each in one line; the command exits with 2."""
+"""Errors of `nephrite-pipeline` beside wrong settings: one line each; the command exits with 2."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class PipelineError(NephriteError):
 
 
 class ExperimentError(PipelineError):
-    """Settings or options that are right here, but not for a cluster."""
+    """Settings or options that are valid on one machine, but not on a cluster."""
 
 
 class ClusterError(PipelineError):

@@ -1,4 +1,4 @@
-"""What a params file asks of the cluster: settings, arms, where data come from, and what no cluster can run."""
+"""A params file as an experiment on a cluster: its settings, arms and data source; refuses what no cluster can run."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def read_experiment(params: Path, overrides: Sequence[str] = (), arms: Sequence[
 
     Raises:
         ConfigError: the settings are wrong.
-        ExperimentError: an arm is none of the trial, the arms are no trial, or a cluster cannot run it.
+        ExperimentError: an arm is not in the trial, the arms do not form a trial, or a cluster cannot run it.
     """
     config = load_config(params, overrides)
     if arms:
@@ -108,7 +108,7 @@ def _check_size(params: Path, config: Config) -> None:
 
 
 def _check_source(params: Path, config: Config) -> None:
-    """Refuse data that only this machine has."""
+    """Refuse data that only exist on this machine."""
     if config.acquire.source == "folder":
         remedy = "push the folder with 'nephrite publish' and take acquire.source 'dvc'"
         raise ExperimentError(f"{params}: acquire.source", "is 'folder', which no pod can see", remedy)
@@ -120,12 +120,14 @@ def _check_source(params: Path, config: Config) -> None:
 
 def _only(texts: Sequence[str], whole: Config) -> list[str]:
     """Overrides that leave these arms of the trial."""
+    # the arms must fill a grid: a trial compares every combination
     arms = {_arm_of(text, whole): None for text in texts}
     columns = {name: [*dict.fromkeys(getattr(arm, name) for arm in arms)] for name in PARTS}
     if len(arms) != math.prod(map(len, columns.values())):
         grid = " x ".join(f"{len(column)} {PARTS[name]}s" for name, column in columns.items())
         remedy = "name every arm of the grid, since the report compares them all"
         raise ExperimentError("--arm", f"{len(arms)} arms are no grid of {grid}", remedy)
+    # settings of the smaller trial, as overrides
     sets = whole.trial.training_sets
     real = [name for name in sets.real if name in columns["training_set"]]
     synthetic = [fakes for fakes in sets.synthetic if fakes.name in columns["training_set"]]
@@ -157,9 +159,11 @@ def check_fit(config: Config, cluster: Cluster, cluster_file: Path, steps: Seque
         ClusterError: one has GPUs and the other not, or fewer of them.
     """
     wanted, devices = config.compute.accelerator, config.compute.devices
+    # a GPU that is asked for must be used
     if cluster.has_gpu and wanted == "cpu":
         remedy = "set compute.accelerator to 'gpu' or 'auto', or take the cluster file without GPUs"
         raise ClusterError(cluster_file, "asks for GPUs, but compute.accelerator is 'cpu'", remedy)
+    # and every step must get as many accelerators as it wants
     for step in steps if wanted != "cpu" else ():
         accelerator = cluster.steps[step].accelerator
         given = accelerator.count if accelerator else 0
@@ -195,7 +199,7 @@ def check_image(image: str, *, allow_tag: bool) -> None:
 
 
 def check_publish(config: Config, params: Path, *, publish: bool) -> None:
-    """Refuse to publish to nowhere.
+    """Refuse to publish if the settings name no remote.
 
     Raises:
         ExperimentError: the settings name no remote.

@@ -15,6 +15,7 @@ def with_lists(component: ContainerComponent, name: str, count: int) -> Containe
 
     Where its command has the list's text, it has those of all of them, one after the other.
     """
+    # the component takes one argument per list entry; here they are joined again
     function, names = component.pipeline_func, list_names(name, count)
     signature = inspect.signature(function)
 
@@ -24,6 +25,7 @@ def with_lists(component: ContainerComponent, name: str, count: int) -> Containe
         container: ContainerSpec = function(**known, **{name: joined})
         return container
 
+    # kfp reads inputs off the signature
     widened = signature.replace(parameters=list(_widened(signature, name, names)))
     several.__signature__ = widened  # type: ignore[attr-defined] # what inspect, and so kfp, reads a signature off
     several.__name__, several.__doc__ = function.__name__, function.__doc__

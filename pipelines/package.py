@@ -35,6 +35,7 @@ def write_package(
     output: Path, experiment: Experiment, cluster: Cluster, image: str, *, publish: bool, promote: bool
 ) -> dict[str, str]:
     """Compile the trial into `output`, whole or not at all; gives the lineage that went in."""
+    # what every run of the package is given
     lineage = lineage_of(image, augmentation.NAME, experiment.data_version)
     arguments = {
         "params": experiment.text,
@@ -42,6 +43,7 @@ def write_package(
         "publish_synthetic": YES if publish else NO,
         "promote_best": YES if promote else NO,
     }
+    # compile, then shrink and place what was compiled
     content = _compiled(augmentation.build_pipeline(cluster, image, experiment.real_arms, experiment.paintings))
     if cluster.workspace:
         use_workspace(content[0])
@@ -144,6 +146,7 @@ def read_package(path: Path) -> Package:
         raise PipelineError(path, "is missing", remedy) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         known = False
+    # anything that lacks these parts was not compiled here
     if not known:
         raise PipelineError(path, "is no compiled pipeline of this project", remedy)
     return package

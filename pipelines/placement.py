@@ -1,4 +1,4 @@
-"""What a cluster file says of a step, put on the step's task: resources, volumes, secrets, variables, retries."""
+"""Applies a cluster file to the tasks of steps: resources, volumes, secrets, variables, retries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POD_FIELDS = {
     "NEPHRITE_POD": "metadata.name",
     "NEPHRITE_NAMESPACE": "metadata.namespace",
 }
-SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - places of the pod, shared with no one
+SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 - paths inside the pod, which nothing else shares
 # What these read or change lies outside the pipeline; and by its report a run of it is known to have finished.
 UNCACHED = ("acquire", "report", "publish", "promote", "close_trial", "predict")
 
@@ -30,20 +30,23 @@ class Placement:
 
     def put(self, task: PipelineTask, step: str, about: str = "") -> PipelineTask:
         """Give a task all that its step needs on the cluster; `about` follows the step's name where it is shown."""
+        # what the step runs
         settings = self.cluster.steps[step]
         task.container_spec.args = list(_settled_arguments(task))
         task.set_container_image(self.image).set_display_name(shown_name(step.replace("_", "-"), about))
         task.set_caching_options(enable_caching=step not in UNCACHED)
+        # where it runs and what it may use
         _set_resources(task, settings)
         _set_node(task, settings)
         _set_volumes(task, settings)
         self._set_identity(task)
+        # a retried training resumes
         if step in TRAINING_STEPS:
             self._set_checkpoints(task)
         return task
 
     def _set_identity(self, task: PipelineTask) -> None:
-        """Who the pod is, and what it may use."""
+        """Set the pod's service account, secrets and variables."""
         secret = self.cluster.secret
         kubernetes.use_secret_as_env(task, secret.name, {key: key for key in secret.keys})
         for name, field in POD_FIELDS.items():

@@ -1,4 +1,4 @@
-"""What a run needs in its namespace, looked for before it is submitted: an hour later a pod would miss it."""
+"""Checks, before a run is submitted, that its namespace has what the pods need; they would fail an hour later."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def check_objects(package: Package, namespace: str) -> str | None:
         core = _core()
     except config.ConfigException:
         return "no kubeconfig here"
+    # secrets, with all keys that are mounted
     for name, keys in package.secrets.items():
         secret = _read(core.read_namespaced_secret, "secret", name, namespace)
         if isinstance(secret, str):
@@ -36,6 +37,7 @@ def check_objects(package: Package, namespace: str) -> str | None:
         missing = sorted(keys - set(secret.data or {}))
         if missing:
             _refuse(f"secret {name}", f"lacks {', '.join(missing)}", namespace)
+    # volumes
     for name in sorted(package.claims):
         claim = _read(core.read_namespaced_persistent_volume_claim, "persistent volume claim", name, namespace)
         if isinstance(claim, str):

@@ -21,6 +21,7 @@ def trial_page(tracking_uri: str, kubeflow_run: str) -> str:
     base = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip(
         "/"
     )  # no password in what is shown
+    # search all experiments for a run of this Kubeflow run
     try:
         experiments = _search(base, "experiments", {"max_results": 1000}).get("experiments", ())
         ids = [experiment["experiment_id"] for experiment in experiments]
@@ -30,6 +31,7 @@ def trial_page(tracking_uri: str, kubeflow_run: str) -> str:
         return f"{base}/#/experiments (not looked up: {type(error).__name__})"
     if not found:
         return f"{base}/#/experiments (nothing recorded yet; later: 'nephrite-pipeline status {kubeflow_run}')"
+    # its parent is the trial
     tags = {tag["key"]: tag["value"] for tag in found[0]["data"].get("tags", ())}
     trial = tags.get("mlflow.parentRunId", found[0]["info"]["run_id"])
     return f"{base}/#/experiments/{found[0]['info']['experiment_id']}/runs/{trial}"

@@ -1,6 +1,6 @@
 """Kubeflow's server, spoken to with time limits, retries and errors that say what to do.
 
-The generated client of the API is used, not `kfp.Client`: that one waits for ever, and prints as it goes.
+Uses the generated API client, not `kfp.Client`, which waits forever and prints while it works.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class PatientClient(kfp_server_api.ApiClient):  # type: ignore[misc] # the gener
         Raises:
             ServerError: no answer, or a refusal.
         """
+        # failures that pass are retried
         attempts = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             wait=PAUSES,
@@ -63,6 +64,7 @@ class PatientClient(kfp_server_api.ApiClient):  # type: ignore[misc] # the gener
             reraise=True,
         )
         kwargs["_request_timeout"] = self.limits
+        # any other becomes an error of one line
         try:
             return attempts(super().call_api, resource_path, method, *args, **kwargs)
         except kfp_server_api.ApiException as error:
@@ -76,7 +78,7 @@ class Server:
 
     Args:
         host: URL of the API, which is also that of the pages, e.g. 'https://kubeflow.example.org/pipeline'.
-        namespace: where the runs go on an installation for several users; on one for a single user there is but one.
+        namespace: where the runs go on a multi-user installation; a single-user installation has only one.
         limits: seconds to connect, and to wait for an answer.
     """
 
@@ -111,12 +113,14 @@ class Server:
 
     def pipeline_version(self, package: Package) -> tuple[str, str]:
         """Ids of the pipeline and of the version that this package is, each uploaded if it is not there."""
+        # the pipeline, uploaded on first use
         found = self._pipelines.pipeline_service_list_pipelines(filter=_named(package.name), **self._scope).pipelines
         if found:
             pipeline = str(found[0].pipeline_id)
         else:
             answer = self._uploads.upload_pipeline(str(package.path), name=package.name, **self._scope)
             pipeline = str(answer.pipeline_id)
+        # the version: an equal package is uploaded once
         versions = self._pipelines.pipeline_service_list_pipeline_versions(pipeline, filter=_named(package.version))
         if versions.pipeline_versions:
             return pipeline, str(versions.pipeline_versions[0].pipeline_version_id)
@@ -177,7 +181,7 @@ def _named(name: str) -> str:
 
 
 def _passes(error: BaseException, method: str) -> bool:
-    """Whether trying again is of use, and does no harm."""
+    """Whether a retry can help and is safe."""
     if isinstance(error, kfp_server_api.ApiException):
         return error.status in BUSY if method == "GET" else error.status in {429, 503}
     return isinstance(error, urllib3.exceptions.HTTPError) and (
@@ -190,7 +194,8 @@ def _cause(error: urllib3.exceptions.HTTPError) -> BaseException:
 
 
 def _refusal(host: str, method: str, path: str, error: kfp_server_api.ApiException) -> ServerError:
-    """What a status means, and what to do about it."""
+    """The error for a status: what it means, and what to do about it."""
+    # statuses with a known cause
     told = {
         401: ("refuses the token", "set KFP_TOKEN to a valid one"),
         403: (
@@ -201,13 +206,14 @@ def _refusal(host: str, method: str, path: str, error: kfp_server_api.ApiExcepti
         0: (f"cannot be trusted ({error.reason})", "check its certificate and --host"),
     }
     told |= dict.fromkeys(LOGIN, ("asks for a login instead of answering", "set KFP_TOKEN to a valid token"))
+    # all others: worth another try, or not
     busy = (f"answers {error.status} still after {ATTEMPTS} attempts", "try again later")
     other = (f"answers {method} {path} with {error.status}: {_message(error)}", "see the log of its API server")
     return ServerError(host, *told.get(error.status, busy if _passes(error, method) else other))
 
 
 def _message(error: kfp_server_api.ApiException) -> str:
-    """What the server says, cut short: its first sentence tells the most."""
+    """The server's message, cut short: its first sentence is the most useful."""
     try:
         said = json.loads(error.body)["message"]
     except (TypeError, ValueError, KeyError):
@@ -216,7 +222,7 @@ def _message(error: kfp_server_api.ApiException) -> str:
 
 
 def _silence(host: str, error: urllib3.exceptions.HTTPError, limits: tuple[float, float]) -> ServerError:
-    """A server that does not answer: too slow, or not there."""
+    """The error for a server that does not answer: too slow, or not running."""
     cause = _cause(error)
     if isinstance(cause, urllib3.exceptions.TimeoutError) and not isinstance(
         cause, urllib3.exceptions.NewConnectionError

@@ -3,7 +3,8 @@
 Kubeflow mounts the volume into a step only if a parameter of the step holds its path, and resolves the path only there
 (kubeflow/pipelines, driver: needsWorkspaceMount); so each step that reads or writes large data gets the parameter
 `workspace`, and its command finds the data below that. The artifacts go altogether: one that no step wrote would still
-be recorded, and looked for in the object store. What a painter painted has a folder of its painter's name: steps that
+be recorded, and looked for in the object store. Painted slices lie in a folder named after their painter (the
+synthesizer of one label fraction and cell): steps that
 were not told the painter, since they only get its slices, are told it here.
 """
 
@@ -37,18 +38,21 @@ def pipeline_settings(cluster: Cluster) -> dsl.PipelineConfig | None:
 
 def use_workspace(spec: Node) -> None:
     """Let the steps of a compiled pipeline write and read large data in the workspace; their order stays."""
+    # inputs and outputs that move to the volume, per component
     moved = {name: _declared(component) for name, component in spec["components"].items()}
     for _, task in _tasks(spec):
         moved[task["componentRef"]["name"]] |= _large_inputs(task)
     touching = {name for name, each in spec["components"].items() if moved[name] and "executorLabel" in each}
+    # tasks: paths on the volume instead of artifacts
     painters, places = _painters(spec), dict[str, Node]()
     for _, task in _tasks(spec):
         name = task["componentRef"]["name"]
         if name in touching:
             places[name] = _places(task, painters)
             task["inputs"]["parameters"] |= places[name]
-            task["cachingOptions"] = {}  # what an earlier run wrote went with its volume
+            task["cachingOptions"] = {}  # never cached: outputs of an earlier run are removed with its volume
         _drop(task.get("inputs", {}), moved[name])
+    # components: the same for their declarations and arguments
     for name, component in spec["components"].items():
         _drop(component.get("inputDefinitions", {}), moved[name])
         _drop(component.get("outputDefinitions", {}), moved[name])
@@ -85,7 +89,7 @@ def _source(told: Node) -> tuple[str, str]:
 
 
 def _painters(spec: Node) -> dict[str, Node]:
-    """What each task that was told its painter was told, by the task's name."""
+    """The painter that a task was told, by the task's name."""
     inputs = {name: task.get("inputs", {}).get("parameters", {}) for name, task in _tasks(spec)}
     return {name: parameters[PAINTER] for name, parameters in inputs.items() if PAINTER in parameters}
 

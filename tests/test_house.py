@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,17 @@ WITHOUT_MIRROR = {
 }
 OUTSIDE = {"components", "pipelines", "containers", "k8s"}  # folders of tests of what is not in the package
 HEAVY = {"torch", "lightning", "mlflow", "numpy", "scipy", "matplotlib", "nibabel", "pydicom", "pandas", "timm", "kfp"}
+UK_SPELLING = re.compile(  # stems, with the endings that tell them from US words ('optimistic')
+    r"\w*(?:(?:initial|random|normal|organ|recogn|summar|minim|optim|visual|standard|regular|general|quant|serial|util)"
+    r"is(?:e|ed|es|er|ers|ing|ation|ations)(?![a-z])"
+    r"|neighbour|colour|favour|behaviour|judgement|(?:milli|centi|kilo)?met(?:re|res)(?![a-z])|millilitre|centre|artefact)\w*",
+    re.IGNORECASE,
+)
+NAMES_OF_OTHERS = {  # names in libraries that spell as the UK does
+    "create_table_neighbour_code_to_surface_area",  # surface_distance
+    "ENCODE_NEIGHBOURHOOD_3D_KERNEL",  # surface_distance
+}
+TEXTS = {".py", ".yaml", ".json"}  # that people read and write
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 
 
@@ -116,6 +128,28 @@ def test_package_files_hold_no_work_at_import(path: Path) -> None:
         own = [n for n in nodes[1:] if not isinstance(n, ast.ImportFrom) and not ast.unparse(n).startswith("__all__ =")]
         assert not own, "a package's __init__ holds nothing of its own"
         assert len(nodes) == 1 or path.parent.name in FRONTS, "a package's __init__ holds its docstring only"
+
+
+@pytest.mark.parametrize("folder", ["src", "pipelines", "components"])
+def test_spelling_is_that_of_the_us(folder: str) -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / folder).rglob("*.*") if path.suffix in TEXTS}
+    found = {
+        path: {hit.group() for hit in UK_SPELLING.finditer(text)} - NAMES_OF_OTHERS for path, text in texts.items()
+    }
+    assert texts
+    assert not {str(path.relative_to(ROOT)): words for path, words in found.items() if words}
+
+
+@pytest.mark.parametrize("word", ["Initialised", "re-normalisation", "neighbours", "_colour", "millimetres", "centred"])
+def test_spelling_of_the_uk_is_seen(word: str) -> None:
+    assert UK_SPELLING.search(word)
+
+
+@pytest.mark.parametrize(
+    "word", ["optimistic", "organism", "parameter", "symmetries", "center", "minimize", "random is"]
+)
+def test_spelling_of_the_us_passes(word: str) -> None:
+    assert not UK_SPELLING.search(word)
 
 
 def modules_after(script: str) -> set[str]:

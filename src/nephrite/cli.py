@@ -78,7 +78,7 @@ class StageGroup(click.Group):
 
 
 def settings_options() -> list[click.Parameter]:
-    """How every command gets its settings."""
+    """Options by which every command gets its settings."""
     return [
         click.Option(
             ["--params"], type=click.Path(path_type=Path), default=PARAMS, show_default=True, help="Settings."
@@ -92,6 +92,7 @@ def settings_options() -> list[click.Parameter]:
 
 def stage_command(stage: str) -> click.Command:
     """The command of one stage: its paths as options, its settings, and what a pipeline wants to know of it."""
+    # options: the stage's paths, settings, what all stages share
     signature = {**STAGES, **APART}[stage]
     path_type = click.Path(path_type=Path)
     options: list[click.Parameter] = [
@@ -138,7 +139,7 @@ def close_command() -> click.Command:
 
 
 def whole_options() -> list[click.Parameter]:
-    """Of the commands that look at the whole trial."""
+    """Options of the commands that work on a whole trial."""
     folder = click.Path(path_type=Path, file_okay=False)
     return [
         *settings_options(),
@@ -152,7 +153,7 @@ def whole_options() -> list[click.Parameter]:
 
 
 def trial_folder(params: Path) -> Path:
-    """Where a trial lies unless told: not among the outputs of `dvc repro`."""
+    """Default folder of a trial: apart from the outputs of `dvc repro`."""
     return Path("results") / params.stem
 
 
@@ -188,6 +189,7 @@ def plan_command() -> click.Command:
         from nephrite.layout import Layout
         from nephrite.planning import make_plan
 
+        # the trial's own folder may hold prepared slices, whose patients are known
         config, pairs = load_config(params, overrides, text=params_text), Layout(folder or trial_folder(params)).pairs
         for line in make_plan(config, processes=processes, pairs=pairs, finished=finished).lines():
             click.echo(line)

@@ -1,4 +1,4 @@
-"""The commit that the code comes from: asked of git, or carried by an image that has no git."""
+"""The commit of the code: read from git, or from a variable in an image without git."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class CodeState:
     dirty: bool
 
     def __str__(self) -> str:
-        """The commit, '-dirty' behind it if files differ; 'unknown' without one."""
+        """The commit, followed by '-dirty' if files differ; 'unknown' without one."""
         return f"{self.commit or 'unknown'}{'-dirty' if self.dirty else ''}"
 
 

@@ -2,7 +2,7 @@
 
 DVC (by `nephrite resolve` and code.lock), `nephrite trial`, the fingerprints of resumable trainings and the id of a
 trial all ask here. The digest of code is taken of the syntax trees of everything that is imported, directly or not,
-without comments and docstrings. Left out is what leaves no trace in an output: settings (they are compared value by
+without comments and docstrings. Code that cannot change an output is left out: settings (they are compared value by
 value), errors, words, progress and the record of runs.
 """
 
@@ -99,6 +99,7 @@ def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
     Raises:
         ConfigError: the lock is stale or broken; names the command that renews it.
     """
+    # an installed package has no lock
     if not path.is_file():
         return
     try:
@@ -107,6 +108,7 @@ def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
         found = kept if stage is None else kept["stages"].get(stage)
     except (yaml.YAMLError, AttributeError, KeyError, TypeError):
         raise ConfigError(path, "is no list of digests", RENEW) from None
+    # compare with the code as it is now
     if found != current:
         of = f" of '{stage}'" if stage else ""
         raise ConfigError(path, f"is older than the code{of}", RENEW)
@@ -119,7 +121,7 @@ def code_digest(module: str) -> str:
 
 
 def closure(module: str) -> frozenset[str]:
-    """A module and all of the package that it imports, directly or not, without what leaves no trace in an output."""
+    """A module and all of the package that it imports, directly or not, without code that cannot change an output."""
     found, waiting = {module}, [module]
     while waiting:
         new = imports(waiting.pop()) - found
@@ -202,7 +204,7 @@ def _holds(config: Config, condition: Condition) -> bool:
 
 
 def _names(config: Config, stage: str) -> dict[str, str]:
-    """What stands for the names in setting keys."""
+    """The values of the placeholders in setting keys."""
     source = {"dvc": "dvc.version"}.get(config.acquire.source, config.acquire.source)
     names = {"source": source, "primary": config.trial.primary}
     unit = STAGES[stage].unit
@@ -214,7 +216,7 @@ def _names(config: Config, stage: str) -> dict[str, str]:
 
 
 def _helper(config: Config, stage: str) -> str | None:
-    """The name of the segmenter that a stage trains to see with."""
+    """The name of the helper segmenter that a stage trains."""
     labeler = config.synthesize.scan_labeler
     if stage == "screen" and config.screen.filter != "all":
         return config.screen.segmenter
@@ -236,7 +238,7 @@ def _modules(config: Config, stage: str, kind: Kind) -> list[str]:
 
 
 def _value(content: Mapping[str, Any], key: str) -> Any:
-    """The value of a dotted key; names of a user's own may hold dots."""
+    """The value of a dotted key; names chosen by the user may hold dots."""
     if key in content:
         return content[key]
     places = [place for place, letter in enumerate(key) if letter == "."]

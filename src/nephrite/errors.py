@@ -12,7 +12,7 @@
     │   ├── SplitError             fewer patients than the split needs
     │   └── StoreError             a store, model or score file that is missing, broken or of another version
     ├── DiskFullError              no space left while writing
-    ├── LeakageError               a synthetic slice or synthesizer knows patients it must not know
+    ├── LeakageError               a synthetic slice was derived from a patient outside the arm's training set
     ├── TrainingError              training cannot start or go on
     │   ├── NonFiniteLossError     a loss became NaN or infinite; names step and loss
     │   └── WeightsError           pretrained weights are not available
@@ -21,7 +21,7 @@
         ├── TrackingUnreachableError   the server or database does not answer
         └── ModelNotRegisteredError    the registry does not know the model
 
-Anything else that escapes is a defect of ours and keeps its traceback.
+Any other exception is a bug of this package and keeps its traceback.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One stage, run inside the record of its own run; the module of a stage is imported when it is asked for."""
+"""Runs one stage inside its own MLflow run; the stage's module is imported only then."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def stage_function(name: str) -> StageFunction:
 
 
 class Notes(NamedTuple):
-    """What a pipeline hands to a step, and wants to know of it."""
+    """What a pipeline passes to a step, and the files that it wants back."""
 
     lineage: str = "{}"
     page: Path | None = None
@@ -47,17 +47,20 @@ class Notes(NamedTuple):
 
 
 def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: Notes) -> None:
-    """Run one stage inside the record of its own run, and print its metrics."""
+    """Run one stage inside its own MLflow run, and print its metrics."""
+    # before anything heavy is imported: the lock, memory, threads
     if os.environ.get("DVC_STAGE"):
         check_lock(stage)
     keep_freed_memory()
     if config.compute.threads != "auto":
         os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported
+    # run the stage inside of its MLflow run
     function, facts = stage_function(stage), parse_lineage(notes.lineage)
     with open_run(config, stage, facts) as run, TemporaryDirectory(prefix="nephrite-") as folder:
         metrics = function(config, run, **_fetched(paths, Path(folder)))
-        if run.id is None:  # a further process of one training: the first one tells
+        if run.id is None:  # a further process of one training: only the first one records
             return
+        # record and show the result
         run.metrics(metrics, step=0)
         title = " ".join(str(part) for part in (command_name(stage), config.arm or config.painter) if part)
         if notes.page:
@@ -85,6 +88,7 @@ def result_page(
     """The page of a stage; report and screening are pages themselves."""
     from nephrite.report.page import stage_page
 
+    # these stages write their own page
     report, synthesizer, synthetic = (paths.get(name) for name in ("report", "synthesizer", "synthetic"))
     if stage == "report" and report:
         from nephrite.stages.report import PAGE
@@ -99,7 +103,7 @@ def result_page(
 
 
 def _fetched(paths: dict[str, Path | None], folder: Path) -> dict[str, Path | None]:
-    """The paths, after what stands for runs was fetched from MLflow."""
+    """The paths, with run ids replaced by folders fetched from MLflow."""
     named = {name: str(path) for name, path in paths.items() if name in KEPT and str(path).startswith(PREFIX)}
     return paths | {name: fetch_arms(name, text, folder / name) for name, text in named.items()}
 

@@ -34,6 +34,7 @@ def whole_folder(target: Path, *, keep_partial: bool = False) -> Iterator[Path]:
     Raises:
         DiskFullError: no space is left on the device.
     """
+    # write into a sibling folder
     partial = target.with_name(target.name + PARTIAL)
     if partial.exists() and not keep_partial:
         shutil.rmtree(partial)
@@ -41,12 +42,14 @@ def whole_folder(target: Path, *, keep_partial: bool = False) -> Iterator[Path]:
         partial.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
+            # flush it before it gets its name
             for path in sorted(partial.rglob("*")):
                 _flush(path)
         except BaseException:
             if not keep_partial:
                 shutil.rmtree(partial, ignore_errors=True)
             raise
+        # replace the old one
         if target.exists():
             shutil.rmtree(target)
         partial.rename(target)
@@ -128,7 +131,7 @@ def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
 
 @cache
 def _reader(kind: Any) -> TypeAdapter[Any]:
-    """Made once for each kind: that takes milliseconds, and a store holds a record for each patient."""
+    """Cached per type: building one takes milliseconds, and a store reads a record for each patient."""
     return TypeAdapter(kind)
 
 

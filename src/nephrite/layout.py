@@ -1,4 +1,4 @@
-"""Where everything of a trial lies below one folder: the layout that dvc.yaml writes out."""
+"""Paths of a trial below one folder: the same layout as in dvc.yaml."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Layout:
         return self.root / "models" / "synthesizers" / str(painter)
 
     def painted(self, painter: GeneratorRun) -> Path:
-        """All slices that it painted."""
+        """All slices of a painter."""
         return self.root / "data" / "painted" / str(painter)
 
     @property
@@ -38,7 +38,7 @@ class Layout:
         return self.root / "data" / "synthetic"
 
     def synthetic(self, painter: GeneratorRun) -> Path:
-        """Those of one painter that 'screen' accepted."""
+        """Accepted slices of one painter (a synthesizer of one label fraction and cell)."""
         return self.synthetic_sets / str(painter)
 
     @property

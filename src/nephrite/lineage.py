@@ -1,4 +1,4 @@
-"""Where a run comes from: the trial that it belongs to, the data and the libraries. Knows no MLflow."""
+"""Where a run comes from: the trial that it belongs to, the data and the libraries. Does not import MLflow."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def parse_lineage(text: str) -> dict[str, str]:
     """Read the facts that a pipeline hands to each step: a JSON object of short texts.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the text is anything else.
     """
     try:
         facts = json.loads(text or "{}")
@@ -109,7 +109,7 @@ def dvc_hash(path: Path, lock: Path = Path("dvc.lock")) -> str | None:
 
 
 def stage_settings(config: Config, stage: str) -> dict[str, object]:
-    """The settings that a stage's run shows: its own section, that of the trial; of networks the one it trains.
+    """The settings that a stage's run records: its own section, the trial's, and those of the network that it trains.
 
     `predict` shows its own section only: its model comes from whichever trial made it.
     """

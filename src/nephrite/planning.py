@@ -1,4 +1,4 @@
-"""What a trial will cost, and what it could show, before it is run."""
+"""Before a trial is run: what it will cost, and which effects it could show."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
 from nephrite.verdict.trial import Trial
 from nephrite.words import counted, duration
 
-EFFECTS = (0.02, 0.03)  # gains in Dice that one would like to see
+EFFECTS = (0.02, 0.03)  # gains in Dice for which the number of cells is given
 MOST_CELLS = 64
 POWER = "found in 4 of 5 such trials"
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What so many cells and test patients could show.
+    """Which effects a trial with these cells (replicates) and test patients could show.
 
     Attributes:
         spread: standard deviations between cells, patients and single scores.
@@ -56,10 +56,10 @@ class Plan:
         kinds: training sets, segmenters and label fractions; their product is the number of arms.
         cells: subsets and initializations, per arm.
         trainings: of segmenters.
-        teachers: further trainings of segmenters, for self-training without an arm that is the teacher's training.
+        teachers: further trainings of segmenters, for self-training whose teacher is no arm of the trial.
         synthesizers: trainings of synthesizers.
         labelers: further trainings of segmenters, shorter ones, that say what scans without labels hold.
-        filters: such that screen what the synthesizers paint.
+        filters: further trainings of segmenters, for screening painted slices.
         steps: optimizer steps of all these segmenters.
         seconds: of these steps on this machine.
         synthesizer_seconds: of the steps of the synthesizers; None where their slices are not known yet.
@@ -128,6 +128,7 @@ class Plan:
         found = self.outlook
         if found is None:
             return [("smallest effect", "not known without the number of test patients")]
+        # words for what cannot be reached
         none = f"none: a verdict needs {MINIMUM_CELLS} cells and {MINIMUM_PATIENTS} test patients"
         more = f"not within {MOST_CELLS} cells: more test patients are needed"
         needed = [(f"cells for {effect:g}", str(cells or more)) for effect, cells in found.cells_needed.items()]
@@ -147,16 +148,18 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         config: settings of the trial.
         processes: trainings side by side.
         pairs: the store, if it was prepared already; else the patients are counted at the source.
-        finished: folder with the scores of a finished trial of the same settings, whose spread is taken; None: assumed.
+        finished: folder with the scores of a finished trial whose spread is taken; None takes an assumed spread.
 
     Raises:
-        ConfigError: no patient at a label fraction; no scans without labels; or a segmenter that is none for an arm.
+        ConfigError: no patient at a label fraction; no scans without labels; or a segmenter that does not suit an arm.
         StoreError: the store is broken, or has no training slices.
         DataError: the patients cannot be counted, or the finished trial cannot be read.
         TrialError: the finished trial has no question, or too few cells.
     """
+    # stop where the trial would stop
     check_trial(config)
-    keep_freed_memory()  # as the stages do, whose steps are timed
+    keep_freed_memory()  # as in the stages, whose steps are timed
+    # count trainings: arms, teachers, helpers
     trial, steps = config.trial, _training_steps(config)
     teachers = [arm for arm in trial.arms if trial.training_set(arm).trains_itself and not trial.teacher(arm)]
     splits = patient_splits(config, pairs)
@@ -165,6 +168,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     labeler = config.synthesize.scan_labeler
     helpers = [(config.screen.segmenter, config.screen.steps)] * filters
     helpers += [(labeler.segmenter, labeler.steps)] * len(trial.painters) if labeler else []
+    # time them; steps of a painter can be timed once slices exist
     store = PairStore(pairs) if is_prepared(pairs) else None
     side_by_side = min(processes, len(os.sched_getaffinity(0)))
     return Plan(
@@ -240,15 +244,17 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     """Patient to split: of the prepared store, or as the source's patients will be assigned.
 
     Returns:
-        None where there is no store, and the source tells its patients only to 'acquire'.
+        None if there is no store and only 'acquire' can list the source's patients.
 
     Raises:
         DataError: the source's folder cannot be read, or its patients leave a split empty.
     """
+    # prepared data know their split
     acquire = config.acquire
     if is_prepared(pairs):
         store = PairStore(pairs)
         return {patient: split for split in SPLITS for patient in store.patients(split)}
+    # else patients are counted from the source
     if acquire.source == "folder" and acquire.folder.path:
         names = [case.patient for case in find_cases(acquire.folder.path)]
     elif acquire.source == "phantom":

@@ -1,4 +1,4 @@
-"""One progress bar with a time estimate, for whatever lasts more than a few seconds."""
+"""Progress bars with a time estimate, for work that takes more than a few seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stage may tell the record of a run; tracking.py keeps the record in MLflow."""
+"""What a stage can record about a run; tracking.py keeps it in MLflow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Run(Protocol):
         """Keep a file, or a folder with all that it holds."""
 
     def tags(self, values: Mapping[str, str]) -> None:
-        """Record short facts that one searches for."""
+        """Record short facts to search runs by."""
 
     def dataset(self, path: Path, *, name: str, digest: str) -> None:
         """Record an input data set with the digest of its content."""

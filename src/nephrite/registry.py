@@ -29,7 +29,7 @@ from nephrite.tracking_address import shown, tracking_uri
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 RECORD = "promotions"
-RECIPE = "recipe"  # tag: what the version wants to see and what its outputs mean, as JSON (imaging.recipe)
+RECIPE = "recipe"  # tag: the version's inputs and outputs, as JSON (imaging.recipe)
 GRAPH = "data/model.pt2"  # where MLflow keeps the graph inside a model
 REQUIREMENTS = ("torch", "numpy", "mlflow")
 DESCRIPTION = (
@@ -41,7 +41,7 @@ DESCRIPTION = (
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A version of a registered model: its number, where MLflow keeps it, and what is searched for."""
+    """A version of a registered model: its number, where MLflow keeps it, and its tags."""
 
     number: int
     source: str
@@ -111,13 +111,13 @@ class Registry:
             return self._version(str(made.version))
 
     def tag(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
-        """Add what is searched for to a version that is registered already."""
+        """Add tags to a version that is registered already."""
         with tracking_errors():
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.name, str(version.number), key, value)
 
     def point(self, alias: str, version: ModelVersion) -> None:
-        """Let an alias point to a version, whatever it pointed to before."""
+        """Let an alias point to a version; it leaves its former one."""
         with tracking_errors():
             self._client.set_registered_model_alias(self.name, alias, str(version.number))
 
@@ -156,12 +156,14 @@ class Registry:
         return ModelVersion(int(found.version), str(found.source), dict(found.tags))
 
     def _log(self, network: nn.Module, channels: int, size: int, run_id: str | None, tags: Mapping[str, str]) -> str:
-        """Keep a model in the artifact store; the id that MLflow gives it."""
+        """Keep a model in the artifact store and return its MLflow id."""
         from mlflow.entities import LoggedModelOutput
 
+        # beside the run that registers it, if there is one
         run = self._client.get_run(run_id) if run_id else None
         experiment = run.info.experiment_id if run else "0"
         model: str = self._client.create_logged_model(experiment, "segmenter", run_id, dict(tags)).model_id
+        # weights first: only a whole model is marked ready
         with tempfile.TemporaryDirectory() as folder:
             _save(network, Path(folder) / "model", channels, size, tags)
             self._client.log_model_artifacts(model, str(Path(folder) / "model"))
@@ -200,6 +202,7 @@ def _save(network: nn.Module, folder: Path, channels: int, size: int, tags: Mapp
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
+    # any batch size; inputs in [0, 1]
     kind = np.dtype(np.float32)
     _mlflow_pytorch().save_model(
         network.eval(),

@@ -1,7 +1,7 @@
 """Scores and segmenters of many arms, fetched from the runs that made them.
 
 In a cluster every arm works in a pod of its own. The stages that look at all arms get the ids of their runs, and take
-from MLflow what those kept: a folder of scores would not fit into the arguments of a pod.
+their files from MLflow: a folder of scores would not fit into the arguments of a pod.
 """
 
 from __future__ import annotations
@@ -50,10 +50,12 @@ def fetch_arms(kind: str, text: str, target: Path) -> Path:
 def _fetch(client: MlflowClient, kind: str, run_id: str, target: Path) -> None:
     with tracking_errors():
         tags = client.get_run(run_id).data.tags
+    # it must be a run of the stage that makes this
     stage, arm = tags.get("nephrite.stage"), tags.get("nephrite.arm")
     if stage != STAGES[kind] or not arm:
         finding = f"is a run of '{stage or 'another program'}', not of '{STAGES[kind]}'"
         raise TrackingError(f"run {run_id}", finding, f"give the runs that made the {kind}")
+    # download apart, then move to the arm's place
     with tempfile.TemporaryDirectory() as folder:
         found = _download(run_id, KEPT[kind], Path(folder))
         if kind == "scores":

@@ -1,7 +1,9 @@
-"""A whole trial in one command: every stage in its order, trainings side by side, each process started once.
+"""A whole trial in one command: all stages in order, trainings in parallel, each worker process started once.
 
 DVC starts a process per training, which costs more than a short training itself. Here a few worker processes of one
-thread each take one job after the other. What is finished, for the same settings and inputs, is not done again.
+thread each take one job after the other. A job that is finished for the same settings and inputs is not run again.
+
+A painter is a synthesizer trained for one label fraction and cell; a cell is a replicate: patients and seed.
 """
 
 from __future__ import annotations
@@ -58,14 +60,14 @@ class Job:
 
 @dataclass
 class Chain:
-    """Jobs that one worker does one after the other, once other chains are done."""
+    """Jobs that one worker runs one after the other, once other chains are done."""
 
     jobs: list[Job]
     after: list[Chain] = field(default_factory=list)
 
     @property
     def key(self) -> str:
-        """Of its last job."""
+        """The key of its last job."""
         return self.jobs[-1].key
 
 
@@ -79,11 +81,12 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
         pool: workers in their place; shut down at the end.
 
     Raises:
-        ConfigError: a split without a share, a segmenter that cannot learn from what an arm has or is none, or `folder`
+        ConfigError: a split without a share, a segmenter that does not suit an arm or is no segmenter, or `folder`
             holds data that no trial wrote; nothing has run.
         SourceError: a folder of scans cannot be used; nothing has run.
-        NephriteError: of the first job that failed; jobs that were under way end first.
+        NephriteError: the error of the first job that failed; jobs that were under way end first.
     """
+    # stop before anything is computed if settings, source or folder do not fit
     for split in SPLITS:
         if not getattr(config.prepare.split, split):
             finding = "is 0, and a trial learns on 'train', chooses on 'validation' and is judged on 'test'"
@@ -91,8 +94,10 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
     _check_source(config)
     check_trial(config)
     _claim_folder(folder)
+    # what an earlier attempt finished is not run again
     chains = plan_chains(config, Layout(folder))
     left = {id(chain): [job for job in chain.jobs if not is_done(job, folder)] for chain in chains}
+    # run the rest
     with new_bar(only_on_terminal=True) as bar, pool or _workers(processes) as workers:
         task = bar.add_task("trial", total=sum(len(jobs) for jobs in left.values()))
         for count in _run_chains(chains, left, workers, folder):
@@ -101,7 +106,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
 
 
 def _check_source(config: Config) -> None:
-    """Find what 'acquire' would not, before it clears away what an earlier one brought."""
+    """Check the source now: 'acquire' would remove what an earlier attempt brought, and then fail."""
     if config.acquire.source == "folder" and config.acquire.folder.path:
         find_cases(config.acquire.folder.path)
     if config.acquire.unlabelled:
@@ -109,7 +114,7 @@ def _check_source(config: Config) -> None:
 
 
 def _claim_folder(folder: Path) -> None:
-    """Refuse to clear away what `dvc repro` or a stage by hand made: a trial's own folder holds its marks."""
+    """Refuse a folder whose data `dvc repro` or a stage run by hand wrote: a trial's own folder holds its marks."""
     outputs = (Layout(folder).raw, Layout(folder).segmenters, Layout(folder).report)
     made = next((path for path in outputs if path.exists()), None)
     if made and not (folder / DONE).is_dir():
@@ -119,6 +124,7 @@ def _claim_folder(folder: Path) -> None:
 
 def plan_chains(config: Config, layout: Layout) -> list[Chain]:
     """The trial's jobs in an order in which each chain comes after those that it needs."""
+    # data for all, then painters
     raw, pairs = _first_jobs(config, layout)
     data = Chain([raw, pairs])
     painters = {
@@ -132,6 +138,7 @@ def plan_chains(config: Config, layout: Layout) -> list[Chain]:
         source = painters[painter] if painter else None
         before = [source or data, *([arms[teacher]] if teacher else [])]
         arms[arm] = Chain(_arm_jobs(config, layout, arm, pairs.key, source), before)
+    # the report waits for all arms
     judged = Chain(_last_jobs(config, layout, [arms[arm].key for arm in config.trial.arms]), [*arms.values()])
     return [data, *painters.values(), *arms.values(), judged]
 
@@ -155,6 +162,7 @@ def _painter_jobs(config: Config, layout: Layout, painter: GeneratorRun, pairs: 
         "painted": layout.painted(painter),
         "synthetic": layout.synthetic(painter),
     }
+    # a change of one stage reruns the later ones: each key holds the one before
     for stage in ("train_gan", "synthesize", "screen"):
         jobs.append(_job(stage, settings, {name: places[name] for name in STAGES[stage].paths}, [pairs, before]))
         before = jobs[-1].key
@@ -193,9 +201,11 @@ def _run_chains(chains: Sequence[Chain], left: dict[int, list[Job]], pool: Execu
     waiting = [chain for chain in chains if id(chain) not in done]
     try:
         while waiting or running:
+            # start every chain whose predecessors are done
             for chain in [chain for chain in waiting if all(id(other) in done for other in chain.after)]:
                 running[pool.submit(_run_jobs, left[id(chain)], folder)] = chain
                 waiting.remove(chain)
+            # a failed one raises here and stops the rest
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 chain = running.pop(future)
@@ -226,14 +236,14 @@ def _start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """A first process that was killed outright tells no one: its workers would train on, beside those of the next."""
+    """End this worker if the main process was killed: it would train on beside the workers of the next attempt."""
     if parent := parent_process():
         parent.join()
         os._exit(1)
 
 
 def _clear(output: Path) -> None:
-    """Remove what other settings made; a training that was cut short lies beside it and is taken up."""
+    """Remove an output of other settings; an interrupted training lies beside it and is resumed."""
     if output.is_dir():
         shutil.rmtree(output)
     else:

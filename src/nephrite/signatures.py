@@ -1,4 +1,4 @@
-"""What every stage takes, writes and reads: one light table, so that `nephrite --help` imports no stage.
+"""What every stage takes, writes and reads, in one table, so that `nephrite --help` imports no stage.
 
 A stage is a function of settings, recorder and paths in `nephrite.stages`; tests compare its paths with this table, and
 the settings that it really reads. What a stage reads is told here once: DVC, `nephrite trial` and resumable trainings
@@ -156,7 +156,7 @@ STAGES: Mapping[str, Signature] = {
         kinds=("all segmenters",),
     ),
 }
-APART: Mapping[str, Signature] = {  # no part of a trial: nothing waits for what they write
+APART: Mapping[str, Signature] = {  # not part of a trial: no other stage reads their outputs
     "publish": Signature(
         "Push a folder of data as a DVC version that anyone can pull.", {"data": True}, "data", (Read(("publish",)),)
     ),

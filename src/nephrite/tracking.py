@@ -1,8 +1,8 @@
 """The record of runs in MLflow: one parent run per trial, a child per stage and arm.
 
-The only module, beside registry.py, that knows MLflow. Without MLFLOW_TRACKING_URI the record is kept in `mlflow.db`
+The only module, beside registry.py, that uses MLflow. Without MLFLOW_TRACKING_URI, runs are recorded in `mlflow.db`
 and `mlruns/` of the working folder. A run that the caller made (MLFLOW_RUN_ID: `mlflow run`, a cluster's plugin) is
-adopted, and one that was killed is taken up again by the attempt that follows it; in further processes of one training
+adopted, and one that was killed is resumed by the next attempt; in further processes of one training
 (RANK, LOCAL_RANK above 0) nothing is recorded twice.
 """
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 BATCH = 100  # MLflow's limit on parameters and tags per call
 LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6000, 5000, 36
 CLOSING_STAGES = ("report", "promote")
-APART = ("predict",)  # use a trial's result and are no part of it: no parent, and nothing supersedes them
+APART = ("predict",)  # not part of a trial, whose result they use: no parent run, never superseded
 UNENDED = ("RUNNING", "SCHEDULED")
 PARENT, NAME, NOTE, COMMIT, SOURCE = (
     f"mlflow.{name}" for name in ("parentRunId", "runName", "note.content", "source.git.commit", "source.name")
@@ -49,7 +49,7 @@ PARENT, NAME, NOTE, COMMIT, SOURCE = (
 
 
 def prepare_mlflow() -> None:
-    """Set what MLflow reads when it is imported: no telemetry, no pickled models, no chatter."""
+    """Set what MLflow reads when it is imported: no telemetry, no pickled models, no log messages."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
@@ -61,6 +61,7 @@ def connect() -> MlflowClient:
     Raises:
         TrackingUnreachableError: it did not, within seconds.
     """
+    # quick checks before the slow import
     prepare_mlflow()
     uri = tracking_uri()
     check_address(uri)
@@ -94,16 +95,18 @@ def open_run(config: Config, stage: str, facts: Mapping[str, str] | None = None)
     Args:
         config: settings.
         stage: its name.
-        facts: what else leads to where the run comes from (image, data version, ...); tags of the run and of its trial.
+        facts: further facts of the run's origin (image, data version, ...); tags of the run and of its trial.
 
     Raises:
         TrackingUnreachableError: the store does not answer; raised before the block starts.
         TrackingError: MLflow refused something.
     """
+    # one process of a training records
     if any(os.environ.get(rank, "0") != "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
         yield SilentRun()
         return
     run = _start(config, stage, {**(facts or {}), **cluster_facts()})
+    # the run ends as the stage does
     try:
         run.settings(stage_settings(config, stage))
         run.keep_settings(config)
@@ -163,7 +166,7 @@ class MlflowRun:
                 self._client.log_artifact(self._id, str(path), folder or None)
 
     def tags(self, values: Mapping[str, str]) -> None:
-        """Record short facts that one searches for, under 'nephrite.'."""
+        """Record short facts to search runs by, as tags under 'nephrite.'."""
         self._tag({f"nephrite.{key}": value for key, value in values.items()})
 
     def dataset(self, path: Path, *, name: str, digest: str) -> None:
@@ -233,13 +236,16 @@ def close_trial(config: Config) -> str:
     """
     client, trial = connect(), trial_id(config)
     with tracking_errors():
+        # all runs of the trial but its parent
         experiment = _experiment(client, config.tracking.experiment)
         facts = {f"nephrite.{key}": value for key, value in cluster_facts().items() if key == "kubeflow_run"}
         found = _find(client, experiment, {"nephrite.trial_id": trial, **facts})
         runs = [run for run in found if run.data.tags["nephrite.stage"] != "trial"]
+        # what still runs was killed
         for run in runs:
             if run.info.status in UNENDED:
                 client.set_terminated(run.info.run_id, "KILLED")
+        # the trial is finished if every stage is
         last = {(run.data.tags["nephrite.stage"], run.data.tags["nephrite.arm"]): run.info.status for run in runs}
         finished = ("report", "") in last and set(last.values()) == {"FINISHED"}
         status = "FINISHED" if finished else "FAILED"
@@ -249,7 +255,7 @@ def close_trial(config: Config) -> str:
 
 
 def _when_others_came_first() -> Retrying:
-    """Two arms that start at once describe the same data: MLflow looks, then inserts, and one of them is refused."""
+    """Retries of a request that fails because another arm records the same data at the same time."""
     from mlflow.exceptions import MlflowException
 
     def collided(error: BaseException) -> bool:
@@ -262,11 +268,14 @@ def _when_others_came_first() -> Retrying:
 
 def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
     client, trial = connect(), None if stage in APART else trial_id(config)
+    # what describes the run
     lineage = {f"nephrite.{_name(key)}": value[:LONGEST_TAG] for key, value in facts.items() if value}
     tags = {**_child_tags(config, stage, trial), **lineage}
     with tracking_errors():
+        # a run that was opened for us is adopted
         adopted = _adoptable(client, tags)
         experiment = adopted.info.experiment_id if adopted else _experiment(client, config.tracking.experiment)
+        # runs of a trial stand under one parent; an interrupted run goes on
         parent = None
         if trial:
             with one_at_a_time(tracking_uri()):
@@ -281,7 +290,7 @@ def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
 
 
 def _child_tags(config: Config, stage: str, trial: str | None) -> dict[str, str]:
-    """What one searches runs by. Under 'arm' stands what the stage works on: an arm, a painter, or nothing."""
+    """Tags to search runs by. The tag 'arm' is what the stage works on: an arm, a painter, or nothing."""
     code, arm = code_state(), (config.arm or config.painter) if trial else None
     parts = arm.model_dump() if arm else {}
     return {
@@ -368,7 +377,7 @@ def _note(config: Config, trial: str) -> str:
 
 
 def _reason(text: str) -> str:
-    """Of a failed request the innermost of the errors that MLflow strings together, e.g. 'Connection refused'."""
+    """The innermost error of a failed request, out of those that MLflow chains, e.g. 'Connection refused'."""
     return text.rsplit(": ", 1)[-1].partition(" (")[0].rstrip('.)"') if "failed with exception" in text else text
 
 

@@ -1,4 +1,4 @@
-"""The address of the MLflow store, and whether somebody is at home there. Knows no MLflow."""
+"""The address of the MLflow store, and whether the server answers. Does not import MLflow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def tracking_uri() -> str:
 
 
 def check_address(uri: str) -> None:
-    """Find what MLflow would retry for minutes: a database file that is none, a database server that is not there.
+    """Find in seconds what MLflow would retry for minutes: a file that is no database, a database server that is down.
 
     Raises:
         TrackingUnreachableError: names the address without its credentials.

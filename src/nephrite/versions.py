@@ -84,11 +84,13 @@ def fetch_version(remote: str, version: str, target: Path) -> None:
         DiskFullError: no space is left on the device.
     """
     _check_remote(remote, version)
+    # a workplace of DVC with one pointer
     place = target / WORKPLACE  # beside the files: a hard link does not leave its file system
     with disk_errors(target), TemporaryDirectory(prefix="nephrite-dvc-") as state:
         _prepare(place, remote)
         out: dict[str, Any] = {"md5": version, "hash": "md5", "path": "content"}
         (place / f"content{POINTER}").write_text(yaml.safe_dump({"outs": [out]}), encoding="utf-8")
+        # fetch, then move the files out
         with _named(remote, f"version {version} cannot be fetched whole", PUBLISH_AGAIN, target):
             _dvc(place, Path(state), "pull")
         shutil.rmtree(place / ".dvc")
@@ -115,10 +117,12 @@ def push_version(data: Path, remote: str, pointer: Path) -> Version:
         RemoteError: the remote does not answer, refuses the key, or took not all.
         DiskFullError: no space is left for the copy.
     """
+    # check before anything is copied
     if not data.is_dir() or not any(path.is_file() for path in data.rglob("*")):
         raise SourceError(data, "is no folder with files", "name a folder with data")
     _check_remote(remote)
     name = pointer.name.removesuffix(POINTER)
+    # a workplace of DVC, apart from the user's repository
     with TemporaryDirectory(prefix="nephrite-dvc-") as folder:
         place, state = Path(folder) / "work", Path(folder) / "state"
         _prepare(place, remote)
@@ -156,7 +160,7 @@ def _dvc(place: Path, state: Path, *arguments: str) -> None:
     own = {"DVC_SITE_CACHE_DIR": "site", "DVC_GLOBAL_CONFIG_DIR": "global", "DVC_SYSTEM_CONFIG_DIR": "system"}
     variables = {**os.environ, **{name: str(state / folder) for name, folder in own.items()}}
     variables |= {"DVC_NO_ANALYTICS": "1", "GIT_PYTHON_REFRESH": "quiet"}
-    variables.setdefault("USER", "nephrite")  # DVC asks who works here, and a pod's user may have no name
+    variables.setdefault("USER", "nephrite")  # DVC asks for the user's name, and a pod's user may have none
     command = [sys.executable, "-m", "dvc", *arguments]
     subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, check=True)  # noqa: S603 - our words
 
@@ -186,7 +190,7 @@ def _shown(text: str) -> str:
 
 
 def _check_remote(remote: str, version: str | None = None) -> None:
-    """Find in seconds what DVC would retry or say at length: no store, no bucket, a wrong key, no such version."""
+    """Find in seconds what DVC would retry for long: no store, no bucket, a wrong key, no such version."""
     folder = f"files/md5/{version[:2]}/{version[2:]}" if version else "files/md5"
     if remote.startswith("s3://"):
         bucket, _, prefix = remote.removeprefix("s3://").partition("/")
@@ -203,6 +207,7 @@ def _listed(remote: str, bucket: str, key: str) -> bool:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+    # one quick request: no retries for minutes
     limits = {"connect_timeout": CONNECT_PATIENCE, "read_timeout": ANSWER_PATIENCE}
     patience = Config(**limits, retries={"total_max_attempts": ATTEMPTS})
     try:

@@ -1,4 +1,4 @@
-"""Numbers in words and tables in Markdown, for whatever is read by people."""
+"""Numbers in words and tables in Markdown, for texts that people read."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def duration(seconds: float) -> str:
 
 
 def markdown_table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
-    """A table with a head; the text of a cell stands in it as it is."""
+    """A table with a head row; the text of cells is not escaped."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)

@@ -1,4 +1,4 @@
-"""Lesions of other training patients pasted into a slice: the rival that synthetic data must beat.
+"""Lesions of other training patients pasted into a slice: a baseline that synthetic data must beat.
 
 After Yang et al., "TumorCP: A Simple but Effective Object-Level Data Augmentation for Tumor Segmentation", MICCAI 2021,
 section 2: a lesion is turned, rescaled, bent and changed in gamma, then put into another patient's organ. Two things
@@ -32,8 +32,8 @@ Box = tuple[slice, slice]
 Placed = tuple[int, tuple[int, int], float]
 CANDIDATES = 16
 KNOTS = 4
-LEAST, ENOUGH = 0.25, 0.5  # of a lesion inside its organ; as much as half of it may grow out, as tumors do
-UNLIKE = 0.1  # of the window: surroundings that differ more from those a lesion comes from are of another kind
+LEAST, ENOUGH = 0.25, 0.5  # share of a lesion inside its organ; up to half of it may grow out, as tumors do
+UNLIKE = 0.1  # share of the window; surroundings that differ by more from the lesion's own are another kind of tissue
 NOWHERE = -1
 NOTHING: Placed = (NOWHERE, (0, 0), 0.0)
 
@@ -97,6 +97,7 @@ class PasteParameters:
 
 def draw(batch_size: int, *, ranges: PasteRanges, generator: torch.Generator) -> PasteDraws:
     """Random numbers for `batch_size` slices."""
+    # every random number is drawn, used or not: the stream stays the same for all slices
     wanted, turn, size, gamma = torch.rand(4, batch_size, generator=generator)
     affine = GeometricParameters(
         angle=torch.deg2rad((2 * turn - 1) * ranges.rotation),
@@ -127,8 +128,9 @@ def place(
         bank: lesions of training patients.
         image: in [0, 1].
         label: label values.
-        patients: whose slice each is; of a synthetic slice, whose mask it is. No one gets a lesion of their own.
+        patients: whose slice each is; of a synthetic slice, whose mask it is. No patient gets a lesion of their own.
     """
+    # only slices that are to get a lesion look for a place
     found = [NOTHING] * len(patients)
     for index in draws.wanted.nonzero()[:, 0].tolist():
         plane = to_plane(image[index, 0], label[index])
@@ -149,10 +151,13 @@ def apply(
     """Paste; images stay in [0, 1], and label maps have the lesion's value where it lies."""
     image, label = image.clone(), label.clone()
     for index in (parameters.lesion != NOWHERE).nonzero()[:, 0].tolist():
+        # the lesion as it is drawn for this slice
         one = take(parameters, slice(index, index + 1))
         lesion = bank.lesions[int(one.lesion)]
         patch = make_patch(lesion, one.warp, float(one.gamma))
+        # the part of it that lies inside the slice
         here, there = _overlap(one.corner[0].tolist(), len(patch.mask), label.shape[1:])
+        # blend the image, then write the label
         alpha = torch.from_numpy(patch.alpha[there]).to(image)
         pasted = torch.from_numpy(patch.image[there] + float(one.contrast)).to(image).clamp(0, 1)
         image[index, 0][here] += alpha * (pasted - image[index, 0][here])
@@ -161,7 +166,8 @@ def apply(
 
 
 def _place_one(draws: PasteDraws, bank: LesionBank, plane: Plane, patient: str) -> Placed:
-    """Place in the bank, corner and contrast of what one slice gets."""
+    """The lesion that one slice gets: its index in the bank, corner and contrast."""
+    # a donor patient first, then one of its lesions
     donors = bank.donors(patient, set(np.unique(plane.label).tolist()))
     if not donors:
         return NOTHING
@@ -169,11 +175,13 @@ def _place_one(draws: PasteDraws, bank: LesionBank, plane: Plane, patient: str) 
     places = list(donors.values())[int(first * len(donors))]  # by patient: large lesions lie in many slices
     chosen = places[int(second * len(places))]
     lesion = bank.lesions[chosen]
+    # pixels that may take it, and its drawn shape
     home = find_body(plane.image) if lesion.organ is None else plane.label == lesion.organ
     pixels = np.argwhere(home)
     patch = make_patch(lesion, draws.warp, float(draws.gamma))
     if not len(pixels) or not patch.mask.any():
         return NOTHING
+    # candidates, uniform over these pixels; the most suitable one wins
     centers = pixels[(draws.candidates[0].double().numpy() * len(pixels)).astype(int)]
     corners = centers - np.argwhere(patch.mask).mean(0).round().astype(int)
     scores, contrasts = _suitability(lesion, patch, corners, plane, home, bank.mask(plane.label))
@@ -191,7 +199,7 @@ def _suitability(
 ) -> tuple[Float64[np.ndarray, " candidate"], Float64[np.ndarray, " candidate"]]:
     """How well each place suits, minus infinity if it does not, and the contrast the lesion would take on there.
 
-    With an organ: how much of the lesion would lie in it, up to what is enough. Else all of it must lie in the body,
+    With an organ: the share of the lesion that lies in it, up to `ENOUGH`. Else all of it must lie in the body,
     and the more alike the surroundings, the better.
 
     Args:
@@ -200,18 +208,22 @@ def _suitability(
         plane: the slice.
         masks: of organ or body, and of the lesions that are there.
     """
+    # look up the lesion, its margin and its ring at every candidate place
     home, taken = masks
     inside, (at_home,) = _look_up(np.argwhere(patch.mask), corners, home)
     near, (crowded,) = _look_up(np.argwhere(patch.near), corners, taken)
     ring, (values, free, own) = _look_up(np.argwhere(patch.ring), corners, plane.image, ~taken, home)
+    # compare the surroundings with those that the lesion came from
     mean, deviation = weighted_surroundings(values, ring & free, own if lesion.organ is not None else None)
     contrast = mean - lesion.around.mean
     share = at_home.mean(1)
+    # with an organ: mostly inside of it; without: in similar tissue
     if lesion.organ is not None:
         scores, fits = np.minimum(share, ENOUGH), share >= LEAST
     else:
         scores, fits = -np.abs(contrast) - np.abs(deviation - lesion.around.deviation), share == 1
         fits &= np.abs(contrast) <= UNLIKE
+    # never cut off, never touching another lesion
     fits = fits & inside.all(1) & ~(near & crowded).any(1) & np.isfinite(mean)
     return np.where(fits, scores, -math.inf), contrast
 

@@ -58,7 +58,7 @@ def draw(
     knots: int,
     generator: torch.Generator,
 ) -> DeformParameters:
-    """Parameters for `batch_size` slices that have nothing to do with each other.
+    """Parameters for `batch_size` slices, independent of each other.
 
     Args:
         batch_size: number of slices.
@@ -150,11 +150,13 @@ def flow(velocity: Float[Tensor, "b 2 knot knot"], height: int, width: int) -> F
     It is found on a grid of at most FINEST points per side, from the first pixel's center to the last one's, and
     interpolated: it changes over much longer distances.
     """
+    # velocity on a grid of at most FINEST pixels a side
     knots = torch.linspace(-1, 1, velocity.shape[-1])
     down, right = (1 - 1 / size for size in (height, width))  # place of the last pixel's center
     grid = [torch.linspace(-end, end, min(size, FINEST)) for end, size in ((down, height), (right, width))]
     rows, columns = (_gaussians(places, knots) for places in grid)
     displacement: Tensor = rows @ velocity @ columns.mT / 2**SQUARINGS
+    # integrate it: scaling and squaring
     start = torch.stack(torch.meshgrid(*grid, indexing="ij")[::-1], dim=-1)
     ends = torch.tensor([right, down]).clamp(min=0.5)  # a side of one pixel has none
     for _ in range(SQUARINGS if bool(velocity.any()) else 0):

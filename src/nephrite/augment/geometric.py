@@ -39,7 +39,7 @@ def draw(
         rotation: degrees, plus or minus.
         scale: share, plus or minus.
         shift: share of the side, plus or minus, for rows and columns alike.
-        generator: the only source of randomness.
+        generator: for all random draws.
     """
     uniform = torch.rand(batch_size, 4, generator=generator) * 2 - 1
     return GeometricParameters(

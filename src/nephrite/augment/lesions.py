@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Float32, Float64, UInt8
 from scipy import ndimage
 from torch import Tensor
 
-RING = 3  # pixels: far enough out to leave a lesion's blurred border, near enough to be its surroundings
+RING = 3  # pixels: beyond the lesion's blurred border, yet close enough to be its surroundings
 AIR = 0.02  # of the window: at or below it a pixel shows air, if it is connected with the slice's border
 EIGHT = np.ones((3, 3), dtype=bool)  # pixels that touch at a corner are connected
 
@@ -40,7 +40,7 @@ class Lesion:
     """One lesion as it was found.
 
     Attributes:
-        patient: who has it.
+        patient: whose lesion it is.
         value: its label value.
         organ: label value of the organ that holds its kind; None = none.
         image: the lesion with a margin, in [0, 1].
@@ -85,7 +85,7 @@ class LesionBank:
             slices: of training patients.
             classes: label value of each lesion class to that of the organ that holds it; None = it lies anywhere.
             margin: pixels around a lesion that are kept.
-            smallest: area in pixels; what is smaller has no shape that could be told from chance.
+            smallest: area in pixels; smaller pieces have no meaningful shape.
         """
         lesions = [
             lesion
@@ -163,7 +163,7 @@ def find_body(image: Float32[np.ndarray, "height width"]) -> Bool[np.ndarray, "h
 
 
 def ring_of(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """The surroundings of a lesion without its first pixel, where the lesion's border is blurred into them."""
+    """The surroundings of a lesion, without the first pixel around it: there the lesion's border is blurred."""
     ring: np.ndarray = grown(mask, RING) & ~grown(mask, 1)
     return ring
 
@@ -176,17 +176,20 @@ def to_plane(image: Float[Tensor, "h w"], label: UInt8[Tensor, "h w"]) -> Plane:
 def _cut_out(
     patient: str, plane: Plane, value: int, classes: Mapping[int, int | None], *, margin: int
 ) -> Iterator[Lesion]:
-    """The lesions of one class in one slice, except those that the border may have cut off: no lesion looks so."""
+    """The lesions of one class in one slice, except those that the border may have cut off."""
+    # connected pieces of the class; what surrounds them is measured on free tissue
     pieces, number = ndimage.label(plane.label == value, structure=EIGHT)
     free, organ = ~np.isin(plane.label, list(classes)), classes[value]
     for piece in range(1, number + 1):
         mask = pieces == piece
+        # pieces at the border are incomplete
         cut_off = mask[[0, -1]].any() or mask[:, [0, -1]].any()
         ring = ring_of(mask)
         own = None if organ is None else (plane.label == organ)[ring][None]
         mean, deviation = weighted_surroundings(plane.image[ring][None], free[ring][None], own)
         if cut_off or np.isnan(mean):
             continue
+        # the patch, with a margin
         rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
         box = tuple(slice(max(line[0] - margin, 0), line[-1] + margin + 1) for line in (rows, columns))
         image, around = plane.image[box].astype(np.float32), Surroundings(float(mean[0]), float(deviation[0]))

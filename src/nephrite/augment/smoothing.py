@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-NOTHING = 1e-6  # of a weight; smaller ones become numbers that processors multiply ten times as slowly
+NOTHING = 1e-6  # smallest weight; denormal numbers would slow the processor down ten times
 
 
 def blur(image: Float[Tensor, "*batch h w"], sigma: float | Float[Tensor, "k 1 1"]) -> Float[Tensor, "*batch h w"]:
@@ -25,7 +25,7 @@ def blur(image: Float[Tensor, "*batch h w"], sigma: float | Float[Tensor, "k 1 1
 
 
 def _weights(size: int, sigma: float | Float[Tensor, "k 1 1"]) -> Float[Tensor, "*k size size"]:
-    """Of all pixels of a line in each of its pixels."""
+    """Weight of every pixel of a line in each pixel of the result."""
     place = torch.arange(size, dtype=torch.float32, device=sigma.device if isinstance(sigma, Tensor) else None)
     weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))
     weights = torch.where(weights < NOTHING, 0, weights)

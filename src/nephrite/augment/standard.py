@@ -1,4 +1,4 @@
-"""Geometric and intensity augmentation of a batch as nnU-Net draws it, and a bias field: the reference that synthetic
+"""Geometric and intensity augmentation of a batch as nnU-Net draws it, and a bias field: a baseline that synthetic
 data must beat. Isensee, Jaeger, Kohl, Petersen, Maier-Hein, "nnU-Net", Nature Methods 2021, supplementary note 4.
 
 nnU-Net's images are z-scored, ours lie in [0, 1]. What depends on the unit is converted so:
@@ -121,6 +121,7 @@ def apply(
 
 def draw_intensity(batch_size: int, *, ranges: IntensityRanges, generator: torch.Generator) -> IntensityParameters:
     """Parameters of the intensities alone."""
+    # every random number is drawn, used or not: the stream stays the same for all slices
     chance, at = torch.rand(2, 8, batch_size, generator=generator)
     seeds = torch.randint(2**62, (batch_size,), generator=generator)
     knots = torch.randn(batch_size, BIAS_KNOTS, BIAS_KNOTS, generator=generator)
@@ -152,7 +153,7 @@ def apply_intensity(parameters: IntensityParameters, image: Float[Tensor, "b 1 h
 
 
 def _some(chance: Tensor, probability: float, strength: Tensor, nothing: float) -> Float[Tensor, " b"]:
-    """The strength where the change comes, else the one that changes nothing."""
+    """The strength where the change was drawn, else the strength that changes nothing."""
     return torch.where(chance < probability, strength, nothing)
 
 
@@ -161,13 +162,13 @@ def _between(uniform: Float[Tensor, " b"], limits: Range) -> Float[Tensor, " b"]
 
 
 def _around_one(uniform: Float[Tensor, " b"], limits: Range) -> Float[Tensor, " b"]:
-    """Half of the draws from below 1 and half from above, however long each side is, as nnU-Net draws factors."""
+    """Factors as nnU-Net draws them: half of them below 1 and half above, however long each side of the range is."""
     below, above = min(limits[0], 1.0), max(limits[1], 1.0)
     return torch.where(uniform < 0.5, below + (1 - below) * 2 * uniform, 1 + (above - 1) * (2 * uniform - 1))
 
 
 def _change(image: Float[Tensor, "b h w"], strength: Tensor, nothing: float, change: Change) -> Float[Tensor, "b h w"]:
-    """Change only the slices that the change comes to: most come to few."""
+    """Change only the slices that were drawn for it: most changes come to few slices."""
     strength = strength.view(len(strength), *strength.shape[1:] or (1, 1))
     chosen = (strength != nothing).flatten(1).any(1).nonzero()[:, 0]
     if not len(chosen):

@@ -1,4 +1,4 @@
-"""params.yaml as frozen models: the whole truth of a run, validated whole before the first stage starts."""
+"""params.yaml as frozen models: all settings of a run, validated as a whole before the first stage starts."""
 
 from nephrite.config.acquire import AcquireSettings
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in

@@ -1,4 +1,4 @@
-"""YAML as DVC reads it: one dialect, 1.2, and nothing in it that another reader would take for something else.
+"""YAML as DVC reads it: version 1.2 only, without anything that another reader would read differently.
 
 DVC reads params.yaml with ruamel.yaml, and so does this module. Text that YAML 1.1 and 1.2 read differently ('010',
 'yes', '1:30', '1_000') is refused, as are keys that stand twice, tags, dates, and files beyond the bounds below.
@@ -66,10 +66,12 @@ def read_yaml(text: str, place: object, *, lines: bool = True) -> Any:
         named = [(f"{place}, line {line}" if lines else str(place), what, remedy) for line, what, remedy in findings]
         return ConfigError.of([ConfigError(*words) for words in named])
 
+    # bounds first: no parser sees a text that is too long
     if len(text) > LARGEST:
         raise refused([(1, f"has more than {LARGEST:,} characters", "no params file needs so many: name another one")])
     if found := [*_directives(text)]:
         raise refused(found)
+    # nodes are checked before values are made of them
     try:
         constructor, _ = YAML(typ="safe", pure=True).get_constructor_parser(text)
         with warnings.catch_warnings(action="error", category=ReusedAnchorWarning):
@@ -134,12 +136,14 @@ def _findings(root: Node) -> Iterator[Finding]:
         node, depth = waiting.pop()
         visited += 1
         line = node.start_mark.line + 1
+        # bounds of depth and number
         if depth > DEEPEST:
             yield line, f"is nested more than {DEEPEST} deep", "write fewer levels, and no alias inside of itself"
             return
         if visited > MOST:
             yield line, f"holds more than {MOST:,} values, by aliases of aliases", "write the values out"
             return
+        # scalars that YAML 1.1 and 1.2 read differently, and unknown tags
         if node.tag not in PLAIN:
             name = str(node.tag).removeprefix(TAG)
             what = (
@@ -148,6 +152,7 @@ def _findings(root: Node) -> Iterator[Finding]:
             yield line, f"{what}, which no setting is", "quote it, or remove the tag"
         elif isinstance(node, ScalarNode) and not node.style and (words := _two_ways(node.value)):
             yield line, f"'{node.value}' {words[0]}", words[1]
+        # then what lies inside
         if isinstance(node, MappingNode):
             yield from _keys(node)
             waiting += [(part, depth + 1) for pair in node.value for part in pair]

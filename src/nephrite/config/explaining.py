@@ -1,4 +1,4 @@
-"""The whole of the settings as YAML with comments: what each value means, and who gave it."""
+"""All settings as YAML with comments: what each value means, and where it comes from."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def explain(config: Config, content: Mapping[Any, Any], overridden: Sequence[str
 
 def _section(section: Settings, path: str, given: Any, overridden: Sequence[str]) -> Iterator[str]:
     """The lines of one section, at the depth of its path."""
-    callers = () if path else ("arm", "painter")  # no settings of a file, unless a stage was called for one
+    callers = () if path else ("arm", "painter")  # not settings of a file: they say what a stage was called for
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         if name in callers and value is None:
@@ -46,6 +46,7 @@ def _entry(name: Any, value: Any, path: str, given: Any, overridden: Sequence[st
     inner = given.get(name) if isinstance(given, Mapping) else None
     below = f"{path}{name}."
     named = isinstance(value, dict) and any(isinstance(part, Settings) for part in value.values())
+    # a section: its own line, then its entries
     if isinstance(value, Settings) or named:
         yield f"{indent}{key}:"
         if named:
@@ -54,6 +55,7 @@ def _entry(name: Any, value: Any, path: str, given: Any, overridden: Sequence[st
         else:
             yield from _section(value, below, inner, overridden)
     else:
+        # a value: with the place that it comes from
         listed = isinstance(value, tuple) and any(isinstance(part, Settings) for part in value)
         there = isinstance(given, Mapping) and name in given
         origin = "--set" if _is_among(below, overridden) else "file" if there else "default"
@@ -71,7 +73,7 @@ def _flow(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """As YAML has it."""
+    """The value as plain YAML types."""
     if isinstance(value, Settings):
         return value.model_dump(mode="json")
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""Kinds of generators and segmenters that settings may name: one module each, and here its one line.
+"""Kinds of generators and segmenters that settings may name: each is one module and one line of a registry here.
 
 A registry names modules as text. So settings are read without torch, and nothing depends on the code of a kind that it
 does not use. The module of a kind holds its settings, a subclass of `GeneratorSettings` or `SegmenterSettings`, in the
-constant SETTINGS; they say what the kind can do. What else it holds is told in `nephrite.generation.kind` and
+constant SETTINGS; they say what the kind can do. The rest of the module is described in `nephrite.generation.kind` and
 `nephrite.segmentation.backend`.
 """
 
@@ -36,14 +36,14 @@ Intake = Literal["synthetic", "pseudo_labels", "ignored", "augmentation"]  # wha
 
 
 class KindSettings(Settings):
-    """Settings of one of several kinds, which 'kind' names. Read as itself, it stands for any of its registry."""
+    """Settings of one of several kinds, which 'kind' names. As a field's type, it accepts any kind of its registry."""
 
     REGISTRY: ClassVar[Mapping[str, str]] = {}
     kind: str
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """That of the kind; of the front of a registry, one of all its kinds."""
+        """The schema of the kind; for the root of a registry, a union of all its kinds."""
         if "REGISTRY" not in cls.__dict__:
             return handler(source)
         return handler.generate_schema(Annotated[Union[kinds_of(cls)], Field(discriminator="kind")])  # noqa: UP007 - known when it runs
@@ -67,9 +67,9 @@ class GeneratorSettings(KindSettings):
         return None
 
     def narrowed(self, width: int) -> tuple[Self, float]:
-        """A network that is quick to time: at most so many channels, and how many times those that are asked for cost.
+        """A narrow network that is quick to time, and the factor by which the network asked for costs more.
 
-        By the setting 'base_width', with whose square the cost grows; a generator without it stays as it is.
+        Cost grows with the square of the setting 'base_width'; a generator without that setting stays as it is.
         """
         asked: int = getattr(self, "base_width", 1)
         if asked <= width:

@@ -1,4 +1,4 @@
-"""'publish', 'predict', 'tracking' and 'compute': where a trial runs, and what is done with its result."""
+"""'publish', 'predict', 'tracking' and 'compute': where a trial runs, and what is done with its results."""
 
 from __future__ import annotations
 

@@ -57,17 +57,20 @@ class Config(Settings):
         return self
 
     def _names_without_a_section(self) -> Iterator[str]:
-        """Generators and segmenters that are named and not described."""
+        """Generators and segmenters that are named somewhere but have no section."""
+        # kinds that the trial names
         if missing := sorted(set(self.trial.synthesizers) - set(self.train_gan)):
             yield f"'trial.synthesizers' names {missing}; not under 'train_gan'"
         known = self.train_segmenter.segmenters
         if missing := sorted(set(self.trial.segmenters) - set(known)):
             yield f"'trial.segmenters' names {missing}; not under 'train_segmenter.segmenters'"
+        # segmenters that help: the screening's and the labeler's
         labeler = self.synthesize.labeler
         helpers = {"screen": self.screen.segmenter} | ({"synthesize.labeler": labeler.segmenter} if labeler else {})
         for section, name in helpers.items():
             if name not in known:
                 yield f"'{section}.segmenter' is '{name}'; not under 'train_segmenter.segmenters'"
+        # screening compares features
         name = self.screen.segmenter
         if self.screen.filter != "all" and name in known and not known[name].FEATURES:
             yield (
@@ -76,9 +79,11 @@ class Config(Settings):
             )
 
     def _what_the_data_lack(self) -> Iterator[str]:
-        """Classes, channels and regions that are asked for and not there."""
+        """Classes, channels and regions that are asked for but missing from the data."""
+        # channels that screening names
         if unknown := set(self.screen.agreement_by_channel) - set(self.prepare.channels):
             yield f"'screen.agreement_by_channel' names '{min(unknown)}'; not among 'prepare.channels'"
+        # the ignore index must be free if anything is guessed
         guessing = [one.name for one in self.trial.training_sets.sets if one.trains_itself]
         guessing += ["synthesize.labeler"] if self.synthesize.scan_labeler else []
         if guessing and IGNORED in self.prepare.classes:
@@ -86,11 +91,13 @@ class Config(Settings):
                 f"'prepare.classes' has {IGNORED}, which '{guessing[0]}' gives to pixels that it is not sure of; "
                 "write another label value into the files"
             )
+        # regions and lesions that arms need
         if self.trial.primary not in self.evaluate.regions:
             yield f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'"
         pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions]
         if pasting and not self.prepare.lesions:
             yield f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none"
+        # regions must be visible in the channels
         for name, region in self.evaluate.regions.items():
             if not self._is_made_of_channels(region):
                 yield (
@@ -103,7 +110,7 @@ class Config(Settings):
         return set(itertools.chain.from_iterable(parts)) == set(region.labels)
 
     def _no_part_of_the_trial(self) -> Iterator[str]:
-        """What a stage was called for, where the trial does not have it."""
+        """The arm or painter that a stage was called for, if the trial does not have it."""
         if self.painter and self.painter not in self.trial.painters:
             yield f"painter '{self.painter}' is not among the trial's synthesizers x label fractions x cells"
         if self.arm and self.arm not in self.trial.arms:
@@ -123,12 +130,14 @@ class Config(Settings):
 
     @property
     def this_training_set(self) -> TrainingSet:
-        """What the segmenter of that arm sees."""
+        """The training set of the arm that a stage was called for."""
         return self.trial.training_set(self.this_arm)
 
     @property
     def this_painter(self) -> GeneratorRun:
-        """The synthesizer that a stage was called for; need not be named where the trial has one only.
+        """The painter that a stage was called for: a synthesizer of one label fraction and cell.
+
+        It need not be named if the trial has only one.
 
         Raises:
             ConfigError: none was given, and there are several, or none.

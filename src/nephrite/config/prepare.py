@@ -75,11 +75,11 @@ class SplitSettings(Settings):
         return self
 
 
-IGNORED = 255  # label of a pixel that no loss looks at, since nobody is sure of it
+IGNORED = 255  # ignore index: pixels with this label are excluded from every loss
 
 
 def _one_per_class(validated: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """A channel for each class, of its name."""
+    """One channel per class, under the class's name."""
     return {name: (value,) for value, name in validated["classes"].items()}
 
 
@@ -112,11 +112,13 @@ class PrepareSettings(Settings):
 
     @model_validator(mode="after")
     def _channels_are_classes(self) -> Self:
+        # channels are made of known classes
         found = [
             f"channel '{channel}' has values {list(values)}; the classes are {self.classes}"
             for channel, values in self.channels.items()
             if not values or set(values) - set(self.classes)
         ]
+        # class names are unique, and lesions among them
         if len(set(self.classes.values())) != len(self.classes):
             found.append("two label values share one class name")
         unnamed = sorted({*self.lesions, *filter(None, self.lesions.values())} - set(self.classes.values()))

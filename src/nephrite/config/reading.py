@@ -1,4 +1,4 @@
-"""params.yaml read, overridden, validated, written again; every fault is one line that names key, value and rule."""
+"""Reads, overrides, validates and writes params.yaml; every error is one line that names key, value and rule."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def as_yaml(config: Config) -> str:
 
 
 class _Given(NamedTuple):
-    """What file and overrides say, and what messages call the file."""
+    """The content of file and overrides, and the name of the file in messages."""
 
     place: Path
     content: Content
@@ -78,6 +78,7 @@ def _text(path: Path) -> str:
 
 
 def _override(content: Content, override: str) -> None:
+    # split the text
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(
@@ -86,6 +87,7 @@ def _override(content: Content, override: str) -> None:
     *sections, last = key.split(".")
     place: Content = content
     models: Sequence[type[Settings]] = [Config]
+    # walk down to the section, making those that only have defaults
     for section in sections:
         name = _key(place, section)
         if name not in place:
@@ -95,6 +97,7 @@ def _override(content: Content, override: str) -> None:
             raise ConfigError(
                 f"--set {override}", f"'{section}' is a value, not a section", "name a key inside a section"
             )
+    # the value is YAML, as in the file
     place[_key(place, last)] = read_yaml(value, f"--set {override}", lines=False)
 
 
@@ -104,7 +107,7 @@ def _key(section: Mapping[Any, Any], name: str) -> Any:
 
 
 def _default_map(models: Sequence[type[Settings]], name: str, place: Content) -> Content:
-    """What a map holds by default, so that an override of one of its entries leaves the others there."""
+    """The default entries of a map, so that an override of one entry keeps the others."""
     for field in [model.model_fields[name] for model in models if name in model.model_fields]:
         if get_origin(field.annotation) is dict and not field.is_required():
             known = isinstance(place.get("classes"), dict) or not field.default_factory_takes_validated_data
@@ -121,16 +124,19 @@ def _validated(given: _Given, overrides: Sequence[str]) -> Config:
 
 
 def _findings(given: _Given, overrides: Sequence[str], errors: Sequence[ErrorDetails]) -> Iterator[ConfigError]:
-    """One for each key; what it does not match, of several types that it could have, is said in one line."""
+    """One error per key; if a value matches none of several types, all of them are named in one line."""
+    # one finding per key
     by_key: dict[str, list[ErrorDetails]] = {}
     for error in errors:
         if not _follows(error, errors):
             key = ".".join(_keys(given.content, error["loc"], absent=error["type"] == "missing"))
             by_key.setdefault(key, []).append(error)
     for key, (first, *others) in by_key.items():
+        # where the value came from: file or --set
         texts = [text for text in overrides if f"{key}.".startswith(f"{text.partition('=')[0]}.")]
         override = f" with '--set {texts[-1]}'" if texts else ""
         place = f"{given.place}{override}: {key or '(whole file)'}"
+        # the rule and the remedy
         if first["type"] == "extra_forbidden":
             yield ConfigError(place, "unknown key", _suggestion(first["loc"]))
         elif first["type"] == "missing":
@@ -145,14 +151,14 @@ def _findings(given: _Given, overrides: Sequence[str], errors: Sequence[ErrorDet
 
 
 def _follows(error: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:
-    """Whether an error says no more than another: a default without what makes it, a list without an entry."""
+    """Whether an error only follows from another one, e.g. a list that lacks an invalid entry."""
     place = error["loc"]
     entries = any(other["loc"][: len(place)] == place and other is not error for other in errors)
     return error["type"] == "default_factory_not_called" or (error["type"] == "too_short" and entries)
 
 
 def _keys(content: object, location: Sequence[str | int], *, absent: bool) -> Iterator[str]:
-    """The keys of a location as they stand in the file: without the tags that pydantic puts among them."""
+    """The keys of a location as in the file: without the tags that pydantic adds."""
     for number, part in enumerate(location, 1):
         inner = dict(enumerate(content)) if isinstance(content, list) else content
         if not isinstance(inner, dict):
@@ -173,7 +179,7 @@ def _suggestion(location: Sequence[str | int]) -> str:
 
 
 def _below(models: Sequence[type[Settings]], part: str) -> Sequence[type[Settings]]:
-    """The sections under a key; the same ones where it is a tag or a name of the user's own."""
+    """The sections under a key; the same sections if the key is a tag or a name chosen by the user."""
     fields = [model.model_fields[part] for model in models if part in model.model_fields]
     return [model for field in fields for model in sections_in(field.annotation)] or models
 

@@ -21,27 +21,37 @@ class GeometricSettings(Settings):
 class IntensitySettings(Settings):
     """Intensity augmentation of 'standard', with nnU-Net's numbers (Isensee et al. 2021); probabilities per slice."""
 
-    noise_probability: Fraction = Field(default=0.1, description="Of Gaussian noise.")
-    noise_deviation: Range = Field(default=(0.0, 0.1), description="As share of the slice's own deviation.")
-    blur_probability: Fraction = Field(default=0.1, description="Of Gaussian blur.")
-    blur_sigma: Range = Field(default=(0.5, 1.0), description="Pixels.")
-    brightness_probability: Fraction = Field(default=0.15, description="Of a factor on all intensities.")
-    brightness: Range = Field(default=(0.75, 1.25), description="The factor.")
-    contrast_probability: Fraction = Field(default=0.15, description="Of a factor on the distance from the mean.")
-    contrast: Range = Field(default=(0.75, 1.25), description="The factor.")
-    bias_probability: Fraction = Field(default=0.15, description="Of a smooth field that multiplies the slice.")
+    noise_probability: Fraction = Field(default=0.1, description="Probability of Gaussian noise.")
+    noise_deviation: Range = Field(
+        default=(0.0, 0.1), description="Deviation of the noise, as share of the slice's own."
+    )
+    blur_probability: Fraction = Field(default=0.1, description="Probability of Gaussian blur.")
+    blur_sigma: Range = Field(default=(0.5, 1.0), description="Sigma of the blur, in pixels.")
+    brightness_probability: Fraction = Field(default=0.15, description="Probability of a factor on all intensities.")
+    brightness: Range = Field(default=(0.75, 1.25), description="Range of the factor.")
+    contrast_probability: Fraction = Field(
+        default=0.15, description="Probability of a factor on the distance from the mean."
+    )
+    contrast: Range = Field(default=(0.75, 1.25), description="Range of the factor.")
+    bias_probability: Fraction = Field(
+        default=0.15, description="Probability of a smooth field that multiplies the slice."
+    )
     bias_strength: Range = Field(default=(0.0, 0.3), description="Deviation of the field's logarithm.")
-    low_resolution_probability: Fraction = Field(default=0.125, description="Of a coarser grid and back.")
+    low_resolution_probability: Fraction = Field(
+        default=0.125, description="Probability of resampling to a coarser grid and back."
+    )
     zoom: Range = Field(default=(0.5, 1.0), description="Side of the coarser grid, as share of the slice's.")
-    gamma_probability: Fraction = Field(default=0.3, description="Of an exponent on the intensities.")
-    gamma: Range = Field(default=(0.7, 1.5), description="The exponent.")
-    inverted_gamma_probability: Fraction = Field(default=0.1, description="Of the same on the negative.")
+    gamma_probability: Fraction = Field(default=0.3, description="Probability of an exponent on the intensities.")
+    gamma: Range = Field(default=(0.7, 1.5), description="Range of the exponent.")
+    inverted_gamma_probability: Fraction = Field(
+        default=0.1, description="Probability of the same on the inverted slice."
+    )
 
 
 class CopyPasteSettings(Settings):
     """Lesions of other training patients pasted into slices while training (TumorCP, Yang et al. 2021)."""
 
-    probability: Fraction = Field(default=0.5, description="That a slice gets a lesion, if one fits.")
+    probability: Fraction = Field(default=0.5, description="Probability that a slice gets a lesion, if one fits.")
     rotation: float = Field(default=180.0, ge=0, le=180, description="Degrees, plus or minus.")
     scale: Range = Field(default=(0.85, 1.25), description="Magnification of the lesion.")
     elastic: float = Field(default=0.03, ge=0, le=0.1, description="Deviation of its bending, as share of its crop.")
@@ -51,7 +61,7 @@ class CopyPasteSettings(Settings):
 class SelfTrainingSettings(Settings):
     """Pseudo-labels on scans without labels, given by a teacher that was trained on the labelled patients alone."""
 
-    share: float = Field(default=0.5, gt=0, lt=1, description="Of each batch.")
+    share: float = Field(default=0.5, gt=0, lt=1, description="Share of each batch that is pseudo-labeled.")
     confidence: float = Field(default=0.9, gt=0.5, lt=1, description="Sigmoid output from which a label is believed.")
 
 

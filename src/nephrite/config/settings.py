@@ -1,4 +1,4 @@
-"""What every section of params.yaml is made of: the frozen model, and types with their ranges."""
+"""Building blocks of every section of params.yaml: the frozen model, and types with their ranges."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 
 def rising(limits: tuple[float, float]) -> tuple[float, float]:
-    """Limits as they were given, if the first is not above the second."""
+    """The limits unchanged, if the first is not above the second."""
     if limits[0] > limits[1]:
         raise ValueError(f"the first of {list(limits)} is above the second")
     return limits
 
 
 def refuse(findings: Sequence[str]) -> None:
-    """Refuse a section for all that is wrong with it, one line each; nothing happens without findings.
+    """Refuse a section: one line for each finding; without findings nothing happens.
 
     Raises:
         ValueError: there are findings.

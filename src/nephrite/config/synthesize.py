@@ -21,7 +21,9 @@ class DeformationSettings(Settings):
         le=0.1,
         description="Deviation of the smooth displacement, as share of the side; above 0.1 anatomy would fold.",
     )
-    knots: int = Field(default=6, ge=2, le=8, description="Of the displacement per side; more make it less smooth.")
+    knots: int = Field(
+        default=6, ge=2, le=8, description="Knots of the displacement per side; more make it less smooth."
+    )
     along: Fraction = Field(default=0.3, description="Share of its variance that changes along the patient.")
     reach: float = Field(default=40.0, gt=0, description="Millimeters along the patient over which that part changes.")
 
@@ -32,7 +34,7 @@ class EditSettings(Settings):
     removed: Fraction = Field(default=0.1, description="Probability that a lesion is taken away.")
     rescaled: Fraction = Field(default=0.3, description="Probability that a lesion gets another size.")
     moved: Fraction = Field(default=0.2, description="Probability that a lesion is put elsewhere in its slices.")
-    factor: Range = Field(default=(0.6, 1.6), description="Of a rescaled lesion's radius.")
+    factor: Range = Field(default=(0.6, 1.6), description="Range of the factor on a rescaled lesion's radius.")
     added: float = Field(
         default=0.5, ge=0, le=16, description="Expected number of new lesions per patient painted and lesion class."
     )

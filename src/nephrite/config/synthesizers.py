@@ -38,7 +38,7 @@ class TissueSettings(Settings):
         default=1.0,
         ge=0,
         le=20,
-        description="Sigma in pixels before and after intensities become classes; 1 rids of noise.",
+        description="Sigma in pixels before and after intensities become classes; 1 removes noise.",
     )
 
 
@@ -52,7 +52,8 @@ class TrainGanSettings(Settings):
     tissue: TissueSettings = Field(default_factory=TissueSettings)
     discriminator: DiscriminatorSettings = Field(default_factory=DiscriminatorSettings)
     differentiable_augmentation: tuple[Literal["translation", "cutout", "intensity"], ...] = Field(
-        default=(), description="Of all that the discriminator sees (Zhao et al. 2020), for few patients; [] = none."
+        default=(),
+        description="Augmentation of the discriminator's input (Zhao et al. 2020), for few patients; [] = none.",
     )
     epochs: Positive = Field(
         default=12,

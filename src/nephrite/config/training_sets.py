@@ -1,4 +1,4 @@
-"""'trial.training_sets': what a segmenter sees in training, as fields; labels that say the same are read here alone."""
+"""'trial.training_sets': what a segmenter sees in training, as fields; labels are parsed only here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MixingStrategy = Literal["append", "mix", "pretrain", "schedule"]
 REAL = "real"
 AUGMENTATIONS = ("geometric", "standard")
 BASELINES = ("copy_paste", "self_training")
-NULL = "+null"  # ends the label of an A/A arm: another set in all but initialization and order of slices
+NULL = "+null"  # ends the label of an A/A arm (null arm): the same set, another initialization and order
 
 
 class SetFields(Settings):
@@ -31,7 +31,7 @@ class SetFields(Settings):
 
 
 class Fakes(Settings):
-    """A training set with synthetic slices: whose they are, and how they are used."""
+    """A training set with synthetic slices (fakes): whose they are, and by which mixing strategy they are used."""
 
     name: str = Field(description="Label of the set, e.g. 'real+synthetic+standard'; one part stands for the fakes.")
     synthesizer: Name = Field(description="A name under 'train_gan'.")
@@ -45,7 +45,7 @@ class Fakes(Settings):
 
 
 class TrainingSet(SetFields):
-    """What the segmenter of an arm sees.
+    """A training set, as fields: what the segmenter of an arm sees.
 
     Attributes:
         name: label.
@@ -70,12 +70,12 @@ class TrainingSet(SetFields):
 
     @property
     def is_baseline(self) -> bool:
-        """Whether it gets by other means what synthetic slices are meant to give."""
+        """Whether it is a baseline: it gets by other means what synthetic slices are meant to give."""
         return bool(self.baselines) and self.fakes is None and self.copy_of is None
 
     @property
     def real_part(self) -> tuple[str, frozenset[str]]:
-        """All but the synthetic slices: what two sets share that differ by these alone."""
+        """The set without its synthetic slices, by which it is paired with its counterpart."""
         return self.augmentation, frozenset(self.baselines)
 
 
@@ -96,6 +96,7 @@ class TrainingSets(Settings):
         sets = self.sets  # reads every label
         if len(set(self.all)) != len(self.all):
             raise ValueError("a training set is named twice")
+        # two labels of one content would be the same arm twice
         alike: dict[object, str] = {}
         for one in sets:
             content = one.real_part, one.copy_of, one.fakes and one.fakes.model_copy(update={"name": ""})
@@ -122,7 +123,7 @@ class TrainingSets(Settings):
 
     @property
     def baselines(self) -> tuple[str, ...]:
-        """Sets without synthetic slices that get by other means what these are meant to give."""
+        """Labels of baselines: sets that get by other means what synthetic slices are meant to give."""
         return tuple(one.name for one in self.sets if one.is_baseline)
 
     @property
@@ -132,7 +133,7 @@ class TrainingSets(Settings):
 
     @property
     def pairs(self) -> dict[str, str]:
-        """Sets with synthetic slices whose counterpart without them is there too, and that counterpart."""
+        """Sets with synthetic slices, each with its counterpart without them, if the trial has both."""
         counterparts = {one.name: self._plain(*one.real_part) for one in self.sets if one.fakes}
         return {name: without for name, without in counterparts.items() if without is not None}
 
@@ -143,7 +144,7 @@ class TrainingSets(Settings):
         return self._plain(augmentation, baselines - {"self_training"}) if student.trains_itself else None
 
     def _plain(self, augmentation: str, baselines: frozenset[str]) -> str | None:
-        """The set with these fields and without synthetic slices that is no copy of another one."""
+        """The set with these fields, without synthetic slices, that is not an A/A copy."""
         plain = (one for one in self.sets if one.fakes is None and one.copy_of is None)
         return next((one.name for one in plain if one.real_part == (augmentation, baselines)), None)
 
@@ -164,7 +165,7 @@ class TrainingSets(Settings):
         return TrainingSet(name=fakes.name, fakes=fakes, **fields.model_dump())
 
     def _fields(self, label: str) -> tuple[SetFields, str | None]:
-        """What a label stands for, and the component that is no other's name: that of synthetic slices."""
+        """The fields of a label, and its remaining component, which names synthetic slices."""
         return (self.named[label], None) if label in self.named else parse_label(label)
 
 
@@ -172,10 +173,10 @@ def parse_label(label: str) -> tuple[SetFields, str | None]:
     """Read 'real+standard+copy_paste': the one place that knows how labels are written.
 
     Returns:
-        The fields, and the component that is no other's name, which stands for synthetic slices.
+        The fields, and the remaining component, which names synthetic slices.
 
     Raises:
-        ValueError: the label is not written so.
+        ValueError: the label does not have this form.
     """
     first, *others = label.split("+")
     unknown = [part for part in others if part not in AUGMENTATIONS + BASELINES]

@@ -14,7 +14,7 @@ LabelFraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class Arm(Settings):
-    """One training of the trial: what the segmenter sees, which segmenter, how many patients, which cell."""
+    """One training of the trial: training set, segmenter, label fraction and cell (a replicate: patients and seed)."""
 
     training_set: str = Field(description="Components joined by '+', 'real' first, e.g. 'real+synthetic+geometric'.")
     segmenter: Name = Field(description="A name under 'train_segmenter.segmenters'.")
@@ -35,7 +35,7 @@ class Arm(Settings):
 
 
 class GeneratorRun(Settings):
-    """One training of a synthesizer: which one, on how many patients, for which cell."""
+    """A painter: one training of a synthesizer, at one label fraction and for one cell."""
 
     synthesizer: Name = Field(description="A name under 'train_gan'.")
     fraction: LabelFraction = Field(description="Share of the training patients whose labels it knows.")
@@ -80,6 +80,7 @@ class TrialSettings(Settings):
 
     @model_validator(mode="after")
     def _arms_are_distinct(self) -> Self:
+        # reference and question
         found: list[str] = []
         if self.reference not in self.training_sets.all:
             found.append(f"reference '{self.reference}' is not among the training sets {self.training_sets.all}")
@@ -89,9 +90,11 @@ class TrialSettings(Settings):
             found.append(
                 f"question {list(self.question)} is not a set of the list 'synthetic', then one of the list 'real'"
             )
+        # painters: all that are used, no others
         used = {fakes.synthesizer for fakes in self.training_sets.synthetic}
         if used != set(self.synthesizers):
             found.append(f"'synthesizers' is {sorted(self.synthesizers)}; the training sets use {sorted(used)}")
+        # lists without repeats
         for name in ("cells", "segmenters", "label_fractions", "synthesizers"):
             if len(set(getattr(self, name))) != len(getattr(self, name)):
                 found.append(f"'{name}' names one twice")
@@ -115,15 +118,15 @@ class TrialSettings(Settings):
         return [GeneratorRun(synthesizer=name, fraction=fraction, cell=cell) for name, fraction, cell in product]
 
     def teacher(self, arm: Arm) -> Arm | None:
-        """The arm of the same cell that trains what a self-training arm would train as its teacher; None without."""
+        """The arm of the same cell whose segmenter serves as teacher of a self-training arm; None if there is none."""
         training_set = self.training_sets.teacher(arm.training_set)
         return arm.model_copy(update={"training_set": training_set}) if training_set else None
 
     def training_set(self, arm: Arm) -> TrainingSet:
-        """What the segmenter of an arm sees."""
+        """The training set of an arm, as fields."""
         return self.training_sets.of(arm.training_set)
 
     def painter(self, arm: Arm) -> GeneratorRun | None:
-        """Whose slices an arm uses; None for an arm without synthetic slices."""
+        """The painter whose slices an arm uses; None for an arm without synthetic slices."""
         fakes = self.training_set(arm).fakes
         return GeneratorRun(synthesizer=fakes.synthesizer, fraction=arm.fraction, cell=arm.cell) if fakes else None

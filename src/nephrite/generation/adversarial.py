@@ -73,7 +73,7 @@ class AdversarialModule(GenerationModule):
         self.update_average()
 
     def _changes(self, batch_idx: int, slices: int) -> diffaugment.Changes | None:
-        """Drawn for the whole batch, then this rank's share, so that devices do not change what is learned."""
+        """Draw for the whole batch, then take this rank's share, so that the number of devices changes nothing."""
         names = self.settings.differentiable_augmentation
         if not names:
             return None
@@ -83,7 +83,7 @@ class AdversarialModule(GenerationModule):
         return take(whole, slice(self.trainer.global_rank, None, ranks))
 
     def _judge(self, image: Float[Tensor, "b 1 h w"], scene: Scene, changes: diffaugment.Changes | None) -> Judgment:
-        """Patches outside of a region show the same in real and painted slices, and count for nothing."""
+        """Logits of slices; patches outside of the painted region are the same in both, and get weight 0."""
         shown = scene.condition if scene.region is None else torch.cat([scene.condition, scene.region], dim=1)
         if changes is not None:
             image, shown = diffaugment.apply(changes, image, shown)

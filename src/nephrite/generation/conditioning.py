@@ -1,4 +1,4 @@
-"""What a generator is shown: a request for slices as arrays, and the scene that is made of it or of real slices.
+"""What a generator is shown: a request for slices (arrays), and the scene made of it or of real slices (tensors).
 
 b  batch    k  channels of the condition    h, w  height and width in pixels
 """
@@ -26,7 +26,7 @@ class Request(NamedTuple):
         tissue: tissue classes, for 'condition: anatomy'.
         background: real slices in [0, 1], where regions are painted: what stays, and what lesions are painted into.
         changed: for the same, where the label map is not that of the background, e.g. where a lesion was removed.
-        style: slices in [0, 1] whose contrast is worn, for a kind that wears one; None draws a style from the seed.
+        style: slices in [0, 1] whose contrast is taken over, for a kind with styles; None draws a style from the seed.
     """
 
     label: UInt8[np.ndarray, "slice h w"]
@@ -36,7 +36,7 @@ class Request(NamedTuple):
     style: Float32[np.ndarray, "slice h w"] | None = None
 
     def take(self, chosen: slice | Integer[np.ndarray, " part"]) -> Request:
-        """Some of the slices."""
+        """The request for some of its slices."""
         return self._replace(**{name: part[chosen] for name, part in self._asdict().items() if part is not None})
 
 
@@ -55,7 +55,7 @@ class Scene(NamedTuple):
         tissue: tissue classes; None where the condition has none.
         background: real slices in [0, 1].
         region: 1 where is painted, 0 where the background stays; None where all is painted.
-        style: slices in [0, 1] whose contrast is worn.
+        style: slices in [0, 1] whose contrast is taken over.
     """
 
     condition: Float[Tensor, "b k h w"]
@@ -91,7 +91,7 @@ class Conditioning:
 
     @property
     def channels(self) -> int:
-        """Of the condition: tissue classes, or one for the background, then the label classes."""
+        """Channels of the condition: tissue classes, or one for the background, then the label classes."""
         return max(self.tissues, 1) + len(self.classes)
 
     def tissue(self, image: Float[Tensor, "b 1 h w"]) -> UInt8[Tensor, "b h w"] | None:

@@ -1,4 +1,4 @@
-"""The training of generators that take noise away: one network, one loss (Ho et al. 2020, algorithm 1)."""
+"""The training of denoising generators: one network, one loss (Ho et al. 2020, algorithm 1)."""
 
 from __future__ import annotations
 

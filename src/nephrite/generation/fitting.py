@@ -1,4 +1,4 @@
-"""What the trainings of all generators share: the order of the slices, moving average, learning rate, history.
+"""Shared by the trainings of all generators: the order of the slices, moving average, learning rate, history.
 
 b  batch    k  channels of the condition    h, w  height and width in pixels
 """
@@ -41,7 +41,7 @@ class GenerationModule(RecordedModule):
         pairs: the slices to train on.
         conditioning: what the generator is shown of them.
         size: pixels per side of the slices.
-        seed: of initialization, order of the slices and everything random in a step.
+        seed: for initialization, the order of slices and all random draws in a step.
         workers: processes that read slices.
         callbacks: further things to do while training.
 
@@ -65,11 +65,13 @@ class GenerationModule(RecordedModule):
         self.settings, self.pairs, self.conditioning, self.size = settings, pairs, conditioning, size
         self.kind: Kind[Any] = kind_of(settings.method)
         self.workers, self.callbacks = workers, list(callbacks)
+        # initialize weights without touching the global random state
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "weights"))
             self.build()
         self.to(memory_format=torch.channels_last)
         self.average = average_weights(self.generator, settings.ema_decay) if settings.ema_decay else None
+        # running sums of the epoch
         self._sums: dict[str, Tensor] = {}
         self._started = 0.0
 
@@ -78,7 +80,7 @@ class GenerationModule(RecordedModule):
         self.generator = self.kind.build(self.conditioning.channels, self.size)
 
     def networks(self) -> list[nn.Module]:
-        """Those that are trained, each by an optimizer of its own."""
+        """The networks that are trained, each with its own optimizer."""
         return [self.generator]
 
     @property
@@ -89,7 +91,7 @@ class GenerationModule(RecordedModule):
 
     @property
     def synthesizer(self) -> Synthesizer:
-        """What paints as the training stands."""
+        """The synthesizer with the present weights."""
         return Synthesizer(self.settings.method, self.conditioning, self.painter)
 
     def scene(self, batch: Batch) -> Scene:
@@ -111,7 +113,7 @@ class GenerationModule(RecordedModule):
         return batch_loader(self.pairs, batches, workers=self.workers)
 
     def configure_callbacks(self) -> list[Callback]:
-        """Those that were given."""
+        """The callbacks that were given."""
         return self.callbacks
 
     def configure_optimizers(self) -> tuple[list[Adam], list[LambdaLR]]:
@@ -127,6 +129,7 @@ class GenerationModule(RecordedModule):
 
     def on_train_epoch_end(self) -> None:
         """Add the epoch's row to the history, then lower the learning rate."""
+        # one row of the history: means over the epoch and all processes
         steps = int(self.trainer.num_training_batches)
         row = {"step": float(self.step_of(steps))}
         for name, total in self._sums.items():
@@ -135,6 +138,7 @@ class GenerationModule(RecordedModule):
         row["images_per_second"] = steps * self.settings.batch_size / (time.perf_counter() - self._started)
         self.history.append(row)
         self._sums, self._started = {}, time.perf_counter()
+        # learning rates: one step per epoch
         schedulers = self.lr_schedulers()
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
             assert isinstance(scheduler, LambdaLR)
@@ -145,7 +149,7 @@ class GenerationModule(RecordedModule):
         return self._sums
 
     def load_epoch_state(self, state: dict[str, Tensor]) -> None:
-        """Take them up."""
+        """Restore them."""
         self._sums = {name: total.to(self.device) for name, total in state.items()}
 
     def trained(self) -> list[LightningOptimizer]:
@@ -178,7 +182,7 @@ class GenerationModule(RecordedModule):
 
 def training_of(settings: GeneratorSettings) -> type[GenerationModule] | None:
     """How a generator of these settings is trained; None where there is nothing to train."""
-    from nephrite.generation.adversarial import AdversarialModule  # they are made of what stands here
+    from nephrite.generation.adversarial import AdversarialModule  # imported here, since both build on this module
     from nephrite.generation.denoising import DenoisingModule
 
     trainings = {"adversarial": AdversarialModule, "denoising": DenoisingModule, None: None}

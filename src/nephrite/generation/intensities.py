@@ -1,6 +1,6 @@
 """What training slices look like: borders between tissue classes, and intensities per channel of the condition.
 
-Whoever judges or draws intensities reads them off the synthesizer's card, so that no other patient has a say.
+Intensities are judged and drawn by the synthesizer's card alone, so that no other patient influences them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nephrite.synthesis.randomized import ClassStatistics
 from nephrite.synthesis.tissue import fit_edges
 from nephrite.training.data import Batch, Pairs
 
-MOST, AT_ONCE = 2000, 64  # slices that are looked at, and how many together
+MOST, AT_ONCE = 2000, 64  # slices that are measured, and how many at a time
 BINS = 4096
 
 
@@ -28,7 +28,7 @@ class Intensity(NamedTuple):
 
     Attributes:
         mean, deviation: of its pixels.
-        low, high: its first and last hundredth begin and end here.
+        low, high: its 1st and 99th percentile.
     """
 
     mean: float | None
@@ -50,7 +50,7 @@ def fit_tissue(store: PairStore, slices: Sequence[SliceRef], settings: TissueSet
 
 
 def fit_intensities(store: PairStore, slices: Sequence[SliceRef], conditioning: Conditioning) -> tuple[Intensity, ...]:
-    """One per channel of the condition: tissue classes, or the background, then the label classes."""
+    """Intensities per channel of the condition: tissue classes, or the background, then the label classes."""
     counts = np.zeros((conditioning.channels, BINS), dtype=np.int64)
     for image, label, _ in _batches(store, slices):
         places = (image * BINS).long().clamp(0, BINS - 1) + BINS * conditioning.of_batch(image, label).condition.argmax(
@@ -61,7 +61,7 @@ def fit_intensities(store: PairStore, slices: Sequence[SliceRef], conditioning: 
 
 
 def class_statistics(intensities: Sequence[Intensity]) -> ClassStatistics:
-    """The same as `synthesis.randomized` reads it."""
+    """The same, in the form that `synthesis.randomized` takes."""
     known = [[np.nan if x is None else x for x in (row.mean, row.deviation)] for row in intensities]
     means, deviations = torch.tensor(known, dtype=torch.float32).T
     return ClassStatistics(means, deviations)

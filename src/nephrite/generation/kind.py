@@ -1,11 +1,11 @@
-"""What a kind of generator is. Each is one module, which `nephrite.config.kinds.GENERATORS` names, and nobody else.
+"""What a kind of generator is: one module, named only in the registry `nephrite.config.kinds.GENERATORS`.
 
 It holds, under the names SETTINGS and KIND:
 
 SETTINGS  its settings, a `GeneratorSettings`: what can be set, and what it can do as far as settings are checked by it:
-          whether it wears a style, may learn from scans without labels, and paints whole slices or regions
+          whether it takes over a style, may learn from scans without labels, and paints whole slices or regions
 KIND      a `Kind`: its network and how the trained one paints. An `AdversarialKind` learns from a discriminator, a
-          `DenoisingKind` from noise; what is neither is not trained
+          `DenoisingKind` from noise; any other kind is not trained
 
 Settings are read without torch. So the module of a kind, and this one, import torch, the networks and the trainings
 within the functions that need them.
@@ -34,7 +34,7 @@ Chosen = TypeVar("Chosen", bound=GeneratorSettings)
 
 
 class Painted(NamedTuple):
-    """What a generator made in training.
+    """Output of a generator in training.
 
     Attributes:
         image: in [0, 1].
@@ -63,7 +63,7 @@ class Kind(ABC, Generic[Chosen]):
 
     @abstractmethod
     def build(self, channels: int, size: int) -> nn.Module:
-        """The network with weights drawn at random, for so many channels of the condition and pixels per side."""
+        """The network with random weights, for so many channels of the condition and pixels per side."""
 
     @abstractmethod
     def paint(self, network: nn.Module, scene: Scene, seeds: Sequence[int]) -> Float[Tensor, "b 1 h w"]:
@@ -87,7 +87,7 @@ class DenoisingKind(Kind[Chosen]):
 
     @abstractmethod
     def loss(self, network: nn.Module, scene: Scene, generator: torch.Generator) -> Float[Tensor, ""]:
-        """Of real slices to which noise was added; levels and noise are drawn by the generator."""
+        """The loss on real slices to which noise was added; `generator` draws noise and its levels."""
 
 
 def kind_of(settings: GeneratorSettings, intensities: Sequence[Intensity] = ()) -> Kind[Any]:

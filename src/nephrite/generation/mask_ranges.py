@@ -1,4 +1,4 @@
-"""What new masks are drawn from, as the settings say."""
+"""The ranges that new masks are drawn from, as the settings give them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nephrite.synthesis.masks import MaskRanges
 
 
 def mask_ranges(settings: SynthesizeSettings) -> MaskRanges:
-    """Of masks of patients whose labels are known."""
+    """Ranges for masks of patients whose labels are known."""
     edits = settings.edits.model_dump(exclude={"sizes", "elongation", "elastic"})
     sizes: dict[str, float] = dict(settings.edits.sizes.items())
     shapes = EllipsoidRanges(sizes, settings.edits.elongation, settings.edits.elastic)
@@ -19,7 +19,7 @@ def mask_ranges(settings: SynthesizeSettings) -> MaskRanges:
 
 
 def scan_ranges(settings: SynthesizeSettings) -> MaskRanges:
-    """Of scans without labels: of those that hold nothing, at least one new lesion is expected."""
+    """Ranges for scans without labels: in a scan that holds nothing, at least one new lesion is expected."""
     ranges = mask_ranges(settings)
     if settings.masks == "as_they_are":
         ranges = replace(ranges, rotation=0, scale=0, shift=0, strength=0)

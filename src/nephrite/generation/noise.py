@@ -1,4 +1,4 @@
-"""Random numbers of a slice's own seed, so that it is painted alike whatever it is painted together with.
+"""Random numbers from each slice's own seed, so that a slice does not depend on the rest of its batch.
 
 b  batch
 """
@@ -23,6 +23,7 @@ def slice_noise(network: nn.Module, seeds: Sequence[int]) -> Iterator[None]:
     """Let dropout act in evaluation mode, each slice of the batch with features dropped by its own seed."""
     sources = [torch.Generator().manual_seed(seed) for seed in seeds]
 
+    # dropout that draws per slice, so a batch paints what single slices would
     def drop(module: nn.Dropout, inputs: tuple[Tensor], _: Tensor) -> Tensor:
         (features,) = inputs
         draws = torch.stack([torch.rand(features.shape[1:], generator=source) for source in sources])

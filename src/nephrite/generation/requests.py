@@ -36,7 +36,7 @@ PLACING = TissueSettings(kind="quantiles", classes=6, smoothing=1.0)  # for synt
 
 
 class Style(NamedTuple):
-    """Whose contrast is worn."""
+    """The slices whose contrast is taken over."""
 
     patient: str
     positions: tuple[int, ...]
@@ -52,7 +52,7 @@ class Asked:
         seed: that masks were drawn with; None for masks as they are.
         edits: of lesions.
         labelled: whether the source's own labels are in the masks.
-        style: of another patient; None for the source's own, or one drawn by chance.
+        style: of another patient; None for the source's own, or one drawn at random.
     """
 
     source: Pass
@@ -78,8 +78,8 @@ class Asker:
         hosts: lesion class without an organ to how often it lies in each of those tissues.
         lesions: lesion class to organ.
         settings: of the stage.
-        styled: whether the synthesizer wears a style.
-        seed: of everything random.
+        styled: whether the synthesizer takes over a style.
+        seed: for all random draws.
     """
 
     store: PairStore
@@ -104,7 +104,7 @@ class Asker:
     def of_scans(self, wanted: int) -> Iterator[Asked]:
         """So many slices of scans with some class in each; labels that the store may have of them are never read.
 
-        Of scans that a helper segmenter has seen, those slices are taken in which it found a class; there must be some.
+        If a helper segmenter labeled the scans, only slices in which it found a class are taken; there must be some.
 
         Raises:
             ConfigError: no lesion fits.
@@ -112,14 +112,17 @@ class Asker:
         if not wanted:
             return
         missing, failures, ranges = wanted, 0, scan_ranges(self.settings)
+        # runs of neighboring slices of scans, in random order
         holding = self.scans if self.found is None else found_somewhere(self.found)
         for source in scan_runs(self.store, holding, seed=derive_seed(self.seed, "scans")):
             label = self._label(source)
             if self.found is not None and not believed(label).any():
                 continue
+            # new lesions; slices that got none are left out
             made = self._new(source, self._read(source), label, ranges)
             chosen = np.flatnonzero(made.request.label.any((1, 2)))[:missing]
             failures = 0 if len(chosen) else failures + 1
+            # give up when lesions find no room again and again
             if failures == PATIENCE:
                 finding = f"found no room for a lesion in {PATIENCE} runs of slices of {len(self.scans)} scans"
                 remedy = "give 'synthesize.edits.sizes' smaller lesions, or take fewer away"
@@ -146,7 +149,8 @@ class Asker:
         label: UInt8[np.ndarray, "b h w"],
         ranges: MaskRanges,
     ) -> Asked:
-        """Deformed and edited."""
+        """A sample of new masks: deformed and edited."""
+        # draw the edits, then apply them to label map, tissue and image
         seed, spacing = derive_seed(self.seed, "mask", *source[:2]), self.store.patient(source.source).spacing
         drawn = masks.draw(source.positions, spacing, ranges=ranges, lesions=self.lesions, seed=seed)
         tissue = _tissue(self.placing or self.conditioning, image)
@@ -167,7 +171,7 @@ class Asker:
         return Asked(source, request, seed, new.edits)
 
     def _styled(self, asked: Asked) -> Asked:
-        """With a style, if the synthesizer wears one and it is not to be drawn by chance."""
+        """The request with a style, if the synthesizer takes one and it is not drawn at random."""
         if not self.styled or self.settings.style == "drawn":
             return asked
         if self.settings.style == "own":
@@ -198,12 +202,13 @@ def prepare_asker(
     styled: bool,
     seed: int,
 ) -> Asker:
-    """See where lesions lie in the training patients, and refuse what cannot be asked for.
+    """Find where lesions lie in the training patients, and refuse settings that cannot be met.
 
     Raises:
         ConfigError: a lesion class, or its organ, that no training patient has; scans without labels where there are
             none, or of classes that they may hold; a style of another patient where there is one patient only.
     """
+    # checks: lesions, scans and styles that the settings want
     edited = settings.masks == "new" or settings.unlabelled > 0
     slices = {value: _slices_with(store, labelled, value) for value in lesions} if edited else {}
     if edited:
@@ -213,6 +218,7 @@ def prepare_asker(
     if styled and settings.style == "other" and len(labelled) + len(scans) * (settings.unlabelled > 0) < 2:
         finding = f"is 'other', and there is no other patient than {labelled[0]}"
         raise ConfigError("synthesize.style", finding, "take 'own' or 'drawn'")
+    # lesions without an organ are placed in tissue that holds labeled ones
     free = [value for value in slices if lesions[value] is None]
     placing = _placing(store, labelled, conditioning) if free else None
     hosts = {value: _hosts(store, slices[value], value, placing) for value in free if placing}
@@ -225,7 +231,7 @@ def check_scans(
     """Refuse scans without labels where there are none, or where their label map would not be known.
 
     Raises:
-        ConfigError: says which.
+        ConfigError: names the setting.
     """
     if not scans:
         finding = "is above 0, and there are no scans without labels"

@@ -1,4 +1,4 @@
-"""Sheets of label map, synthetic and real slice while a synthesizer trains: seeing is the first test of a GAN."""
+"""Sheets of label map, synthetic and real slice while a synthesizer trains, to check a GAN by eye."""
 
 from __future__ import annotations
 

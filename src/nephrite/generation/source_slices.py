@@ -79,6 +79,7 @@ def choose_passes(
         raise ConfigError(
             "synthesize.labelled_only", f"{finding} of {store.root}", "set it to false, or check the labels"
         )
+    # as many passes over the slices as it takes, the last one in part
     rng, passes = np.random.default_rng(seed), []
     for number in range(-(-wanted // len(slices))):
         chosen = sorted(slices[place] for place in rng.permutation(len(slices))[: wanted - number * len(slices)])

@@ -27,7 +27,7 @@ PATIENT = "made up"
 
 
 class MadeUpSlices:
-    """Noise, with a square of each class; as good as scans where only time is asked for."""
+    """Noise, with a square of each class; enough where only time is measured."""
 
     def __init__(self, size: int, values: tuple[int, ...]) -> None:
         self.image = np.random.default_rng(0).random((size, size), dtype=np.float32)
@@ -80,7 +80,7 @@ def synthesizer_step_seconds(config: Config, synthesizer: str) -> float:
 
 
 def _probe(settings: TrainGanSettings) -> tuple[TrainGanSettings, float]:
-    """Networks that cost little, and by how much those that are asked for cost more."""
+    """Settings of networks that cost little, and the factor by which those asked for cost more."""
     (method, factor), discriminator = settings.method.narrowed(PROBE_WIDTH), settings.discriminator
     narrow = {
         "method": method,
@@ -92,6 +92,7 @@ def _probe(settings: TrainGanSettings) -> tuple[TrainGanSettings, float]:
 
 def _measured(config: Config, settings: TrainGanSettings) -> float:
     """Median of a few steps of the training itself, on made-up slices."""
+    # a training on made-up slices
     training = training_of(settings.method)
     assert training is not None
     size, clock = config.prepare.in_plane.size, StepClock()
@@ -105,6 +106,7 @@ def _measured(config: Config, settings: TrainGanSettings) -> float:
         seed=0,
         callbacks=[clock],
     )
+    # timed on one device and one thread
     alone = config.compute.model_copy(update={"devices": 1, "strategy": "auto"})  # others would run 'plan' as well
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -117,7 +119,7 @@ def _measured(config: Config, settings: TrainGanSettings) -> float:
 
 
 def _conditioning(settings: TrainGanSettings, classes: tuple[int, ...]) -> Conditioning:
-    """As the training would have it, with made-up borders between tissues."""
+    """The conditioning of the training, with made-up borders between tissues."""
     edges = None
     if settings.condition == "anatomy":
         edges = tuple(np.linspace(0, 1, settings.tissue.classes + 1)[1:-1].tolist())

@@ -62,13 +62,14 @@ class Synthesizer:
         return self
 
     def paint(self, request: Request, seeds: Sequence[int]) -> Float32[np.ndarray, "slice h w"]:
-        """Paint slices in [0, 1], each from its part of the request and its seed, whatever it is painted together with.
+        """Paint slices in [0, 1], each from its part of the request and its seed alone.
 
         The precision is float32 whatever the training's was.
 
         Raises:
-            TrainingError: a pixel is no number, as of weights that the last step of a training broke.
+            TrainingError: a pixel is NaN or infinite, e.g. since the last training step broke the weights.
         """
+        # in evaluation mode; a training that asks for samples goes on as before
         training = self.network.training
         self.network.eval()
         with torch.inference_mode():
@@ -84,7 +85,7 @@ class Synthesizer:
 
 @dataclass(frozen=True)
 class SynthesizerCard:
-    """What is known of a synthesizer.
+    """Description of a synthesizer.
 
     Attributes:
         id: SHA-256 of the weights file; of the rest of the card where nothing was trained.
@@ -133,12 +134,12 @@ class SynthesizerCard:
 
     @property
     def content(self) -> str:
-        """Digest of all that slices follow from where there are no weights."""
+        """Digest of the card without id, run and version: what slices depend on if there are no weights."""
         card = replace(self, id="", run_id=None, version="")
         return digest(TypeAdapter(SynthesizerCard).dump_python(card, mode="json"))
 
     def build(self) -> nn.Module:
-        """The network, with weights drawn at random."""
+        """The network, with random weights."""
         return kind_of(self.method, self.intensities).build(self.conditioning.channels, self.size)
 
     def synthesizer(self, network: nn.Module) -> Synthesizer:

@@ -76,6 +76,7 @@ def open_moai(images: Path, labels: Path) -> DicomVolume:
         SourceError: there is no image, or labels do not pair with images.
         VolumeError: a label has another size than its image.
     """
+    # pair every slice with its label
     series = read_series(images)
     headers = series.images
     pngs = sorted(path for path in labels.iterdir() if path.suffix.lower() == ".png" and not path.name.startswith("."))
@@ -84,6 +85,7 @@ def open_moai(images: Path, labels: Path) -> DicomVolume:
         if (size := png_shape(label)) != image.size:
             finding = f"size {size} differs from the image's {image.size} ({image.path.name})"
             raise VolumeError(label, finding, "give the label map of this very slice")
+    # both share the grid of the series
     spacing, shape = _extent(series)
     return DicomVolume(
         spacing=spacing,
@@ -100,15 +102,18 @@ def series_header(series: Series) -> nib.Nifti1Header:
 
     DICOM's x and y run to left and posterior (PS3.3 C.7.6.2.1.1), NIfTI's to right and anterior.
     """
+    # spans of the series in millimeters
     first, last = series.images[0], series.images[-1]
     normal = np.cross(*first.directions)
     span = float((last.position - first.position) @ normal)
     count, (rows, columns) = len(series.images), first.size
+    # DICOM's patient axes (left, posterior, superior)
     affine = np.eye(4)
     affine[:3, 0] = first.directions[0] * first.pixel_spacing[1]
     affine[:3, 1] = first.directions[1] * first.pixel_spacing[0]
     affine[:3, 2] = normal * (abs(span) / (count - 1) if count > 1 else series.distance)
     affine[:3, 3] = first.position if span >= 0 else last.position
+    # NIfTI points right and anterior
     affine[:2] *= -1
     header = nib.Nifti1Header()
     header.set_data_shape((columns, rows, count))

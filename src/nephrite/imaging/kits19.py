@@ -24,7 +24,7 @@ from nephrite.errors import DownloadError
 from nephrite.files import PARTIAL, digest, disk_errors, read_json, sha256, write_json
 
 ATTEMPTS = 6
-_TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses that may pass
+_TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses of temporary failures
 _ALL_IS_HERE = 416  # "range not satisfiable": no byte follows those that are held
 _RECORD = "checksums.json"
 
@@ -95,12 +95,13 @@ def _fill_url(template: str, case: int, revision: str) -> str:
 
 def _fetch_whole(url: str, target: Path, expected: str | None) -> str:
     """Fetch a file, attempt after attempt; gives its SHA-256."""
+    # one partial file per URL, so that a retry goes on where it stopped
     partial = target.with_name(f"{target.name}.{digest(url)[:16]}{PARTIAL}")
     pause = wait_exponential_jitter(initial=1, max=60)
     attempts = Retrying(
         retry=retry_if_exception(_may_pass), stop=stop_after_attempt(ATTEMPTS), wait=pause, reraise=True
     )
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of each cut and pause, which are mended
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings are of cuts that are retried
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -108,13 +109,14 @@ def _fetch_whole(url: str, target: Path, expected: str | None) -> str:
         except (HTTPError, InvalidURL, OfflineModeIsEnabled) as error:
             raise _refusal(url, error) from error
         except OSError as error:
-            if error.errno is not None:  # of the disk
+            if error.errno is not None:  # an error of the disk
                 raise
             partial.unlink()
             raise DownloadError(url, "changed while it was fetched", "run it again") from error
+        # the file gets its name once its checksum is right
         found = _check_bytes(url, partial, expected)
         partial.replace(target)
-        for stale in target.parent.glob(f"{target.name}.*{PARTIAL}"):  # of other URLs
+        for stale in target.parent.glob(f"{target.name}.*{PARTIAL}"):  # partial files of other URLs
             stale.unlink()
     return found
 

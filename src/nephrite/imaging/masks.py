@@ -20,7 +20,7 @@ def paint_labels(
 ) -> UInt8[np.ndarray, "slice height width"]:
     """One label value per voxel, where channels may overlap: that of the most specific channel found there.
 
-    The one rule from channels to a label map, for masks that a user gets as for pseudo-labels. A channel that stands
+    The same rule serves predicted masks and pseudo-labels. A channel that stands
     for fewer values is more specific, wherever it stands in the order; of equally specific ones the later overrules.
     So with kidney = [1, 2] and tumor = [2], as with [1] and [2], a voxel where both are found becomes 2. The value of a
     channel is the first one that no more specific channel within it stands for, else its first.

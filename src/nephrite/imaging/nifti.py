@@ -84,6 +84,7 @@ class NiftiFile:
         Raises:
             VolumeError: the file ends early or its checksum is wrong.
         """
+        # read into the final array
         voxels = np.empty(int(np.prod(self.shape)) * self.dtype.itemsize, np.uint8)
         try:
             with _open_bytes(self.path) as file:
@@ -92,6 +93,7 @@ class NiftiFile:
                 file.read(1)  # reaching the end makes gzip compare its checksum
         except (EOFError, OSError, zlib.error) as error:
             raise VolumeError(self.path, f"is truncated or damaged ({error})", "fetch the file again") from error
+        # gzip can end early without an error
         if held < voxels.nbytes:
             finding = f"is truncated: {held} of {voxels.nbytes} bytes of voxels"
             raise VolumeError(self.path, finding, "fetch the file again")
@@ -183,6 +185,7 @@ def open_kits(image: Path, label: Path) -> NiftiVolume:
     Raises:
         VolumeError: a file is empty, not a NIfTI, without slices, or not 3-D; shapes or affines differ.
     """
+    # both lie on one voxel grid
     scan, mask = open_nifti(image), open_nifti(label)
     if scan.planes != mask.planes:
         finding = f"shape {mask.planes} differs from the image's {scan.planes}"
@@ -204,9 +207,11 @@ def open_nifti(path: Path) -> NiftiFile:
     Raises:
         VolumeError: the file is empty, not a NIfTI, without slices, not 3-D, not real numbers, or has no orientation.
     """
+    # header only: voxels are read block by block
     image = _load_header(path)
     proxy = cast(ArrayProxy, image.dataobj)
     affine = np.asarray(image.affine, dtype=np.float64)
+    # one number per voxel, and known axes
     if proxy.dtype.kind not in "iuf":
         raise VolumeError(path, f"holds {proxy.dtype} and not one number per voxel", "save it as integers or floats")
     if not np.isfinite(affine).all() or np.isnan(io_orientation(affine)).any():

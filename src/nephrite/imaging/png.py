@@ -71,9 +71,11 @@ def pair_labels(
     Raises:
         SourceError: another number of labels than images, or numbers that allow two different pairings.
     """
+    # one label per image
     if len(labels) != len(images):
         finding = f"{len(labels)} PNG labels for {len(images)} images of the series"
         raise SourceError(folder, finding, "give one PNG per image, also where nothing is labeled")
+    # by name, else by number, else by order
     by_stem = {path.stem: path for path in labels}
     if all(path.stem in by_stem for path in images):
         return tuple(by_stem[path.stem] for path in images)

@@ -54,6 +54,7 @@ def _fill_image(
     """Fill `image`; return its histogram and the slope and intercept that lead back to intensities."""
     histogram = np.zeros(2 * OFFSET, dtype=np.int64)
     fractions: list[Float32[np.ndarray, "slice height width"]] = []
+    # resize block by block; fractional values wait for a common scale
     for part, block in volume.image_blocks(size):
         resized = resize_image(block, grid)
         if block.dtype.kind == "f":
@@ -61,6 +62,7 @@ def _fill_image(
         else:
             image[part] = np.clip(np.rint(resized), INT16.min, INT16.max)
     slope, intercept = _quantize(fractions, image) if fractions else (1.0, 0.0)
+    # the histogram is of what is stored
     for plane in image:
         histogram += np.bincount(plane.ravel().astype(np.int64) + OFFSET, minlength=2 * OFFSET)
     return histogram, slope, intercept

@@ -1,4 +1,4 @@
-"""What a trained segmenter wants to see and what its outputs mean; registered with it, as nobody's settings say it."""
+"""What a trained segmenter takes as input and what its outputs mean; registered with it, since no settings say it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nephrite.errors import StoreError
 
 @dataclass(frozen=True)
 class Recipe:
-    """From scan to input, and from outputs to label map.
+    """How a scan becomes the network's input, and its outputs a label map.
 
     Attributes:
         classes: label value to name.

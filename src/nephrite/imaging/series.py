@@ -76,15 +76,18 @@ def read_series(folder: Path) -> Series:
         DicomError: the images cannot be made into one volume.
         SourceError: the folder holds no CT or MR image.
     """
+    # images of the folder
     paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     images = [image for path in paths if (image := _read_header(path)) is not None]
     if not images:
         raise SourceError(folder, "holds no CT or MR image", "give a folder with one DICOM series")
+    # one series of one direction, evenly spaced
     _check_series(folder, images)
     normal = np.cross(*images[0].directions)
     ascending = sorted(images, key=lambda image: float(image.position @ normal))
     _check_tilt(folder, ascending, normal)
     distance = _slice_distance(ascending, normal)
+    # axial, from superior to inferior
     transform = _to_target(images[0], normal)
     if transform[0, 0] != 0:
         raise DicomError(folder, "the slices are not axial", "export axial slices of this series")
@@ -121,14 +124,17 @@ def _image_header(path: Path, header: Dataset) -> SliceHeader | None:
 
 def _slice_header(path: Path, header: Dataset) -> SliceHeader:
     """Take the geometry from a header, refusing an image that has none."""
+    # geometry, all of it
     found = {keyword: _numbers(header, keyword, count) for keyword, count in _GEOMETRY.items()}
     geometry = {keyword: values for keyword, values in found.items() if values is not None}
     if missing := sorted(set(found) - set(geometry)):
         raise DicomError(path, f"has no valid {' and '.join(missing)}", "export it with its geometry or remove it")
+    # orthonormal axes and positive spacing
     directions = geometry["ImageOrientationPatient"].reshape(2, 3)
     if np.abs(directions @ directions.T - np.eye(2)).max() > 0.01 or geometry["PixelSpacing"].min() <= 0:
         finding = "ImageOrientationPatient or PixelSpacing is not a pixel grid"
         raise DicomError(path, finding, "export it with its geometry or remove it")
+    # optional facts
     instance = _numbers(header, "InstanceNumber", 1)
     nominal = [_numbers(header, keyword, 1) for keyword in ("SpacingBetweenSlices", "SliceThickness")]
     return SliceHeader(
@@ -199,6 +205,7 @@ def _check_tag_tilt(path: Path, header: Dataset) -> None:
 
 def _check_series(folder: Path, images: Sequence[SliceHeader]) -> None:
     """Refuse several series, and images of one series that do not share one pixel grid."""
+    # a single series
     series = defaultdict(list)
     for image in images:
         series[image.series].append(image)
@@ -206,6 +213,7 @@ def _check_series(folder: Path, images: Sequence[SliceHeader]) -> None:
         shown = [f"...{uid[-6:]} ({len(found)} images, {found[0].path.name})" for uid, found in sorted(series.items())]
         finding = f"holds {len(series)} series: {' and '.join(shown)}"
         raise DicomError(folder, finding, "keep one series per case and move the others away")
+    # one pixel grid and one direction
     first = images[0]
     for image in images:
         if image.size != first.size or not np.allclose(image.pixel_spacing, first.pixel_spacing, rtol=1e-3):
@@ -239,6 +247,7 @@ def _slice_distance(images: Sequence[SliceHeader], normal: Float[np.ndarray, "3"
     """Median distance between neighbors in mm; refuses two images at one position and uneven distances."""
     if len(images) == 1:
         return images[0].thickness
+    # gaps along the normal, against their median
     distances = np.diff([image.position @ normal for image in images])
     median = float(np.median(distances))
     for before, after, distance in zip(images, images[1:], distances, strict=False):

@@ -112,6 +112,7 @@ def to_label_map(values: Num[np.ndarray, "..."], classes: Mapping[int, str], pla
     Raises:
         LabelValueError: names the values and the classes.
     """
+    # fractions show an interpolated label map
     if values.dtype.kind == "f":
         whole = np.isfinite(values) & (values == np.rint(values))
         if not whole.all():

@@ -50,7 +50,7 @@ class SliceScores:
 
 @dataclass(frozen=True)
 class PatientScore:
-    """Everything that is known about one arm on one test patient."""
+    """Scores of one arm on one test patient."""
 
     patient: str
     regions: Mapping[str, RegionScore]
@@ -127,6 +127,7 @@ def score_regions(
     """
     milliliters = float(np.prod(spacing)) / 1000
     scores = {}
+    # each region by itself: regions may overlap
     for region, tolerance in tolerances.items():
         found, marked = predicted[region], truth[region]
         surface = surface_scores(found, marked, spacing=spacing, tolerance=tolerance)
@@ -171,8 +172,10 @@ def score_slices(
 
 def mean_over_slices(scores: Sequence[SliceScores]) -> SliceScores:
     """Pool patients slice by slice: every slice weighs the same, as in the 2021 project."""
+    # slices count the same, whatever patient they are of
     weights = [score.slices for score in scores]
     channels = scores[0].foreground_iou
+    # a channel counts where it is defined
     counts = {channel: sum(score.foreground_slices[channel] for score in scores) for channel in channels}
     sums = {
         channel: sum((score.foreground_iou[channel] or 0.0) * score.foreground_slices[channel] for score in scores)

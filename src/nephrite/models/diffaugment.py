@@ -69,12 +69,14 @@ def apply(
 
 
 def _shift(planes: Float[Tensor, "b k h w"], shift: Float[Tensor, "b 2"]) -> Float[Tensor, "b k h w"]:
-    """By whole pixels, so that a one-hot condition stays one."""
+    """Shift by whole pixels, so that a one-hot condition stays one-hot."""
+    # source rows and columns of every pixel, per slice
     side = torch.tensor(planes.shape[-2:])
     rows, columns = (
         torch.arange(length, device=planes.device) - move.to(planes.device)[:, None]
         for length, move in zip(planes.shape[-2:], (shift * side).round().long().T, strict=True)
     )
+    # zeros move in from outside
     inside = _within(rows, planes.shape[-2])[:, None, :, None] & _within(columns, planes.shape[-1])[:, None, None, :]
     batch = torch.arange(len(planes), device=planes.device)[:, None, None]
     rows, columns = rows.clamp(0, planes.shape[-2] - 1), columns.clamp(0, planes.shape[-1] - 1)

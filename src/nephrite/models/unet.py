@@ -53,6 +53,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.depth, self.padding = depth, padding
+        # where the channels are halved: by the up-convolution, or by the block before
         early = halving == "up_convolution"
         *widths, bottom = [base_width * 2**level for level in range(depth + 1)]
         self.contractions = nn.ModuleList(

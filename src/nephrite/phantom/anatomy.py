@@ -117,7 +117,9 @@ def superellipse(x: Any, y: Any) -> Any:
 
 def draw_habitus(rng: np.random.Generator) -> Habitus:
     """Draw a patient's build and contrast phase."""
+    # one number for thin to heavy, which the fat layers follow
     weight = float(np.clip(rng.normal(), -1.6, 2.0))
+    # contrast phase, with a scan's own gain
     contrast = PHASES[rng.choice(list(PHASES), p=PHASE_SHARES)]
     gain = rng.normal(1.0, 0.09)
     ripple = np.stack([rng.normal(0.0, 0.008, size=4), rng.uniform(0.0, 2 * np.pi, size=4)])
@@ -155,6 +157,7 @@ def outline_body(canvas: Canvas, habitus: Habitus, half_width: float, half_depth
 
 def paint_trunk(canvas: Canvas, habitus: Habitus) -> Cavity:
     """Paint skin, fat, the wall's muscles and the cavity's fat into air."""
+    # outlines from skin to abdominal cavity, outermost first
     width, front, back = body_reach(habitus)
     middle, depth = (front + back) / 2, (back - front) / 2
     cavity = outline_body(canvas, habitus, habitus.half_width, habitus.half_depth, habitus.middle)
@@ -167,6 +170,7 @@ def paint_trunk(canvas: Canvas, habitus: Habitus) -> Cavity:
         (wall, habitus.contrast.muscle),
         (cavity, FAT),
     ]
+    # one slice at a time: memory stays small
     whole = (slice(None), slice(None))
     for index in range(len(canvas.z)):
         box = (slice(index, index + 1), *whole)
@@ -179,11 +183,13 @@ def paint_organs(cavity: Cavity, habitus: Habitus, rng: np.random.Generator) -> 
     """Paint bowel, stomach, pancreas, liver, gallbladder, spleen and the great vessels."""
     tones, place = habitus.contrast, habitus.place
     paint_bowel(cavity, habitus, rng)
+    # stomach and pancreas
     stomach = _organ(rng, place(48, -62, -75), (52, 38, 45), 3.0)
     _paint_hollow(cavity, stomach, tones.bowel, rng.uniform(0.2, 0.8), 4.0)
     neck, tail = rng.normal(-28, 5), rng.normal(-45, 8)
     pancreas = Tube((place(-28, -48, neck + 14), place(0, -58, neck), place(35, -45, tail), place(70, -15, tail)), 10.0)
     cavity.fill(pancreas, tones.bowel)
+    # liver, which moves with breath; most patients have a gallbladder
     shift = rng.normal(0.0, 14.0)
     cavity.fill(_organ(rng, place(5, -82, shift - 80), (80, 38, 45), 4.0), tones.liver)
     liver = _organ(rng, place(-76, -32, shift - 52), (62, 78, 92), 6.0)
@@ -191,6 +197,7 @@ def paint_organs(cavity: Cavity, habitus: Habitus, rng: np.random.Generator) -> 
     _paint_liver_vessels(cavity, liver, tones, rng)
     if rng.random() < 0.85:
         cavity.fill(_organ(rng, place(-48, -78, shift + 8), (15, 20, 30), 2.0), rng.uniform(2.0, 22.0))
+    # spleen and great vessels
     cavity.fill(_organ(rng, place(98, 4, rng.normal(-62, 12)), (26, 38, 52), 4.0), tones.spleen)
     _paint_great_vessels(cavity, tones, rng)
 
@@ -198,15 +205,18 @@ def paint_organs(cavity: Cavity, habitus: Habitus, rng: np.random.Generator) -> 
 def paint_bowel(cavity: Cavity, habitus: Habitus, rng: np.random.Generator) -> None:
     """Paint mesenteric vessels, loops of small bowel, and colon with gas and stool."""
     tones, place = habitus.contrast, habitus.place
+    # mesenteric vessels
     for _ in range(40):
         start = np.array(place(rng.uniform(-50, 60), rng.uniform(-95, -35), rng.uniform(-20, 110)))
         end = start + rng.normal(0.0, 22.0, size=3)
         cavity.fill(Tube((tuple(start), tuple(end)), rng.uniform(1.2, 3.0)), tones.vein)
+    # small bowel
     for _ in range(60):
         center = place(rng.normal(8, 50), rng.normal(-68, 22), rng.uniform(-40, 160))
         size = (rng.uniform(9, 15), rng.uniform(9, 14), rng.uniform(14, 30))
         loop = Blob(center, size, turned(*rng.uniform(0, 180, size=3)), random_bumps(rng, 1.5, 5))
         _paint_hollow(cavity, loop, tones.bowel, rng.choice([0.0, 0.0, 0.0, 0.35, 0.7]), rng.uniform(2.0, 5.0))
+    # ascending and descending colon
     for side in (-1, 1):
         for step in range(9):
             center = place(side * rng.normal(100, 5), rng.normal(-28, 8), -35 + 24 * step)
@@ -225,6 +235,7 @@ def _paint_hollow(cavity: Cavity, shape: Blob, wall: float, gas: float, thicknes
     box = canvas.box(shape.center, shape.reach)
     if not canvas.image[box].size:
         return
+    # the wall, then fluid inside, then gas above its surface
     level = shape.level(canvas, box)
     canvas.paint(box, cavity.share(level, box), wall)
     height = canvas.offsets(box, shape.center)[1]

@@ -22,7 +22,7 @@ MARGIN = 6.0  # mm around a shape that its soft edge may reach
 
 @dataclass(frozen=True)
 class Canvas:
-    """A volume under the brush.
+    """A volume that is being painted.
 
     Attributes:
         image: Hounsfield units, changed in place.
@@ -98,6 +98,7 @@ class Blob:
 
     def level(self, canvas: Canvas, box: Box) -> Level:
         """Distance in mm to the surface, of first order at the surface (Taubin 1991, section 3)."""
+        # distance to an ellipsoid's surface, to first order: level divided by slope
         square = np.full(canvas.image[box].shape, -1.0, dtype=np.float32)
         slope = np.full(square.shape, 1e-6, dtype=np.float32)
         for offset, radius in zip(self.own(canvas, box), self.radii, strict=True):

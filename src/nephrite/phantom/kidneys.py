@@ -91,6 +91,7 @@ def paint_kidney(
     rng: np.random.Generator,
 ) -> None:
     """Paint a kidney with its hilum, and write its class into `label`; the fat of the hilum is not kidney."""
+    # parenchyma, then fat in the sinus
     canvas, hull = cavity.canvas, kidney.hull
     box = canvas.box(hull.center, hull.reach)
     level = hull.level(canvas, box)
@@ -98,6 +99,7 @@ def paint_kidney(
     canvas.paint(box, cavity.share(level, box), _parenchyma(cavity, box, kidney, level, contrast))
     hilum = cavity.share(np.maximum(sinus, level - np.float32(3.0)), box)
     canvas.paint(box, hilum, FAT + 25.0)
+    # arteries and veins through the hilum, and the pelvis
     middle, inner = hull.center, kidney.sinus.center
     for tone, lower in ((contrast.artery, -5.0), (contrast.vein, 4.0)):
         for _ in range(3):
@@ -105,12 +107,14 @@ def paint_kidney(
             root = (kidney.side * 12.0, -30.0, middle[2] + lower)
             cavity.fill(Tube((root, to_point(inner + np.array([0, -6.0, lower])), to_point(end)), 2.8), tone)
     cavity.fill(kidney.pelvis, contrast.pelvis)
+    # the label holds no fat
     fat = (canvas.image[box] < -25.0) & (sinus < 0)
     label[box][(level < 0) & (cavity.outline.level(box) < 0) & ~fat] = KIDNEY
 
 
 def paint_lesion(cavity: Cavity, label: UInt8[np.ndarray, "slice height width"], lesion: Lesion) -> None:
     """Paint a tumor or cyst, and write its class into `label`: cysts count as kidney, as in KiTS19."""
+    # body with its texture
     canvas, body = cavity.canvas, lesion.body
     box = canvas.box(body.center, body.reach)
     level = np.maximum(body.level(canvas, box), cavity.outline.level(box))
@@ -119,23 +123,28 @@ def paint_lesion(cavity: Cavity, label: UInt8[np.ndarray, "slice height width"],
     width, depth, height = body.reach
     mottle = smooth_field(lesion.mottle, z[:, 0, 0] / height, rows / depth, columns / width)
     canvas.paint(box, canvas.coverage(level), lesion.hounsfield + mottle)
+    # necrotic core
     if lesion.core:
         core = np.maximum(lesion.core.level(canvas, box), level + np.float32(2.0))
         canvas.paint(box, canvas.coverage(core), WATER + 20.0 + 0.3 * mottle)
+    # cysts count as kidney, as in KiTS19
     label[box][level < 0] = TUMOR if lesion.is_tumor else KIDNEY
 
 
 def _draw_kidney(side: int, size: float, habitus: Habitus, rng: np.random.Generator) -> Kidney:
+    # hull
     x, y, z = habitus.place(side * rng.normal(66, 5), rng.normal(0, 7), rng.normal(-side * 6, 9))
     radii = np.array([31.5, 31.0, 57.0]) * size * rng.normal(1.0, 0.05, size=3)
     tilt = turned(rng.normal(17, 7), side * rng.normal(12, 5), side * rng.normal(28, 10))
     hull = Blob((x, y, z), to_point(radii), tilt, random_bumps(rng, 1.9), bend=-side * float(rng.uniform(5.0, 11.0)))
+    # sinus and pelvis, towards the spine
     parts = np.array([-0.62 * side, -0.1, rng.normal(0.0, 0.05)])
     sinus = Blob(hull.point(to_point(parts)), to_point(radii * (0.6, 0.4, 0.5)), tilt, random_bumps(rng, 2.0))
     inner = rng.uniform(0.35, 0.75)
     pelvis = Blob(
         hull.point(to_point(parts * 0.8)), to_point(radii * (0.5, 0.28, 0.36) * inner), tilt, random_bumps(rng, 1.0)
     )
+    # directions of the pyramids
     pyramids = rng.normal(size=(PYRAMIDS, 3)) * (1, 1, 1.2)
     pyramids /= np.linalg.norm(pyramids, axis=1, keepdims=True)
     return Kidney(side, hull, sinus, pelvis, pyramids.astype(np.float32), float(rng.uniform(5.0, 8.0)))
@@ -151,15 +160,18 @@ def _draw_cyst(kidney: Kidney, habitus: Habitus, rng: np.random.Generator) -> Le
 
 def _draw_tumor(kidney: Kidney, habitus: Habitus, rng: np.random.Generator, further: bool) -> Lesion:
     """Draw a tumor: bright and patchy with a dead core, dim and even, or nearly as bright as the kidney."""
+    # size and kind
     diameter = float(np.clip(np.exp(rng.normal(np.log(18.0 if further else 39.0), 0.47)), 9.0, 95.0))
     radius, renal = diameter / 2, 0.5 * (habitus.contrast.cortex + habitus.contrast.medulla)
     kind = rng.choice(["patchy", "dim", "alike"], p=[0.46, 0.40, 0.14])
     share, mottle = {"patchy": (0.52, 0.14), "dim": (0.36, 0.06), "alike": (0.88, 0.12)}[kind]
+    # place and shape
     place = _near_surface(kidney, habitus, rng, radius * rng.uniform(-0.55, 0.5) + max(0.0, 0.25 * (radius - 18.0)))
     radii = radius * np.exp(rng.normal(0.0, 0.09, size=3))
     turn = turned(*rng.uniform(0, 180, size=3))
     place = (kidney.side * max(abs(place[0]), radius + 26.0), *place[1:])  # beside the spine
     body = Blob(place, to_point(radii), turn, random_bumps(rng, 0.10 * radius, 7))
+    # core and texture
     core = None
     if kind == "patchy" and radius > 10:
         parts = to_point(rng.uniform(-0.25, 0.25, size=3))
@@ -172,12 +184,15 @@ def _near_surface(kidney: Kidney, habitus: Habitus, rng: np.random.Generator, ou
     """A point `outwards` mm above the hull, mostly away from the hilum, well within the abdominal wall."""
     place = kidney.hull.center
     for _ in range(20):
+        # a direction, mostly away from the spine
         direction = rng.normal(size=3)
         direction[0] = kidney.side * abs(direction[0]) if rng.random() < 0.75 else direction[0]
         direction /= np.linalg.norm(direction)
+        # the point there, in the bent hull's own coordinates
         parts = direction * (1.0 + outwards / float(np.linalg.norm(direction * kidney.hull.radii)))
         parts[0] -= kidney.hull.bend / kidney.hull.radii[0] * parts[2] ** 2
         place = kidney.hull.point(to_point(parts))
+        # inside of the body
         if habitus.reach(place) < 0.9:
             break
     return place

@@ -75,11 +75,14 @@ def draw_patient(
         Hounsfield units; classes (0, 1 kidney, 2 tumor); voxel size in mm per axis. Slices run from head to feet,
         rows from front to back, columns from the patient's right to left.
     """
+    # independent random streams: a change of one part leaves the others as they are
     parts = [np.random.default_rng(part) for part in np.random.SeedSequence([seed, number]).spawn(6)]
+    # draw the patient and the scan
     habitus = draw_habitus(parts[0])
     kidneys = draw_kidneys(habitus, parts[1])
     lesions = draw_lesions(kidneys, habitus, parts[2])
     scan = _draw_scan(habitus, kidneys, lesions, parts[3])
+    # paint from the outside to the inside
     canvas = _blank_canvas(scan, habitus, matrix)
     label = np.zeros(canvas.image.shape, dtype=np.uint8)
     cavity = paint_trunk(canvas, habitus)
@@ -113,6 +116,7 @@ def write_patient(folder: Path, seed: int, number: int, *, matrix: int = MATRIX)
 
 def _draw_scan(habitus: Habitus, kidneys: list[Kidney], lesions: list[Lesion], rng: np.random.Generator) -> Scan:
     thickness = float(rng.choice(THICKNESSES, p=[0.3, 0.2, 0.5]))
+    # the scan covers kidneys and lesions, and the body across
     shapes = [kidney.hull for kidney in kidneys] + [lesion.body for lesion in lesions]
     top = min(shape.center[2] - shape.reach[2] for shape in shapes) - rng.uniform(5.0, 30.0)
     bottom = max(shape.center[2] + shape.reach[2] for shape in shapes) + rng.uniform(5.0, 30.0)
@@ -164,13 +168,16 @@ def _scanned(
     side = np.linspace(-1, 1, image.shape[1], dtype=np.float32)
     place = np.linspace(-1, 1, len(image), dtype=np.float32)
     center, weight = np.float32(1.0), np.float32(scan.grain)
+    # scaled so that smoothing keeps the noise's deviation
     gain = np.float32(scan.noise) / (center + 2 * weight**2)
     ring = np.hypot(side[:, None], side[None, :]) > 1.0  # corners that the scanner does not reconstruct
     for index in range(len(image)):
+        # noise of this slice: grain, streaks, drift
         grain = rng.standard_normal(image.shape[1:], dtype=np.float32)
         grain = _spread(_spread(grain, weight).T, weight).T * gain
         grain += np.float32(0.25 * scan.noise) * rng.standard_normal((len(side), 1), dtype=np.float32)
         grain += np.float32(5.0) * smooth_field(knots, place[index : index + 1], side, side)[0]
+        # less noise in air; then the range of the scanner
         plane = image[index] + grain * np.clip((image[index] + 1000.0) / 700.0, 0.05, 1.0)
         plane[ring] = LOWEST
         result[index] = np.clip(np.rint(plane), LOWEST, 3071)

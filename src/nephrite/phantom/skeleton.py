@@ -42,27 +42,32 @@ def _paint_vertebra(canvas: Canvas, place: float, rng: np.random.Generator) -> N
     if not canvas.image[box].size:
         return
     x, y, z = canvas.offsets(box, body.center)
+    # disc, cortical bone, marrow
     rim = np.sqrt((x / 1.3) ** 2 + y**2) - np.float32(18.0)
     disc = np.abs(z) - np.float32(VERTEBRA / 2 - 4.0)
     canvas.paint(box, canvas.coverage(rim + 0 * z), DISC)
     canvas.paint(box, canvas.coverage(np.maximum(rim, disc)), BONE * 0.8)
     canvas.paint(box, canvas.coverage(np.maximum(rim, disc) + np.float32(2.5)), MARROW + rng.normal(0.0, 15.0))
+    # arches and processes
     for side in (-1.0, 1.0):
         arch = ((side * 13.0, 12.0, place - 6), (side * 17.0, 27.0, place), (side * 42.0, 32.0, place + 2))
         _fill(canvas, Tube(arch, 4.5), BONE)
         _fill(canvas, Tube(((side * 15.0, 28.0, place), (0.0, 41.0, place + 8)), 4.5), BONE)
+    # spinous process, and the canal with its fluid
     _fill(canvas, Tube(((0.0, 41.0, place + 4), (0.0, 68.0, place + 14)), 4.5), BONE)
     _fill(canvas, Tube(((0.0, 26.0, place - 17), (0.0, 26.0, place + 17)), 9.0), WATER + 20.0)
 
 
 def _paint_ribs(canvas: Canvas, ring: Outline, habitus: Habitus, first: float) -> None:
     """Paint ribs as bent tubes in the wall: they sink from the spine to the front; the two lowest end early."""
+    # pixels of the chest wall, as angles around the spine
     depth = ring.distance - ring.border
     rows, columns = np.nonzero(np.abs(depth) < 9.0)
     x, y = canvas.x[rows, columns], canvas.y[rows, columns] - np.float32(habitus.middle)
     angle = np.arctan2(np.abs(x), y)  # 0 at the back, pi at the front
     for number, reach in enumerate((0.95, 1.4, 1.9, 2.3, 2.4, 2.4, 2.4)):
         near = (angle > 0.3) & (angle < reach + 0.1)
+        # each rib sinks towards the front, and ends at its reach
         row, column, turn = rows[near], columns[near], angle[near]
         sunk = canvas.z[:, None] - (first - VERTEBRA * (number + 1.0) + 62.0 * turn - 20.0)
         level = np.sqrt((depth[row, column] * 1.7) ** 2 + sunk**2) - np.float32(6.5)

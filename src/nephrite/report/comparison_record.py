@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 
 def distinct(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """The items as they were given, if none is there twice."""
+    """The items unchanged, if there are no duplicates."""
     if len(set(items)) < len(items):
         raise ValueError(f"{list(items)} holds something twice")
     return items
@@ -44,7 +44,7 @@ Beyond = Annotated[tuple[End, ...], AfterValidator(distinct), _UNIQUE]
 
 
 class NullRecord(Record):
-    """What the arm that a comparison is against does by chance alone."""
+    """The null: what the arm that a comparison is against does by chance alone."""
 
     pairs: Positive = Field(
         description="Number of pairs of runs behind `typical` and `largest`: each cell's run and its null; without a "
@@ -91,7 +91,7 @@ class ComparisonRecord(Record):
 
 
 class BestSyntheticRecord(Record):
-    """The synthetic training set that did best on validation at one label fraction; test has no say in it."""
+    """The synthetic training set with the best validation score at one label fraction; chosen without test scores."""
 
     fraction: Fraction = Field(description="Share of the training patients whose labels were known.")
     training_set: str = Field(description="The set that was chosen.")
@@ -113,7 +113,7 @@ class CurvePointRecord(Record):
 
 
 class EquivalenceRecord(Record):
-    """What synthetic data is worth in real patients, for one segmenter: of the pair of training sets of the question.
+    """What synthetic data is worth in real patients, for one segmenter and the question's pair of training sets.
 
     `more`, `low` and `high` are numbers of patients: so many more real patients than `start` bring `against` to the
     score that `training_set` has at `start`.

@@ -42,11 +42,13 @@ def equivalence_plot(plan: PlanRecord, entries: Sequence[EquivalenceRecord], tar
 
 
 def _panel(axes: Axes, found: EquivalenceRecord) -> None:
+    # equivalence behind curve and points
     counts = [point.patients for point in found.reference]
     _equivalence(axes, found)
     axes.plot(counts, found.curve, color=REFERENCE, linewidth=1.5, zorder=2)
     _points(axes, found.reference, moved=1 / APART, color=REFERENCE, marker="o", name=found.against)
     _points(axes, found.synthetic, moved=APART, color=SYNTHETIC, marker="D", name=found.training_set)
+    # axes: one tick per number of patients
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(counts))
     axes.xaxis.set_major_formatter(FixedFormatter([str(count) for count in counts]))
@@ -74,10 +76,12 @@ def _equivalence(axes: Axes, found: EquivalenceRecord) -> None:
     """
     if not _is_judged(found):
         return
+    # band: the interval, open towards more patients than the curve has
     start, largest = found.start, found.largest
     low = largest if found.low is None else start + found.low
     high = largest if found.high is None else start + found.high
     axes.axvspan(low, high * 1.15 if found.high is None else high, color=BAND, linewidth=0, zorder=0)
+    # arrow: from the real patients to their equivalent
     if found.more == 0:
         return
     level = next(point.mean for point in found.synthetic if point.patients == start)

@@ -28,7 +28,7 @@ from nephrite.words import counted
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
 LINES: tuple[Literal["-", "--", ":"], ...] = ("-", "--", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-MOST_LINES = 3  # cells drawn one by one
+MOST_LINES = 3  # most cells whose curves are drawn one by one
 GRAY = "#6b6b6b"
 BAND = "#d6e4f0"
 EXAMPLES = "Label map, the slice painted from it, and the real slice that the map was made from"
@@ -43,6 +43,7 @@ def score_plot(trial: TrialRecord, target: Path) -> None:
         trial: the record.
         target: the PNG file to write.
     """
+    # a panel per segmenter and label fraction
     groups = list(dict.fromkeys(group_name(trial, arm) for arm in trial.arms))
     sets = list(dict.fromkeys(arm.training_set for arm in trial.arms))
     columns = min(3, len(groups))
@@ -54,6 +55,7 @@ def score_plot(trial: TrialRecord, target: Path) -> None:
         if group is None:
             axes.set_visible(False)
             continue
+        # a row per training set
         arms = {arm.training_set: arm for arm in trial.arms if group_name(trial, arm) == group}
         _patient_lines(axes, [(sets.index(name), arms[name].dice_by_patient) for name in sets if name in arms])
         for name, arm in arms.items():
@@ -62,6 +64,7 @@ def score_plot(trial: TrialRecord, target: Path) -> None:
         axes.set_ylim(len(sets) - 0.4, -0.6)
         axes.set_xlim(-0.03, 1.16)
         axes.set_title(group, fontsize=10)
+    # titles
     figure.supxlabel(f"3-D Dice of {trial.plan.region}", fontsize=10)
     title = f"Dice of {trial.plan.region} of each test patient, by arm"
     dots = "Dot: one patient, mean over cells; gray lines join a patient. Bar and number: mean."
@@ -77,6 +80,7 @@ def learning_curves(losses: Mapping[Arm, Curve], validation: Mapping[Arm, Curve]
         validation: arm to (step, validation Dice).
         target: the PNG file to write.
     """
+    # a column per segmenter and label fraction
     arms = list(dict.fromkeys([*losses, *validation]))
     several = len({arm.fraction for arm in arms}) > 1
     names = {arm: f"{arm.segmenter}, {in_percent(arm.fraction)}" if several else arm.segmenter for arm in arms}
@@ -84,6 +88,7 @@ def learning_curves(losses: Mapping[Arm, Curve], validation: Mapping[Arm, Curve]
     sets = list(dict.fromkeys(arm.training_set for arm in arms))
     figure = Figure(figsize=(1.5 + 3.4 * len(groups), 6), layout="constrained")
     panels = figure.subplots(2, len(groups), sharex="col", sharey="row", squeeze=False)
+    # losses above, validation scores below
     cells = len({arm.cell for arm in arms})
     drawn = [_over_cells(curves) if cells > MOST_LINES else curves for curves in (losses, validation)]
     for row, curves in enumerate(drawn):
@@ -94,6 +99,7 @@ def learning_curves(losses: Mapping[Arm, Curve], validation: Mapping[Arm, Curve]
         panels[1][column].set_xlabel("optimizer step")
     panels[0][0].set_ylabel("training loss")
     panels[1][0].set_ylabel("validation Dice")
+    # one legend for all panels
     handles = [
         Line2D(
             [], [], color=_color(number), linestyle=LINES[number // len(COLORS) % len(LINES)], linewidth=3, label=name
@@ -102,6 +108,7 @@ def learning_curves(losses: Mapping[Arm, Curve], validation: Mapping[Arm, Curve]
     ]
     columns = max(1, int(figure.get_figwidth() / (0.6 + 0.08 * max(map(len, sets)))))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(sets), columns), frameon=False, fontsize=9)
+    # title and what is shown
     put_title(figure, "How the arms learn")
     shown = "mean over them" if cells > MOST_LINES else "one line each"
     put_caption(figure, f"{counted(len(arms), 'run')}; {counted(cells, 'cell')}, {shown}.", above=True)
@@ -118,9 +125,11 @@ def example_sheet(triplets: Sequence[Triplet], classes: Mapping[int, str], targe
     """
     figure = Figure(figsize=(1.2 + 2.0 * len(triplets), 6.9), layout="constrained")
     panels = figure.subplots(3, len(triplets), squeeze=False)
+    # label values become consecutive colors
     colors = ListedColormap(["black", *(_color(number + 1) for number in range(len(classes)))])
     order = np.zeros(256, dtype=np.uint8)
     order[list(classes)] = range(1, len(classes) + 1)
+    # one column per example
     for column, (label_map, synthetic, real) in enumerate(triplets):
         panels[0][column].imshow(order[label_map], cmap=colors, vmin=0, vmax=len(classes), interpolation="nearest")
         for row, image in ((1, synthetic), (2, real)):
@@ -129,6 +138,7 @@ def example_sheet(triplets: Sequence[Triplet], classes: Mapping[int, str], targe
         axes.set(xticks=[], yticks=[])
     for row, name in enumerate(("label map", "synthetic slice", "real slice")):
         panels[row][0].set_ylabel(name)
+    # legend of the classes
     handles = [Patch(color=_color(number + 1), label=name) for number, name in enumerate(classes.values())]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)), frameon=False)
     put_title(figure, EXAMPLES)

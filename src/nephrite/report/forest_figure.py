@@ -15,7 +15,7 @@ from nephrite.report.trial_record import TrialRecord
 from nephrite.report.wording import group_name, in_percent, interval_text, p_text
 from nephrite.words import counted
 
-PLACES = (0.0, 0.34, 0.46, 0.8)  # of the words beside the plot, as shares of their panel
+PLACES = (0.0, 0.34, 0.46, 0.8)  # positions of the columns of text beside the plot, as shares of their panel
 Row = tuple[str, ComparisonRecord | None]  # label and comparison; a heading has none
 
 
@@ -64,6 +64,7 @@ def _grouped(trial: TrialRecord, comparisons: Sequence[ComparisonRecord], *, aga
 
 def _forest(trial: TrialRecord, rows: Sequence[Row], title: str, minus: str, target: Path) -> None:
     plan = trial.plan
+    # marks at the left, the same in words at the right
     figure = Figure(figsize=(12.5, 2.1 + 0.3 * len(rows)), layout="constrained")
     axes, words = figure.subplots(1, 2, sharey=True, width_ratios=[1, 1.15])
     for place, (_, row) in enumerate(rows):
@@ -71,6 +72,7 @@ def _forest(trial: TrialRecord, rows: Sequence[Row], title: str, minus: str, tar
             headline = row is trial.answer
             _difference(axes, place, row, headline)
             _in_words(words, place, row, headline)
+    # axes: a line at no difference, one label per row
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=9)
     for label, (_, row) in zip(axes.get_yticklabels(), rows, strict=True):
@@ -79,6 +81,7 @@ def _forest(trial: TrialRecord, rows: Sequence[Row], title: str, minus: str, tar
     axes.locator_params(axis="x", nbins=6)  # so that labels of three decimals stay apart
     axes.tick_params(top=True, labeltop=True)  # a long list is read from its top
     axes.set_xlabel(f"3-D Dice of {plan.region} {minus} (right: better)")
+    # titles and legend
     _titles(words)
     put_title(figure, title)
     confidence = in_percent(plan.confidence)

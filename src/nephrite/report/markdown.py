@@ -107,6 +107,7 @@ def _judged(row: ComparisonRecord) -> list[str]:
 
 
 def _scores(trial: TrialRecord) -> str:
+    # one row per arm, three columns per region
     head = ["segmenter", "training set", "cells"]
     for region in trial.arms[0].regions:
         head += [f"{region}: Dice", "surface Dice", "HD95 in mm (defined in)"]
@@ -163,6 +164,7 @@ def _nulls(trial: TrialRecord) -> list[str]:
     nulls = [row.null for row in trial.comparisons + trial.rivals if row.null]
     arms = sorted({null.arm for null in nulls if null.arm})
     lines = []
+    # nulls of A/A arms
     if arms:
         lines.append(
             f"- Null of an arm ({', '.join(arms)}): the same training set and patients, from another initialization "
@@ -170,6 +172,7 @@ def _nulls(trial: TrialRecord) -> list[str]:
             "should hold zero: it is what chance alone does. The arms of a cell share initialization and order, so "
             "differences between them can be steadier than it."
         )
+    # nulls of cells
     if not all(null.arm for null in nulls):
         lines.append(
             f"- Null{' of the others' if arms else ''}: what a trial of the compared arm against itself finds, where "

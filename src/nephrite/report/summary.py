@@ -42,11 +42,11 @@ OPENINGS = {
 
 
 def summarize(trial: Trial, notes: Sequence[str] = ()) -> TrialRecord:
-    """Everything that the report says.
+    """Judge a trial: everything that the report says.
 
     Args:
         trial: the scores of all arms under one plan.
-        notes: what a reader must know beside what the scores themselves tell.
+        notes: facts that a reader must know and that the scores do not show.
 
     Raises:
         TrialError: two arms that are compared share no cell.
@@ -105,7 +105,7 @@ def _best_synthetic(trial: Trial) -> tuple[BestSyntheticRecord, ...]:
 
 
 def _equivalences(trial: Trial) -> tuple[EquivalenceRecord, ...] | None:
-    """Of the question's pair for each segmenter; None where the trial has no learning curve."""
+    """The data equivalence of the question's pair for each segmenter; None without a learning curve."""
     found = equivalences(trial)
     if not found or trial.plan.question is None:
         return None
@@ -167,6 +167,7 @@ def _comparison(comparison: Comparison) -> ComparisonRecord:
 
 def _arm(runs: Sequence[ArmScores], trial: Trial) -> ArmRecord:
     """One training set and segmenter, averaged over its cells."""
+    # means over cells and patients
     slices = mean_over_slices([score.slices for run in runs for score in run.patients])
     regions = tuple(runs[0].patients[0].regions)
     dice = np.mean([dice_by_patient(run, trial.plan.region) for run in runs], axis=0)
@@ -203,7 +204,7 @@ def _region(runs: Sequence[ArmScores], region: str) -> RegionRecord:
 
 
 def _best_run(run: ArmScores, region: str) -> BestRunRecord:
-    """With what `promote` needs to compare it with a run of another trial: scores, and which patients they are of."""
+    """The best run with the scores per patient by which `promote` compares it with a run of another trial."""
     scores = {score.patient: score.regions[region] for score in sorted(run.patients, key=lambda score: score.patient)}
     return BestRunRecord(
         **run.arm.model_dump(),
@@ -216,6 +217,7 @@ def _best_run(run: ArmScores, region: str) -> BestRunRecord:
 def _notes(trial: Trial) -> list[str]:
     cells = sorted({scores.arm.cell for scores in trial.arms})
     notes = []
+    # too few cells or patients
     if len(cells) < MINIMUM_CELLS:
         more = list(range(MINIMUM_CELLS))
         notes.append(
@@ -229,6 +231,7 @@ def _notes(trial: Trial) -> list[str]:
             f"{counted(len(trial.patients), 'test patient')}: fewer than the {MINIMUM_PATIENTS} that an interval "
             "needs; the verdict is at most 'no evidence'."
         )
+    # arms that did not learn
     notes += _absence_notes(trial)
     idle = [str(scores.arm) for scores in trial.arms if scores.validation_score == 0]
     if idle:
@@ -236,6 +239,7 @@ def _notes(trial: Trial) -> list[str]:
             f"{len(idle)} of {counted(len(trial.arms), 'training')} found nothing of {trial.plan.region} that is there "
             f"in any validation patient, e.g. {idle[0]}: they did not learn, and say nothing about their training sets."
         )
+    # comparisons that are missing
     if not trial.plan.question:
         notes.append("No two training sets differ by synthetic data only, so the trial does not ask whether it helps.")
     kinds = len(trial.training_sets) * len(trial.segmenters) * len(trial.fractions)

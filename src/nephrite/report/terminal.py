@@ -1,4 +1,4 @@
-"""The trial for a terminal: one table, and what must be said below it; reads nothing but the record."""
+"""The trial for a terminal: one table and the notes below it; reads nothing but the record."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ def summary_table(trial: TrialRecord) -> Table:
     the null: what a trial of the reference against itself finds.
     """
     table = Table(title=f"3-D Dice, {sample_text(trial)}", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    # a column per region, then the answer
     table.add_column("training set", overflow="fold")
     for region in trial.arms[0].regions:
         table.add_column(region.replace("_", "\n"), justify="right")
     table.add_column(f"{trial.plan.region} against reference", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
+    # a block per segmenter and label fraction
     for name, arms in itertools.groupby(trial.arms, key=lambda arm: group_name(trial, arm)):
         group = list(arms)
         table.add_row(f"[bold]{escape(name)}[/bold], {_patients(group)}")
@@ -91,7 +93,7 @@ def _comparison_of(trial: TrialRecord, arm: ArmRecord) -> ComparisonRecord | Non
 
 
 def _without_verdict(trial: TrialRecord, arm: ArmRecord) -> list[str]:
-    """Of the reference and of null arms. The null is that of the comparison with most cells of the group."""
+    """Last two columns of a row without a verdict: of the reference, or of an A/A arm (null arm)."""
     reference, kind = trial.plan.reference, (arm.segmenters, arm.fraction)
     rows = [row for row in trial.comparisons if (row.segmenters, row.fraction) == kind]
     null = null_text(max(rows, key=lambda row: len(row.cells))) if rows else "not known"

@@ -27,6 +27,7 @@ def read_trial(path: Path) -> TrialRecord:
     version = content.get("version") if isinstance(content, dict) else None
     if version not in (2, VERSION):
         raise StoreError(path, f"has version {version}, not {VERSION} (or 2)", AGAIN)
+    # older versions are brought up to date, then checked as a whole
     try:
         if version == 2:
             _bring_from_version_2(content)

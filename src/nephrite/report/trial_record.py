@@ -31,7 +31,7 @@ VERSION: Literal[3] = 3
 
 
 class PlanRecord(Record):
-    """What was declared before any run."""
+    """The plan: what was declared before any run."""
 
     region: str = Field(description="Region whose per-patient 3-D Dice decides.")
     reference: str = Field(description="Training set that all others are compared with.")
@@ -108,7 +108,7 @@ class ArmRecord(Record):
 
 
 class BestRunRecord(Record):
-    """The run to promote, chosen by its validation score and never by test."""
+    """The run to promote, chosen by its validation score and never by test scores."""
 
     training_set: str = Field(description="What it was trained on.")
     segmenter: str = Field(description="Name of the segmenter.")

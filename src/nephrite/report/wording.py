@@ -25,7 +25,7 @@ class HasInterval(Protocol):
 
 
 def group_name(trial: TrialRecord, row: ArmRecord | ComparisonRecord) -> str:
-    """What an arm or comparison is listed under: its segmenter, and its label fraction where the trial has several."""
+    """The group of an arm or comparison: its segmenter, and its label fraction if the trial has several."""
     name = row.segmenters[0] if len(row.segmenters) == 1 else "all segmenters"
     return f"{name}, {in_percent(row.fraction)}" if trial.several_fractions else name
 

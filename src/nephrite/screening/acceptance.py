@@ -1,6 +1,6 @@
 """Which painted slices are accepted: agreement with the mask, intensity of each class, copies of training slices.
 
-Every test is shown real validation slices too: how many of those it would reject says what its rejections are worth.
+Every test is also run on real validation slices: the share that it rejects there shows how far to trust its rejections.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from nephrite.screening.memorization import Memorization
 from nephrite.synthesis.ellipsoids import RADII, size_class
 
 FOREGROUND, BACKGROUND = "foreground", "background"
-ENOUGH = 30  # slices below which no distance of features is given
-MOST = 1000  # slices that a distance of features takes
+ENOUGH = 30  # fewest slices for which feature distances are given
+MOST = 1000  # most slices that a feature distance takes
 QUARTERS = ("smallest quarter", "second quarter", "third quarter", "largest quarter")
 EMPTY = "without labels"
 Examined = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # image, label, found and features of a batch
@@ -70,12 +70,15 @@ def measure(batches: Iterable[Examined], channels: Mapping[str, Sequence[int]], 
     values = (0, *classes)
     dice, asked, shares, pixels, tallies, features = [], [], [], [], [], []
     for image, label, found, vectors in batches:
+        # channel 0 is the foreground: the union of all
         wanted = split_channels(label, channels)
         wanted, seen = (np.concatenate([masks.any(axis=1, keepdims=True), masks], axis=1) for masks in (wanted, found))
+        # Dice of what was asked for and what was found
         both, sizes = (wanted & seen).sum(axis=(2, 3)), wanted.sum(axis=(2, 3)) + seen.sum(axis=(2, 3))
         dice.append(np.divide(2.0 * both, sizes, out=np.full(both.shape, np.nan), where=sizes > 0))
         asked.append(wanted.any(axis=(2, 3)))
         shares.append(seen[:, 0].mean(axis=(1, 2)))
+        # what later tests need
         pixels.append(np.stack([(label == value).sum(axis=(1, 2)) for value in values[1:]], axis=1))
         tallies.append(IntensityTally.of(image, label, values))
         features.append(vectors)
@@ -97,7 +100,7 @@ class Screening:
         settings: the thresholds.
         channels: channel names, in the order of the measures.
         classes: label value to name, background included.
-        training, validation: real slices, for comparison; the latter of patients that no one was trained on.
+        training, validation: real slices, for comparison; nothing was trained on the patients of the latter.
         painted: the slices that are judged.
         ranges: of intensity on the training slices, for the classes that they hold.
         memorization: painted against training slices.
@@ -147,7 +150,7 @@ class Screening:
         return [name for name, flags in self.failed.items() if flags[row]]
 
     def intensity(self, measures: Measures) -> IntensityCheck:
-        """Some slices against the training ranges."""
+        """Check the intensities of some slices against the training ranges."""
         return _check_intensity(measures, self.ranges, self.settings)
 
     def demand_some(self) -> None:
@@ -158,6 +161,7 @@ class Screening:
         """
         if self.accepted.any():
             return
+        # say which test rejects how many, of real slices too
         told = {
             "agreement": f"agreement {_bands(self.settings)}",
             "false_positives": f"false_positives {self.settings.false_positives:g}",
@@ -180,14 +184,16 @@ def failed_tests(
     """The tests that look at a slice by itself: for each, the slices that fail it.
 
     A slice with a labelled class must agree with its mask, and with single channels of it as far as the settings say;
-    in one without, little may be found.
+    in a slice without one, little may be found.
     """
+    # agreement: Dice within the band of each channel
     labelled, bands = measures.labelled, {0: settings.agreement}
     bands |= {1 + channels.index(name): band for name, band in settings.agreement_by_channel.items()}
     disagrees: Flags = np.zeros(len(measures), dtype=bool)
     for place, (low, high) in bands.items():
         dice = np.nan_to_num(measures.dice[:, place])
         disagrees |= measures.asked[:, place] & ((dice < low) | (dice > high))
+    # foreground in slices that were painted without any
     ghosts = ~labelled & (measures.found_share > settings.false_positives)
     outside = _check_intensity(measures, ranges, settings).outside.any(axis=1)
     return {
@@ -208,12 +214,14 @@ def compare_features(screening: Screening, *, seed: int) -> tuple[int, dict[str,
     Only slices with a labelled class are compared, and as many validation as painted ones: the figures depend on both.
     None where there are fewer than `ENOUGH`.
     """
+    # slices with labels only
     painted, validation = screening.painted, screening.validation
     groups = {
         "validation": validation.features[validation.labelled],
         "painted": painted.features[painted.labelled],
         "accepted": painted.features[painted.labelled & screening.accepted],
     }
+    # equal sample sizes, since the distances depend on them
     training, rng = screening.training.features[screening.training.labelled], np.random.default_rng(seed)
     count = min(MOST, len(training), len(groups["validation"]), len(groups["painted"]))
     if len(groups["accepted"]) >= ENOUGH:

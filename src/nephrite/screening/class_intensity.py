@@ -58,7 +58,7 @@ class IntensityTally:
         return cls(tallies[0].classes, means, sums, counts)
 
     def only(self, classes: Iterable[int]) -> IntensityTally:
-        """The same of some of the classes."""
+        """The tally of some of the classes."""
         values = tuple(classes)
         places = [self.classes.index(value) for value in values]
         return IntensityTally(values, self.means[:, places], self.sums[places], self.counts[places])
@@ -127,6 +127,7 @@ def intensity_ranges(
     """
     ranges = {}
     for column, value in enumerate(training.classes):
+        # a class that the training slices lack has no range
         means, name = training.means[:, column], names[value]
         held = means[~np.isnan(means)]
         if not len(held):
@@ -134,6 +135,7 @@ def intensity_ranges(
             raise DataError(
                 "training slices", finding, "take it out of 'prepare.classes', or add patients that have it"
             )
+        # ordinary means lie between these quantiles
         low, high = np.quantile(held, quantiles)
         mean = float(training.sums[column] / training.counts[column].sum())
         histogram = tuple(training.shares[column].tolist())

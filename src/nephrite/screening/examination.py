@@ -1,4 +1,4 @@
-"""What a helper segmenter makes of painted slices, and which training masks theirs are most like.
+"""What a helper segmenter finds in painted slices, and the training mask nearest to each painted mask.
 
 b  slices of a batch    c  channels of the segmenter    f  features
 """

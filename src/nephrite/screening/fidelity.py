@@ -20,7 +20,7 @@ from scipy.spatial.distance import cdist
 
 from nephrite.errors import DataError
 
-BLOCK = 1024  # rows of a table of distances that are held at once
+BLOCK = 1024  # rows of the distance matrix that are held at once
 Features = Shaped[np.ndarray, "sample feature"]
 
 
@@ -124,15 +124,18 @@ def neighborhood_scores(
         DataError: fewer than `neighbors` + 1 samples, features that are not finite, or of another length.
     """
     _demand_samples(real, synthetic, at_least=neighbors + 1)
+    # a neighborhood reaches to the k-th nearest sample of its own kind
     real_radii, synthetic_radii = _radii(real, neighbors), _radii(synthetic, neighbors)
     holders = np.zeros(len(synthetic), dtype=np.int64)  # real neighborhoods that hold each synthetic sample
     recalled, covered = 0, 0
+    # in blocks: the whole distance matrix may not fit
     for rows in _blocks(len(real)):
         distances = cdist(real[rows], synthetic)
         inside = distances <= real_radii[rows, None]
         holders += inside.sum(axis=0)
         covered += int(inside.any(axis=1).sum())
         recalled += int((distances <= synthetic_radii).any(axis=1).sum())
+    # precision, recall, density, coverage
     density = float(holders.sum()) / (neighbors * len(synthetic))
     return float((holders > 0).mean()), recalled / len(real), density, covered / len(real)
 

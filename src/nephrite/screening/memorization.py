@@ -1,4 +1,4 @@
-"""Does a synthetic slice copy a training slice? Its nearest one, calibrated by how close validation slices come.
+"""Does a synthetic slice copy a training slice? Similarity to the nearest one, calibrated on validation slices.
 
 Slices of the same organ look alike, so a similarity says nothing by itself. Slices of validation patients, which no
 generator has seen, show how close an honest slice comes to the training slices; a synthetic slice that comes closer
@@ -21,7 +21,7 @@ from nephrite.errors import DataError
 from nephrite.store.slices import PairStore, SliceRef
 
 SIZE = 24  # pixels per side of a thumbnail
-ENOUGH_SLICES = 50  # below, more than 2 % of honest slices are taken for copies
+ENOUGH_SLICES = 50  # with fewer, more than 2 % of honest slices are taken for copies
 READ_SLICES = 32  # held at once at their full size
 BLOCK_VALUES = 16_000_000  # similarities held at once: 64 MB
 Thumbnails = Float32[np.ndarray, "slice size size"]
@@ -122,12 +122,15 @@ def nearest_slices(
         training: thumbnails of the training slices.
         shift: a sample may be moved by so many pixels of the thumbnail in each direction.
     """
+    # correlation is a product of normalized slices
     normalized = _normalized(training).T
     similarity, position = np.empty(len(samples), np.float32), np.empty(len(samples), np.int64)
+    # bounded memory: all shifts of a block of samples at once
     moves = (2 * shift + 1) ** 2
     block = max(1, BLOCK_VALUES // (moves * max(len(training), 1)))
     for start in range(0, len(samples), block):
         rows = slice(start, start + block)
+        # the best shift, then the nearest slice
         tables = _normalized(_shifted(samples[rows], shift)) @ normalized
         best = tables.reshape(moves, -1, len(training)).max(axis=0)
         position[rows] = best.argmax(axis=1)

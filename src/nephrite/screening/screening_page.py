@@ -14,7 +14,7 @@ from nephrite.screening.fidelity import Fidelity
 from nephrite.words import markdown_table
 
 FORMAT = 1
-STRICT = 0.2  # share of real slices that a test may reject without a word
+STRICT = 0.2  # share of real slices above which a test is reported as strict
 IDENTICAL = 0.999  # overlap from which a mask counts as a training mask as it is
 
 
@@ -57,7 +57,7 @@ def screening_facts(screening: Screening, fidelity: tuple[int, Mapping[str, Fide
 
 
 def headline_figures(facts: Mapping[str, Any]) -> dict[str, float]:
-    """The figures that one compares between runs, from the content of screening.json; those that are null left out."""
+    """The main figures for comparing runs, from the content of screening.json; figures that are null are left out."""
     fidelity = facts["fidelity"]
     figures = {
         "painted": facts["painted"],
@@ -193,18 +193,21 @@ def _distribution(values: Float[np.ndarray, " value"]) -> dict[str, Any]:
 
 
 def _limits(screening: Screening, count: int, fidelity: Mapping[str, Fidelity | None]) -> list[str]:
+    # tests that real slices fail too
     limits = [screening.memorization.calibration.limit]
     limits += [
         f"'{name}' would reject {share:.0%} of real validation slices too: strict for this segmenter and these data."
         for name, share in screening.honest.items()
         if share > STRICT
     ]
+    # masks that were not changed
     copied_masks = _novelty(screening.mask_overlap)["training_mask_as_it_is"]
     if copied_masks and copied_masks > 0.5:
         limits.append(
             f"{copied_masks:.0%} of the masks are training masks as they are: a slice painted from one is close "
             "to that mask's own slice by design, and may be rejected as a copy."
         )
+    # what is not tested, or not acted on
     missing = [name for value, name in screening.classes.items() if value not in screening.ranges]
     if missing:
         limits.append(f"No training slice holds {', '.join(missing)}: its intensity is not tested.")

@@ -1,4 +1,4 @@
-"""What an arm of a trial sees; what it must not see is refused here, before anything is trained or written."""
+"""What an arm of a trial may see; anything else is refused here, before anything is trained or written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ArmInputs(NamedTuple):
         real: all real slices.
         labelled: training patients whose labels it knows.
         synthetic: synthetic slices, for an arm that has some.
-        synthesizer: id of their synthesizer; None also where screening accepted no slice.
+        synthesizer: id of their synthesizer; None if there are none, or if screening accepted no slice.
         teacher: of an arm with self-training, if it was given; on the processor.
     """
 
@@ -56,14 +56,17 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
         ConfigError: the arm needs what was not given, or was given what it does not take; there are no scans without
             labels for its self-training; or no patient of its own, or of validation, has the primary region.
     """
+    # the same patients for every arm of a cell
     arm = config.this_arm
     _check_arm(config, synthetic, teacher)
     real = PairStore(pairs)
     labelled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
     _check_region(config, real, labelled)
+    # synthetic slices, after the leakage guard
     inputs = ArmInputs(real, labelled)
     if synthetic is not None:
         inputs = _with_synthetic(config, inputs, PairStore(synthetic))
+    # self-training: scans without labels, and a teacher if it was trained apart
     if config.this_training_set.trains_itself and not inputs.unlabelled:
         finding = "needs scans without labels, and there are none"
         raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabelled', or take a label fraction below 1")
@@ -94,12 +97,12 @@ def _check_arm(config: Config, synthetic: Path | None, teacher: Path | None) -> 
 
 
 def _check_region(config: Config, real: PairStore, labelled: list[str]) -> None:
-    """Refuse an arm that cannot learn the region that decides, or whose weights could not be chosen by it."""
+    """Refuse an arm that cannot learn the primary region, or whose weights could not be chosen by it."""
     region = config.trial.primary
     values, validation = config.evaluate.regions[region].labels, real.patients("validation")
     who = f"training patients of cell {config.this_arm.cell} at label fraction {config.this_arm.fraction:g}"
     remedy = "take a larger label fraction, other cells, or more patients that have it"
     demand_holders(real, labelled, values, region=region, who=who, remedy=remedy)
-    if validation:  # none at all are an error of their own
+    if validation:  # no patients at all are an error of their own
         remedy = "raise 'prepare.split.validation', or add patients that have it"
         demand_holders(real, validation, values, region=region, who="validation patients", remedy=remedy)

@@ -107,9 +107,9 @@ def load_segmenter(folder: Path, *, as_fitted: bool = False) -> TrainedSegmenter
 
 
 def read_teacher(folder: Path, student: Arm, arm: Arm | None, pairs: str, patients: Sequence[str]) -> Trained:
-    """The segmenter of a finished arm, if by its card it is the teacher that the student would train.
+    """The segmenter of a finished arm, if its card says that it is the teacher that the student would train.
 
-    The card does not tell how it was trained: that the settings are the same is up to the caller.
+    The card does not hold the training's settings: the caller sees to it that they are the same.
 
     Args:
         folder: of that segmenter.
@@ -119,10 +119,10 @@ def read_teacher(folder: Path, student: Arm, arm: Arm | None, pairs: str, patien
         patients: whose labels it has to know.
 
     Raises:
-        ConfigError: it is another one.
+        ConfigError: it is another segmenter.
         StoreError: it is missing or broken.
     """
-    found = load_segmenter(folder, as_fitted=True)  # so that it finds the same
+    found = load_segmenter(folder, as_fitted=True)  # bit for bit, so that it finds the same as its arm
     remedy, wanted = "name that arm's folder, or leave '--teacher' out", arm or "no arm of the trial"
     if found.card.arm != str(arm):
         finding = f"is the segmenter of {found.card.arm}, and the teacher of {student} is {wanted}"

@@ -1,4 +1,4 @@
-"""The door for segmenters: what every backend does, whatever it is made of and wherever it is trained.
+"""The interface of segmenters: what every backend does, whatever it is and wherever it is trained.
 
 A kind of segmenter is one module, which `nephrite.config` names in a line of its registry. The module holds two
 constants: SETTINGS, a subclass of `SegmenterSettings` that also says what the kind can do (FEATURES, TAKES), and
@@ -6,7 +6,7 @@ BACKEND, a subclass of `Backend`. Settings are read without torch, so such a mod
 torch, inside of functions.
 
 A backend is asked for patients and their volumes, not for batches of slices: three-dimensional networks and programs
-of their own fit behind it. Most kinds are networks on slices that `in_process.InProcess` trains.
+in other processes fit behind it. Most kinds are networks on slices that `in_process.InProcess` trains.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A fitted segmenter; what it knows beyond this is its backend's own.
+    """A fitted segmenter; a backend's subclass adds what it needs beyond this.
 
     Attributes:
         backend: that fitted it.
@@ -96,7 +96,7 @@ class Prediction(NamedTuple):
 
     Attributes:
         labels: the label map, by the threshold of training.
-        probabilities: of each channel; None of a backend that gives none.
+        probabilities: of each channel; None if the backend gives none.
     """
 
     labels: UInt8[np.ndarray, "slice height width"]
@@ -141,7 +141,7 @@ class Backend(ABC, Generic[S, T]):
 
     @abstractmethod
     def fit(self, task: FitTask) -> T:
-        """Learn; a task that was killed goes on in its folder.
+        """Train; a task that was killed is resumed from its folder.
 
         Raises:
             NonFiniteLossError: the loss became NaN or infinite.
@@ -177,7 +177,7 @@ class Backend(ABC, Generic[S, T]):
         """Seconds that an optimizer step will take on one thread of this machine, or on its GPU; for `plan`."""
 
     def ready(self, trained: T, compute: ComputeSettings, *, batch_size: int) -> T:
-        """The same where predictions are made: on the device of the settings, so many slices at a time."""
+        """The same segmenter ready to predict: on the device of the settings, with so many slices at a time."""
         return trained
 
     def examine(self, trained: T, planes: Float32[np.ndarray, "slice height width"]) -> Examination:
@@ -190,11 +190,11 @@ class Backend(ABC, Generic[S, T]):
         raise ConfigError(f"segmenter of kind '{self.settings.kind}'", finding, "name another 'screen.segmenter'")
 
     def exported(self, trained: T, size: int) -> Exported | None:
-        """What `promote` registers for slices of so many pixels per side; None of a kind that is no graph."""
+        """What `promote` registers for slices of so many pixels per side; None for a kind that cannot be exported."""
         return None
 
     def check(self, config: Config) -> None:
-        """Try whether it can be what the settings ask for, before any work.
+        """Test before any work whether the settings give a usable segmenter.
 
         Raises:
             ConfigError: it cannot; names kind, finding and remedy.

@@ -1,4 +1,4 @@
-"""What arms and stages ask of a segmenter; refused before anything is trained."""
+"""What arms and stages need of a segmenter; a segmenter that lacks it is refused before anything is trained."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_trial(config: Config) -> None:
 
 
 def check_segmenters(config: Config, *, arms: Iterable[Arm] = (), others: Iterable[str] = ()) -> None:
-    """Refuse a segmenter that cannot learn from what an arm has, or that is none.
+    """Refuse a segmenter that cannot learn from what an arm has, or that is no segmenter.
 
     Args:
         config: the settings.

@@ -1,4 +1,4 @@
-"""What a backend is given to learn: patients and their volumes, a budget, seeds, and a place to work."""
+"""The task of a backend: patients and their volumes, a budget, seeds, and a folder."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ class FitTask:
         region: label values of the region whose Dice chooses the weights.
         threshold: a probability at or above it is foreground.
         augmentation: of what is learned from.
-        unsure: whether some labels are `IGNORED`.
+        unsure: whether some labels are `IGNORED`, the ignore index.
         lesions: what is pasted into what is learned from; None where nothing is.
         settings: steps, batch size, learning rate, loss: the same in all arms.
         compute: devices and precision.
-        weights_seed: of the first weights.
-        order_seed: of the order of slices, and of augmentation.
-        folder: gets the weights, and what a training that is killed goes on from.
-        run: is told the newest row of the history after each epoch.
+        weights_seed: for the initial weights.
+        order_seed: for the order of slices and augmentation.
+        folder: gets the weights and the checkpoints.
+        run: records the newest row of the history after each epoch.
         text: names the training before its progress bar.
     """
 

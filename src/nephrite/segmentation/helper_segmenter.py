@@ -1,6 +1,7 @@
-"""Helper segmenters, which label slices for other stages: trained on real slices of a painter's own patients alone.
+"""Helper segmenters, which label slices for other stages: trained only on real slices of a painter's own patients.
 
-`screen` asks one whether painted slices show what was asked for, `synthesize` what scans without labels hold.
+A painter is a synthesizer of one label fraction and cell. `screen` uses a helper to see whether painted slices show
+what was asked for, `synthesize` to label scans without labels.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from nephrite.store.slices import PairStore
 from nephrite.training.data import derive_seed
 from nephrite.training.pseudo_labels import PseudoLabels, sure_labels
 
-EPOCHS = 4  # states of the training to choose from
-CHOOSING = 128  # training slices that choose one
+EPOCHS = 4  # epochs to choose the weights from
+CHOOSING = 128  # training slices that choose the weights
 
 
 def fit_helper(
     config: Config, store: PairStore, patients: Sequence[str], folder: Path, *, segmenter: str, steps: int, seed: int
 ) -> Trained:
-    """Train a segmenter on some real patients with the standard augmentation, and on nothing else.
+    """Train a segmenter on some real patients only, with the standard augmentation.
 
-    Its learning rate, batch size and loss are those of the arms. What chooses the weights are training slices too, so
-    that validation patients stay unseen, by whom its figures are compared.
+    Its learning rate, batch size and loss are those of the arms. Its weights are chosen on training slices too, so
+    that validation patients stay unseen: its figures are compared with theirs.
 
     Args:
         config: the settings.
@@ -43,9 +44,11 @@ def fit_helper(
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
     """
+    # a short training without early stopping
     epochs = min(EPOCHS, steps)
     pace = {"epochs": epochs, "steps_per_epoch": -(-steps // epochs), "early_stopping": None}
     backend = backend_of(config.train_segmenter.segmenters[segmenter])
+    # on one device: it only has to tell the classes apart
     task = FitTask(
         training=Cohort(store, patients),
         validation=Cohort(store, patients, most=CHOOSING),
@@ -73,10 +76,10 @@ def label_scans(
     *,
     confidence: float,
 ) -> PseudoLabels:
-    """Let a teacher label scans; where it is sure neither that a structure is there nor that it is not, it abstains.
+    """Let a teacher label scans; where it is unsure of a structure, the pixel gets the ignore index.
 
     Args:
-        teacher: ready to predict; one without probabilities is sure of its label maps.
+        teacher: ready to predict; without probabilities all of its label map counts as sure.
         store: where the scans are; its labels of them are not read.
         patients: whose scans.
         channels: output channel to label values.

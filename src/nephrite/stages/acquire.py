@@ -28,14 +28,17 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
     Raises:
         DataError: the source is missing, holds no cases, or could not be fetched whole.
     """
+    # one function per source
     settings = config.acquire
     bring = {"phantom": _bring_phantom, "kits19": _bring_kits19, "folder": _bring_folder, "dvc": _bring_version}[
         settings.source
     ]
+    # a download keeps what it has; other sources start over
     with whole_folder(raw, keep_partial=settings.source == "kits19") as folder:
         bring(settings, folder)
         if settings.unlabelled:
             _bring_scans(settings.unlabelled, folder / UNLABELLED, settings.workers)
+    # count what is there
     cases = find_cases(raw)
     version = {"data_version": settings.dvc.version} if settings.source == "dvc" and settings.dvc.version else {}
     run.tags({"source": settings.source, **version})
@@ -52,6 +55,7 @@ def _bring_phantom(settings: AcquireSettings, target: Path) -> None:
 
 
 def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
+    # checksums first: a file is compared when it arrives
     kits = settings.kits19
     checksums = read_checksums(kits.checksums) if kits.checksums else {}
     fetch = partial(
@@ -62,15 +66,16 @@ def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
         revision=kits.revision,
         checksums=checksums,
     )
+    # several cases at a time
     with ThreadPoolExecutor(settings.workers) as pool:
         jobs = [partial(fetch, number) for number in range(kits.first_case, kits.last_case + 1)]
         _finish(pool, jobs, "KiTS19 cases")
 
 
 def _bring_folder(settings: AcquireSettings, target: Path) -> None:
-    """Copy, so that what DVC keeps under version control cannot change behind its back."""
+    """Copy the folder, so that later changes in it do not alter data under DVC's control."""
     source = settings.folder.path
-    assert source is not None  # the settings refuse a folder without a path
+    assert source is not None  # the settings demand a path for this source
     files = [path for case in find_cases(source) for part in (case.image, case.label) for path in _files(part)]
     with ThreadPoolExecutor(settings.workers) as pool:
         _finish(pool, [partial(_copy, path, target / path.relative_to(source)) for path in files], "files")
@@ -85,7 +90,7 @@ def _bring_scans(source: Path, target: Path, workers: int) -> None:
 
 def _bring_version(settings: AcquireSettings, target: Path) -> None:
     remote, version = settings.dvc.remote, settings.dvc.version
-    assert remote is not None  # the settings refuse this source without both
+    assert remote is not None  # the settings demand both for this source
     assert version is not None
     fetch_version(remote, version, target)
 

@@ -1,4 +1,4 @@
-"""A trained segmenter and the test patients to the scores of one arm."""
+"""Scores a trained segmenter on the test patients: the scores of one arm."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
 
 def _check_together(card: SegmenterCard, store: PairStore, segmenter: Path, *, arm: str) -> None:
     """Refuse a segmenter of another arm, of other data, or with other outputs."""
+    # the segmenter was trained on this very store
     manifest = store.manifest
     for name, found, expected in (
         ("arm", card.arm, arm),
@@ -60,13 +61,14 @@ def _check_together(card: SegmenterCard, store: PairStore, segmenter: Path, *, a
 
 
 def _check_region(config: Config, store: PairStore) -> None:
-    """Where no test patient has the region, its Dice is 1 for a segmenter that finds nothing, and 0 for any other."""
+    """Refuse test patients without the region: its Dice would be 1 if nothing is found, and 0 otherwise."""
     region, remedy = config.trial.primary, "declare another region, or raise 'prepare.split.test'"
     values = config.evaluate.regions[region].labels
     demand_holders(store, store.patients("test"), values, region=region, who="test patients", remedy=remedy)
 
 
 def _score(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> ArmScores:
+    # ready to predict, on its device
     card, trained = segmenter.card, segmenter.trained
     trained = trained.backend.ready(trained, config.compute, batch_size=config.evaluate.batch_size)
     patients = store.patients("test")
@@ -83,11 +85,13 @@ def _score(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> Arm
 
 
 def _score_patient(config: Config, store: PairStore, trained: Trained, patient: str) -> PatientScore:
+    # predict on the scan's voxels
     settings, channels = config.evaluate, trained.channels
     prediction = trained.backend.predict(trained, StoredScan(store, patient))
     predicted = prediction.masks(channels, settings.threshold)
     label = np.asarray(store.label(patient))
     truth = split_channels(label, channels)
+    # score volumes by region, slices by channel
     regions = {name: region.labels for name, region in settings.regions.items()}
     scores = score_regions(
         {name: region_mask(predicted, channels, labels) for name, labels in regions.items()},

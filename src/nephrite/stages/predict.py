@@ -31,7 +31,7 @@ from nephrite.registry import RECIPE, ModelVersion, Registry, load_version
 from nephrite.training.devices import pick_device
 
 MASK, VOLUMES, MANIFEST = "segmentation.nii.gz", "volumes.csv", "manifest.json"
-CUBIC_MILLIMETRES = 1000.0  # in a milliliter
+CUBIC_MILLIMETERS = 1000.0  # in a milliliter
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,10 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
 
     Raises:
         ModelNotRegisteredError: there is no champion.
-        StoreError: the model does not say what it wants to see, or refuses it.
+        StoreError: the model has no recipe of its inputs, or rejects them.
         DataError: the folder holds no scan, or one that cannot be read; nothing is written then.
     """
+    # everything is checked before the first scan is segmented
     check_target(scans, masks)
     found = find_scans(scans)
     for scan in found:
@@ -86,12 +87,15 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
     model = load_model(config)
     run.tags({"model": model.name, "model_version": str(model.version.number), "model_alias": config.predict.alias})
     started = time.monotonic()
+    # segment all scans
     with whole_folder(masks) as root:
         results = (segment_scan(scan, model, root, block=config.predict.batch_size) for scan in found)
         segmented = list(progress_bar(results, "predict", len(found)))
         seconds = time.monotonic() - started
+        # then what sums them up
         write_volumes(root / VOLUMES, segmented, model.recipe.classes)
         write_manifest(root / MANIFEST, segmented, model, run)
+    # record inputs, outputs and volumes
     run.dataset(scans, name="scans", digest=digest([result.sources for result in segmented]))
     for name in (VOLUMES, MANIFEST):
         run.artifact(masks / name)
@@ -166,7 +170,7 @@ def segment_scan(scan: Scan, model: ServedModel, root: Path, *, block: int) -> S
     path = root / scan.patient / MASK
     path.parent.mkdir()
     write_mask(path, mask, volume.header)
-    voxel = abs(float(np.linalg.det(volume.header.get_best_affine()[:3, :3]))) / CUBIC_MILLIMETRES
+    voxel = abs(float(np.linalg.det(volume.header.get_best_affine()[:3, :3]))) / CUBIC_MILLIMETERS
     sources = {file.name: sha256(file) for file in volume.sources["image"]}
     return Segmented(scan.patient, len(mask), sources, voxel, count_slices(mask, list(model.recipe.classes)))
 

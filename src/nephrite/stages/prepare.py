@@ -33,6 +33,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     Raises:
         DataError: a case cannot be read, or the patients do not suffice for the split.
     """
+    # split patients; scans without labels stand apart
     settings = config.prepare
     cases: list[Case | Scan] = [*find_cases(raw)]
     splits = split_patients([case.patient for case in cases], settings.split)
@@ -41,6 +42,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
         _check_others(raw, alone, splits)
         cases += alone
         splits |= {scan.patient: UNLABELLED for scan in alone}
+    # one folder per patient; a scan that two patients share would leak
     with whole_folder(pairs) as root:
         owners: dict[str, str] = {}
         for patient, scans in progress_bar(_prepare_all(cases, settings, root), "prepare", len(cases)):
@@ -55,6 +57,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
             size=settings.in_plane.size,
             version=__version__,
         )
+    # record the data
     run.dataset(pairs, name="prepared", digest=manifest.digest)
     run.artifact(pairs / "split.json")
     counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in (*SPLITS, UNLABELLED)}
@@ -70,15 +73,18 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
     Raises:
         DataError: the case cannot be read, shows one intensity only, or has label values outside the classes.
     """
+    # image, on the store's grid
     volume = open_volume(case) if isinstance(case, Case) else open_scan(case)
     grid = plan_grid(settings.in_plane, volume.shape, volume.spacing)
     image, label = create_arrays(root, case.patient, (volume.shape[0], grid.size, grid.size))
     scale = store_image(volume, grid, settings.intensity, image, block=settings.block)
     _check_contrast(case.image, (int(image.min()), int(image.max())), scale.window)
+    # checksum of the voxels: finds the same scan under two names
     voxels = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
     if isinstance(volume, Volume):
         for part, block in volume.label_blocks(settings.block, settings.classes):
             label[part] = resize_label(block, grid)
+    # where it came from
     sources = {path.name: sha256(path) for paths in volume.sources.values() for path in paths}
     scans = [sources[path.name] for path in volume.sources["image"]]
     patient = Patient(

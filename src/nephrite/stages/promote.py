@@ -35,17 +35,20 @@ def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promoti
         StoreError: report or segmenter are missing, broken, or do not belong together.
         TrackingError: the registry refused something.
     """
+    # candidate and champion
     trained, candidate = read_candidate(report / "trial.json", segmenters)
     registry = Registry(config.promote.model)
     champion = registry.aliased(CHAMPION)
     rival: Candidate | Literal["unknown"] | None = None
     if champion:
         rival = known_candidate(registry, champion) or "unknown"
+    # decide by scores alone, then register
     rules = Rules(config.promote.floor, config.report.confidence, config.report.resamples, config.trial.seed)
     decision = decide(candidate, rival, rules)
     version = registry.with_weights(candidate.weights) or _register(config, run, registry, trained, candidate)
     if RECIPE not in version.tags:  # registered before versions carried one
         registry.tag(version, {RECIPE: _recipe(trained.card)})
+    # record of the decision, with everything that it rests on
     record = {
         "format": 1,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -60,6 +63,7 @@ def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promoti
         "rules": asdict(rules),
         "software": __version__,
     }
+    # aliases move last
     _apply(registry, decision, record, version, champion)
     write_json(promotion, record)
     run.artifact(promotion)
@@ -74,10 +78,12 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
         StoreError: one of them is missing, broken or of another version, or the segmenter was trained again after it
             was scored.
     """
+    # the best run of the trial, by validation
     trial = read_trial(path)
     best = trial.best_run
     arm = str(Arm(training_set=best.training_set, segmenter=best.segmenter, fraction=best.fraction, cell=best.cell))
     trained = load_segmenter(segmenters / arm)
+    # its weights must be those that were scored
     card, validation = trained.card, best.validation_score
     if card.arm != arm or not math.isclose(card.validation_score, validation, abs_tol=1e-6):
         finding = f"is of {arm} with validation score {validation:.6f}, the segmenter of {card.arm} with "
@@ -108,11 +114,13 @@ def known_candidate(registry: Registry, version: ModelVersion) -> Candidate | No
 def _register(
     config: Config, run: Run, registry: Registry, trained: TrainedSegmenter, candidate: Candidate
 ) -> ModelVersion:
+    # a graph that runs without this package
     card = trained.card
     exported = trained.trained.backend.exported(trained.trained, card.in_plane.size)
     if exported is None:
         finding = f"is of kind '{card.settings.kind}', which is no graph that the registry could keep"
         raise StoreError(f"segmenter {card.arm}", finding, "leave 'promote' out, or use the segmenter's own program")
+    # what a reader must know to use it
     tags = {
         "weights": candidate.weights,
         "arm": candidate.arm,

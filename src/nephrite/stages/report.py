@@ -32,7 +32,7 @@ from nephrite.words import counted
 
 logger = logging.getLogger(__name__)
 PAGE = "report.html"
-WIDTH = 110  # of summary.txt
+WIDTH = 110  # width of summary.txt in characters
 EXPERIMENT = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate")
 
 
@@ -46,10 +46,12 @@ def report(
         ConfigError: screening accepted nothing of any painter.
         TrialError: the scores do not make a trial, e.g. arms with different test patients.
     """
+    # read all scores and judge them
     arms = read_arms(config, scores)
     trial = Trial(trial_plan(config), tuple(arms))
     notes = absence_notes(config, pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
     record = summarize(trial, notes)
+    # draw and write
     with whole_folder(report) as folder:
         pictures = _draw(record, arms, folder)
         if synthetic is not None:
@@ -64,7 +66,7 @@ def report(
 
 
 def read_arms(config: Config, scores: Path) -> list[ArmScores]:
-    """The scores of every arm that the settings name; files of other arms are left aside, with a word about them.
+    """The scores of every arm that the settings name; files of other arms are ignored with a warning.
 
     Raises:
         StoreError: an arm's file is missing or broken.
@@ -81,7 +83,8 @@ def read_arms(config: Config, scores: Path) -> list[ArmScores]:
 
 
 def absence_notes(config: Config, pairs: Path) -> list[str]:
-    """Classes that some arms' patients lack: their segmenters learn nothing of them but to find none."""
+    """Classes that the training patients of some arms lack: their segmenters cannot learn these classes."""
+    # every subset of training patients that some arm sees
     store, trial = PairStore(pairs), config.trial
     train, subsets = store.patients("train"), list(itertools.product(trial.label_fractions, trial.cells))
     lacking = [
@@ -102,14 +105,17 @@ def synthetic_notes(config: Config, synthetic: Path) -> list[str]:
     Raises:
         ConfigError: all are empty: then nothing was compared.
     """
+    # a trial without any synthetic slice has no answer
     stores = [PairStore(root) for root in synthetic_stores(config, synthetic)]
     filled = [store for store in stores if store.patients()]
     if not filled:
         finding = f"accepted no slice of any of {len(stores)} painters: no arm has seen a synthetic one"
         raise ConfigError("screen", finding, "loosen the thresholds, or train the synthesizers for longer")
+    # painters whose slices were all rejected
     notes, sets = [], f"of {len(stores)} sets of synthetic slices"
     if empty := len(stores) - len(filled):
         notes.append(f"Screening left {empty} {sets} empty: their arms learned from real slices alone.")
+    # scans without labels that left no slice
     if config.synthesize.unlabelled:
         without = sum(not any(_shows_scan(store, patient) for patient in store.patients()) for store in filled)
         cause = "a labeler found no class there, or screening rejected them all"
@@ -141,6 +147,7 @@ def trial_plan(config: Config) -> TrialPlan:
 
 
 def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str, str]:
+    # differences and scores
     pictures = {FOREST: "differences.png", "Each test patient's score, by arm": "patients.png"}
     forest_plot(record, folder / "figures" / "differences.png")
     score_plot(record, folder / "figures" / "patients.png")
@@ -150,6 +157,7 @@ def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str,
     if record.equivalence:
         pictures[CURVE] = "equivalence.png"
         equivalence_plot(record.plan, record.equivalence, folder / "figures" / "equivalence.png")
+    # learning curves
     losses = {scores.arm: [(int(row["step"]), row["train_loss"]) for row in scores.history] for scores in arms}
     dice = {scores.arm: [(int(row["step"]), row["validation_dice"]) for row in scores.history] for scores in arms}
     pictures["How the arms learn"] = "learning.png"

@@ -1,4 +1,4 @@
-"""Painted slices to those that are accepted, and a report on all of them."""
+"""Screening: which painted slices are accepted, and a report on all of them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ScreenInputs(NamedTuple):
     Attributes:
         real, painted: the stores.
         training: slices of the patients whose labels the painter knows.
-        validation: slices of patients that no one was trained on.
+        validation: slices of patients that nothing was trained on.
         seen: all slices that the painter may have copied: `training`, and those of scans without labels.
         slices: the painted ones.
         synthesizer: id.
@@ -75,19 +75,21 @@ class ScreenInputs(NamedTuple):
 def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: Path) -> dict[str, float]:
     """Accept painted slices that pass the tests of 'screen', and write what was measured on all of them.
 
-    The tests are agreement with the mask, intensity of each class, and not to be a copy. The segmenter that measures
-    agreement is trained on the patients whose labels the painter knows, and on no one else.
+    The tests are agreement with the mask, intensity of each class, and memorization. The segmenter that measures
+    agreement is trained only on patients whose labels the painter (a synthesizer of one fraction and cell) knows.
 
     Raises:
-        LeakageError: painted slices know patients that the painter must not know.
+        LeakageError: a painted slice was derived from a patient outside the painter's training set.
         StoreError: a store is missing, broken, or does not fit the other one.
         ConfigError: no slice is accepted, and the trial has no other painter: names the thresholds, and what each test
             rejected.
         DataError: there is no validation slice to calibrate by.
     """
+    # leakage guard, before anything is trained
     started, inputs = time.monotonic(), _open_stores(config, pairs, painted)
     for name, store in (("pairs", inputs.real), ("painted", inputs.painted)):
         run.dataset(store.root, name=name, digest=store.manifest.digest)
+    # without a filter the slices are copied
     if config.screen.filter == "all":
         with whole_folder(synthetic) as folder:
             shutil.copytree(painted, folder, dirs_exist_ok=True)
@@ -104,6 +106,7 @@ def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> 
         for path in folder.iterdir():  # an attempt with other thresholds keeps its helper
             if path.name in ("patients", ACCEPTED, REJECTED):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # train a segmenter on the painter's real slices
         helper = fit_helper(
             config,
             inputs.real,
@@ -113,9 +116,11 @@ def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> 
             steps=config.screen.steps,
             seed=derive_seed(config.trial.seed, config.this_painter, "screen"),
         )
+        # test painted slices with it
         screening = _measure(config, inputs, helper)
         facts = _report(config, run, inputs, screening, folder)
         _demand_some(config, screening)
+        # write those that pass; the helper has done its work
         _write_accepted(folder, inputs, screening)
         shutil.rmtree(folder / HELPER, ignore_errors=True)
     return headline_figures(facts)
@@ -123,9 +128,11 @@ def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> 
 
 def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     """Open what is compared; the leakage guard stands here, before anything is trained."""
+    # leakage guard, before anything is trained
     real, fakes, painter = PairStore(pairs), PairStore(painted), config.this_painter
     labelled = training_subset(real.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
     synthesizer = check_synthetic(fakes, real, labelled)
+    # no store may be empty
     training = real.slices_of(labelled)
     for store, slices, remedy in (
         (real, training, "raise 'prepare.split.train'"),
@@ -133,6 +140,7 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     ):
         if not slices:
             raise StoreError(store.root, "holds no slice that could be screened", remedy)
+    # copies are also looked for in scans that the painter saw without labels
     provenances = [fakes.patient(patient).provenance for patient in fakes.patients()]
     scans = {patient for each in provenances if each for patient in each.unlabelled_patients} - set(labelled)
     seen = training + real.slices_of(scans, split=None)
@@ -143,10 +151,12 @@ def _measure(config: Config, inputs: ScreenInputs, helper: Trained) -> Screening
     manifest, threshold = inputs.real.manifest, config.evaluate.threshold
     memorization, repeated = _memorization(config, inputs)
 
+    # real and painted slices get the same measures
     def look(store: PairStore, slices: list[SliceRef]) -> Measures:
         batches = examine(helper, store, slices, threshold=threshold)
         return measure(batches, manifest.channels, manifest.classes)
 
+    # training slices set the ranges, validation slices show what honest ones score
     training = look(inputs.real, thin(inputs.training, EXAMINED))
     names = {0: BACKGROUND, **manifest.classes}
     held = [value for value, count in zip(names, training.intensity.slices, strict=True) if count]
@@ -182,7 +192,7 @@ def _memorization(config: Config, inputs: ScreenInputs) -> tuple[Memorization, n
 
 
 def _sizes(config: Config, inputs: ScreenInputs, measured: Measures) -> list[str]:
-    """By lesions where the settings name some, else by the area of all classes."""
+    """Size class of each slice: by its lesions if the settings name some, else by the area of all classes."""
     lesions = [value in config.prepare.lesion_values for value in inputs.real.manifest.classes]
     spacings = np.array([inputs.painted.patient(ref.patient).spacing for ref in inputs.slices])
     if any(lesions):
@@ -192,6 +202,7 @@ def _sizes(config: Config, inputs: ScreenInputs, measured: Measures) -> list[str
 
 def _report(config: Config, run: Run, inputs: ScreenInputs, screening: Screening, folder: Path) -> dict[str, object]:
     """Figures, rows, sheets and page, in the folder and in the record of the run; also where nothing is accepted."""
+    # facts and rows for programs
     painter = str(config.this_painter)
     facts = {
         "painter": painter,
@@ -201,6 +212,7 @@ def _report(config: Config, run: Run, inputs: ScreenInputs, screening: Screening
     }
     write_json(folder / FACTS, facts)
     _write_rows(folder / ROWS, inputs, screening_rows(screening))
+    # page for readers
     pictures = _draw(inputs, screening, folder)
     text = screening_markdown(facts, pictures)
     (folder / TEXT).write_text(text, encoding="utf-8")
@@ -223,6 +235,7 @@ def _draw(inputs: ScreenInputs, screening: Screening, folder: Path) -> list[tupl
     """Sheets of label map, painted slice and nearest training slice; rejected ones in the order of their reasons."""
     pictures, colors = [], color_legend(inputs.real.manifest.classes)
     for name, chosen, text in ((ACCEPTED, screening.passed, "Pass"), (REJECTED, ~screening.passed, "Fail")):
+        # label map, painted slice, nearest training slice
         samples = [
             Sample(
                 np.array(inputs.painted.label(inputs.slices[row].patient)[inputs.slices[row].position]),
@@ -245,7 +258,7 @@ def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
 
 
 def _demand_some(config: Config, screening: Screening) -> None:
-    """One painter of several may fail; its cell stays, since a trial without it would flatter the recipe."""
+    """Refuse a sole painter without accepted slices; one of several stays, since a trial without its cell is biased."""
     try:
         screening.demand_some()
     except ConfigError as error:
@@ -269,7 +282,7 @@ def _write_accepted(folder: Path, inputs: ScreenInputs, screening: Screening) ->
 
 
 def _fingerprint(config: Config, inputs: ScreenInputs) -> dict[str, object]:
-    """Everything that the helper segmenter depends on; thresholds may change without training it again."""
+    """Everything that the helper segmenter depends on; new thresholds do not train it again."""
     known = facts(config, "screen")
     settings = {key: value for key, value in known["settings"].items() if key != "screen"}
     return {

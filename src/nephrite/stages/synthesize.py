@@ -1,4 +1,4 @@
-"""Masks of training patients, as they are or new, painted by the synthesizer: a pair store with provenance.
+"""Synthetic slices: masks of training patients, unchanged or edited, painted into a pair store with provenance.
 
 Beside the store's own files:
 overlap.csv   patient, slice, dice, nearest_patient, nearest_slice: the training mask that each slice's is most like
@@ -61,7 +61,7 @@ class LoadedGenerator(NamedTuple):
         card, synthesizer: as trained.
         labelled: training patients whose labels are known.
         settings: digest of the settings that masks are made with.
-        seed: of everything random, shared by the synthesizers of a cell.
+        seed: for all random draws; the synthesizers of a cell share it.
         batch_size: slices at a time.
     """
 
@@ -81,14 +81,16 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
 
     Raises:
         StoreError: the store or the synthesizer is missing, broken, or they do not fit each other.
-        LeakageError: the synthesizer knows patients that the cell does not.
+        LeakageError: the synthesizer was trained on a patient outside the cell's training set.
         ConfigError: the settings leave nothing to paint, or ask for what the training patients cannot give.
     """
+    # check everything, then plan what to paint
     store = PairStore(pairs)
     generator = _open_generator(config, synthesizer, store)
     jobs, count = _ask(config, store, generator)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     started = time.perf_counter()
+    # paint and write patient by patient
     with whole_folder(painted) as root:
         book = _Book(store, generator.labelled)
         for asked, fakes in progress_bar(_paint(generator, jobs), "synthesize", count):
@@ -96,16 +98,19 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
             book.enter(name, asked)
         book.write(root)
         manifest = finish_synthetic(root, book.patients, store.manifest, version=__version__)
+    # record the result
     run.dataset(painted, name="painted", digest=manifest.digest)
     return {**book.metrics, "slices_per_second": len(book.overlaps) / (time.perf_counter() - started)}
 
 
 def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGenerator:
+    # it must paint slices of this store
     card, synthesizer = read_synthesizer(root)
     found, expected = (card.classes, card.size), (store.manifest.classes, store.manifest.size)
     if found != expected:
         finding = f"paints classes {found[0]} at {found[1]} px, but {store.root} has {expected[0]} at {expected[1]} px"
         raise StoreError(root, finding, "run 'train_gan' on this store")
+    # leakage guard, before anything is painted
     seed, cell = config.trial.seed, config.this_painter.cell
     labelled = training_subset(store.patients("train"), config.this_painter.fraction, cell=cell, seed=seed)
     check_training_patients(card, store, labelled, root)
@@ -121,6 +126,7 @@ def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGener
 
 def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[Iterator[Asked], int]:
     """What is to be painted, and roughly how many synthetic patients that makes."""
+    # how many slices come from masks, how many from scans
     settings, scans = config.synthesize, unlabelled_patients(store.splits, generator.labelled)
     found = _label_scans(config, store, generator, scans)
     share = count_slices(store, generator.labelled, settings)
@@ -129,6 +135,7 @@ def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[
         finding = f"a segmenter of {knows} found no class in {seen} without labels: all slices are painted from masks"
         logger.warning("synthesize %s: %s", config.this_painter, finding)
         share = Share(share.masks + share.scans, 0)
+    # requests, made when they are painted
     asker = prepare_asker(
         store,
         generator.labelled,
@@ -155,6 +162,7 @@ def _label_scans(
     if settings is None or not scans:
         return None
     check_segmenters(config, others=[settings.segmenter])
+    # a segmenter of the painter's own patients labels the scans
     with TemporaryDirectory() as folder:
         helper = fit_helper(
             config,
@@ -169,12 +177,14 @@ def _label_scans(
 
 
 def _paint(generator: LoadedGenerator, jobs: Iterable[Asked]) -> Iterator[tuple[Asked, Fakes]]:
-    """Paint synthetic patients of few slices together, as far as their requests are of the same parts."""
+    """Paint small synthetic patients together if their requests have the same parts."""
     group: list[Asked] = []
     for asked in jobs:
+        # requests of one batch have the same parts
         if group and [part is None for part in asked.request] != [part is None for part in group[0].request]:
             yield from _paint_group(generator, group)
             group = []
+        # paint once a batch is full
         group.append(asked)
         if sum(len(one.request.label) for one in group) >= generator.batch_size:
             yield from _paint_group(generator, group)
@@ -184,6 +194,7 @@ def _paint(generator: LoadedGenerator, jobs: Iterable[Asked]) -> Iterator[tuple[
 
 
 def _paint_group(generator: LoadedGenerator, group: Sequence[Asked]) -> Iterator[tuple[Asked, Fakes]]:
+    # one seed per slice: the batch size changes nothing
     whole = join_requests([asked.request for asked in group])
     seeds = [
         derive_seed(generator.seed, "noise", *asked.source[:2], row)
@@ -196,6 +207,7 @@ def _paint_group(generator: LoadedGenerator, group: Sequence[Asked]) -> Iterator
             slice(start, start + generator.batch_size) for start in range(0, len(seeds), generator.batch_size)
         )
     ]
+    # back to one array per request
     ends = np.cumsum([len(asked.request.label) for asked in group])[:-1]
     yield from zip(group, np.split(np.concatenate(fakes), ends), strict=True)
 
@@ -211,6 +223,7 @@ def _write_patient(root: Path, generator: LoadedGenerator, store: PairStore, ask
 
 
 def _provenance(generator: LoadedGenerator, asked: Asked) -> Provenance:
+    # patients whose scans were used without labels
     known = {*generator.labelled}
     seen = {asked.style.patient} if asked.style else set()
     seen |= {asked.source.source}
@@ -229,7 +242,7 @@ def _provenance(generator: LoadedGenerator, asked: Asked) -> Provenance:
 
 
 class _Book:
-    """What is noted of each synthetic slice and each edited lesion."""
+    """The rows of overlap.csv and edits.csv: one per synthetic slice and per edited lesion."""
 
     def __init__(self, store: PairStore, labelled: Sequence[str]) -> None:
         self.classes, self.known = store.manifest.classes, TrainingMasks(store, labelled)
@@ -238,7 +251,7 @@ class _Book:
         self.edits: list[tuple[str, str, str, bool, str, str, float]] = []
 
     def enter(self, patient: str, asked: Asked) -> None:
-        """Note one synthetic patient; a mask that is as it was is its own nearest."""
+        """Add one synthetic patient; the nearest mask of an unchanged mask is itself."""
         self.patients.append(patient)
         rows = self._copies(asked) if asked.seed is None else self.known.nearest(asked.request.label)
         self.overlaps += [(patient, number, round(dice, 4), *ref) for number, (dice, ref) in enumerate(rows)]
@@ -257,7 +270,7 @@ class _Book:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of the whole store."""
+        """Metrics of the whole store."""
         return {
             "slices": float(len(self.overlaps)),
             "patients": float(len(self.patients)),

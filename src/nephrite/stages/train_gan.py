@@ -1,4 +1,4 @@
-"""Paired slices of the training patients to a synthesizer."""
+"""Trains a synthesizer on paired slices of the training patients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nephrite.training.trainer import resumable_folder
 
 
 class TrainingData(NamedTuple):
-    """What a synthesizer learns from: slices of patients whose labels it knows, and patients of whom it knows scans."""
+    """What a synthesizer learns from: slices of patients with labels, and patients whose scans it sees without."""
 
     store: PairStore
     labelled: list[str]
@@ -35,7 +35,7 @@ class TrainingData(NamedTuple):
     unlabelled: list[str]
 
     def pairs(self) -> Pairs:
-        """Slices with their labels, then scans without, whatever labels there are."""
+        """Slices with their labels, then scans without; labels that the store may have of these are not read."""
         alone = blank_labels(self.store, self.unlabelled)
         return Pairs((self.store, self.slices), (alone, alone.slices()))
 
@@ -68,6 +68,7 @@ def look(config: Config, store: PairStore) -> TrainingData:
         StoreError: there are no training slices.
         ConfigError: the label fraction leaves no patient; or scans without labels are wanted, and there are none.
     """
+    # the labeled patients of this cell
     painter = config.this_painter
     labelled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
     slices = store.slices_of(labelled)
@@ -75,6 +76,7 @@ def look(config: Config, store: PairStore) -> TrainingData:
         raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
     if not config.train_gan[painter.synthesizer].unlabelled:
         return TrainingData(store, labelled, slices, [])
+    # scans without labels, if the generator wants them
     others = unlabelled_patients(store.splits, labelled)
     if not others:
         finding = "wants scans without labels, and there are none"
@@ -85,11 +87,13 @@ def look(config: Config, store: PairStore) -> TrainingData:
 
 def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
     """All that is known of the synthesizer before it is trained; it has no id yet."""
+    # a generator of regions needs lesions
     name, classes = config.this_painter.synthesizer, seen.store.manifest.classes
     settings = config.train_gan[name]
     lesions = tuple(value for value, name in classes.items() if name in config.prepare.lesions)
     if settings.method.region_rim is not None:
         _check_lesions(f"train_gan.{name}.method.kind", settings.method.kind, seen, lesions)
+    # what is measured on training slices alone
     edges = fit_tissue(seen.store, seen.slices, settings.tissue) if settings.condition == "anatomy" else None
     conditioning = Conditioning(tuple(classes), edges, settings.tissue.smoothing)
     return SynthesizerCard(
@@ -130,6 +134,7 @@ def _train(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, 
 
 
 def _module(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> GenerationModule:
+    # one seed per painter
     painter = config.this_painter
     settings, seed = config.train_gan[painter.synthesizer], derive_seed(config.trial.seed, "gan", painter)
     training = training_of(card.method)
@@ -146,7 +151,7 @@ def _module(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard,
 
 
 def _draw(run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
-    """Nothing is trained: a card, and a sheet of what it paints."""
+    """For a kind that is not trained: write the card, and a sheet of samples."""
     network = card.build()
     SampleSheets(seen.store, seen.slices, folder, run, every=1, seed=0).write(card.synthesizer(network), "drawn.png")
     write_synthesizer(folder, card, network)

@@ -1,4 +1,4 @@
-"""Real and maybe synthetic slices to the trained segmenter of one arm."""
+"""Trains the segmenter of one arm on real and, if the arm has them, synthetic slices."""
 
 from __future__ import annotations
 
@@ -39,18 +39,21 @@ def train_segmenter(
     """Train the segmenter of one arm and keep the weights that are best on validation.
 
     All arms take the same number of optimizer steps; within a cell they share patients, initialization and seeds.
-    So the teacher of self-training is the cell's arm without it: `teacher` is its folder, or the same is trained here.
+    So the teacher of self-training equals the cell's arm without self-training: `teacher` is that arm's folder; without
+    it the same teacher is trained here.
 
     Raises:
-        LeakageError: synthetic slices know patients that the arm must not know.
+        LeakageError: a synthetic slice was derived from a patient outside the arm's training set.
         StoreError: a store is missing, broken, or does not fit the other one.
         ConfigError: the arm needs synthetic slices and got none, or the other way round; the teacher is not the one
             that it would train; it needs scans without labels, and there are none; it pastes lesions, and there is none
             to paste or no place for any; or none of its patients, or of validation, has the primary region.
         NonFiniteLossError: the loss became NaN or infinite.
     """
+    # leakage guard, before anything is trained
     check_segmenters(config, arms=[config.this_arm])
     inputs = open_stores(config, pairs, synthetic, teacher)
+    # one process records
     recorded = run if process_rank() == 0 else SilentRun()
     for name, store in (("pairs", inputs.real), ("synthetic", inputs.synthetic)):
         if store:
@@ -68,14 +71,17 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
     arm = config.this_arm
     backend = backend_of(config.train_segmenter.segmenters[arm.segmenter])
     with resumable_folder(segmenter, _fingerprint(config, inputs)) as folder:
+        # additions to the real slices: synthetic ones, pseudo-labeled ones
         additions: list[Addition] = []
         fakes = config.this_training_set.fakes
         if fakes and inputs.synthetic and inputs.synthesizer:
             additions.append(Addition(Cohort(inputs.synthetic, inputs.synthetic.patients()), fakes.way, fakes.share))
         if config.this_training_set.trains_itself:
             additions.append(_pseudo_labelled(config, inputs, folder / TEACHER))
+        # train; an interrupted training resumes
         task = _task(config, inputs, additions, folder=folder, run=run, text=str(arm))
         trained = backend.fit(task)
+        # one process writes
         card = _card(config, run, inputs, trained.history)
         if process_rank() == 0:
             write_card(folder, card, trained.history)
@@ -126,7 +132,7 @@ def _task(
 
 
 def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
-    """Those of the patients who have slices in the split; there must be some."""
+    """Slices of these patients in a split, as a cohort; there must be some."""
     held = {ref.patient for ref in inputs.real.slices(split)}
     cohort = Cohort(inputs.real, [patient for patient in patients if patient in held])
     if not cohort.patients:
@@ -140,7 +146,7 @@ def _lesions(config: Config, inputs: ArmInputs) -> LesionBank:
 
 
 def _chance(config: Config) -> tuple[str, ...]:
-    """What makes a null arm's random numbers others than those which all other arms of the cell share."""
+    """Extra parts of the seed that give an A/A arm (null arm) random draws unlike those of all other arms of a cell."""
     return ("null",) if config.this_training_set.copy_of else ()
 
 
@@ -155,6 +161,7 @@ def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:
 
 
 def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -> SegmenterCard:
+    # the epoch that was kept
     best = history[best_epoch(history)]
     return SegmenterCard(
         arm=str(config.this_arm),

@@ -1,4 +1,4 @@
-"""Which patients have which label values: what none of them has cannot be learned, chosen by or scored."""
+"""Which patients have which label values: a class that no patient has can be neither learned nor scored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nephrite.store.slices import PairStore
 
 
 def holders(store: PairStore, patients: Iterable[str], values: Collection[int]) -> list[str]:
-    """Those of the patients who have a pixel of one of the label values, sorted."""
+    """The patients, sorted, who have a pixel of one of the label values."""
     names, asked = [store.manifest.classes[value] for value in values], set(patients)
     return sorted({row["patient"] for row in store.index if row["patient"] in asked and any(row[n] for n in names)})
 

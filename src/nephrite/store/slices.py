@@ -70,7 +70,7 @@ class Provenance:
         unlabelled_patients: the patients of whom it, or the slice, knows the scan without labels.
         source_labels: False where the source's own labels were not read: the masks hold nothing but new lesions, so a
             lesion that the scan has itself is labelled as background.
-        style_patient: whose contrast the slices wear; None = the source's own, or one drawn by chance.
+        style_patient: whose contrast the slices take over; None = the source's own, or one drawn at random.
         style_slices: for each synthetic slice, that patient's slice.
         settings: digest of the settings that the masks were made with.
     """
@@ -88,12 +88,12 @@ class Provenance:
 
     @property
     def patients(self) -> set[str]:
-        """Every real patient whose labels these slices know something of; a style tells of the scan, not of labels."""
+        """Every real patient from whose labels these slices derive; a style derives from a scan, not from labels."""
         unread = not self.source_labels and self.source_patient in self.unlabelled_patients
         return {*self.training_patients} | (set() if unread else {self.source_patient})
 
     def take(self, positions: Iterable[int]) -> Provenance:
-        """That of some of the slices."""
+        """The provenance of some of the slices."""
         chosen = list(positions)
         return replace(
             self,
@@ -105,7 +105,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What holds for a whole store.
+    """Facts about a whole store.
 
     Attributes:
         kind: 'real' or 'synthetic'.
@@ -198,7 +198,7 @@ class PairStore:
     def slices_of(
         self, patients: Iterable[str], split: str | None = "train", *, labelled_only: bool = False
     ) -> list[SliceRef]:
-        """Those of `slices` that are of given patients."""
+        """References to the slices of given patients; see `slices`."""
         asked = set(patients)
         return [ref for ref in self.slices(split, labelled_only=labelled_only) if ref.patient in asked]
 
@@ -218,7 +218,7 @@ def synthetic_name(source: str, number: int) -> str:
 
 
 def source_of(patient: str) -> str:
-    """Whose masks a patient of a store has: of a synthetic one the patient that they came from."""
+    """The patient that a patient's masks come from; of a real patient, itself."""
     return patient.removeprefix(SYNTHETIC_PREFIX).partition(NUMBER_MARK)[0]
 
 

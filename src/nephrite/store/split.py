@@ -1,4 +1,4 @@
-"""Patients by hash: each patient's place follows from its id alone, so adding patients moves none."""
+"""Patient splits by hash: a patient's split follows from its id alone, so new patients move no others."""
 
 from __future__ import annotations
 

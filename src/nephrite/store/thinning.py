@@ -1,4 +1,4 @@
-"""Fewer of many, where all would take too long to look at."""
+"""Evenly thinned lists, where all items would take too long."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ Item = TypeVar("Item")
 
 
 def thin(items: Sequence[Item], most: int) -> list[Item]:
-    """At most so many of them, evenly over all; the first and the last are among them where there are two or more."""
+    """At most so many items, spread evenly; the first and the last are kept if at least two are."""
     places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
     return [items[place] for place in places]

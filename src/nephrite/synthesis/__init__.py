@@ -1,1 +1,1 @@
-"""What a synthesizer is asked for and what becomes of its answer: conditions, new masks, random looks, blending."""
+"""Before and after a synthesizer: conditions, new masks, random intensities, blending."""

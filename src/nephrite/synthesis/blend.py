@@ -1,4 +1,4 @@
-"""Painting into a real slice: only lesion and rim are new, the background stays what the scanner saw.
+"""Painting into a real slice: only lesion and rim are new, the background is that of the scan.
 
 As in DiffTumor (Chen et al. 2024) and FreeTumor (Wu et al. 2024), with whatever generator painted the region.
 

@@ -1,4 +1,4 @@
-"""What is done to the lesions of a run of slices: drawn for each lesion class, then applied and recorded.
+"""Edits of the lesions of a run of slices: drawn for each lesion class, then applied and recorded.
 
 s  slices of a run    h, w  height and width in pixels
 """
@@ -33,7 +33,7 @@ TRIES = 48  # places that are tried for a lesion
 
 @dataclass(frozen=True)
 class EditRanges:
-    """What edits are drawn from.
+    """Ranges that edits are drawn from.
 
     Attributes:
         removed, rescaled, moved: probability of each for every lesion; together at most 1, the others stay.
@@ -54,7 +54,7 @@ class EditRanges:
 
 @dataclass(frozen=True)
 class NewLesion:
-    """A lesion to be added: shape, whether at the rim, and numbers from 0 to 1 that name places."""
+    """A lesion to be added: shape, whether at the rim, and numbers from 0 to 1 that select places."""
 
     shape: Ellipsoid
     rim: bool
@@ -68,7 +68,7 @@ class EditParameters:
     Attributes:
         actions: None leaves the lesion alone.
         factors: of the radius, if it is rescaled.
-        tries: numbers from 0 to 1 that name places, if it is moved.
+        tries: numbers from 0 to 1 that select places, if it is moved.
         added: new lesions.
     """
 
@@ -101,6 +101,7 @@ class LesionEdit:
 
 def draw_edits(ranges: EditRanges, rng: np.random.Generator) -> EditParameters:
     """Edits of the lesions of one class in one run."""
+    # every number is drawn, used or not: edits of one lesion leave the others as they are
     limits = np.cumsum([ranges.removed, ranges.rescaled, ranges.moved])
     kinds: tuple[Action | None, ...] = ("removed", "rescaled", "moved", None)
     low, high = (math.log(factor) for factor in ranges.factor)
@@ -127,6 +128,7 @@ def edit_lesions(
         value: lesion class.
         weight: how likely the middle of a lesion lies in each pixel; None for equally.
     """
+    # edit the lesions that are there
     found = find_lesions(run.label, value, run.positions)
     for pixels, action, factor, tries in zip(
         found, parameters.actions, parameters.factors, parameters.tries, strict=False
@@ -143,6 +145,7 @@ def edit_lesions(
             if place is None:
                 run.label[:] = before
             yield _record(run, value, action, pixels, place, done=place is not None)
+    # then add new ones
     for lesion in parameters.added:
         yield _add(run, value, lesion, weight)
 
@@ -165,12 +168,15 @@ def _move(
     run: Run, value: int, pixels: Pixels, tries: Float[np.ndarray, "t 2"], weight: Float[np.ndarray, "s h w"] | None
 ) -> Place | None:
     """Put a removed lesion elsewhere in the same slices."""
+    # the lesion around its own middle
     host = find_host(run, value, weight)
     slices = pixels[:, 0]
     middle = np.rint(pixels.mean(0)).astype(np.int64) * (0, 1, 1)
     center = int(slices[np.abs(slices - slices.mean()).argmin()])
+    # candidate middles, in a slice that stays the same
     places = choose_places(host.weight[center].ravel(), tries[:, 1])
     middles = np.column_stack(np.unravel_index(places, run.label.shape[1:]))
+    # inside of the organ if possible, else at its rim
     ways: tuple[Place, ...] = ("inside", "rim") if host.organ else ("anywhere",)
     for place in ways:
         moved = fit_stamp(pixels - middle, host, middles, place)

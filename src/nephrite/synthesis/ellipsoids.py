@@ -26,7 +26,7 @@ Pixels = Integer[np.ndarray, "_ 3"]
 
 @dataclass(frozen=True)
 class EllipsoidRanges:
-    """What ellipsoids are drawn from.
+    """Ranges that ellipsoids are drawn from.
 
     Attributes:
         weights: size class to relative frequency.
@@ -64,10 +64,12 @@ class Ellipsoid:
 
 def draw_ellipsoid(ranges: EllipsoidRanges, rng: np.random.Generator) -> Ellipsoid:
     """One shape: size class by weight, radius log-uniform around the class's."""
+    # size class and shape
     names = list(ranges.weights)
     weights = np.array([ranges.weights[name] for name in names], dtype=float)
     size = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     axes = np.exp(rng.uniform(-1, 1, 3) * math.log(ranges.elongation))
+    # smooth waves that make the surface uneven
     waves = rng.normal(size=(WAVES, 3))
     waves *= rng.uniform(1, 4, (WAVES, 1)) / np.linalg.norm(waves, axis=1, keepdims=True)
     return Ellipsoid(

@@ -1,6 +1,6 @@
-"""Lesions of a run of slices: found, removed, rescaled, moved, added; in space, so that neighboring slices agree.
+"""Finds, removes, rescales, moves and adds the lesions of a run of slices: in 3-D, so that neighboring slices agree.
 
-Everything random was drawn before, as numbers from 0 to 1 that name a share of the places that are there.
+All random draws were made before, as numbers from 0 to 1 that select among the possible places.
 
 s  slices of a run    h, w  height and width in pixels    Pixels of a lesion: slice, row, column
 """
@@ -130,6 +130,7 @@ def rescale(
         shape: rows and columns of a slice.
         thickness: mm per slice; a slice further than half of it from where the lesion was holds none of it.
     """
+    # box of the scaled lesion
     places = np.column_stack([heights[pixels[:, 0]], pixels[:, 1:]])
     middle = places.mean(0)
     low, high = (middle + (ends - middle) * factor for ends in (places.min(0), places.max(0)))
@@ -138,11 +139,13 @@ def rescale(
         np.arange(max(int(low[axis] - factor), 0), min(int(high[axis] + factor) + 2, shape[axis - 1]))
         for axis in (1, 2)
     )
+    # its pixels, looked up where they come from
     grid = np.stack(np.meshgrid(slices, rows, columns, indexing="ij"), axis=-1).reshape(-1, 3)
     source = middle + (np.column_stack([heights[grid[:, 0]], grid[:, 1:]]) - middle) / factor
     nearest = np.abs(source[:, :1] - heights).argmin(1)
     whole = np.column_stack([nearest, np.rint(source[:, 1:])]).astype(np.int64)
     close = np.abs(source[:, 0] - heights[nearest]) <= thickness / 2 + 1e-6
+    # those that come from the lesion; a frame of zeros stands for the outside
     known = np.zeros((len(heights), *(side + 2 for side in shape)), dtype=bool)
     known[pixels[:, 0], pixels[:, 1] + 1, pixels[:, 2] + 1] = True
     rows, columns = (np.clip(whole[:, axis] + 1, 0, shape[axis - 1] + 1) for axis in (1, 2))
@@ -169,8 +172,10 @@ def place_ellipsoid(
     """
     if not host.weight.any():
         return None
+    # slice of its center, and its shape there
     center = int(choose_places(host.weight.sum((1, 2)), tries[:1, 0])[0])
     stamp = render_ellipsoid(shape, run.heights, center, run.spacing)
+    # candidate middles: inside of the organ, at its rim, or anywhere
     weight = host.weight[center]
     edge = weight * ~ndimage.binary_erosion(host.home[center], border_value=1) if host.organ else weight
     ways: list[tuple[Place, np.ndarray]] = [("inside", weight), ("rim", edge)]
@@ -187,13 +192,16 @@ def place_ellipsoid(
 def fit_stamp(stamp: Pixels, host: Host, middles: np.ndarray, place: Place) -> Pixels | None:
     """The stamp's pixels at the first of the middles where it may lie; never over another class or lesion."""
     for row, column in middles:
+        # the part inside of the slice, and its share at home
         pixels = stamp + np.array([0, row, column])
         seen: Pixels = pixels[((pixels[:, 1:] >= 0) & (pixels[:, 1:] < host.home.shape[1:])).all(1)]
         index = tuple(seen.T)
         home: np.ndarray = host.home[index]
         share = home.sum() / len(stamp)
+        # it may cover no other class
         if not (home | host.free[index]).all():
             continue
+        # each kind of place has its own limits
         if place == "inside" and share >= INSIDE:
             within: Pixels = seen[home]
             return within
@@ -205,7 +213,7 @@ def fit_stamp(stamp: Pixels, host: Host, middles: np.ndarray, place: Place) -> P
 
 
 def choose_places(weights: Float[np.ndarray, " m"], uniform: Float[np.ndarray, " t"]) -> np.ndarray:
-    """The places that numbers from 0 to 1 name, by weight; none where nothing weighs anything."""
+    """The places that numbers from 0 to 1 select, by weight; none if all weights are 0."""
     total = np.cumsum(weights, dtype=np.float64)
     if not len(total) or total[-1] <= 0:
         return np.zeros(0, dtype=np.int64)

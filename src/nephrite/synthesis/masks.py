@@ -30,7 +30,7 @@ AT_ONCE = 32  # slices that are deformed together
 
 @dataclass(frozen=True)
 class MaskRanges:
-    """What a sample is drawn from.
+    """Ranges that a sample is drawn from.
 
     Attributes:
         rotation, scale, shift, strength, knots: of the deformation, as in `augment.deform.draw`.
@@ -104,8 +104,9 @@ def draw(
         spacing: mm per slice, row and column.
         ranges: what is drawn from.
         lesions: lesion class to organ, or to None where lesions lie anywhere.
-        seed: the only source of randomness.
+        seed: for all random draws.
     """
+    # one smooth deformation for the run, so that neighboring slices fit together
     generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     run = deform.draw_run(
         positions[-1] - positions[0] + 1,
@@ -120,6 +121,7 @@ def draw(
     )
     index = torch.tensor(positions) - positions[0]
     affine = GeometricParameters(run.affine.angle[index], run.affine.scale[index], run.affine.shift[index])
+    # edits of each lesion class
     edits = {value: draw_edits(ranges.edits, rng) for value in lesions}
     deformation = DeformParameters(affine, run.velocity[index])
     return MaskParameters(seed, tuple(positions), spacing, dict(lesions), deformation, edits)
@@ -142,20 +144,24 @@ def apply(
         label: label values.
         tissue: tissue classes.
         hosts: from `fit_hosts`: for lesion classes without an organ, which tissues they lie in.
-        unsure: label value of pixels that may hold anything: they become background, as if a lesion were removed.
+        unsure: the ignore index, if there is one: such pixels become background, as if a lesion were removed.
     """
+    # deform first: edits then have the sizes of the result
     moved = _deform(parameters.deformation, label, tissue, image)
     assert moved.image is not None
     before = moved.label.cpu().numpy()
     tissues = None if moved.tissue is None else moved.tissue.cpu().numpy()
+    # unsure pixels count as background while lesions are edited
     doubtful = np.zeros_like(before, dtype=bool) if unsure is None else before == unsure
     before[doubtful] = 0
     run = Run(before.copy(), np.array(parameters.positions), parameters.spacing, parameters.lesions)
+    # edit the lesions
     edits: list[LesionEdit] = []
     for value, drawn in parameters.edits.items():
         likely = (hosts or {}).get(value) if run.lesions[value] is None else None
         weight = None if likely is None or tissues is None else _weigh(tissues, likely)
         edits += edit_lesions(drawn, run, value, weight)
+    # tissue under and around the edits
     changed = (run.label != before) | doubtful
     if tissues is not None:
         _heal(
@@ -175,7 +181,7 @@ def fit_hosts(
 
     Counted two to four pixels away from them: nearer by, the image is a mixture of both.
 
-    A nodule without an organ in the class map is so put where nodules are found, and not into the air outside. Without
+    So a nodule without an organ in the class map is put where nodules are found, not into the air outside. Without
     any lesion all tissues count alike.
     """
     inside = (label == lesion).cpu().numpy()
@@ -193,7 +199,7 @@ def _deform(
     tissue: UInt8[Tensor, "b h w"] | None,
     image: Float[Tensor, "b 1 h w"],
 ) -> Deformed:
-    """Some slices at a time: what lies between takes many times the memory of a slice."""
+    """Deform some slices at a time: intermediate results take many times the memory of a slice."""
     parts = []
     for start in range(0, len(label), AT_ONCE):
         share = slice(start, start + AT_ONCE)

@@ -1,4 +1,4 @@
-"""How new a new mask is: its overlap with the nearest training mask.
+"""Novelty of a new mask: its overlap with the nearest training mask.
 
 b  new masks    n  training masks    c  classes    p  pixels of the coarse grid
 """

@@ -1,4 +1,4 @@
-"""Slices painted from their condition by chance: no network, no training, the rival that every generator must beat.
+"""Slices painted at random from their condition: no network, no training; a baseline that every generator must beat.
 
 SynthSeg: Billot, Greve, Puonti, Thielscher, Van Leemput, Fischl, Dalca, Iglesias, "SynthSeg: Segmentation of brain MRI
 scans of any contrast and resolution without retraining", Medical Image Analysis 2023, section 3.2: a Gaussian per class
@@ -46,7 +46,7 @@ def scanner() -> IntensityRanges:
 
 @dataclass(frozen=True)
 class RandomRanges:
-    """What looks are drawn from, in windowed units.
+    """Ranges that the look of a slice (intensities and texture) is drawn from, in windowed units.
 
     Attributes:
         mean: of a class without statistics.
@@ -73,7 +73,7 @@ class ClassStatistics:
 
 @dataclass(frozen=True)
 class RandomLooks:
-    """How each slice looks; `augment.parameters.take` cuts them.
+    """The look of each slice: intensities and texture; `augment.parameters.take` selects slices.
 
     Attributes:
         mean, deviation: per class.
@@ -127,11 +127,13 @@ def fit_statistics(
 
 
 def _draw_one(seed: int, channels: int, ranges: RandomRanges, centered: ClassStatistics | None) -> RandomLooks:
+    # every random number is drawn, used or not
     source = torch.Generator().manual_seed(seed)
     uniform = torch.rand(2, channels, generator=source)
     grain = torch.rand(3, generator=source)
     mean = _between(uniform[0], ranges.mean)
     deviation = _between(uniform[1], ranges.deviation)
+    # near the real intensities where the class has any
     if centered is not None:
         low, high = torch.tensor(ranges.factor).log()
         near = (centered.mean + ranges.spread * (2 * uniform[0] - 1)).clamp(0, 1)

@@ -1,6 +1,6 @@
-"""Tissue maps: the background of a label map, quantized from the image, so that it is asked for and not guessed.
+"""Tissue maps: the background of a label map, quantized from the image, so that a generator need not guess it.
 
-Labels alone leave more than 95 % of an abdominal slice unsaid. A tissue class is a range of intensities of the windowed
+Labels say nothing of more than 95 % of an abdominal slice. A tissue class is a range of intensities of the windowed
 image: Hounsfield ranges for CT in a fixed window, ranges fitted on the training images for anything else.
 
 b  batch    h, w  height and width in pixels    k  channels of the condition
@@ -103,6 +103,7 @@ def condition(
 
 
 def _measured_edges(images: Iterable[Float[Tensor, "b 1 h w"]], classes: int, *, clusters: bool) -> tuple[float, ...]:
+    # histogram of the body, background left out
     counts = torch.zeros(BINS, dtype=torch.float64)
     for image in images:
         counts += torch.histc(image.float().cpu(), BINS, 0, 1).double()
@@ -110,12 +111,14 @@ def _measured_edges(images: Iterable[Float[Tensor, "b 1 h w"]], classes: int, *,
     body = np.where(values <= LOWER_END, 0, counts.numpy())
     if not body.sum():
         return ()
+    # edges at equal shares of pixels, then moved to clusters if asked for
     background = 1 - float(body.sum() / counts.sum()) > ANY_BACKGROUND
     parts = max(classes - background, 1)
     share = np.cumsum(body) / body.sum()
     found = values[np.searchsorted(share, np.arange(1, parts) / parts)]
     if clusters:
         found = _cluster_edges(values, body, found)
+    # one more edge between background and body
     first = [max(float(values[np.searchsorted(share, 0.01)]) / 2, LOWER_END)] if background else []
     return tuple(sorted({*first, *(float(edge) for edge in found)}))
 

@@ -1,4 +1,4 @@
-"""Batches of slices: which slice comes when is a function of a seed and a step, so any step can be repeated.
+"""Batches of slices. The slices of a batch are a function of seed and step, so any step can be repeated.
 
 Read whole batches, straight from the memory-mapped stores; the intensity window is applied while reading.
 """
@@ -126,7 +126,7 @@ class ShuffledBatches(SteppedBatches):
     An epoch is `steps` batches whatever the number of slices; a batch may span two passes.
 
     Args:
-        slices: how many there are to choose from.
+        slices: number of slices to choose from.
         batch_size: of all ranks together.
         steps, rank, ranks, done: see `SteppedBatches`.
         seed: of the order.
@@ -192,7 +192,7 @@ class MixedBatches(SteppedBatches):
 class OrderedBatches(SteppedBatches):
     """All slices once, in their order, in batches of equal size: `batch_size` slices or somewhat more; so each epoch.
 
-    Every rank sees the same number of batches, since with batch normalization each batch is a meeting of all ranks.
+    Every rank gets the same number of batches, since batch normalization synchronizes the ranks at each batch.
 
     Args:
         slices: how many there are.

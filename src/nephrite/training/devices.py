@@ -1,4 +1,4 @@
-"""What the processor can do and which of several processes this one is."""
+"""Devices and precision, and which of several processes this one is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard: no segmenter learns from patients that it must not know, not even through a synthesizer."""
+"""The leakage guard: no segmenter learns, directly or through a synthesizer, from patients outside its training set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHOWN = 5
 
 
 def check_synthetic(synthetic: PairStore, real: PairStore, labelled: Iterable[str]) -> str:
-    """Refuse synthetic slices that do not fit the real ones or know labels of other patients than the arm does.
+    """Refuse synthetic slices that do not fit the real ones, or derive from patients outside the arm's training set.
 
     Args:
         synthetic: the slices.
@@ -23,21 +23,24 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labelled: Iterable[st
         The id of the synthesizer.
 
     Raises:
-        LeakageError: a slice was painted from, or its synthesizer was trained on, a patient that the arm must not know.
+        LeakageError: a slice, or its synthesizer, was derived from a patient outside the arm's training set.
         StoreError: not a synthetic store, without provenance, of several synthesizers, or of other classes or size.
     """
     check_fit(synthetic, real)
+    # labels: of the arm's own patients; scans: of training or without labels
     allowed, synthesizers = set(labelled), set()
     scans = {*real.patients("train"), *real.patients(UNLABELLED)}
     for patient in synthetic.patients():
         provenance = synthetic.patient(patient).provenance
         if provenance is None:
             raise StoreError(synthetic.root, f"patient '{patient}' has no provenance", "run 'synthesize' again")
+        # every patient that a slice derives from must be allowed
         unknown = (provenance.patients - allowed) | (set(provenance.unlabelled_patients) - scans)
         if unknown:
             finding = f"synthetic slices know {_some(unknown)} outside the {len(allowed)} training patients of the arm"
             raise LeakageError(synthetic.root, finding, "train the synthesizer on this split and synthesize again")
         synthesizers.add(provenance.synthesizer)
+    # one painter per arm
     if len(synthesizers) != 1:
         finding = f"holds slices of {len(synthesizers)} synthesizers, not of one"
         raise StoreError(synthetic.root, finding, "run 'synthesize' again")

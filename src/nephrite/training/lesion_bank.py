@@ -25,8 +25,9 @@ def fill_bank(
 
     Raises:
         ConfigError: there is no lesion that can be cut out, or no slice that could take one of another patient: the
-            rival would be the arm without it, under another name.
+            baseline would equal the arm without 'copy_paste'.
     """
+    # lesions of the training slices
     images = ((ref.patient, torch.from_numpy(store.windowed(ref))[None], _label(store, ref)) for ref in slices)
     bank, patients = LesionBank.from_slices(images, classes), {ref.patient for ref in slices}
     named = store.manifest.classes
@@ -34,6 +35,7 @@ def fill_bank(
     if not bank.lesions:
         finding = f"{pasted}, and its {len(patients)} patients have none that is large enough and not cut off"
         raise ConfigError(place, f"{finding} by the border of its slice", "take more patients")
+    # at least one slice must be able to take one
     rows = [row for row in store.index if row["patient"] in patients]
     if not any(bank.donors(row["patient"], {value for value in named if row[named[value]]}) for row in rows):
         organs = [named[organ] for organ in classes.values() if organ is not None]

@@ -1,4 +1,4 @@
-"""How many slices of each kind a step takes: real ones, synthetic ones, pseudo-labelled ones.
+"""Mixing strategies: how many real, synthetic and pseudo-labelled slices a step takes.
 
 Every arm takes the same number of steps with the same number of slices each; what differs is where they come from.
 """

@@ -1,4 +1,4 @@
-"""The training mask that a painted one is most like."""
+"""The training mask nearest to a painted one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TrainingMasks:
         self.masks = torch.cat(parts, dim=1)
 
     def nearest(self, label: UInt8[np.ndarray, "b h w"]) -> list[Nearest]:
-        """Of each slice."""
+        """The nearest training mask of each slice."""
         found = mask_overlap(coarse_masks(torch.from_numpy(label), self.classes), self.masks)
         pairs = zip(found.dice.tolist(), found.nearest.tolist(), strict=True)
         return [Nearest(dice, self.slices[place]) for dice, place in pairs]

@@ -1,4 +1,4 @@
-"""Self-training: confident labels that a segmenter gives to scans without labels, to learn from them in turn.
+"""Self-training: a student learns from the confident labels that a teacher segmenter gives to scans without labels.
 
 After Xie, Luong, Hovy, Le, "Self-training with Noisy Student improves ImageNet classification", CVPR 2020: a teacher is
 trained on the labelled patients, then a student on both, with augmentation as the noise.
@@ -19,11 +19,11 @@ from nephrite.store.slices import PairStore, SliceRef
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Slices of a store, with labels of a teacher's in place of the store's.
+    """Slices of a store, with a teacher's labels instead of the store's.
 
     Attributes:
         store: where the scans are; its own labels of these patients are never read.
-        labels: patient to label maps; `IGNORED` where the teacher is not sure.
+        labels: patient to label maps; `IGNORED`, the ignore index, where the teacher is not sure.
     """
 
     store: PairStore
@@ -43,7 +43,7 @@ class PseudoLabels:
 
 
 def blank_labels(store: PairStore, patients: Sequence[str]) -> PseudoLabels:
-    """Scans of a store as if they came without labels: whatever labels there are, are not read."""
+    """Scans of a store as if they came without labels: its labels of them are never read."""
     return PseudoLabels(store, {name: np.zeros(store.image(name).shape, np.uint8) for name in patients})
 
 
@@ -52,7 +52,7 @@ def sure_labels(
     channels: Mapping[str, tuple[int, ...]],
     confidence: float,
 ) -> UInt8[np.ndarray, "slice height width"]:
-    """Label maps of what channels are sure of; `IGNORED` where any channel is sure neither that it is nor is not.
+    """Label maps of confident pixels; `IGNORED` where any channel is neither surely present nor surely absent.
 
     Args:
         probability: of each channel.
@@ -66,7 +66,7 @@ def sure_labels(
 
 
 def believed(label: UInt8[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
-    """Where a class was found."""
+    """Mask of the pixels in which a class was found."""
     found: Bool[np.ndarray, "*shape"] = (label > 0) & (label != IGNORED)
     return found
 

@@ -1,4 +1,4 @@
-"""What all trainings share: Lightning's Trainer from the settings, checkpoints and resume, progress, a history."""
+"""Shared by all trainings: Lightning's Trainer from the settings, checkpoints and resuming, progress, a history."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RecordedModule(LightningModule):
     written after it. What it gathers over an epoch is in `epoch_state`, so that a training can stop within one.
 
     Args:
-        seed: of everything random within a step (dropout, augmentation): see `step_seed`.
+        seed: for all random draws within a step (dropout, augmentation): see `step_seed`.
 
     Attributes:
         done: optimizer steps that were taken before this process resumed the training.
@@ -64,7 +64,7 @@ class RecordedModule(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed torch anew, so that a resumed run draws the same dropout as an undisturbed one."""
         seed = self.step_seed(batch_idx) + self.global_rank
-        # torch.manual_seed sees to every kind of device, at each step, which a processor alone would wait for in vain
+        # cheaper at every step than torch.manual_seed, which looks for every kind of device
         sow = torch.default_generator.manual_seed if self.device.type == "cpu" else torch.manual_seed
         sow(seed)
 
@@ -73,7 +73,7 @@ class RecordedModule(LightningModule):
         return {}
 
     def load_epoch_state(self, state: dict[str, Tensor]) -> None:
-        """Take up what `epoch_state` gave."""
+        """Restore what `epoch_state` gave."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the history, and how far this epoch has come."""
@@ -84,7 +84,7 @@ class RecordedModule(LightningModule):
         checkpoint["epoch_state"] = {} if ended else self.epoch_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take them up."""
+        """Restore them."""
         self.history, self.done = checkpoint["history"], checkpoint["done"]
         self.load_epoch_state(checkpoint["epoch_state"])
 
@@ -105,7 +105,7 @@ class EpochRecord(Checkpoint):
 
 
 class Termination(Callback):
-    """A polite end (SIGTERM: a pod that must go): after the step that is under way, with a checkpoint of it.
+    """Graceful end on SIGTERM, e.g. of an evicted pod: finish the current step and write a checkpoint.
 
     Lightning hears the signal, and lets all processes leave at the same step. There is no way back into a validation:
     the checkpoint of the epoch before counts.
@@ -171,7 +171,7 @@ def fit(module: RecordedModule, compute: ComputeSettings, *, folder: Path, epoch
         compute: devices and precision.
         folder: where checkpoints are kept.
         epochs: of the whole training.
-        run: is told the newest row of the history after each epoch.
+        run: records the newest row of the history after each epoch.
         text: stands before the progress bar.
     """
     checkpoint = folder / CHECKPOINT
@@ -206,13 +206,16 @@ def resumable_folder(target: Path, fingerprint: Mapping[str, object]) -> Iterato
         fingerprint: everything that the result depends on; what an attempt with another one left is discarded. What a
             training that failed for good (TrainingError) left is discarded too.
     """
+    # unfinished work lies beside the target, or on storage that outlives the machine
     mark, durable = {"digest": digest(fingerprint)}, os.environ.get(DURABLE_VARIABLE)
     partial = Path(durable) / mark["digest"] if durable else target.with_name(target.name + PARTIAL)
     if process_rank() > 0:  # the first process owns the folder; the others only work in it
         yield partial
         return
+    # work of other settings is thrown away
     if partial.exists() and not _has_mark(partial, mark):
         shutil.rmtree(partial)
+    # renamed when finished, or copied from the durable place
     if not durable:
         with whole_folder(target, keep_partial=True) as folder:
             yield from _grow(folder, mark)
@@ -250,7 +253,7 @@ def check_finite(name: str, loss: Tensor, step: int) -> None:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep from the user what Lightning says of things that we decided on purpose; errors and warnings stay."""
+    """Silence Lightning's messages about choices made on purpose; errors and other warnings stay."""
     chatter = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in chatter]
     for logger in chatter:

@@ -27,7 +27,7 @@ def load_weights(network: nn.Module, path: Path, *, remedy: str, finding: str = 
         network: on any device.
         path: of the file.
         remedy: what the user can do about a file that is missing, broken, or of another network.
-        finding: what is said of such a file; the reason follows in brackets.
+        finding: the finding about such a file; the reason follows in brackets.
 
     Raises:
         StoreError: with finding and remedy.

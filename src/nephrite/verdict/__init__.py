@@ -1,1 +1,1 @@
-"""Scores in, words out: paired statistics, comparisons, data equivalence, power and promotion. No torch."""
+"""From scores to a verdict: paired statistics, comparisons, data equivalence, power and promotion. No torch."""

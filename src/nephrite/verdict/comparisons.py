@@ -1,4 +1,8 @@
-"""What is compared with what: the question, every training set with the reference, synthetic data with its rivals."""
+"""The comparisons of a trial: the question, every training set with the reference, synthetic data with its rivals.
+
+A rival is a baseline: a training set that reaches for the same gain without synthetic data. A cell is a replicate: one
+subset of training patients and one initialization, shared by all arms. A null is what chance alone does: the
+difference of an A/A arm (null arm), or of an arm's cells."""
 
 from __future__ import annotations
 
@@ -39,7 +43,7 @@ class Comparison:
         interval: mean difference and its interval.
         p: Wilcoxon signed-rank over patients.
         p_holm: `p` adjusted for all comparisons of the same table.
-        null: what the arm `against` does by chance: its null arm, else its other cells; None with neither.
+        null: what the arm `against` does by chance: its A/A arm (null arm), else its other cells; None without.
         verdict: the answer in words.
     """
 
@@ -64,7 +68,7 @@ class BestSynthetic:
 
     Attributes:
         fraction: of the labels.
-        training_set: chosen without a look at test.
+        training_set: chosen without test scores.
         validation_score: mean over cells and segmenters, by which it was chosen.
         comparisons: with the reference and with every rival, over all segmenters, p adjusted over these.
     """
@@ -83,9 +87,11 @@ def compare(trial: Trial, training_set: str, against: str, segmenters: Sequence[
     Raises:
         TrialError: both arms share no cell.
     """
+    # paired by cell and patient
     cells = trial.shared_cells(training_set, against, segmenters, fraction)
     differences = trial.differences(training_set, against, segmenters, fraction)
     interval = _interval(trial.plan, differences)
+    # rounded, so that equal scores tie
     by_patient, p = differences.mean(axis=0).round(12), wilcoxon_p(differences)
     return Comparison(
         training_set,
@@ -136,7 +142,7 @@ def answers_by_segmenter(trial: Trial) -> list[Comparison]:
 def with_reference(trial: Trial) -> list[Comparison]:
     """Every training set against the reference of the same segmenter and fraction, p adjusted over all of them.
 
-    Null arms are no rows of it: they stand beside each of its rows.
+    Null arms get no rows of their own: they are given beside each row.
     """
     reference = trial.plan.reference
     kinds = [kind for kind in trial.kinds() if kind[2] != reference and kind[2] not in trial.plan.copies]

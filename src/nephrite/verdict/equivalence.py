@@ -1,4 +1,4 @@
-"""Data equivalence: how many more real patients would have done what synthetic data did.
+"""Data equivalence: the number of further real patients that would give the same gain as synthetic data.
 
 The reference arm is trained on several numbers of real patients; its mean score against that number is the learning
 curve. The curve is isotonic (more patients never hurt; neighbors that fell by chance are pooled: Barlow et al. 1972)
@@ -129,9 +129,11 @@ def data_equivalence(
     _demand_curve(reference, synthetic, start)
     interval = partial(paired_interval, confidence=confidence, resamples=resamples, seed=seed)
     intervals = partial(paired_intervals, confidence=confidence, resamples=min(resamples, 2000), seed=seed)
+    # real curve, made monotone, and where the synthetic score crosses it
     counts = sorted(reference)
     pooled = _pooled([reference[count] for count in counts])
     curve = [float(table.mean()) for table in pooled]
+    # its interval, from resamples of both
     low, high = _bounds(counts, pooled, synthetic[start], start, intervals)
     cells, test_patients = synthetic[start].shape
     return Equivalence(
@@ -172,8 +174,10 @@ def _tables(trial: Trial, training_set: str, segmenter: str) -> dict[int, Float[
     """Number of real patients to scores; of two label fractions that round to one number the smaller one counts."""
     question = trial.plan.question or ()
     tables: dict[int, Float[np.ndarray, "cell patient"]] = {}
+    # cells that both sides have at every label fraction
     sides = [trial.runs(name, segmenter, fraction).keys() for name in question for fraction in trial.fractions]
     cells = sorted(set(sides[0]).intersection(*sides[1:]))
+    # a table per number of training patients
     for fraction in trial.fractions if cells else ():
         runs = trial.runs(training_set, segmenter, fraction)
         counts = sorted({run.training_patients for run in runs.values()})
@@ -215,7 +219,7 @@ def _bounds(
 
 
 def _zero_before(grid: Float[np.ndarray, " count"], ends: Float[np.ndarray, " count"], index: int) -> float:
-    """Where the ends cross zero between the number of patients before `index` and that at it."""
+    """The number of patients, between those at `index` - 1 and `index`, at which the ends cross zero."""
     if index == 0:
         return float(grid[0])
     share = ends[index - 1] / (ends[index - 1] - ends[index])

@@ -1,4 +1,4 @@
-"""What a trial could find: the smallest effect that so many test patients and cells show, by simulation.
+"""Power by simulation: the smallest effect that a trial of so many test patients and cells (replicates) detects.
 
 A difference in cell i and patient j is taken as effect + cell_i + patient_j + noise_ij, each drawn from a normal
 distribution (two-way random effects without replication; Searle, Casella, McCulloch 1992, "Variance components",
@@ -34,7 +34,7 @@ class Spread:
     residual: float
 
     def standard_error(self, cells: int, patients: int) -> float:
-        """Of the mean difference."""
+        """Standard error of the mean difference."""
         residual = self.residual**2 / (cells * patients)
         return math.sqrt(self.between_cells**2 / cells + self.between_patients**2 / patients + residual)
 
@@ -79,6 +79,7 @@ def estimate_spread(differences: Float[np.ndarray, "cell patient"]) -> Spread:
     if cells < 2 or patients < 2:
         finding = f"{cells} cells and {patients} test patients: a spread needs two of each"
         raise TrialError("trial", finding, "run more cells, or plan with the stated assumption")
+    # variance components of a two-way table without repeats
     by_cell, by_patient = differences.mean(axis=1), differences.mean(axis=0)
     noise = differences - by_cell[:, None] - by_patient[None, :] + differences.mean()
     residual = float((noise**2).sum()) / ((cells - 1) * (patients - 1))
@@ -184,6 +185,7 @@ def cells_needed(
 
 def _reach(spread: Spread, cells: int, patients: int, simulation: Simulation) -> Float[np.ndarray, " trial"]:
     """How far the lower end of the interval lies below the true difference, in each simulated trial."""
+    # in blocks: memory is bounded
     generator = np.random.default_rng(simulation.seed)
     block = max(1, LARGEST_BLOCK // max(cells * patients, simulation.resamples))
     lows = []

@@ -1,4 +1,4 @@
-"""Whether a run replaces the champion: a judgment on its test scores, patient by patient. Knows no registry."""
+"""Whether a run replaces the champion: decided on its test scores, patient by patient. Does not use the registry."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Rules:
-    """What was declared before: the floor for a first champion, and how intervals are drawn."""
+    """Rules declared beforehand: the floor for a first champion, and how intervals are drawn."""
 
     floor: float
     confidence: float
@@ -78,8 +78,10 @@ def decide(candidate: Candidate, champion: Candidate | Literal["unknown"] | None
         champion: the run in use; "unknown" if nothing is known of its scores, None if there is none.
         rules: the floor, and how intervals are drawn.
     """
+    # no champion: the floor decides
     if champion is None:
         return _against_floor(rules.floor, candidate)
+    # scores that cannot be compared decide nothing
     if champion == "unknown":
         return Decision("challenger", "the champion has no record of its scores; move the alias by hand")
     if champion.weights == candidate.weights:

@@ -1,10 +1,10 @@
 """Statistics of paired differences, with cells and patients as the two levels at which chance enters.
 
-A *cell* is one subset of training patients and one initialization, shared by all arms. A difference to the reference
-is paired by test patient within a cell, so the evidence is a table `differences[cell, patient]`.
+A *cell* (replicate) is one subset of training patients and one initialization, shared by all arms. A difference to the
+reference is paired by test patient within a cell, so the evidence is a table `differences[cell, patient]`.
 
-The interval resamples cells and patients independently (Owen 2007, "The pigeonhole bootstrap"). Two things are mended,
-each found by simulation:
+The interval resamples cells and patients independently (Owen 2007, "The pigeonhole bootstrap"). Two corrections were
+found necessary by simulation:
 
 * A plain percentile interval is too short when there are few cells or patients: with three cells it covered the truth
   in 79 to 98 % of trials instead of 95 %. So the deviations of each level are widened by sqrt(n / (n - 1)) * t / z
@@ -51,10 +51,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class NullDifference:
-    """How far the score of one arm moves by chance: against its null arm, or else from one cell to another.
+    """How far an arm's score moves by chance: against its A/A arm (null arm), or else from one cell to another.
 
-    Other cells know other patients at label fractions below 1, which arms of one cell never do, so there a null from
-    cells is wider than what chance does to a comparison. A null arm has the patients of its cell.
+    At label fractions below 1, other cells train on other patients, while arms of one cell share theirs. So a null from
+    cells is then wider than what chance does to a comparison. A null arm has the patients of its cell.
 
     Attributes:
         pairs: of runs whose mean scores were subtracted: each cell's run and its null, or all pairs of cells.
@@ -128,14 +128,17 @@ def paired_intervals(
     """
     _, cells, patients = tables.shape
     assert patients > 1, "one patient has no interval"
+    # resample cells and patients independently
     generator = np.random.default_rng(seed)
     cell_weights = _resampled_weights(cells, resamples, generator)
     patient_weights = _resampled_weights(patients, resamples, generator)
+    # widened for small numbers, then narrowed for noise counted twice
     means = tables.mean(axis=(1, 2))
     centered = tables - means[:, None, None]
     from_cells = _widening(cells, confidence) * (centered.mean(axis=2) @ cell_weights.T)
     from_patients = _widening(patients, confidence) * (centered.mean(axis=1) @ patient_weights.T)
     deviations = _shrinking(centered, confidence)[:, None] * (from_cells + from_patients)
+    # percentiles of the deviations
     tail = (1 - confidence) / 2
     low, high = np.quantile(deviations, [tail, 1 - tail], axis=1)
     return np.stack([means, means + low, means + high])
@@ -144,11 +147,13 @@ def paired_intervals(
 def _shrinking(centered: Float[np.ndarray, "table cell patient"], confidence: float) -> Float[np.ndarray, " table"]:
     """Factor that counts the noise of single scores once, where resampling both levels counted it twice."""
     _, cells, patients = centered.shape
+    # noise of single scores, which both means hold
     by_cell, by_patient = centered.mean(axis=2), centered.mean(axis=1)
     noise = centered - by_cell[:, :, None] - by_patient[:, None, :]
     freedom = max((cells - 1) * (patients - 1), 1)  # one cell has no noise apart from its patients
     surplus = (noise**2).sum(axis=(1, 2)) / freedom / (cells * patients)
     surplus *= min(_widened_variance(count, confidence) for count in (cells, patients))
+    # variance as resampled, and with this noise counted once
     from_cells = _widening(cells, confidence) ** 2 * (by_cell**2).mean(axis=1) / cells
     from_patients = _widening(patients, confidence) ** 2 * (by_patient**2).mean(axis=1) / patients
     counted_once = np.maximum(from_cells + from_patients - surplus, np.maximum(from_cells, from_patients))

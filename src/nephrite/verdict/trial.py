@@ -27,7 +27,7 @@ class TrialPlan:
             the trial has no such pair.
         fraction: the label fraction of the headline.
         synthetic: training sets with synthetic slices.
-        rivals: training sets without, that each of these is compared with beside the reference.
+        rivals: baselines: sets without synthetic slices with which each of these is compared beside the reference.
         copies: training sets of A/A arms, and the set that each repeats from another initialization.
         confidence: of every interval.
         resamples: bootstrap draws.

@@ -56,12 +56,12 @@ class Diffusion(DenoisingKind[DiffusionSettings]):
         return Denoiser(channels, **chosen | {"depth": fitting_depth(size, self.settings.depth)})
 
     def loss(self, network: nn.Module, scene: Scene, generator: torch.Generator) -> Float[Tensor, ""]:
-        """Of real slices."""
+        """The loss on real slices."""
         assert scene.background is not None
         return cast("Denoiser", network).loss(scene.background, scene.condition, generator)
 
     def paint(self, network: nn.Module, scene: Scene, seeds: Sequence[int]) -> Float[Tensor, "b 1 h w"]:
-        """From noise that the seed draws."""
+        """Slices denoised from noise that the seed draws."""
         from nephrite.generation.noise import normal_noise
 
         noise = normal_noise((1, *scene.condition.shape[-2:]), seeds).to(scene.condition.device)

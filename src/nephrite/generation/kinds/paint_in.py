@@ -1,4 +1,4 @@
-"""Painting in: the real slice stays but for lesions and their rim."""
+"""Painting in: the real slice is kept except for lesions and their rim."""
 
 from __future__ import annotations
 

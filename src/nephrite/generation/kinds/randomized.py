@@ -33,13 +33,13 @@ class Randomized(Kind[RandomizedSettings]):
     """No network: every class takes an intensity that the seed draws (Billot et al. 2023)."""
 
     def build(self, channels: int, size: int) -> nn.Module:
-        """Nothing that could learn."""
+        """An empty module: nothing is trained."""
         from torch import nn
 
         return nn.Identity()
 
     def paint(self, network: nn.Module, scene: Scene, seeds: Sequence[int]) -> Float[Tensor, "b 1 h w"]:
-        """By chance."""
+        """Slices with intensities drawn at random."""
         from nephrite.generation.intensities import class_statistics
         from nephrite.synthesis import randomized
 

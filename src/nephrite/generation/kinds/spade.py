@@ -53,7 +53,7 @@ class Spade(AdversarialKind[SpadeSettings]):
         return SpadeGenerator(channels, **chosen | {"depth": fitting_depth(size, self.settings.depth)})
 
     def imagine(self, network: nn.Module, scene: Scene) -> Painted:
-        """Code of the real slice, drawn about its mean; then the slice."""
+        """Draw a code around the real slice's mean code; then paint the slice."""
         import torch
 
         from nephrite.models.spade import divergence
@@ -65,12 +65,13 @@ class Spade(AdversarialKind[SpadeSettings]):
         return Painted(generator(scene.condition, code), penalty)
 
     def paint(self, network: nn.Module, scene: Scene, seeds: Sequence[int]) -> Float[Tensor, "b 1 h w"]:
-        """In the style that was given, or in one that the seed draws."""
+        """Slices in the given style, or in one that the seed draws."""
         import torch
 
         from nephrite.generation.noise import normal_noise
 
         generator = cast("SpadeGenerator", network)
+        # style: drawn, or read off another slice
         if scene.style is None:
             code = normal_noise((generator.code_length,), seeds).to(scene.condition.device)
         else:

@@ -56,7 +56,7 @@ class InProcess(Backend[S, TrainedNetwork]):
     """A network that `build` makes.
 
     Attributes:
-        TRIED: whether tests show for all settings what `check` would try.
+        TRIED: whether this package's tests already cover what `check` would try.
     """
 
     TRIED: ClassVar[bool] = False
@@ -67,7 +67,7 @@ class InProcess(Backend[S, TrainedNetwork]):
 
         Raises:
             WeightsError: pretrained weights are not available.
-            ConfigError: the settings name what there is not.
+            ConfigError: the settings name something that does not exist.
         """
 
     def deepest(self, network: nn.Module) -> nn.Module:
@@ -75,7 +75,7 @@ class InProcess(Backend[S, TrainedNetwork]):
         raise NotImplementedError("of a kind whose settings say FEATURES")
 
     def bare(self) -> Self:
-        """The same without pretrained weights: none are fetched where a trained segmenter's own follow."""
+        """The same without pretrained weights, which need not be fetched if trained weights are loaded next."""
         return self
 
     def cheap(self) -> tuple[Self, float]:
@@ -101,7 +101,7 @@ class InProcess(Backend[S, TrainedNetwork]):
         fit(module, task.compute, folder=task.folder, epochs=task.settings.epochs, run=task.run, text=task.text)
         # the weights of the best epoch, not of the last one
         load_weights(module.network, task.folder / WEIGHTS, remedy=REMEDY)
-        module.trainer.strategy.barrier()  # until all processes have read it: the first one moves the folder away
+        module.trainer.strategy.barrier()  # wait until all processes have read it: the first one moves the folder away
         return TrainedNetwork(
             backend=self,
             channels=task.channels,
@@ -162,7 +162,7 @@ class InProcess(Backend[S, TrainedNetwork]):
         return network_step_seconds(config, self)
 
     def check(self, config: Config) -> None:
-        """Build it without pretrained weights, and demand of it what a segmenter does."""
+        """Build it without pretrained weights, and check that it works as a segmenter."""
         if not self.TRIED:
             from nephrite.segmentation.in_process.network_check import check_network
 
@@ -175,8 +175,10 @@ def segmentation_task(task: FitTask) -> SegmentationTask:
     from nephrite.training.data import Pairs
     from nephrite.training.mixing import Extra, group_counts, group_sizes
 
+    # slices of all cohorts, in one order
     cohorts = [task.training, *(addition.cohort for addition in task.additions)]
     parts = [(cohort.source, cohort.slices()) for cohort in cohorts]
+    # how each addition is mixed in
     extras = [
         Extra(len(slices), addition.way, addition.share)
         for addition, (_, slices) in zip(task.additions, parts[1:], strict=True)

@@ -1,4 +1,4 @@
-"""Features of a slice: what a segmenter makes of it at its deepest level, averaged over the slice."""
+"""Features of a slice: the output of a segmenter's deepest level, averaged over the slice."""
 
 from __future__ import annotations
 

@@ -137,11 +137,13 @@ class SegmentationModule(RecordedModule):
         return loss
 
     def augmented(self, batch: Batch, batch_index: int) -> tuple[Tensor, Tensor]:
-        """Paste, then augment; drawn for the whole batch, so that the number of devices changes nothing."""
+        """Paste, then augment; draws are for the whole batch, so that the number of devices changes nothing."""
+        # all processes draw for the whole batch and take their share
         image, label = batch.image, batch.label
         generator = torch.Generator().manual_seed(self.step_seed(batch_index))
         share = slice(self.global_rank, None, self.trainer.world_size)
         size = self.settings.batch_size
+        # copy-paste first: the pasted lesion moves with its slice
         if self.task.lesions:
             draws = take(copy_paste.draw(size, ranges=self.paste_ranges, generator=generator), share)
             patients = [self.task.training.patients[place] for place in batch.patient.tolist()]
@@ -190,6 +192,7 @@ class SegmentationModule(RecordedModule):
         Raises:
             NonFiniteLossError: the validation loss is not a number.
         """
+        # means over all processes
         step = self.step_of(int(self.trainer.num_training_batches))
         validation_loss = self.over_ranks(torch.stack(self.validation_losses).mean(), "mean")
         check_finite("validation loss (Dice)", validation_loss, step - 1)
@@ -214,11 +217,11 @@ class SegmentationModule(RecordedModule):
         return {"train_losses": torch.stack(self.train_losses)} if self.train_losses else {}
 
     def load_epoch_state(self, state: dict[str, Tensor]) -> None:
-        """Take them up."""
+        """Restore them."""
         self.train_losses = list(state.get("train_losses", torch.empty(0)).to(self.device))
 
     def on_train_start(self) -> None:
-        """A training that had stopped early, and was killed before it was written, stops again."""
+        """Stop again a training that had stopped early and was killed before its end was written."""
         self.started = time.monotonic()
         self.stop_if_stale()
 

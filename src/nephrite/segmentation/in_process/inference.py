@@ -1,4 +1,4 @@
-"""What a trained segmenter finds: in a patient, in scans without labels, in single slices."""
+"""Forward passes of a trained segmenter: sigmoid outputs, and features."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sigmoid_outputs(
 def outputs_and_features(
     network: nn.Module, planes: Float32[np.ndarray, "slice height width"], source: nn.Module
 ) -> tuple[Float32[np.ndarray, "slice channel height width"], Float32[np.ndarray, "slice feature"]]:
-    """The same, with features.
+    """Sigmoid outputs and features of one forward pass, for slices in [0, 1].
 
     Args:
         network: in evaluation mode.

@@ -40,11 +40,13 @@ class MonaiBackend(InProcess[MonaiSettings]):
         """The network as MONAI initializes it."""
         from nephrite.segmentation.in_process.networks import Segmenter, multiple_of
 
+        # fill in what the project knows; arguments may not set it
         place, network = f"network '{self.settings.network}'", self._class()
         given = {"spatial_dims": 2, "in_channels": 1, "out_channels": channels}
         if twice := sorted(given.keys() & self.settings.arguments.keys()):
             raise ConfigError(place, f"is given '{twice[0]}', which is filled in", "leave it out of 'arguments'")
         known = inspect.signature(network).parameters
+        # not every network has all three by these names
         filled = {name: value for name, value in given.items() if name in known}
         try:
             built = network(**filled, **self.settings.arguments)

@@ -1,6 +1,6 @@
 """Whether a network that settings name is a segmenter at all: tried once, on random slices, before any work.
 
-Libraries hold classifiers, networks that return lists, and networks that break at one slice; a user learns of it in one
+Libraries also hold classifiers, networks that return lists, and networks that fail on one slice. Users learn it in one
 line, not after an hour.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nephrite.segmentation.in_process.family import InProcess
 
 SMALL = 64  # pixels per side: what most networks take, and any processor computes in a moment
-TOLERANCE = 1e-4  # of logits, between a network and its graph
+TOLERANCE = 1e-4  # largest difference of logits between a network and its graph
 OTHER = "take another network"
 _passed: set[str] = set()  # digests of what was found good in this process
 
@@ -36,7 +36,7 @@ class _FaultError(Exception):
 
 
 def check_network(backend: InProcess[Any], config: Config) -> None:
-    """Demand of a network what trainings, predictions and the registry of models will.
+    """Check that a network can do what trainings, predictions and the registry of models need.
 
     Logits [b, c, h, w] of the input's size for two slices and for one, finite gradients, features where its kind has
     them, and a graph that takes any number of slices and equals the network. Small slices are tried first; a network
@@ -49,15 +49,17 @@ def check_network(backend: InProcess[Any], config: Config) -> None:
     Raises:
         ConfigError: names the kind, the finding and a remedy.
     """
+    # once per process for the same network
     channels, size = len(config.prepare.channels), config.prepare.in_plane.size
     batch = _smallest_batch(config.train_segmenter.batch_size, config.compute)
     asked = digest([backend.settings.model_dump(mode="json"), channels, size, batch])
     if asked in _passed:
         return
+    # the small size first, being quick; a network may need the full one
     for side in sorted({min(SMALL, size), size}):
         try:
             with torch.random.fork_rng(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what a library says of itself
+                warnings.simplefilter("ignore")  # warnings of the library about its own code
                 _try_network(backend, channels, side, batch)
         except _FaultError as fault:
             found = fault
@@ -87,7 +89,8 @@ def _try_network(backend: InProcess[Any], channels: int, side: int, batch: int) 
 
 
 def _try_logits(network: Segmenter, slices: Tensor, channels: int) -> None:
-    """Of the network within its frame, which would crop whatever is too large."""
+    """Test the logits of the network without its wrapper, which would crop logits that are too large."""
+    # the size that the network takes
     side = network.input_size(slices.shape[-1])
     framed = mirror_center(slices, side, side)
     try:
@@ -97,6 +100,7 @@ def _try_logits(network: Segmenter, slices: Tensor, channels: int) -> None:
         raise _FaultError(f"refuses {_slices(framed)} ({_reason(error)})") from error
     if not isinstance(found, Tensor):
         raise _FaultError(f"returns a {type(found).__name__} for {_slices(framed)}, and a segmenter returns logits")
+    # one finite number per pixel and channel
     wanted = (len(slices), channels, side, side)
     if tuple(found.shape) != wanted:
         finding = f"returns {tuple(found.shape)} for {_slices(framed)}, and a segmenter returns logits {wanted}"
@@ -106,12 +110,14 @@ def _try_logits(network: Segmenter, slices: Tensor, channels: int) -> None:
 
 
 def _try_gradients(network: nn.Module, slices: Tensor) -> None:
+    # one backward pass
     network.train()
     try:
         torch.autograd.backward(network(slices).square().mean())
     except Exception as error:
         remedy = "raise 'train_segmenter.batch_size', or take another network" if len(slices) == 1 else OTHER
         raise _FaultError(f"cannot learn from {_slices(slices)} ({_reason(error)})", remedy) from error
+    # some gradients, all finite
     gradients = [weights.grad for weights in network.parameters() if weights.grad is not None]
     if not gradients:
         raise _FaultError("has no parameter that learns")
@@ -130,7 +136,7 @@ def _try_features(network: nn.Module, slices: Tensor, source: nn.Module) -> None
 
 
 def _try_export(network: nn.Module, slices: Tensor) -> None:
-    """As `registry` does, from two slices: a graph of one would take no other number."""
+    """Export as `registry` does, from two slices: a graph made from one would accept only one."""
     try:
         exported = torch.export.export(network, (slices,), dynamic_shapes=({0: torch.export.Dim.AUTO},)).module()
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Frames of networks: slices in [0, 1] of any in-plane size go in, logits of that size come out.
+"""Wrappers of networks: slices in [0, 1] of any in-plane size go in, logits of that size come out.
 
 b  batch    c  channels of the logits, one sigmoid each    h, w  height and width of a slice in pixels
 """

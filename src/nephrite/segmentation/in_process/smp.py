@@ -46,7 +46,7 @@ class EncoderBackend(InProcess[E]):
 
     @property
     def unusable(self) -> str:
-        """What is said of an encoder that does not fit."""
+        """The finding about an encoder that does not fit."""
         return f"cannot be the encoder of {self.architecture} of segmentation_models_pytorch"
 
     def build(self, channels: int) -> Segmenter:
@@ -108,7 +108,7 @@ class SmpBackend(EncoderBackend[SmpSettings]):
 
     @property
     def architecture(self) -> str:
-        """As the settings name it."""
+        """The architecture that the settings name."""
         return self.settings.architecture
 
 

@@ -38,6 +38,7 @@ def network_step_seconds(config: Config, backend: InProcess[Any]) -> float:
     """
     size, batch = config.prepare.in_plane.size, config.train_segmenter.batch_size
     if pick_device(config.compute) == "cpu":
+        # on a processor, a cheap network tells if a step would take too long to be timed
         probe, factor = backend.cheap()
         network = _network(config, probe)
         small = min(size, PROBE_SIZE)
@@ -46,12 +47,14 @@ def network_step_seconds(config: Config, backend: InProcess[Any]) -> float:
         expected = factor * batch / PROBE_BATCH * pixels * measured
         if expected > LONGEST_STEP:
             return expected
+    # else time the network itself
     taken = max(batch, PROBE_BATCH)
     return batch / taken * _training_seconds(config, _network(config, backend), batch=taken, size=size)
 
 
 def augmentation_seconds(config: Config, augmentation: Augmentation) -> float:
     """Seconds that a batch's augmentation takes; pasted lesions are not counted."""
+    # a made-up batch, augmented as in training
     settings, size = config.train_segmenter, config.prepare.in_plane.size
     batch, generator = settings.batch_size, torch.Generator().manual_seed(0)
     image, label = torch.rand(batch, 1, size, size), torch.zeros(batch, size, size, dtype=torch.uint8)
@@ -69,12 +72,13 @@ def augmentation_seconds(config: Config, augmentation: Augmentation) -> float:
 
 
 def _network(config: Config, backend: InProcess[Any]) -> Segmenter:
-    """With random weights: an encoder's own would have to be fetched."""
+    """The network with random weights: pretrained ones would have to be fetched."""
     network = backend.bare().build(len(config.prepare.channels))
     return network.to(pick_device(config.compute)).to(memory_format=torch.channels_last)
 
 
 def _training_seconds(config: Config, network: Segmenter, *, batch: int, size: int) -> float:
+    # tiny steps: time matters, not weights
     device, channels = pick_device(config.compute), len(config.prepare.channels)
     half = resolve_precision(config.compute) == "bf16-mixed"
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-9, fused=True)
@@ -94,10 +98,11 @@ def _training_seconds(config: Config, network: Segmenter, *, batch: int, size: i
 
 
 def _median_seconds(call: Callable[[], object]) -> float:
-    """Of a few calls on one thread, as the runner's processes have; the first call does not count."""
+    """Median of a few calls on one thread, as in the runner's processes; the first call does not count."""
     threads, times = torch.get_num_threads(), list[float]()
     torch.set_num_threads(1)
     try:
+        # the first call warms up
         call()
         while len(times) < LEAST_CALLS or (len(times) < MOST_CALLS and sum(times) < ENOUGH):
             started = time.perf_counter()
