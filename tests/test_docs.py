@@ -34,8 +34,8 @@ MARKER = re.compile(r"<!-- (run|not run: \S.+) -->")
 OPERATORS = {"&&", "||", "|", ";", "&", "(", ")", ">", ">>", "<", "))"}
 KEYWORDS = {"do", "then", "else"}
 BRITISH = re.compile(
-    r"\w*isation\w*|optimiz\w+|initializ\w+|randomiz\w+|normalis\w+|recognis\w+|\w*labell\w+|\w*metres?\b|\w*litres?\b"
-    r"|colour\w*|behaviour\w*|favour\w*|neighbor\w*|licence\w*|center\w*|grey|catalogue|modell\w+|analys(?:e|ed|ing)\b",
+    r"\w*isation\w*|optimis\w+|initialis\w+|randomis\w+|normalis\w+|recognis\w+|\w*labell\w+|\w*metres?\b|\w*litres?\b"
+    r"|colour\w*|behaviour\w*|favour\w*|neighbour\w*|licence\w*|centre\w*|grey|catalogue|modell\w+|analys(?:e|ed|ing)\b",
     re.IGNORECASE,
 )
 pytestmark = pytest.mark.filterwarnings(

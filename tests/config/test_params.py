@@ -96,7 +96,7 @@ def test_every_list_that_dvc_reads_stands_in_every_shipped_file(root: Path) -> N
 
 def test_example_for_own_data_is_a_whole_file_of_few_lines(root: Path) -> None:
     page = (root / "docs" / "own-data.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"^   ```yaml\n(.*?)^   ```", page, flags=re.MULTILINE | re.DOTALL)
+    (example,) = re.findall(r"^ +```yaml\n(.*?)^ +```", page, flags=re.MULTILINE | re.DOTALL)
     text = textwrap.dedent(example)
     assert len(text.splitlines()) <= 20
     config = load_config(Path("unused"), text=text)
