@@ -134,7 +134,7 @@ def test_a_share_of_fakes_concerns_the_arms_that_see_them(load: Load) -> None:
         ("verdict/statistics.py", ("MINIMUM_CELLS = 3", "MINIMUM_CELLS = 4"), {"report", "promote"}),
         ("phantom/kidneys.py", ("return", "pass\n    return"), {"acquire"}),
         ("report/figures.py", ("GRAY = ", "GREY = GRAY = "), {"report"}),
-        ("store/split.py", ('"""Patients by hash', '"""Patients drawn by hash'), set()),
+        ("store/split.py", ('"""', '"""A word more. '), set()),
     ],
 )
 def test_a_changed_line_concerns_what_imports_it(
@@ -167,7 +167,7 @@ def test_a_new_kind_of_segmenter_concerns_nothing(source: Path, load: Load) -> N
 def test_a_changed_kind_concerns_the_arms_that_use_it(source: Path, load: Load) -> None:
     config = load(*ARMS)
     before = jobs(config)
-    with (source / "segmentation" / "fpn.py").open("a") as file:
+    with (source / "segmentation" / "in_process" / "fpn.py").open("a") as file:
         file.write("\nCHANGED = 1\n")
     clear()
     found = {name for name, known in jobs(config).items() if known != before[name]}
