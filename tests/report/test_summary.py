@@ -88,6 +88,14 @@ def test_one_cell_says_how_to_ask_for_more_and_what_was_not_resampled(make_trial
     assert "null difference is not available" in content.notes[1]
 
 
+def test_one_cell_with_a_null_arm_says_for_which_sets_the_null_is_known(null_trial: Trial) -> None:
+    first = null_trial.arms[0].arm.cell
+    arms = tuple(scores for scores in null_trial.arms if scores.arm.cell == first)
+    content = summarize(replace(null_trial, arms=arms))
+    assert "(null +0.010 [" in content.headline
+    assert "the null difference is known only for sets with an A/A arm" in content.notes[1]
+
+
 def test_few_patients_are_noted(make_trial: MakeTrial) -> None:
     notes = summarize(make_trial(patients=5)).notes
     assert any("5 test patients: fewer than the 8" in note for note in notes)

@@ -225,7 +225,8 @@ def _notes(trial: Trial) -> list[str]:
             f"the numbers; ask for more with trial.cells: {more} in params.yaml and run again."
         )
     if len(cells) == 1:
-        notes.append("With one cell the intervals resample patients only, and the null difference is not available.")
+        null = "known only for sets with an A/A arm" if trial.plan.copies else "not available"
+        notes.append(f"With one cell the intervals resample patients only, and the null difference is {null}.")
     if len(trial.patients) < MINIMUM_PATIENTS:
         notes.append(
             f"{counted(len(trial.patients), 'test patient')}: fewer than the {MINIMUM_PATIENTS} that an interval "
