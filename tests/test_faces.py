@@ -134,14 +134,14 @@ def test_dvc_resolves_from_all_settings_and_from_the_lock_of_the_code() -> None:
     stage = dvc_stages()[RESOLVE]
     assert stage == {
         "cmd": "nephrite resolve --resolved resolved",
-        "deps": ["code.lock"],
+        "deps": ["code.lock", "src/nephrite"],  # the folder: a lock that was not renewed is seen
         "params": [{"params.yaml": None}],
         "outs": ["resolved"],
     }
 
 
 def test_no_face_lists_a_source_file() -> None:
-    assert "src/" not in (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    assert not re.findall(r"src/\S+\.py", (ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", entry_points())

@@ -54,7 +54,7 @@ def place(load: Callable[..., Config], root: Path, tmp_path: Path) -> Place:
     """What `dvc repro` needs of the project, with small settings."""
     folder = tmp_path / "project"
     (folder / ".dvc").mkdir(parents=True)
-    for name in ("dvc.yaml", ".dvcignore", ".dvc/config"):
+    for name in ("dvc.yaml", "code.lock", ".dvcignore", ".dvc/config"):
         shutil.copy(root / name, folder / name)
     for name in ("src", "pipelines"):
         shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))

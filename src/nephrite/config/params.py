@@ -69,7 +69,10 @@ class Config(Settings):
         helpers = {"screen": self.screen.segmenter} | ({"synthesize.labeler": labeler.segmenter} if labeler else {})
         for section, name in helpers.items():
             if name not in known:
-                yield f"'{section}.segmenter' is '{name}'; not under 'train_segmenter.segmenters'"
+                yield (
+                    f"'{section}.segmenter' is '{name}'; not under 'train_segmenter.segmenters', "
+                    f"which has {', '.join(known)}"
+                )
         # screening compares features
         name = self.screen.segmenter
         if self.screen.filter != "all" and name in known and not known[name].FEATURES:

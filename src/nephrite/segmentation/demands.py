@@ -30,13 +30,17 @@ def check_segmenters(config: Config, *, arms: Iterable[Arm] = (), others: Iterab
         others: names under 'train_segmenter.segmenters' that a stage trains for itself.
 
     Raises:
-        ConfigError: names the arm and what its segmenter does not take, or the kind and what was found.
+        ConfigError: names the arm and what its segmenter does not take, or the segmenter and what was found.
     """
     arms = list(arms)
     for arm in arms:
         _check_intake(config, arm)
     for name in dict.fromkeys([*(arm.segmenter for arm in arms), *others]):
-        backend_of(config.train_segmenter.segmenters[name]).check(config)
+        try:
+            backend_of(config.train_segmenter.segmenters[name]).check(config)
+        except ConfigError as error:
+            place = f"train_segmenter.segmenters.{name}: {error.place}"
+            raise ConfigError(place, error.finding, error.remedy) from error
 
 
 def _check_intake(config: Config, arm: Arm) -> None:

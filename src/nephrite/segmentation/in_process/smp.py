@@ -75,7 +75,8 @@ class EncoderBackend(InProcess[E]):
             pyramid = self._of_library(channels, weights=None)
         except (KeyError, RuntimeError, ValueError) as error:
             remedy = f"take e.g. 'resnext101_32x8d' or '{WHEEL_ENCODER}'"
-            raise ConfigError(f"encoder '{encoder}'", self.unusable, remedy) from error
+            reason = "" if self.TRIED else f" ({str(error).strip().partition(chr(10))[0]})"
+            raise ConfigError(f"encoder '{encoder}'", f"{self.unusable}{reason}", remedy) from error
         return ColorNetwork(pyramid, *input_statistics(encoder))
 
     def _load_imagenet(self, network: ColorNetwork, channels: int) -> None:
