@@ -14,7 +14,7 @@ from nephrite.errors import ConfigError
 from nephrite.signatures import STAGES, WITHOUT_EFFECT
 
 Load = Callable[..., Config]
-CACHED = ("code_digest", "imports", "_file", "_tree", "_tree_digest")
+CACHED = ("code_digest", "_source", "_file")
 ARMS = (
     "trial.training_sets.real=[real, real+geometric, real+standard, real+standard+copy_paste, "
     "real+standard+self_training]",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -117,24 +118,43 @@ def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
 @cache
 def code_digest(module: str) -> str:
     """Digest of a module and of all that it imports."""
-    return digest({name: _tree_digest(name) for name in sorted(closure(module))})
+    return digest({name: _source(name).digest for name in sorted(closure(module))})
 
 
 def closure(module: str) -> frozenset[str]:
     """A module and all of the package that it imports, directly or not, without code that cannot change an output."""
     found, waiting = {module}, [module]
     while waiting:
-        new = imports(waiting.pop()) - found
+        new = _source(waiting.pop()).imports - found
         found |= new
         waiting.extend(new)
     return frozenset(found)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What is kept of a module: its syntax tree is large, and is read once.
+
+    Args:
+        imports: modules of the package that it imports when it runs, at its top or in a function.
+        digest: of its syntax tree, without comments and docstrings.
+    """
+
+    imports: frozenset[str]
+    digest: str
+
+
 @cache
-def imports(module: str) -> frozenset[str]:
-    """Modules of the package that a module imports when it runs, at its top or in a function."""
+def _source(module: str) -> _Source:
+    path = _file(module)
+    assert path is not None, f"no module {module}"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return _Source(_imports(tree), hashlib.sha256(_plain(tree).encode()).hexdigest())
+
+
+def _imports(tree: ast.Module) -> frozenset[str]:
     names: set[str] = set()
-    for node in _statements(_tree(module)):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -143,13 +163,18 @@ def imports(module: str) -> frozenset[str]:
     return frozenset(name for name in names if name.startswith("nephrite.") and _file(name) and not _is_outside(name))
 
 
-def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker sees."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        yield node
-        yield from _statements(node)
+def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
+    """All statements but those that only a type checker sees."""
+    waiting = [tree]
+    while waiting:
+        for node in ast.iter_child_nodes(waiting.pop()):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                continue
+            if isinstance(node, ast.stmt):
+                yield node
+            # no import stands inside an expression
+            if not isinstance(node, ast.expr):
+                waiting.append(node)
 
 
 def _is_outside(module: str) -> bool:
@@ -160,18 +185,6 @@ def _is_outside(module: str) -> bool:
 def _file(module: str) -> Path | None:
     base = PACKAGE.joinpath(*module.split(".")[1:])
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
-
-
-@cache
-def _tree(module: str) -> ast.Module:
-    path = _file(module)
-    assert path is not None, f"no module {module}"
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
-def _tree_digest(module: str) -> str:
-    return hashlib.sha256(_plain(_tree(module)).encode()).hexdigest()
 
 
 def _plain(node: Any) -> str:
