@@ -21,6 +21,7 @@ import pytest
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from nephrite import code_digest
 from nephrite.config import Arm, Config, load_config
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.store.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
@@ -403,3 +404,26 @@ def wait_for_bucket(store: ObjectStore, server: subprocess.Popen[bytes]) -> None
     else:
         pytest.fail("the S3 server did not answer within a minute")
     client.close()
+
+
+@pytest.fixture
+def forget() -> Iterator[None]:
+    """Read sources anew in the test, and after it."""
+    yield
+    forget_code()
+
+
+def forget_code() -> None:
+    """Read the code anew when its digest is asked for."""
+    for answers in (code_digest.code_digest, code_digest._sources, code_digest._file):
+        answers.cache_clear()
+
+
+@pytest.fixture
+def source(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: None) -> Path:
+    """A copy of the package that is read in its place, so that its code can be changed."""
+    copy = tmp_path / "nephrite"
+    shutil.copytree(root / "src" / "nephrite", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code_digest, "PACKAGE", copy)
+    forget_code()
+    return copy

@@ -1,20 +1,18 @@
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-from nephrite import dependencies
 from nephrite.config import Config
-from nephrite.dependencies import check_lock, closure, code_digests, facts, settings_read, write_lock
+from nephrite.dependencies import check_lock, code_digests, facts, settings_read, write_lock
 from nephrite.errors import ConfigError
 from nephrite.signatures import STAGES, WITHOUT_EFFECT
+from tests.conftest import forget_code
 
 Load = Callable[..., Config]
-CACHED = ("code_digest", "_source", "_file")
 ARMS = (
     "trial.training_sets.real=[real, real+geometric, real+standard, real+standard+copy_paste, "
     "real+standard+self_training]",
@@ -23,34 +21,12 @@ ARMS = (
 )
 
 
-@pytest.fixture
-def forget() -> Iterator[None]:
-    """Read sources anew in the test, and after it."""
-    yield
-    clear()
-
-
-def clear() -> None:
-    for name in CACHED:
-        getattr(dependencies, name).cache_clear()
-
-
-@pytest.fixture
-def source(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: None) -> Path:
-    """A copy of the package that is read in its place, so that its code can be changed."""
-    copy = tmp_path / "nephrite"
-    shutil.copytree(root / "src" / "nephrite", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(dependencies, "PACKAGE", copy)
-    clear()
-    return copy
-
-
 def edit(path: Path, old: str, new: str) -> None:
     """Change a line of code, which must be there."""
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    clear()
+    forget_code()
 
 
 def jobs(config: Config) -> dict[str, object]:
@@ -169,16 +145,9 @@ def test_a_changed_kind_concerns_the_arms_that_use_it(source: Path, load: Load) 
     before = jobs(config)
     with (source / "segmentation" / "in_process" / "fpn.py").open("a") as file:
         file.write("\nCHANGED = 1\n")
-    clear()
+    forget_code()
     found = {name for name, known in jobs(config).items() if known != before[name]}
     assert found == {"promote"} | arms(*ALL, segmenters=("fpn",)) | arms(*ALL, stage="evaluate", segmenters=("fpn",))
-
-
-def test_the_closure_knows_imports_of_functions_and_not_those_for_types(tmp_path: Path) -> None:
-    found = closure("nephrite.stages.train_segmenter")
-    assert {"nephrite.segmentation.in_process.fitting", "nephrite.models.losses"} <= found
-    assert not {name for name in found if name.startswith(("nephrite.config", "nephrite.tracking"))}
-    assert "nephrite.runner" not in found
 
 
 def test_a_stale_lock_is_refused_with_the_command_that_renews_it(source: Path, tmp_path: Path) -> None:

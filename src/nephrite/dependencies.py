@@ -1,35 +1,25 @@
 """What an output depends on: the settings that its stage declares, and the code that the stage and its kinds import.
 
 DVC (by `nephrite resolve` and code.lock), `nephrite trial`, the fingerprints of resumable trainings and the id of a
-trial all ask here. The digest of code is taken of the syntax trees of everything that is imported, directly or not,
-without comments and docstrings. Code that cannot change an output is left out: settings (they are compared value by
-value), errors, words, progress and the record of runs.
+trial all ask here.
 """
 
 from __future__ import annotations
 
-import ast
-import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from nephrite.code_digest import code_digest
 from nephrite.config import Config, GeneratorSettings, SegmenterSettings
 from nephrite.errors import ConfigError
-from nephrite.files import digest, whole_file
+from nephrite.files import whole_file
 from nephrite.signatures import STAGES, WITHOUT_EFFECT, Condition, Kind
 
-PACKAGE = Path(__file__).resolve().parent
 LOCK_FILE = Path("code.lock")
 RENEW = "renew it: nephrite lock"
-OUTSIDE = frozenset(
-    f"nephrite.{name}"
-    for name in ("config", "errors", "words", "progress", "recording", "tracking", "tracking_address", "lineage")
-) | {"nephrite", "nephrite.commit", "nephrite.signatures", "nephrite.dependencies"}
 Facts = dict[str, Any]
 
 
@@ -113,93 +103,6 @@ def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
     if found != current:
         of = f" of '{stage}'" if stage else ""
         raise ConfigError(path, f"is older than the code{of}", RENEW)
-
-
-@cache
-def code_digest(module: str) -> str:
-    """Digest of a module and of all that it imports."""
-    return digest({name: _source(name).digest for name in sorted(closure(module))})
-
-
-def closure(module: str) -> frozenset[str]:
-    """A module and all of the package that it imports, directly or not, without code that cannot change an output."""
-    found, waiting = {module}, [module]
-    while waiting:
-        new = _source(waiting.pop()).imports - found
-        found |= new
-        waiting.extend(new)
-    return frozenset(found)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What is kept of a module: its syntax tree is large, and is read once.
-
-    Args:
-        imports: modules of the package that it imports when it runs, at its top or in a function.
-        digest: of its syntax tree, without comments and docstrings.
-    """
-
-    imports: frozenset[str]
-    digest: str
-
-
-@cache
-def _source(module: str) -> _Source:
-    path = _file(module)
-    assert path is not None, f"no module {module}"
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return _Source(_imports(tree), hashlib.sha256(_plain(tree).encode()).hexdigest())
-
-
-def _imports(tree: ast.Module) -> frozenset[str]:
-    names: set[str] = set()
-    for node in _statements(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            inside = {f"{node.module}.{alias.name}" for alias in node.names}
-            names |= {name for name in inside if _file(name)} or {node.module}
-    return frozenset(name for name in names if name.startswith("nephrite.") and _file(name) and not _is_outside(name))
-
-
-def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
-    """All statements but those that only a type checker sees."""
-    waiting = [tree]
-    while waiting:
-        for node in ast.iter_child_nodes(waiting.pop()):
-            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-                continue
-            if isinstance(node, ast.stmt):
-                yield node
-            # no import stands inside an expression
-            if not isinstance(node, ast.expr):
-                waiting.append(node)
-
-
-def _is_outside(module: str) -> bool:
-    return module in OUTSIDE or any(module.startswith(f"{name}.") for name in OUTSIDE - {"nephrite"})
-
-
-@cache
-def _file(module: str) -> Path | None:
-    base = PACKAGE.joinpath(*module.split(".")[1:])
-    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
-
-
-def _plain(node: Any) -> str:
-    """A syntax tree as text: without docstrings, places, and fields that are empty, which differ between Pythons."""
-    if isinstance(node, list):
-        return f"[{','.join(map(_plain, node))}]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    parts = dict(ast.iter_fields(node))
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
-        node, clean=False
-    ):
-        parts["body"] = node.body[1:]
-    shown = (f"{name}={_plain(value)}" for name, value in parts.items() if value not in (None, []))
-    return f"{type(node).__name__}({','.join(shown)})"
 
 
 def _holds(config: Config, condition: Condition) -> bool:
