@@ -41,7 +41,7 @@ $(STAMP): requirements.lock pyproject.toml setup.py
 	[ -x $(BIN)/python ] || { echo "Making .venv with $$($$python --version)"; "$$python" -m venv .venv; }
 	echo "Installing the locked packages: about 7 GB, 2 to 8 minutes"
 	export PIP_CONSTRAINT=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1  # the lock is the only list of versions
-	$(BIN)/python -m pip install -r requirements.lock
+	$(BIN)/python -m pip install -q -r requirements.lock
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
