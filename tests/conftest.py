@@ -24,7 +24,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from nephrite import code_digest
 from nephrite.config import Arm, Config, load_config
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
-from nephrite.store.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
+from nephrite.store.arrays import create_arrays
+from nephrite.store.slices import PairStore, Patient, Provenance, finish_store, write_patient
 from nephrite.tracking import connect
 from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
 

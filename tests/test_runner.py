@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -252,25 +250,3 @@ def test_the_error_of_a_stage_comes_whole_out_of_its_process(load: Load, tmp_pat
     config = load("acquire.source=folder", f"acquire.folder.path={tmp_path / 'nowhere'}")
     with pytest.raises(SourceError, match="nowhere: "):
         run_trial(config, tmp_path / "trial", processes=1)
-
-
-FIRST = """
-import os, sys, time
-from nephrite.runner import _workers
-
-if __name__ == "__main__":
-    with _workers(1) as pool:
-        print(pool.submit(os.getpid).result(), flush=True)
-        pool.submit(time.sleep, 90).result()
-"""
-
-
-def test_workers_end_with_a_first_process_that_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "first.py").write_text(FIRST)
-    with subprocess.Popen(
-        [sys.executable, tmp_path / "first.py"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline()
-        first.kill()
-        first.communicate(timeout=40)  # the worker holds the other end of the pipe as long as it lives

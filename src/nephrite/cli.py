@@ -19,7 +19,7 @@ from nephrite import __version__
 from nephrite.config import as_yaml, explain_config, load_config
 from nephrite.errors import NephriteError
 from nephrite.execution import Notes, command_name, run_stage
-from nephrite.signatures import APART, PATHS, STAGES
+from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
 
 PARAMS = Path("params.yaml")
 PUBLISH, CLOSE = "publish", "close_trial"
@@ -93,7 +93,7 @@ def settings_options() -> list[click.Parameter]:
 def stage_command(stage: str) -> click.Command:
     """The command of one stage: its paths as options, its settings, and what a pipeline wants to know of it."""
     # options: the stage's paths, settings, what all stages share
-    signature = {**STAGES, **APART}[stage]
+    signature = ALL_STAGES[stage]
     path_type = click.Path(path_type=Path)
     options: list[click.Parameter] = [
         click.Option([f"--{command_name(name)}"], type=path_type, required=required, metavar="PATH", help=PATHS[name])

@@ -6,18 +6,20 @@ import ctypes
 import importlib
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import click
 
 from nephrite.config import Config
 from nephrite.dependencies import check_lock
-from nephrite.files import whole_file
+from nephrite.files import scratch_folder, whole_file
 from nephrite.lineage import parse_lineage
+from nephrite.ownership import check_apart, check_replaceable, check_replaceable_file
 from nephrite.run_artifacts import KEPT, PREFIX, fetch_arms
+from nephrite.signatures import ALL_STAGES
 from nephrite.tracking import open_run
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and numbers of glibc's malloc.h
@@ -55,9 +57,10 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
     if config.compute.threads != "auto":
         os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported
     # run the stage inside of its MLflow run
+    output = check_places(stage, config, paths)
     function, facts = stage_function(stage), parse_lineage(notes.lineage)
-    with open_run(config, stage, facts) as run, TemporaryDirectory(prefix="nephrite-") as folder:
-        metrics = function(config, run, **_fetched(paths, Path(folder)))
+    with open_run(config, stage, facts) as run, _fetched(paths, output) as found:
+        metrics = function(config, run, **found)
         if run.id is None:  # a further process of one training: only the first one records
             return
         # record and show the result
@@ -102,10 +105,41 @@ def result_page(
     return stage_page(title, metrics, facts, synthesizer if stage == "train_gan" else None)
 
 
-def _fetched(paths: dict[str, Path | None], folder: Path) -> dict[str, Path | None]:
-    """The paths, with run ids replaced by folders fetched from MLflow."""
+def check_places(stage: str, config: Config, paths: Mapping[str, Path | None]) -> Path | None:
+    """Refuse an output that would change an input or replace what is not Nephrite's; nothing has run.
+
+    Returns:
+        the output's path, if there is one.
+
+    Raises:
+        OutputError: names the output and what is there.
+    """
+    # everything that is read
+    signature = ALL_STAGES[stage]
+    inputs = {f"--{name}": paths.get(name) for name in signature.inputs}
+    if stage == "acquire":
+        inputs |= config.acquire.sources
+    # the output
+    output = paths.get(signature.output)
+    if output is None or not signature.writes:
+        return output
+    check_apart(output, {name: path for name, path in inputs.items() if path is not None})
+    if signature.record:
+        check_replaceable_file(output, signature.record)
+    else:
+        check_replaceable(output.resolve())
+    return output
+
+
+@contextmanager
+def _fetched(paths: dict[str, Path | None], output: Path | None) -> Iterator[dict[str, Path | None]]:
+    """The paths, with run ids replaced by folders fetched from MLflow, which stay as long as the block runs."""
     named = {name: str(path) for name, path in paths.items() if name in KEPT and str(path).startswith(PREFIX)}
-    return paths | {name: fetch_arms(name, text, folder / name) for name, text in named.items()}
+    if not named or output is None:
+        yield paths
+        return
+    with scratch_folder(output) as folder:
+        yield paths | {name: fetch_arms(name, text, folder / name) for name, text in named.items()}
 
 
 def _write(path: Path, text: str) -> None:

@@ -24,13 +24,13 @@ from nephrite.segmentation.in_process.fitting import SegmentationModule, Segment
 from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.stages.screen import _open_stores, screen
+from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import (
     UNLABELED,
     PairStore,
     Patient,
     Provenance,
     SliceRef,
-    create_arrays,
     finish_store,
     write_patient,
 )

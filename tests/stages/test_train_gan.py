@@ -16,6 +16,7 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError, NonFiniteLossError, StoreError
 from nephrite.files import PARTIAL, read_json, write_json
 from nephrite.generation.synthesizers import SynthesizerCard, read_synthesizer
+from nephrite.ownership import MARK
 from nephrite.recording import SilentRun
 from nephrite.stages.train_gan import train_gan
 from tests.conftest import with_another_window, without_first_patient
@@ -80,6 +81,7 @@ def test_folder_holds_card_weights_history_and_samples_only(load: Load, pairs: P
     trained(load(), pairs, tmp_path / "s")
     found = sorted(str(path.relative_to(tmp_path / "s")) for path in (tmp_path / "s").rglob("*.*"))
     assert found == [
+        MARK,
         "generator.safetensors",
         "history.json",
         "samples/epoch_0001.png",
@@ -167,7 +169,7 @@ def test_what_needs_no_training_is_a_card_and_a_sheet(load: Load, pairs: Path, t
     run = Recorder()
     metrics = train_gan(load(RANDOMISED), run, pairs=pairs, synthesizer=tmp_path / "s")
     found = sorted(str(path.relative_to(tmp_path / "s")) for path in (tmp_path / "s").rglob("*.*"))
-    assert found == ["samples/drawn.png", "synthesizer.json"]
+    assert found == [MARK, "samples/drawn.png", "synthesizer.json"]
     assert (metrics, run.steps) == ({"training_slices": 18, "unlabeled_scans": 0}, [])
     assert run.artifacts == ["samples/drawn.png", "/synthesizer.json"]
 

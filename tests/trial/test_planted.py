@@ -15,7 +15,8 @@ from nephrite.recording import SilentRun
 from nephrite.stages.evaluate import evaluate
 from nephrite.stages.report import read_arms, trial_plan
 from nephrite.stages.train_segmenter import train_segmenter
-from nephrite.store.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
+from nephrite.store.arrays import create_arrays
+from nephrite.store.slices import PairStore, Patient, Provenance, finish_store, write_patient
 from nephrite.verdict.comparisons import answers
 from nephrite.verdict.trial import Trial
 

@@ -72,6 +72,17 @@ class AcquireSettings(Settings):
     )
     dvc: DvcSettings = Field(default_factory=DvcSettings)
 
+    @property
+    def sources(self) -> dict[str, Path]:
+        """Folders that are read: the setting that names each, and its place."""
+        remote = self.dvc.remote if self.source == "dvc" and "://" not in (self.dvc.remote or "") else None
+        found = {
+            "acquire.folder.path": self.folder.path if self.source == "folder" else None,
+            "acquire.unlabeled": self.unlabeled,
+            "acquire.dvc.remote": Path(remote) if remote else None,
+        }
+        return {key: path for key, path in found.items() if path is not None}
+
     @model_validator(mode="after")
     def _source_has_its_place(self) -> Self:
         found: list[str] = []

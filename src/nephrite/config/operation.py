@@ -38,7 +38,10 @@ class TrackingSettings(Settings):
 class ComputeSettings(Settings):
     """Devices and precision, as Lightning names them; no effect on what is computed."""
 
-    accelerator: str = Field(default="auto", description="'auto', 'cpu' or 'gpu'.")
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = Field(
+        default="auto",
+        description="'auto' takes a GPU where there is one; others are refused where they are missing.",
+    )
     devices: Positive | Literal["auto"] = Field(
         default=1, description="How many, or 'auto' for all; trainings of a trial gain more from running side by side."
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from nephrite.config import AcquireSettings, Config
@@ -18,6 +17,7 @@ from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.store.slices import UNLABELED
 from nephrite.versions import fetch_version
+from nephrite.workers import worker_pool
 
 
 def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
@@ -49,8 +49,7 @@ def _bring_phantom(settings: AcquireSettings, target: Path) -> None:
     phantom = settings.phantom
     patients = range(phantom.patients)
     jobs = [partial(write_patient, target, phantom.seed, number, matrix=phantom.matrix) for number in patients]
-    # Spawned, not forked: a fork of a process that has threads may hang.
-    with ProcessPoolExecutor(settings.workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(settings.workers, setting="acquire.workers") as pool:
         _finish(pool, jobs, "phantom patients")
 
 

@@ -28,6 +28,7 @@ from nephrite.imaging.volume import ScanVolume, slice_blocks
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.registry import RECIPE, ModelVersion, Registry, load_version
+from nephrite.store.arrays import create_array
 from nephrite.training.devices import pick_device
 
 MASK, VOLUMES, MANIFEST = "segmentation.nii.gz", "volumes.csv", "manifest.json"
@@ -166,7 +167,7 @@ def infer(
 def segment_scan(scan: Scan, model: ServedModel, root: Path, *, block: int) -> Segmented:
     """Segment one scan, and write its label map under `root`."""
     volume = open_scan(scan)
-    mask = segment_volume(volume, model, block=block)
+    mask = segment_volume(volume, model, scratch=root, block=block)
     path = root / scan.patient / MASK
     path.parent.mkdir()
     write_mask(path, mask, volume.header)
@@ -175,14 +176,16 @@ def segment_scan(scan: Scan, model: ServedModel, root: Path, *, block: int) -> S
     return Segmented(scan.patient, len(mask), sources, voxel, count_slices(mask, list(model.recipe.classes)))
 
 
-def segment_volume(volume: ScanVolume, model: ServedModel, *, block: int) -> UInt8[np.ndarray, "slice rows columns"]:
-    """Label map of a scan, `block` slices at a time; the scan on the network's grid lies in a temporary file."""
+def segment_volume(
+    volume: ScanVolume, model: ServedModel, *, scratch: Path, block: int
+) -> UInt8[np.ndarray, "slice rows columns"]:
+    """Label map of a scan, `block` slices at a time; the scan on the network's grid lies in a file below `scratch`."""
     recipe = model.recipe
     grid = plan_grid(recipe.in_plane, volume.shape, volume.spacing)
     mask = np.zeros(volume.shape, np.uint8)
-    with TemporaryDirectory(prefix="nephrite-") as folder:
+    with TemporaryDirectory(dir=scratch) as folder:
         shape = (volume.shape[0], grid.size, grid.size)
-        image = np.lib.format.open_memmap(Path(folder) / "image.npy", mode="w+", dtype=np.int16, shape=shape)
+        image = create_array(Path(folder) / "image.npy", np.int16, shape)
         low, high = store_image(volume, grid, recipe.intensity, image, block=block).window
         for part in slice_blocks(len(image), block):
             mask[part] = label_planes(model, apply_window(image[part], low, high), grid, volume.shape[1:])

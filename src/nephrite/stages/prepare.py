@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,10 @@ from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_sc
 from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
-from nephrite.store.slices import FORMER_UNLABELED, UNLABELED, Patient, create_arrays, finish_store, write_patient
+from nephrite.store.arrays import create_arrays
+from nephrite.store.slices import FORMER_UNLABELED, UNLABELED, Patient, finish_store, write_patient
 from nephrite.store.split import split_patients
+from nephrite.workers import worker_pool
 
 
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
@@ -134,12 +135,7 @@ def _prepare_all(
         for case in cases:
             yield prepare_patient(case, settings, root)
         return
-    # Spawned, not forked: a fork of a process that has threads may hang.
-    with ProcessPoolExecutor(min(settings.workers, len(cases)), mp_context=get_context("spawn")) as pool:
+    with worker_pool(min(settings.workers, len(cases)), setting="prepare.workers") as pool:
         futures = [pool.submit(prepare_patient, case, settings, root) for case in cases]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for future in as_completed(futures):
+            yield future.result()

@@ -35,13 +35,14 @@ from nephrite.screening.screening_page import headline_figures, screening_facts,
 from nephrite.segmentation.backend import Trained
 from nephrite.segmentation.demands import check_segmenters
 from nephrite.segmentation.helper_segmenter import fit_helper
-from nephrite.store.slices import PairStore, SliceRef, create_arrays, finish_synthetic, write_patient
+from nephrite.store.arrays import create_arrays
+from nephrite.store.slices import PairStore, SliceRef, finish_synthetic, write_patient
 from nephrite.store.split import training_subset
 from nephrite.store.thinning import thin
+from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import derive_seed
 from nephrite.training.leakage import check_synthetic
 from nephrite.training.nearest_masks import TrainingMasks
-from nephrite.training.trainer import resumable_folder
 
 logger = logging.getLogger(__name__)
 FACTS, ROWS, PAGE, TEXT = "screening.json", "screening.csv", "screening.html", "screening.md"

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -22,7 +21,7 @@ from jaxtyping import Float32, UInt8
 from nephrite import __version__
 from nephrite.config import Config
 from nephrite.errors import StoreError
-from nephrite.files import digest, whole_folder, write_table
+from nephrite.files import digest, scratch_folder, whole_folder, write_table
 from nephrite.generation.conditioning import join_requests
 from nephrite.generation.requests import Asked, prepare_asker
 from nephrite.generation.source_slices import Share, choose_passes, count_slices
@@ -32,11 +31,11 @@ from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.segmentation.demands import check_segmenters
 from nephrite.segmentation.helper_segmenter import fit_helper, label_scans
+from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import (
     PairStore,
     Provenance,
     SliceRef,
-    create_arrays,
     finish_synthetic,
     synthetic_name,
     write_patient,
@@ -87,7 +86,7 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
     # check everything, then plan what to paint
     store = PairStore(pairs)
     generator = _open_generator(config, synthesizer, store)
-    jobs, count = _ask(config, store, generator)
+    jobs, count = _ask(config, store, generator, painted)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     started = time.perf_counter()
     # paint and write patient by patient
@@ -124,11 +123,11 @@ def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGener
     )
 
 
-def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[Iterator[Asked], int]:
+def _ask(config: Config, store: PairStore, generator: LoadedGenerator, painted: Path) -> tuple[Iterator[Asked], int]:
     """What is to be painted, and roughly how many synthetic patients that makes."""
     # how many slices come from masks, how many from scans
     settings, scans = config.synthesize, unlabeled_patients(store.splits, generator.labeled)
-    found = _label_scans(config, store, generator, scans)
+    found = _label_scans(config, store, generator, scans, painted)
     share = count_slices(store, generator.labeled, settings)
     if found is not None and not found_somewhere(found):
         knows, seen = counted(len(generator.labeled), "patient"), counted(len(scans), "scan")
@@ -155,7 +154,7 @@ def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[
 
 
 def _label_scans(
-    config: Config, store: PairStore, generator: LoadedGenerator, scans: Sequence[str]
+    config: Config, store: PairStore, generator: LoadedGenerator, scans: Sequence[str], painted: Path
 ) -> Mapping[str, UInt8[np.ndarray, "slice height width"]] | None:
     """What a helper segmenter of the painter's patients finds in scans without labels; None if none is named."""
     settings = config.synthesize.scan_labeler
@@ -163,12 +162,12 @@ def _label_scans(
         return None
     check_segmenters(config, others=[settings.segmenter])
     # a segmenter of the painter's own patients labels the scans
-    with TemporaryDirectory() as folder:
+    with scratch_folder(painted) as folder:
         helper = fit_helper(
             config,
             store,
             generator.labeled,
-            Path(folder),
+            folder,
             segmenter=settings.segmenter,
             steps=settings.steps,
             seed=derive_seed(config.trial.seed, config.this_painter, "label"),

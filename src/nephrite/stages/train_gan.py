@@ -20,10 +20,10 @@ from nephrite.recording import Run, SilentRun
 from nephrite.store.class_presence import holders
 from nephrite.store.slices import PairStore, SliceRef
 from nephrite.store.split import training_subset, unlabeled_patients
+from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import Pairs, derive_seed
 from nephrite.training.devices import process_rank
 from nephrite.training.pseudo_labels import blank_labels
-from nephrite.training.trainer import resumable_folder
 
 
 class TrainingData(NamedTuple):

@@ -19,10 +19,10 @@ from nephrite.segmentation.demands import check_segmenters
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
 from nephrite.segmentation.helper_segmenter import label_scans
 from nephrite.segmentation.in_process.fitting import best_epoch
+from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import derive_seed
 from nephrite.training.devices import process_rank
 from nephrite.training.lesion_bank import fill_bank
-from nephrite.training.trainer import resumable_folder
 
 TEACHER = "teacher"
 
