@@ -100,6 +100,7 @@ def record(empty_record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 SMALL = (
+    "tracking.patience=0",
     "acquire.phantom.patients=6",
     "acquire.phantom.matrix=64",
     "acquire.workers=1",

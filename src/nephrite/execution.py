@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import logging
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -15,17 +16,20 @@ import click
 
 from nephrite.config import Config
 from nephrite.dependencies import check_lock
+from nephrite.errors import StoreError, TrackingError
 from nephrite.files import scratch_folder, whole_file
 from nephrite.lineage import parse_lineage
 from nephrite.ownership import check_apart, check_replaceable, check_replaceable_file
 from nephrite.run_artifacts import KEPT, PREFIX, fetch_arms
 from nephrite.signatures import ALL_STAGES
-from nephrite.tracking import open_run
+from nephrite.spool import find_spools
+from nephrite.tracking import open_run, send_records
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and numbers of glibc's malloc.h
 MMAP_THRESHOLD = 32 * 2**20  # bytes: the most that glibc's manual allows
 TRIM_THRESHOLD = 2**31 - 1  # bytes: the most that the parameter can be
 
+logger = logging.getLogger(__name__)
 StageFunction = Callable[..., dict[str, float]]
 
 
@@ -59,7 +63,8 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
     # run the stage inside of its MLflow run
     output = check_places(stage, config, paths)
     function, facts = stage_function(stage), parse_lineage(notes.lineage)
-    with open_run(config, stage, facts) as run, _fetched(paths, output) as found:
+    with open_run(config, stage, facts, output) as run, _fetched(paths, output) as found:
+        send_left(found)
         metrics = function(config, run, **found)
         if run.id is None:  # a further process of one training: only the first one records
             return
@@ -71,6 +76,18 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
         if notes.run_id:
             _write(notes.run_id, run.id)
     click.echo(f"{title}: {', '.join(f'{name} {value:.4g}' for name, value in metrics.items())}")
+
+
+def send_left(paths: Mapping[str, Path | None]) -> None:
+    """Send what earlier stages could not record: their spools lie beside what this one reads and writes, or below."""
+    spools: set[Path] = set()
+    for name, path in paths.items():
+        if path is not None:
+            spools |= {*find_spools(path.parent, deep=False), *(find_spools(path) if name in KEPT else ())}
+    try:
+        send_records(sorted(spools))
+    except (TrackingError, StoreError) as error:
+        logger.warning("what earlier stages recorded is not sent yet: %s", error)
 
 
 def keep_freed_memory() -> None:

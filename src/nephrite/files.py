@@ -193,7 +193,7 @@ def write_table(target: Path, names: Sequence[str], rows: Iterable[Sequence[obje
         writer.writerows(rows)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, remedy: str = "run the stage that writes it again") -> Any:
     """Read JSON.
 
     Raises:
@@ -204,7 +204,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise StoreError(path, "is missing", "run the stage that writes it") from None
     except ValueError as error:
-        raise StoreError(path, f"is not JSON ({error})", "run the stage that writes it again") from None
+        raise StoreError(path, f"is not JSON ({error})", remedy) from None
 
 
 def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
@@ -214,7 +214,7 @@ def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
         StoreError: the file is missing, is not JSON, or lacks or adds a field: names the field.
     """
     try:
-        record: Record = _reader(cast(Any, kind)).validate_python(read_json(path))
+        record: Record = _reader(cast(Any, kind)).validate_python(read_json(path, remedy))
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])

@@ -33,6 +33,9 @@ class TrackingSettings(Settings):
     experiment: str = Field(
         default="nephrite", min_length=1, description="MLflow experiment that holds the runs, of all trials."
     )
+    patience: float = Field(
+        default=30, ge=0, description="Seconds for which a server that does not answer is asked again at first contact."
+    )
 
 
 class ComputeSettings(Settings):
