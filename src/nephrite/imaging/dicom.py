@@ -111,7 +111,7 @@ def series_header(series: Series) -> nib.Nifti1Header:
     affine = np.eye(4)
     affine[:3, 0] = first.directions[0] * first.pixel_spacing[1]
     affine[:3, 1] = first.directions[1] * first.pixel_spacing[0]
-    affine[:3, 2] = normal * (abs(span) / (count - 1) if count > 1 else series.distance)
+    affine[:3, 2] = normal * series.distance
     affine[:3, 3] = first.position if span >= 0 else last.position
     # NIfTI points right and anterior
     affine[:2] *= -1

@@ -36,6 +36,7 @@ class ScanVolume(ABC):
         sources: the files behind "image", and behind "label" if there is one.
         header: the scan's own voxel grid, as NIfTI describes it: order of its axes, shape, affine.
         orientation: axis codes of slice, row, column.
+        unit_given: whether the file says what its lengths are measured in; mm is assumed otherwise.
     """
 
     spacing: tuple[float, float, float]
@@ -43,6 +44,7 @@ class ScanVolume(ABC):
     sources: Mapping[str, tuple[Path, ...]]
     header: nib.Nifti1Header
     orientation: str = ORIENTATION
+    unit_given: bool = True
 
     @abstractmethod
     def image_blocks(self, size: int) -> Iterator[tuple[slice, Image]]:
