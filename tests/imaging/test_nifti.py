@@ -75,7 +75,7 @@ def test_whole_intensities_of_any_type_are_int16(tmp_path: Path, dtype: np.dtype
 @pytest.mark.parametrize("value", [0.25, 40_000.0, -40_000.0])
 def test_other_intensities_are_float32(tmp_path: Path, value: float) -> None:
     scan = numbered(3, 4, 5).astype(np.float64)
-    scan[2, 3, 4] = value
+    scan[2, 3, 3:] = value * 0.9, value
     image = image_of(open_case(tmp_path, scan))
     assert image.dtype == np.float32
     assert image[2, 3, 4] == value

@@ -15,12 +15,10 @@ from pydicom.pixels.processing import apply_rescale
 from pydicom.pixels.utils import pixel_array
 
 from nephrite.errors import VolumeError
+from nephrite.imaging.intensity import AIR, HIGHEST
 from nephrite.imaging.png import pair_labels, png_shape, read_png
 from nephrite.imaging.series import Series, SliceHeader, read_series
 from nephrite.imaging.volume import Image, LabelMap, ScanVolume, Volume, slice_blocks
-
-AIR = -1024.0  # HU; padding, and everything below, becomes this
-HIGHEST = 32767.0  # HU; metal saturates far below
 
 
 @dataclass(frozen=True, kw_only=True)

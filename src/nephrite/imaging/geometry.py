@@ -207,7 +207,9 @@ def match_grids(image: Geometry, label: Geometry, place: Path) -> Geometry:
             return replace(label, transform=np.array(turned))
         finding = f"lies up to {drift:.3g} voxels away from the image ({_told(label)} against {_told(image)})"
     elif label.shape == image.shape:
-        finding = f"its affine is not the image's ({_told(label)} against {_told(image)}; both hold {_sizes(image)} voxels)"
+        finding = (
+            f"its affine is not the image's ({_told(label)} against {_told(image)}; both hold {_sizes(image)} voxels)"
+        )
     else:
         finding = f"shape {label.shape} differs from the image's {image.shape}"
         finding += "" if _codes(label) == _codes(image) else f" (axes {_codes(label)} against {_codes(image)})"

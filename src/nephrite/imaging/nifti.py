@@ -22,6 +22,7 @@ from nibabel.wrapstruct import WrapStructError
 
 from nephrite.errors import VolumeError
 from nephrite.imaging.geometry import Geometry, match_grids, nifti_geometry
+from nephrite.imaging.intensity import AIR
 from nephrite.imaging.volume import (
     Image,
     LabelMap,
@@ -56,6 +57,11 @@ class NiftiFile:
         """Whether stored values differ from intensities."""
         return (self.slope, self.intercept) != (1.0, 0.0)
 
+    @property
+    def step(self) -> float:
+        """Between neighboring values that the file can hold; 0 for floats."""
+        return abs(self.slope) if self.is_scaled and self.dtype.kind in "iu" else 0.0
+
     def read(self) -> Num[np.ndarray, "first second third"]:
         """Read all voxels once, as stored: in the on-disk type, unscaled, first axis densest.
 
@@ -87,15 +93,33 @@ class NiftiFile:
             return False
         if not self.is_scaled and np.can_cast(self.dtype, np.int16):
             return True
-        values = stored.reshape(-1, order="F")  # a view
-        pieces = (values[start : start + _PIECE] for start in range(0, len(values), _PIECE))
-        return all(self._piece_holds_int16(piece) for piece in pieces)
+        return all(self._piece_holds_int16(piece) for piece in _pieces(stored))
+
+    def padding(self, stored: Num[np.ndarray, "first second third"]) -> float | None:
+        """What a padding value is read as; None where nothing pads the scan.
+
+        NIfTI does not name a padding value, as DICOM does. It is taken to be the lowest one where that lies below air
+        with nothing between (-2000, -3024), which is what a converter leaves. It is read as the DICOM reader does.
+        """
+        # the lowest intensity, as stored
+        extreme = np.min if self.slope > 0 else np.max
+        fill = extreme([extreme(piece) for piece in _pieces(stored)])
+        if not self._intensity(fill) < AIR:
+            return None
+        # all others lie at air or above
+        others = [extreme(rest) for piece in _pieces(stored) if (rest := piece[piece != fill]).size]
+        next_lowest = self._intensity(extreme(others)) if others else AIR
+        if next_lowest < AIR:
+            return None
+        return AIR if next_lowest < 0 else 0.0
+
+    def _intensity(self, stored: np.generic) -> float:
+        return float(stored) * self.slope + self.intercept
 
     def _piece_holds_int16(self, piece: Num[np.ndarray, " voxel"]) -> bool:
         if piece.dtype.kind == "f" and not np.array_equal(piece, np.rint(piece)):
             return False
-        ends = (float(end) * self.slope + self.intercept for end in (piece.min(), piece.max()))
-        return all(_INT16.min <= end <= _INT16.max for end in ends)
+        return all(_INT16.min <= self._intensity(end) <= _INT16.max for end in (piece.min(), piece.max()))
 
     def scaled(self, stored: Num[np.ndarray, "slice height width"], dtype: type[np.int16] | type[np.float32]) -> Image:
         """Copy stored voxels as intensities of `dtype`.
@@ -106,9 +130,10 @@ class NiftiFile:
         if dtype is np.int16 and not self.is_scaled:
             return to_planes(stored, np.int16)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows becomes infinite and is refused
-            block = to_planes(stored, np.float32)
-            block *= np.float32(self.slope)
-            block += np.float32(self.intercept)
+            if self.is_scaled:  # in float64 as DICOM's rescale, or the same scan in both formats is not the same
+                block = (to_planes(stored, np.float64) * self.slope + self.intercept).astype(np.float32)
+            else:
+                block = to_planes(stored, np.float32)
         check_finite(block, self.path)
         return block.astype(dtype, copy=False)
 
@@ -123,9 +148,12 @@ class NiftiScan(ScanVolume):
         """See `Volume`; the file is read as a whole first and released after the last block."""
         stored = self.image.read()
         dtype = np.int16 if self.image.holds_int16(stored) else np.float32
-        voxels = self.image.oriented(stored)
+        voxels, padding = self.image.oriented(stored), self.image.padding(stored)
         for part in slice_blocks(len(voxels), size):
-            yield part, self.image.scaled(voxels[part], dtype)
+            block = self.image.scaled(voxels[part], dtype)
+            if padding is not None:
+                block[block < AIR] = padding
+            yield part, block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +169,8 @@ class NiftiVolume(NiftiScan, Volume):
         for part in slice_blocks(len(voxels), size):
             block = voxels[part]
             if file.is_scaled:
-                block = np.round(block * file.slope + file.intercept, 4)  # the header's float32 0.1 is 0.100000001
-            yield part, to_label_map(block, classes, file.path)
+                block = block * file.slope + file.intercept
+            yield part, to_label_map(block, classes, file.path, step=file.step)
 
 
 def open_nifti_scan(image: Path) -> NiftiScan:
@@ -229,6 +257,12 @@ def _shape_3d(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
     if any(size != 1 for size in sizes[3:]):
         raise VolumeError(path, f"has {len(sizes)} axes (shape {tuple(shape)})", "save one 3-D volume per case")
     return sizes[0], sizes[1], sizes[2]
+
+
+def _pieces(stored: Num[np.ndarray, "first second third"]) -> Iterator[Num[np.ndarray, " voxel"]]:
+    """All voxels, some at a time."""
+    values = stored.reshape(-1, order="F")  # a view
+    return (values[start : start + _PIECE] for start in range(0, len(values), _PIECE))
 
 
 def _open_bytes(path: Path) -> io.BufferedIOBase:

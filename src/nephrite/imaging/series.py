@@ -58,7 +58,7 @@ class Series:
     """Images of one series from superior to inferior.
 
     Attributes:
-        distance: slice distance in mm, from first to last; the nominal one (or 1 mm if the header has none) for a single slice.
+        distance: slice distance in mm; the nominal one (or 1 mm if the header has none) for a single slice.
         transform: nibabel's orientation transform of a block of stored slices to I, P, L.
     """
 

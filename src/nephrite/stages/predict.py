@@ -83,7 +83,9 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
     check_target(scans, masks)
     found = find_scans(scans)
     volumes = [open_scan(scan) for scan in found]  # reads headers: a broken scan shows now, not after an hour
-    warn_of_units([scan.image for scan, volume in zip(found, volumes, strict=True) if not volume.unit_given], len(found))
+    warn_of_units(
+        [scan.image for scan, volume in zip(found, volumes, strict=True) if not volume.unit_given], len(found)
+    )
     model = load_model(config)
     run.tags({"model": model.name, "model_version": str(model.version.number), "model_alias": config.predict.alias})
     started = time.monotonic()
