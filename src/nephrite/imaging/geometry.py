@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 TENTH = 0.1  # of a voxel: rounded affines and positions stay below, a wrong grid does not
 ROUNDED_POSITION = 0.1  # mm: many scanners write positions with one decimal
 SKEW = 0.01  # cosine of the angle between rows and columns
+FLAT = 1e-3  # volume spanned by unit steps along the axes; 1 where they are at right angles
 UNIT_LENGTH = 1e-3  # how far a quaternion may exceed one: float32, or numbers written with four digits
 CUBIC_MILLIMETERS = 1000.0  # in a milliliter
 _UNITS = {1: 1000.0, 2: 1.0, 3: 0.001}  # NIfTI's code of meters, millimeters, micrometers: to mm
@@ -100,7 +101,7 @@ def nifti_geometry(path: Path, header: nib.Nifti1Header, shape: tuple[int, int, 
     if sform <= 0:
         _shorten_quaternion(path, header, remedy)
     affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-    if not np.isfinite(affine).all() or np.isnan(io_orientation(affine)).any():
+    if not np.isfinite(affine).all() or _is_flat(affine) or np.isnan(io_orientation(affine)).any():
         raise VolumeError(path, "the affine does not say how the axes lie", remedy)
     # in millimeters
     unit = int(header["xyzt_units"]) % 8
@@ -108,6 +109,12 @@ def nifti_geometry(path: Path, header: nib.Nifti1Header, shape: tuple[int, int, 
     geometry = Geometry(shape, affine, to_ipl(affine), unit in _UNITS)
     _check_angles(path, geometry)
     return geometry
+
+
+def _is_flat(affine: Float[np.ndarray, "4 4"]) -> bool:
+    """Whether the three axes span less than a volume."""
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(sizes.min() == 0 or abs(np.linalg.det(affine[:3, :3] / sizes)) < FLAT)
 
 
 def _shorten_quaternion(path: Path, header: nib.Nifti1Header, remedy: str) -> None:

@@ -247,10 +247,8 @@ def _slice_distance(images: Sequence[SliceHeader], normal: Float[np.ndarray, "3"
     # one distance
     distance, odd = slice_distance(places)
     if odd is not None:
-        finding = (
-            f"lies {gaps[odd - 1]:.2f} mm from {images[odd - 1].path.name}, but slices are {np.median(gaps):.2f} mm apart"
-            " (at most a tenth off an even stack is read)"
-        )
+        near, median = images[odd - 1].path.name, np.median(gaps)
+        finding = f"lies {gaps[odd - 1]:.2f} mm from {near}, but slices are {median:.2f} mm apart, to within a tenth"
         remedy = "add the missing slices, keep an evenly spaced part, or resample the series to one distance"
         raise DicomError(images[odd].path, finding, remedy)
     return distance

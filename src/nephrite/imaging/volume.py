@@ -142,7 +142,7 @@ def to_label_map(
 def _rounded(values: Num[np.ndarray, "..."], place: Path, step: float) -> Num[np.ndarray, "..."]:
     """The nearest whole numbers, for values that rounding explains: 0.99999994, or 1.0039 in steps of 2/255."""
     with np.errstate(invalid="ignore"):
-        nearest = np.rint(values)
+        nearest: Num[np.ndarray, "..."] = np.rint(values)
         reach = max(ROUNDING, 0.501 * step) if step < COARSE else ROUNDING
         off = ~(np.abs(values - nearest) <= reach)  # also NaN and infinity
     if off.any():
