@@ -132,6 +132,13 @@ def test_outlier_leaves_the_window_its_gray_levels(tmp_path: Path, width: float)
     assert [end * scale.slope + scale.intercept for end in (low, high)] == pytest.approx([0, width], abs=0.02 * width)
 
 
+def test_narrow_window_is_not_rounded_to_whole_numbers(tmp_path: Path) -> None:
+    voxels = np.random.default_rng(0).random((16, 16, 8)) * 30
+    voxels[3, 4, 5] = 5000  # fits int16, in a range that is wide enough
+    low, high = stored(tmp_path / "a.nii", voxels, intensity=PercentileSettings(kind="percentile"))[1].window
+    assert high - low > 250
+
+
 def test_scan_of_mostly_one_value_keeps_its_range(tmp_path: Path) -> None:
     voxels = np.zeros((16, 16, 8), np.float32)
     voxels[3, 4, 5], voxels[3, 5, 5] = 0.5, 1.0
