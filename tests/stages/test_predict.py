@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from nephrite.config import Config, ResampleSettings, ResizeSettings, WindowSett
 from nephrite.errors import ModelNotRegisteredError, SourceError, StoreError, TrackingUnreachableError, VolumeError
 from nephrite.files import sha256
 from nephrite.imaging.recipe import Recipe
+from nephrite.imaging.sources import Scan, open_scan
 from nephrite.phantom.phantom import write_patient
 from nephrite.recording import SilentRun
 from nephrite.registry import CHALLENGER, CHAMPION, Registry
@@ -159,15 +160,15 @@ def test_segmenter_of_the_project_runs_on_any_number_of_slices(phantom: Path, ma
     assert metrics["slices"] == slices
 
 
-def write_series(folder: Path, voxels: np.ndarray) -> None:
-    """A DICOM series of slices of rows x columns, the first one lowest; rescale intercept -1024."""
+def write_series(folder: Path, voxels: np.ndarray, places: Sequence[float] = (0, 2.5, 5)) -> None:
+    """A DICOM series of slices of rows x columns, the first one lowest, at `places` mm; rescale intercept -1024."""
     folder.mkdir(parents=True)
     for number, plane in enumerate(voxels):
         header = Dataset()
         header.SOPClassUID, header.SOPInstanceUID, header.Modality = CTImageStorage, f"1.2.{number + 1}", "CT"
         header.SeriesInstanceUID, header.InstanceNumber = "1.2.840.111111", len(voxels) - number
         header.PatientID, header.PatientName = "", "Doe^Jane"
-        header.ImagePositionPatient, header.ImageOrientationPatient = [-4, -3, 2.5 * number], [1, 0, 0, 0, 1, 0]
+        header.ImagePositionPatient, header.ImageOrientationPatient = [-4, -3, places[number]], [1, 0, 0, 0, 1, 0]
         header.PixelSpacing, header.RescaleSlope, header.RescaleIntercept = [0.5, 0.75], 1, -1024
         header.file_meta = FileMetaDataset()
         header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -187,6 +188,53 @@ def test_mask_of_a_dicom_series_lies_where_the_series_lies(masks: Path, load: Lo
     assert np.array_equal(np.asarray(mask.dataobj), truth.transpose(2, 1, 0))
     assert mask.affine.tolist() == [[-0.75, 0, 0, 4], [0, -0.5, 0, 3], [0, 0, 2.5, 0], [0, 0, 0, 1]]
     assert "Jane" not in (masks / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 1e-3), ("mm", 1.0), ("micron", 1e3), ("unknown", 1.0)])
+def test_volumes_are_in_milliliters_whatever_the_unit_of_the_file(
+    masks: Path, load: Load, caplog: pytest.LogCaptureFixture, unit: str, factor: float
+) -> None:
+    register()
+    tmp_path = masks.parent
+    voxels = np.full((SIZE, SIZE, 3), -100, np.int16)
+    voxels[4:13, 5, 1] = 150
+    image = nib.Nifti1Image(voxels, np.diag([factor, factor, 5 * factor, 1]))
+    image.header.set_xyzt_units(unit)
+    (tmp_path / "scans").mkdir()
+    nib.save(image, tmp_path / "scans" / "p.nii.gz")
+    metrics = predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
+    assert metrics["tumor_ml"] == pytest.approx(9 * 5 / 1000)
+    written = nib.Nifti1Image.from_filename(masks / "p" / "segmentation.nii.gz")
+    assert written.affine == pytest.approx(image.affine, rel=1e-6)
+    assert written.header.get_xyzt_units()[0] == unit
+    assert ("xyzt_units" in caplog.text) == (unit == "unknown")
+
+
+def test_volume_of_an_uneven_series_follows_the_spacing_of_prepare(masks: Path, load: Load, tmp_path: Path) -> None:
+    register()
+    voxels = np.full((4, SIZE, SIZE), -100)
+    voxels[1, 5, 4:13] = 150
+    write_series(tmp_path / "scans" / "p1", voxels, places=[0, 2.4, 5.0, 7.6])
+    metrics = predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
+    spacing = open_scan(Scan("p1", "dicom", tmp_path / "scans" / "p1")).spacing
+    affine = nib.Nifti1Image.from_filename(masks / "p1" / "segmentation.nii.gz").affine
+    assert metrics["tumor_ml"] == pytest.approx(9 * np.prod(spacing) / 1000)
+    assert metrics["tumor_ml"] == pytest.approx(9 * abs(np.linalg.det(affine[:3, :3])) / 1000, rel=1e-6)
+
+
+def test_mask_of_a_scan_with_a_rounded_quaternion_is_readable(masks: Path, load: Load, tmp_path: Path) -> None:
+    register()
+    image = nib.Nifti1Image(np.zeros((SIZE, SIZE, 3), np.int16), np.diag([-1.0, -1, 5, 1]))
+    image.set_qform(image.affine, code=1)
+    image.set_sform(None, code=0)
+    (tmp_path / "scans").mkdir()
+    nib.save(image, tmp_path / "scans" / "p.nii")
+    content = bytearray((tmp_path / "scans" / "p.nii").read_bytes())
+    content[256:268] = np.array([0, 0, 1.0000004], "<f4").tobytes()
+    (tmp_path / "scans" / "p.nii").write_bytes(content)
+    predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
+    affine = nib.Nifti1Image.from_filename(masks / "p" / "segmentation.nii.gz").affine
+    assert np.allclose(affine, np.diag([-1.0, -1, 5, 1]), atol=1e-6)
 
 
 def refused(load: Load, scans: Path, masks: Path, *overrides: str) -> None:

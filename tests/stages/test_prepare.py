@@ -7,6 +7,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
+from scipy.ndimage import gaussian_filter
 
 from nephrite.config import Config
 from nephrite.errors import LabelValueError, SourceError, SplitError, VolumeError
@@ -155,3 +158,61 @@ def test_the_same_scan_without_labels_under_another_name_is_refused(
     shutil.copytree(kits_folder / "case_00004", kits_folder / UNLABELED / "other")
     with pytest.raises(SourceError, match="holds the same scan as"):
         prepared(load(), kits_folder, tmp_path / "pairs")
+
+
+def write_series(folder: Path, voxels: np.ndarray, modality: str, **elements: object) -> None:
+    """A DICOM series of signed slices as the store orders them, 5 mm apart, pixels of 0.8 mm."""
+    folder.mkdir(parents=True)
+    for number, plane in enumerate(voxels):
+        header = Dataset()
+        header.SOPClassUID = CTImageStorage if modality == "CT" else MRImageStorage
+        header.SOPInstanceUID, header.Modality = f"1.2.{number + 1}", modality
+        header.SeriesInstanceUID, header.InstanceNumber = "1.2.840.111111", number + 1
+        header.ImagePositionPatient, header.ImageOrientationPatient = [0, 0, -5.0 * number], [1, 0, 0, 0, 1, 0]
+        header.PixelSpacing = [0.8, 0.8]
+        header.file_meta = FileMetaDataset()
+        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID
+        header.set_pixel_data(plane, "MONOCHROME2", 16, generate_instance_uid=False)
+        for keyword, value in elements.items():
+            header.add_new(keyword, "SS" if keyword == "PixelPaddingValue" else "DS", value)
+        header.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+
+
+@pytest.mark.parametrize("kind", ["window, center: 0, width: 400", "percentile"])
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_twins_are_found_across_formats(
+    load: Load, kits_folder: Path, write_kits_case: Callable[..., None], modality: str, kind: str
+) -> None:
+    low = -1000 if modality == "CT" else 0
+    scan = np.random.default_rng(5).integers(low, 700, (5, 40, 48)).astype(np.int16)
+    scan[:, :3] = -2000
+    rescale = {"RescaleSlope": 1, "RescaleIntercept": 0} if modality == "CT" else {}
+    write_series(kits_folder / UNLABELED / "other", scan, modality, PixelPaddingValue=-2000, **rescale)
+    write_kits_case(kits_folder / "odd", 99, image=scan)
+    with pytest.raises(SourceError, match="holds the same scan as"):
+        prepared(load(f"prepare.intensity={{kind: {kind}}}"), kits_folder, kits_folder.parent / "pairs")
+
+
+def test_scans_that_look_nearly_the_same_are_told_and_counted(
+    load: Load,
+    kits_folder: Path,
+    write_kits_case: Callable[..., None],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scan = gaussian_filter(np.random.default_rng(5).normal(0, 4000, (6, 40, 48)), (0, 3, 3)).astype(np.int16)
+    write_kits_case(kits_folder / "odd", 98, image=scan[:5])
+    write_kits_case(kits_folder / "again", 99, image=scan[1:])
+    run = prepare(load(), SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs")
+    assert run["near_twins"] >= 1
+    assert f"{kits_folder}/again: looks nearly the same as 'odd'" in caplog.text
+
+
+def test_files_without_a_unit_are_told_in_one_line(
+    load: Load, kits_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared(load(), kits_folder, tmp_path / "pairs")
+    told = [record.getMessage() for record in caplog.records if "xyzt_units" in record.getMessage()]
+    assert len(told) == 1
+    assert "case_00000/imaging.nii.gz and 11 others of 12 do not say" in told[0]

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from nephrite import __version__
 from nephrite.config import SPLITS, Config, PrepareSettings
 from nephrite.errors import SourceError, VolumeError
 from nephrite.files import sha256, whole_folder
+from nephrite.imaging.geometry import warn_of_units
 from nephrite.imaging.grid import plan_grid, resize_label
 from nephrite.imaging.quantize import store_image
 from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_scan, open_volume
@@ -22,7 +24,26 @@ from nephrite.recording import Run
 from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import FORMER_UNLABELED, UNLABELED, Patient, finish_store, write_patient
 from nephrite.store.split import split_patients
+from nephrite.store.twins import Looks, check_twins, find_near_twins, slice_looks, warn_of_near_twins
 from nephrite.workers import worker_pool
+
+
+class Prepared(NamedTuple):
+    """What is known of a patient once its slices are written.
+
+    Attributes:
+        patient: id.
+        image: file or folder of the scan.
+        digests: SHA-256 of its files and of its stored voxels.
+        looks: perceptual hash of each slice.
+        unit_given: whether its file says what lengths are measured in.
+    """
+
+    patient: str
+    image: Path
+    digests: list[str]
+    looks: Looks
+    unit_given: bool
 
 
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
@@ -47,8 +68,11 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     # one folder per patient; a scan that two patients share would leak
     with whole_folder(pairs) as root:
         owners: dict[str, str] = {}
-        for patient, scans in progress_bar(_prepare_all(cases, settings, root), "prepare", len(cases)):
-            _check_twins(raw, patient, scans, owners)
+        done = []
+        for result in progress_bar(_prepare_all(cases, settings, root), "prepare", len(cases)):
+            check_twins(raw, result.patient, result.digests, owners)
+            done.append(result)
+        twins = find_near_twins({result.patient: result.looks for result in done})
         manifest = finish_store(
             root,
             kind="real",
@@ -59,18 +83,18 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
             size=settings.in_plane.size,
             version=__version__,
         )
+    # what the user should know
+    warn_of_units(sorted(result.image for result in done if not result.unit_given), len(done))
+    warn_of_near_twins(raw, twins, splits)
     # record the data
     run.dataset(pairs, name="prepared", digest=manifest.digest)
     run.artifact(pairs / "split.json")
     counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in (*SPLITS, UNLABELED)}
-    return {"patients": float(len(cases)), **counts}
+    return {"patients": float(len(cases)), **counts, "near_twins": float(len(twins))}
 
 
-def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) -> tuple[str, list[str]]:
+def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) -> Prepared:
     """Write one patient's image, label map and meta.json into the store `root`; the label map of a scan alone is 0.
-
-    Returns:
-        The patient's id, and SHA-256 of its scan's files and of its stored voxels.
 
     Raises:
         DataError: the case cannot be read, shows one intensity only, or has label values outside the classes.
@@ -100,7 +124,7 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         __version__,
     )
     write_patient(root, patient)
-    return case.patient, [*scans, voxels]
+    return Prepared(case.patient, case.image, [*scans, voxels], slice_looks(image), volume.unit_given)
 
 
 def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, float]) -> None:
@@ -120,17 +144,7 @@ def _check_others(folder: Path, scans: list[Scan], splits: Mapping[str, str]) ->
             raise SourceError(folder / scan.patient, finding, "leave the scan out")
 
 
-def _check_twins(raw: Path, patient: str, scans: list[str], owners: dict[str, str]) -> None:
-    """Refuse one scan under two names, in whatever format: it could stand in training and in test."""
-    for scan in scans:
-        twin = owners.setdefault(scan, patient)
-        if twin != patient:
-            raise SourceError(raw / patient, f"holds the same scan as '{twin}'", "keep one of them")
-
-
-def _prepare_all(
-    cases: Sequence[Case | Scan], settings: PrepareSettings, root: Path
-) -> Iterator[tuple[str, list[str]]]:
+def _prepare_all(cases: Sequence[Case | Scan], settings: PrepareSettings, root: Path) -> Iterator[Prepared]:
     if settings.workers == 1 or len(cases) == 1:
         for case in cases:
             yield prepare_patient(case, settings, root)
