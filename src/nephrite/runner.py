@@ -21,6 +21,7 @@ from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, disk_errors, hold_folder, read_json, remove_output, write_json
+from nephrite.generation.demands import check_generators
 from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
@@ -93,6 +94,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
             raise ConfigError(f"prepare.split.{split}", finding, "raise it")
     _check_source(config, folder)
     check_trial(config)
+    check_generators(config, config.trial.synthesizers)
     with _claimed(folder):
         return _run_trial(config, folder, processes, pool)
 

@@ -12,6 +12,7 @@ from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import write_json
 from nephrite.generation.conditioning import Conditioning
+from nephrite.generation.demands import check_generators
 from nephrite.generation.fitting import GenerationModule, fit_generator, training_of
 from nephrite.generation.intensities import fit_intensities, fit_tissue
 from nephrite.generation.samples import SampleSheets
@@ -50,6 +51,7 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
         NonFiniteLossError: a loss became NaN or infinite; nothing is kept.
     """
     seen, first = look(config, PairStore(pairs)), process_rank() == 0
+    check_generators(config, [config.this_painter.synthesizer])
     recorded = run if first else SilentRun()
     recorded.dataset(pairs, name="pairs", digest=seen.store.manifest.digest)
     with resumable_folder(synthesizer, _fingerprint(config, seen)) as folder:
