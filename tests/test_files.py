@@ -30,7 +30,7 @@ def fail_after(_: int) -> None:
 
 
 def test_folder_appears_whole(tmp_path: Path) -> None:
-    with whole_folder(tmp_path / "a" / "out") as folder:
+    with whole_folder(tmp_path / "a" / "out", "pairs") as folder:
         (folder / "file").write_text("1")
         assert not (tmp_path / "a" / "out").exists()
     assert sorted(path.name for path in (tmp_path / "a").rglob("*")) == [MARK, "file", "out"]
@@ -38,30 +38,30 @@ def test_folder_appears_whole(tmp_path: Path) -> None:
 
 def test_folder_replaces_an_older_one(tmp_path: Path) -> None:
     for name in ("old", "new"):
-        with whole_folder(tmp_path / "out") as folder:
+        with whole_folder(tmp_path / "out", "pairs") as folder:
             (folder / name).touch()
     assert sorted(path.name for path in tmp_path.rglob("*")) == [MARK, "new", "out"]
 
 
 def test_failing_folder_leaves_the_older_one(tmp_path: Path) -> None:
-    with whole_folder(tmp_path / "out") as folder:
+    with whole_folder(tmp_path / "out", "pairs") as folder:
         (folder / "old").touch()
-    with pytest.raises(RuntimeError), whole_folder(tmp_path / "out") as folder:
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "out", "pairs") as folder:
         write_then_fail(folder)
     assert sorted(path.name for path in tmp_path.rglob("*")) == [MARK, "old", "out"]
 
 
 def test_kept_partial_is_there_for_the_next_attempt(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), whole_folder(tmp_path / "out", keep_partial=True) as folder:
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "out", "pairs", keep_partial=True) as folder:
         write_then_fail(folder)
-    with whole_folder(tmp_path / "out", keep_partial=True) as folder:
+    with whole_folder(tmp_path / "out", "pairs", keep_partial=True) as folder:
         assert (folder / "half").read_text() == "half"
 
 
 def test_partial_of_a_killed_run_is_cleared(tmp_path: Path) -> None:
     (tmp_path / "out.partial").mkdir()
     (tmp_path / "out.partial" / "stale").touch()
-    with whole_folder(tmp_path / "out"):
+    with whole_folder(tmp_path / "out", "pairs"):
         pass
     assert [path.name for path in (tmp_path / "out").iterdir()] == [MARK]
 
@@ -75,7 +75,7 @@ def test_failing_file_leaves_the_older_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_full_disk_is_one_error_that_names_the_output(number: int, tmp_path: Path) -> None:
-    with pytest.raises(DiskFullError, match="out: no space left"), whole_folder(tmp_path / "out"):
+    with pytest.raises(DiskFullError, match="out: no space left"), whole_folder(tmp_path / "out", "pairs"):
         raise OSError(number, "full")
     assert list(tmp_path.iterdir()) == []
 
@@ -102,7 +102,7 @@ def test_refused_file_is_named_where_the_system_names_it(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with (
         pytest.raises(OutputError, match="below a file, and a folder is needed"),
-        whole_folder(tmp_path / "file" / "x"),
+        whole_folder(tmp_path / "file" / "x", "pairs"),
     ):
         pass
 
@@ -115,7 +115,7 @@ def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
 def test_folder_of_the_user_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "thesis.tex").write_text("text")
-    with pytest.raises(OutputError, match="Nephrite did not write it"), whole_folder(tmp_path / "docs"):
+    with pytest.raises(OutputError, match="Nephrite did not write it"), whole_folder(tmp_path / "docs", "pairs"):
         pytest.fail("the block must not start")
     assert [path.name for path in tmp_path.rglob("*")] == ["docs", "thesis.tex"]
 
@@ -123,18 +123,18 @@ def test_folder_of_the_user_is_not_replaced(tmp_path: Path) -> None:
 def test_link_to_a_folder_is_followed(tmp_path: Path) -> None:
     (tmp_path / "volume").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "volume")
-    with whole_folder(tmp_path / "out") as folder:
+    with whole_folder(tmp_path / "out", "pairs") as folder:
         (folder / "file").touch()
     assert (tmp_path / "out").is_symlink()
     assert (tmp_path / "volume" / "file").exists()
 
 
 def test_second_writer_of_a_folder_is_refused(tmp_path: Path) -> None:
-    with whole_folder(tmp_path / "out") as folder:
+    with whole_folder(tmp_path / "out", "pairs") as folder:
         (folder / "file").touch()
         with (
             pytest.raises(OutputError, match="out: is being written by another process"),
-            whole_folder(tmp_path / "out"),
+            whole_folder(tmp_path / "out", "pairs"),
         ):
             pytest.fail("the block must not start")
     assert (tmp_path / "out" / "file").exists()

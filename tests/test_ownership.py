@@ -15,19 +15,19 @@ def output(tmp_path: Path) -> Path:
     folder = tmp_path / "out"
     (folder / "patients").mkdir(parents=True)
     (folder / "patients" / "image.npy").touch()
-    mark_folder(folder)
+    mark_folder(folder, "pairs")
     return folder
 
 
 def test_own_folder_may_be_replaced(output: Path, tmp_path: Path) -> None:
-    check_replaceable(output)
+    check_replaceable(output, "pairs")
     (output / ".DS_Store").touch()
-    check_replaceable(output)
+    check_replaceable(output, "pairs")
     (output / "patients" / "image.npy").unlink()  # a damaged output is written again
-    check_replaceable(output)
-    check_replaceable(tmp_path / "new")
+    check_replaceable(output, "pairs")
+    check_replaceable(tmp_path / "new", "pairs")
     (tmp_path / "empty").mkdir()
-    check_replaceable(tmp_path / "empty")
+    check_replaceable(tmp_path / "empty", "pairs")
 
 
 def test_folder_of_the_user_is_refused(tmp_path: Path) -> None:
@@ -36,28 +36,28 @@ def test_folder_of_the_user_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         OutputError, match=r"docs: is there already, and Nephrite did not write it; name another folder"
     ):
-        check_replaceable(tmp_path / "docs")
+        check_replaceable(tmp_path / "docs", "pairs")
 
 
 def test_file_that_the_user_put_into_an_output_is_refused(output: Path) -> None:
     (output / "patients" / "notes.md").touch()
     with pytest.raises(OutputError, match=r"out: would be replaced, and holds 'patients/notes.md', which Nephrite did"):
-        check_replaceable(output)
+        check_replaceable(output, "pairs")
     (output / "more.md").touch()
     with pytest.raises(OutputError, match=r"holds 'more.md', which Nephrite did not write \(and 1 more\)"):
-        check_replaceable(output)
+        check_replaceable(output, "pairs")
 
 
 def test_mark_says_nothing_about_names(output: Path) -> None:
     text = (output / MARK).read_text()
-    assert text.startswith("Written by Nephrite, which may replace this folder.")
+    assert text.startswith("Written by Nephrite as 'pairs', which may replace this folder.")
     assert "image" not in text
 
 
 def test_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     with pytest.raises(OutputError, match="out: is a file, and a folder is written here"):
-        check_replaceable(tmp_path / "out")
+        check_replaceable(tmp_path / "out", "pairs")
 
 
 @pytest.mark.parametrize("content", [b"my notes", b"[1]", b'{"arm": 1}', b"\xff\xfe"])
@@ -86,3 +86,11 @@ def test_output_apart_from_inputs(tmp_path: Path, output: str, relation: str) ->
     check_apart(tmp_path / "data" / "raw-2", {"--raw": tmp_path / "data" / "raw"})
     with pytest.raises(OutputError, match=rf"{output}: {relation} an input \(--raw: .*raw\), and would change it"):
         check_apart(tmp_path / output, {"--raw": tmp_path / "data" / "raw"})
+
+
+def test_output_of_another_kind_is_refused(output: Path) -> None:
+    with pytest.raises(OutputError, match="out: is there already, and is no 'segmenter' that Nephrite wrote"):
+        check_replaceable(output, "segmenter")
+    (output / MARK).write_bytes(b"")
+    with pytest.raises(OutputError, match="is no 'pairs'"):
+        check_replaceable(output, "pairs")

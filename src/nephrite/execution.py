@@ -17,7 +17,7 @@ import click
 from nephrite.config import Config
 from nephrite.dependencies import check_lock
 from nephrite.errors import StoreError, TrackingError
-from nephrite.files import scratch_folder, whole_file
+from nephrite.files import disk_errors, scratch_folder, whole_file
 from nephrite.lineage import parse_lineage
 from nephrite.ownership import check_apart, check_replaceable, check_replaceable_file
 from nephrite.run_artifacts import KEPT, PREFIX, fetch_arms
@@ -141,10 +141,11 @@ def check_places(stage: str, config: Config, paths: Mapping[str, Path | None]) -
     if output is None or not signature.writes:
         return output
     check_apart(output, {name: path for name, path in inputs.items() if path is not None})
-    if signature.record:
-        check_replaceable_file(output, signature.record)
-    else:
-        check_replaceable(output.resolve())
+    with disk_errors(output):
+        if signature.record:
+            check_replaceable_file(output, signature.record)
+        else:
+            check_replaceable(output.resolve(), signature.output)
     return output
 
 

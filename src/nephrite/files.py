@@ -34,12 +34,14 @@ Record = TypeVar("Record")
 
 
 @contextmanager
-def whole_folder(target: Path, *, keep_partial: bool = False) -> Iterator[Path]:
+def whole_folder(target: Path, kind: str | None, *, keep_partial: bool = False) -> Iterator[Path]:
     """Yield a temporary sibling folder that replaces `target` when the block ends without an error.
 
     Args:
         target: the folder to be written; an older one that Nephrite wrote is replaced, a missing parent is made. A link
             to a folder is followed.
+        kind: what it is, by the name of the option that asks for it; a folder of another kind is not replaced.
+            None for a part of an output, which bears no mark.
         keep_partial: keep what an earlier, killed attempt left in the sibling, and what a failing block leaves
             there (for checkpoints). Without it both are removed.
 
@@ -49,8 +51,10 @@ def whole_folder(target: Path, *, keep_partial: bool = False) -> Iterator[Path]:
         DiskFullError: no space is left on the device.
     """
     # leave alone what is not ours
-    target = target.resolve()
-    check_replaceable(target)
+    with disk_errors(target):
+        target = target.resolve()
+        if kind:
+            check_replaceable(target, kind)
     # write into a sibling folder
     partial, old = target.with_name(target.name + PARTIAL), target.with_name(f"{target.name}.old{PARTIAL}")
     with disk_errors(target):
@@ -61,7 +65,8 @@ def whole_folder(target: Path, *, keep_partial: bool = False) -> Iterator[Path]:
             try:
                 yield partial
                 # flush it before it gets its name
-                mark_folder(partial)
+                if kind:
+                    mark_folder(partial, kind)
                 for path in sorted(partial.rglob("*")):
                     _flush(path)
             except BaseException:
@@ -102,14 +107,14 @@ def hold_folder(folder: Path, target: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def remove_output(path: Path) -> None:
-    """Remove an earlier output, a folder or a file.
+def remove_output(path: Path, kind: str) -> None:
+    """Remove an earlier output of a kind, a folder or a file.
 
     Raises:
         OutputError: the folder holds something that Nephrite did not write.
     """
     if path.is_dir():
-        check_replaceable(path)
+        check_replaceable(path, kind)
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

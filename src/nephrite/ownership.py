@@ -14,19 +14,24 @@ from pathlib import Path
 from nephrite.errors import OutputError
 
 MARK = ".nephrite"
-SENTENCE = "Written by Nephrite, which may replace this folder. Below: digests of the names of its files."
+SENTENCE = "Written by Nephrite as '{kind}', which may replace this folder. Below: digests of the names of its files."
 OF_DESKTOPS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # written into any folder that is looked at
 OTHER_PLACE = "name another folder, or move what is there"
 
 
-def mark_folder(folder: Path) -> None:
-    """Write the mark into a folder that is complete."""
+def mark_folder(folder: Path, kind: str) -> None:
+    """Write the mark into a folder that is complete.
+
+    Args:
+        folder: the output.
+        kind: what it is, by the name of the option that asks for it: 'pairs', 'segmenter', ...
+    """
     names = sorted(_digests(folder).values())
-    (folder / MARK).write_text("\n".join([SENTENCE, *names, ""]), encoding="utf-8")
+    (folder / MARK).write_text("\n".join([SENTENCE.format(kind=kind), *names, ""]), encoding="utf-8")
 
 
-def check_replaceable(folder: Path) -> None:
-    """Refuse to replace what Nephrite did not write; a folder that is missing or empty may be written.
+def check_replaceable(folder: Path, kind: str) -> None:
+    """Refuse to replace what Nephrite did not write as the same kind; a missing or empty folder may be written.
 
     Raises:
         OutputError: names what is there.
@@ -40,7 +45,10 @@ def check_replaceable(folder: Path) -> None:
         return
     if not mark.is_file():
         raise OutputError(folder, "is there already, and Nephrite did not write it", OTHER_PLACE)
-    known = set(mark.read_text(encoding="utf-8", errors="replace").splitlines()[1:])
+    first, *names = mark.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+    if first != SENTENCE.format(kind=kind):
+        raise OutputError(folder, f"is there already, and is no '{kind}' that Nephrite wrote", OTHER_PLACE)
+    known = set(names)
     if others := sorted(name for name, of_name in found.items() if of_name not in known):
         finding = f"would be replaced, and holds '{others[0]}', which Nephrite did not write"
         raise OutputError(

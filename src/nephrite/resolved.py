@@ -23,7 +23,7 @@ SETTINGS = "settings.yaml"
 def write_resolved(config: Config, folder: Path) -> int:
     """Write a file for every job of the trial into `folder`, whole or not at all; gives their number."""
     jobs = [(stage, unit) for stage in STAGES for unit in _units(config, stage)]
-    with whole_folder(folder) as root:
+    with whole_folder(folder, "resolved") as root:
         (root / SETTINGS).write_text(as_yaml(config) + "\n", encoding="utf-8")
         for stage, unit in jobs:
             chosen = config.model_copy(update={STAGES[stage].unit: unit}) if unit else config

@@ -236,7 +236,7 @@ def _run_chains(chains: Sequence[Chain], left: dict[int, list[Job]], pool: Execu
 def _run_jobs(jobs: Sequence[Job], folder: Path) -> None:
     """What a worker does: each job inside the record of its own run, then its mark."""
     for job in jobs:
-        remove_output(job.output)
+        remove_output(job.output, STAGES[job.stage].output)
         run_stage(job.stage, job.config, dict(job.paths), Notes())
         write_json(_mark(job, folder), {"key": job.key})
 

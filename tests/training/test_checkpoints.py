@@ -12,7 +12,7 @@ from nephrite.training.checkpoints import BEFORE, CHECKPOINT, FINGERPRINT, resum
 
 
 def test_folder_loses_its_marks_when_it_is_whole(tmp_path: Path) -> None:
-    with resumable_folder(tmp_path / "model", {"seed": 1}) as folder:
+    with resumable_folder(tmp_path / "model", "segmenter", {"seed": 1}) as folder:
         (folder / CHECKPOINT).write_text("x")
         (folder / "weights").write_text("x")
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [MARK, "weights"]
@@ -20,7 +20,7 @@ def test_folder_loses_its_marks_when_it_is_whole(tmp_path: Path) -> None:
 
 
 def leave_attempt(target: Path, error: Exception) -> None:
-    with resumable_folder(target, {"seed": 1}) as folder:
+    with resumable_folder(target, "segmenter", {"seed": 1}) as folder:
         (folder / CHECKPOINT).write_text("x")
         raise error
 
@@ -29,7 +29,7 @@ def leave_attempt(target: Path, error: Exception) -> None:
 def test_attempt_is_resumed_only_under_the_same_fingerprint(tmp_path: Path, seed: int, kept: bool) -> None:
     with pytest.raises(KeyError):
         leave_attempt(tmp_path / "model", KeyError())
-    with resumable_folder(tmp_path / "model", {"seed": seed}) as folder:
+    with resumable_folder(tmp_path / "model", "segmenter", {"seed": seed}) as folder:
         assert (folder / CHECKPOINT).exists() == kept
 
 
@@ -41,7 +41,7 @@ def test_failed_training_leaves_nothing(tmp_path: Path) -> None:
 
 def test_further_ranks_neither_own_nor_rename_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
-    with resumable_folder(tmp_path / "model", {}) as folder:
+    with resumable_folder(tmp_path / "model", "segmenter", {}) as folder:
         assert folder == tmp_path / f"model{PARTIAL}"
     assert not (tmp_path / "model").exists()
 
@@ -50,7 +50,7 @@ def test_further_ranks_neither_own_nor_rename_the_folder(tmp_path: Path, monkeyp
 def test_attempt_that_still_runs_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool) -> None:
     if durable:
         monkeypatch.setenv("NEPHRITE_CHECKPOINTS", str(tmp_path / "durable"))
-    with resumable_folder(tmp_path / "model", {"seed": 1}) as folder:
+    with resumable_folder(tmp_path / "model", "segmenter", {"seed": 1}) as folder:
         (folder / CHECKPOINT).write_text("x")
         with pytest.raises(OutputError, match="is being written by another process"):
             leave_attempt(tmp_path / "model", KeyError())
@@ -61,7 +61,7 @@ def test_attempt_with_a_damaged_fingerprint_is_thrown_away(tmp_path: Path) -> No
     with pytest.raises(KeyError):
         leave_attempt(tmp_path / "model", KeyError())
     (tmp_path / f"model{PARTIAL}" / FINGERPRINT).write_text('{"dig')
-    with resumable_folder(tmp_path / "model", {"seed": 1}) as folder:
+    with resumable_folder(tmp_path / "model", "segmenter", {"seed": 1}) as folder:
         assert not (folder / CHECKPOINT).exists()
 
 

@@ -6,14 +6,9 @@ import os
 import warnings
 from collections.abc import Iterable
 
-import torch
-
 from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.files import digest
-from nephrite.generation.fitting import training_of
-from nephrite.generation.step_time import probe, train_on_made_up_slices
-from nephrite.training.devices import RANKS
 
 _passed: set[str] = set()  # digests of what was found good in this process
 
@@ -28,6 +23,12 @@ def check_generators(config: Config, names: Iterable[str]) -> None:
     Raises:
         ConfigError: a discriminator that is deeper than the slices, a normalization over one value, and the like.
     """
+    import torch  # here, since `nephrite trial` computes in other processes, and starts sooner without
+
+    from nephrite.generation.fitting import training_of
+    from nephrite.generation.step_time import probe, train_on_made_up_slices
+    from nephrite.training.devices import RANKS
+
     if any(os.environ.get(rank) for rank in RANKS):  # a process of a training that is under way on several devices
         return
     size = config.prepare.in_plane.size

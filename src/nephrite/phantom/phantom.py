@@ -108,7 +108,7 @@ def write_patient(folder: Path, seed: int, number: int, *, matrix: int = MATRIX)
     """
     image, label, spacing = draw_patient(seed, number, matrix=matrix)
     target = folder / f"case_{number:05d}"
-    with whole_folder(target) as partial:
+    with whole_folder(target, None) as partial:
         _write_volume(partial / "imaging.nii.gz", image, spacing)
         _write_volume(partial / "segmentation.nii.gz", label, spacing)
     return target

@@ -34,7 +34,7 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
         settings.source
     ]
     # a download keeps what it has; other sources start over
-    with whole_folder(raw, keep_partial=settings.source == "kits19") as folder:
+    with whole_folder(raw, "raw", keep_partial=settings.source == "kits19") as folder:
         bring(settings, folder)
         if settings.unlabeled:
             _bring_scans(settings.unlabeled, folder / UNLABELED, settings.workers)

@@ -91,7 +91,7 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
     run.tags({"model": model.name, "model_version": str(model.version.number), "model_alias": config.predict.alias})
     started = time.monotonic()
     # segment all scans
-    with whole_folder(masks) as root:
+    with whole_folder(masks, "masks") as root:
         results = (
             segment_scan(scan.patient, volume, model, root, block=config.predict.batch_size)
             for scan, volume in zip(found, volumes, strict=True)

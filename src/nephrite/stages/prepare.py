@@ -66,7 +66,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
         cases += alone
         splits |= {scan.patient: UNLABELED for scan in alone}
     # one folder per patient; a scan that two patients share would leak
-    with whole_folder(pairs) as root:
+    with whole_folder(pairs, "pairs") as root:
         owners: dict[str, str] = {}
         done = []
         for result in progress_bar(_prepare_all(cases, settings, root), "prepare", len(cases)):

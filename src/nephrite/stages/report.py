@@ -52,7 +52,7 @@ def report(
     notes = absence_notes(config, pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
     record = summarize(trial, notes)
     # draw and write
-    with whole_folder(report) as folder:
+    with whole_folder(report, "report") as folder:
         pictures = _draw(record, arms, folder)
         if synthetic is not None:
             pictures |= _draw_examples(config, pairs, synthetic, folder)

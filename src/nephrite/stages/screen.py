@@ -92,7 +92,7 @@ def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: P
         run.dataset(store.root, name=name, digest=store.manifest.digest)
     # without a filter the slices are copied
     if config.screen.filter == "all":
-        with whole_folder(synthetic) as folder:
+        with whole_folder(synthetic, "synthetic") as folder:
             shutil.copytree(painted, folder, dirs_exist_ok=True)
         metrics = {"painted": float(len(inputs.slices)), "accepted": float(len(inputs.slices)), "accepted_share": 1.0}
     else:
@@ -103,7 +103,7 @@ def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: P
 
 def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> dict[str, float]:
     check_segmenters(config, others=[config.screen.segmenter])
-    with resumable_folder(synthetic, _fingerprint(config, inputs)) as folder:
+    with resumable_folder(synthetic, "synthetic", _fingerprint(config, inputs)) as folder:
         for path in folder.iterdir():  # an attempt with other thresholds keeps its helper
             if path.name in ("patients", ACCEPTED, REJECTED):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -90,7 +90,7 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     started = time.perf_counter()
     # paint and write patient by patient
-    with whole_folder(painted) as root:
+    with whole_folder(painted, "painted") as root:
         book = _Book(store, generator.labeled)
         for asked, fakes in progress_bar(_paint(generator, jobs), "synthesize", count):
             name = _write_patient(root, generator, store, asked, fakes)

@@ -54,7 +54,7 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
     check_generators(config, [config.this_painter.synthesizer])
     recorded = run if first else SilentRun()
     recorded.dataset(pairs, name="pairs", digest=seen.store.manifest.digest)
-    with resumable_folder(synthesizer, _fingerprint(config, seen)) as folder:
+    with resumable_folder(synthesizer, "synthesizer", _fingerprint(config, seen)) as folder:
         card = _describe(config, seen, run)
         metrics = _train(config, recorded, seen, card, folder) if card.trained else _draw(recorded, seen, card, folder)
     for name in (CARD, WEIGHTS) if card.trained else (CARD,):

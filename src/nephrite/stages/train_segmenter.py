@@ -70,7 +70,7 @@ def train_segmenter(
 def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tuple[SegmenterCard, int]:
     arm = config.this_arm
     backend = backend_of(config.train_segmenter.segmenters[arm.segmenter])
-    with resumable_folder(segmenter, _fingerprint(config, inputs)) as folder:
+    with resumable_folder(segmenter, "segmenter", _fingerprint(config, inputs)) as folder:
         # additions to the real slices: synthetic ones, pseudo-labeled ones
         additions: list[Addition] = []
         fakes = config.this_training_set.fakes

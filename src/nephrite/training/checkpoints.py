@@ -48,7 +48,7 @@ def whole_checkpoint(folder: Path) -> Path | None:
 
 
 @contextmanager
-def resumable_folder(target: Path, fingerprint: Mapping[str, object]) -> Iterator[Path]:
+def resumable_folder(target: Path, kind: str, fingerprint: Mapping[str, object]) -> Iterator[Path]:
     """Yield the folder in which `target` grows; a killed training finds its checkpoint there when it starts again.
 
     That is a sibling of `target`; or, where NEPHRITE_CHECKPOINTS names a folder that outlives this machine (a volume
@@ -56,6 +56,7 @@ def resumable_folder(target: Path, fingerprint: Mapping[str, object]) -> Iterato
 
     Args:
         target: the folder to be written.
+        kind: what it is: see `files.whole_folder`.
         fingerprint: everything that the result depends on; what an attempt with another one left is discarded. What a
             training that failed for good (TrainingError) left is discarded too.
     """
@@ -67,14 +68,14 @@ def resumable_folder(target: Path, fingerprint: Mapping[str, object]) -> Iterato
         return
     # renamed when finished, or copied from the durable place
     if not durable:
-        with whole_folder(target, keep_partial=True) as folder:
+        with whole_folder(target, kind, keep_partial=True) as folder:
             yield from _grow(folder, mark)
         return
     with disk_errors(partial):
         partial.mkdir(parents=True, exist_ok=True)
     with hold_folder(partial, target):
         yield from _grow(partial, mark)
-    with whole_folder(target) as folder:
+    with whole_folder(target, kind) as folder:
         shutil.copytree(partial, folder, dirs_exist_ok=True)
     shutil.rmtree(partial)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jaxtyping import Shaped
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from nephrite.errors import StoreError
@@ -17,7 +17,8 @@ from nephrite.files import whole_file
 def save_weights(path: Path, weights: Mapping[str, Shaped[Tensor, "..."]]) -> None:
     """Write a state dict as safetensors, whole or not at all, in plain memory order."""
     with whole_file(path) as partial:
-        save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, partial)
+        # the library's own writing hides what the disk answers
+        partial.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in weights.items()}))
 
 
 def load_weights(network: nn.Module, path: Path, *, remedy: str, finding: str = "cannot be loaded") -> None:
