@@ -19,6 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 from nephrite.errors import DiskFullError, StoreError
 
 PARTIAL = ".partial"
+CHECKPOINT, FINGERPRINT = "last.ckpt", "fingerprint.json"  # of an output that is still growing
+AGAIN = "run the stage that writes it again"
+LONGEST_SHOWN = 60  # characters of a wrong value in an error
 Record = TypeVar("Record")
 
 
@@ -100,18 +103,30 @@ def write_table(target: Path, names: Sequence[str], rows: Iterable[Sequence[obje
         writer.writerows(rows)
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON.
+def read_json(path: Path, remedy: str = AGAIN) -> Any:
+    """Read JSON; NaN and infinity, which JSON does not know, are refused.
 
     Raises:
-        StoreError: the file is missing or is not JSON.
+        StoreError: the file is missing, cannot be read, or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StoreError(path, "is missing", "run the stage that writes it") from None
-    except ValueError as error:
-        raise StoreError(path, f"is not JSON ({error})", "run the stage that writes it again") from None
+        raise StoreError(path, "is missing", remedy) from None
+    except OSError as error:
+        raise StoreError(path, f"cannot be read ({error.strerror})", remedy) from None
+    except (ValueError, RecursionError) as error:
+        raise StoreError(path, f"is not JSON ({error})", remedy) from None
+
+
+def parse_json(text: str) -> Any:
+    """JSON as Python reads it, without NaN and infinity.
+
+    Raises:
+        ValueError: the text is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_no_number)
 
 
 def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
@@ -120,13 +135,34 @@ def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
     Raises:
         StoreError: the file is missing, is not JSON, or lacks or adds a field: names the field.
     """
+    return as_record(read_json(path, remedy), kind, path, remedy)
+
+
+def as_record(content: Any, kind: type[Record], place: str | Path, remedy: str) -> Record:
+    """Content of JSON, YAML or CSV as a dataclass, checking names, types and ranges.
+
+    Args:
+        content: as a parser gave it.
+        kind: a dataclass, or any type that pydantic reads.
+        place: where it was found, for the error.
+        remedy: what the user can do about it.
+
+    Raises:
+        StoreError: something is missing, unknown, of another type or out of range: names the field and its value.
+    """
     try:
-        record: Record = _reader(cast(Any, kind)).validate_python(read_json(path))
+        record: Record = _reader(cast(Any, kind)).validate_python(content)
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise StoreError(path, f"{place}: {problem['msg']}", remedy) from None
+        raise StoreError(place, first_problem(error), remedy) from None
     return record
+
+
+def first_problem(error: ValidationError) -> str:
+    """What pydantic found first: the field, the rule, and the value if it is short."""
+    problem = error.errors()[0]
+    field, shown = ".".join(map(str, problem["loc"])), repr(problem["input"])
+    value = f", not {shown}" if len(shown) <= LONGEST_SHOWN and problem["type"] != "missing" else ""
+    return f"{f'{field}: ' if field else ''}{problem['msg'].removeprefix('Value error, ')}{value}"
 
 
 @cache
@@ -145,6 +181,10 @@ def digest(content: Any) -> str:
     """SHA-256 of `content` as canonical JSON, in hexadecimal: equal content, equal digest."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
 
 
 def _flush(path: Path) -> None:

@@ -8,7 +8,6 @@ A painter is a synthesizer trained for one label fraction and cell; a cell is a 
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -21,9 +20,9 @@ from threading import Thread
 from nephrite import __version__
 from nephrite.config import SPLITS, Arm, Config, GeneratorRun
 from nephrite.dependencies import facts
-from nephrite.errors import ConfigError
+from nephrite.errors import ConfigError, StoreError
 from nephrite.execution import Notes, run_stage
-from nephrite.files import digest, write_json
+from nephrite.files import digest, read_json, write_json
 from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
@@ -145,8 +144,10 @@ def plan_chains(config: Config, layout: Layout) -> list[Chain]:
 
 def is_done(job: Job, folder: Path) -> bool:
     """Whether the output is there, made by the same settings from the same inputs."""
-    mark = _mark(job, folder)
-    return job.output.exists() and mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == {"key": job.key}
+    try:
+        return job.output.exists() and bool(read_json(_mark(job, folder)) == {"key": job.key})
+    except StoreError:  # no mark, or a damaged one: the job is done once more
+        return False
 
 
 def _first_jobs(config: Config, layout: Layout) -> tuple[Job, Job]:
@@ -185,6 +186,7 @@ def _last_jobs(config: Config, layout: Layout, scores: Sequence[str]) -> list[Jo
     paths = {"pairs": layout.pairs, "scores": layout.scores, "report": layout.report, **painted}
     report = _job("report", config, paths, scores)
     candidates = {"report": layout.report, "segmenters": layout.segmenters, "promotion": layout.promotion}
+    candidates["pairs"] = layout.pairs
     return [report, _job("promote", config, candidates, [report.key])]
 
 

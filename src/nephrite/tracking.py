@@ -27,6 +27,7 @@ from nephrite.recording import Run, SilentRun
 from nephrite.tracking_address import (
     REMEDY,
     check_address,
+    follow_move,
     one_at_a_time,
     short_patience,
     shown,
@@ -72,6 +73,7 @@ def connect() -> MlflowClient:
         try:
             client = MlflowClient(uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
             client.search_experiments(max_results=1)
+            follow_move(uri)
         except MlflowException as error:
             raise unreachable(uri, _reason(str(error))) from None
     return client
@@ -342,7 +344,9 @@ def _experiment(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         with suppress(MlflowException):  # another process made it meanwhile
-            return str(client.create_experiment(name))
+            made = str(client.create_experiment(name))
+            follow_move(tracking_uri())
+            return made
         found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage == "deleted":
         raise TrackingError(f"experiment '{name}'", "is deleted", "restore it, or name another 'tracking.experiment'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import socket
@@ -10,12 +11,20 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from nephrite.errors import TrackingUnreachableError
 
+logger = logging.getLogger(__name__)
 DEFAULT_URI = "sqlite:///mlflow.db"
 PATIENCE = 4  # seconds for one small answer; MLflow's own retries last minutes
+ARTIFACTS = "mlruns"  # beside the database; MLflow writes its whole path into every row
+LOCATIONS = {  # table and columns of such paths
+    "experiments": ("artifact_location",),
+    "runs": ("artifact_uri",),
+    "logged_models": ("artifact_location",),
+    "model_versions": ("source", "storage_location"),
+}
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 REMEDY = "start the server, mend MLFLOW_TRACKING_URI, or unset it to record in ./mlflow.db"
 
@@ -52,6 +61,39 @@ def _check_sqlite(path: Path) -> None:
 
 def _sqlite_file(uri: str) -> Path:
     return Path(re.sub(r"^sqlite(\+\w+)?:///", "", uri).partition("?")[0])
+
+
+def follow_move(uri: str) -> None:
+    """Let the record of a working folder that was moved or copied lead to its own files, and not to where it was.
+
+    Done for a database that lies in the working folder. Paths with signs that MLflow would take for an address, as '%',
+    are written as addresses.
+    """
+    if urlsplit(uri).scheme.partition("+")[0] != "sqlite":
+        return
+    database = _sqlite_file(uri).absolute()
+    if database.parent.resolve() != Path.cwd().resolve() or not database.is_file():
+        return
+    target = database.parent / ARTIFACTS
+    location = target.as_uri() if re.search(r"[%#?]", str(target)) else str(target)
+    with closing(sqlite3.connect(database, timeout=PATIENCE)) as record, record:
+        tables = {name for (name,) in record.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "experiments" not in tables:  # a new one
+            return
+        rows = record.execute("SELECT artifact_location, experiment_id FROM experiments").fetchall()
+        found = {place.removesuffix(f"/{number}") for place, number in rows if place.endswith(f"/{ARTIFACTS}/{number}")}
+        for before in sorted(found - {location}):
+            for table in tables & LOCATIONS.keys():
+                _replace_start(record, table, LOCATIONS[table], before, location)
+            if Path(unquote(urlsplit(before).path)) != target:
+                text = "%s was moved or copied here from %s: its entries lead to %s now"
+                logger.warning(text, database.name, Path(before).parent, target)
+
+
+def _replace_start(record: sqlite3.Connection, table: str, columns: tuple[str, ...], before: str, after: str) -> None:
+    for column in columns:
+        statement = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"  # noqa: S608 - our words
+        record.execute(statement, (after, len(before) + 1, len(before) + 1, f"{before}/"))
 
 
 @contextmanager

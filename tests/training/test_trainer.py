@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader
 
 from nephrite.config import ComputeSettings
 from nephrite.errors import NonFiniteLossError, TrainingError
-from nephrite.files import PARTIAL
+from nephrite.files import CHECKPOINT, PARTIAL
 from nephrite.recording import SilentRun
-from nephrite.training.trainer import CHECKPOINT, RecordedModule, check_finite, fit, resumable_folder
+from nephrite.training.trainer import RecordedModule, check_finite, fit, resumable_folder
 
 
 def compute() -> ComputeSettings:

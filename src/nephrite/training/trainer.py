@@ -22,14 +22,13 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from nephrite.config import ComputeSettings
-from nephrite.errors import NonFiniteLossError, TrainingError
-from nephrite.files import PARTIAL, digest, disk_errors, read_json, whole_folder, write_json
+from nephrite.errors import NonFiniteLossError, StoreError, TrainingError
+from nephrite.files import CHECKPOINT, FINGERPRINT, PARTIAL, digest, disk_errors, read_json, whole_folder, write_json
 from nephrite.progress import new_bar
 from nephrite.recording import Run
 from nephrite.training.data import derive_seed
 from nephrite.training.devices import node_count, process_rank, resolve_precision
 
-CHECKPOINT, FINGERPRINT = "last.ckpt", "fingerprint.json"
 DURABLE_VARIABLE = "NEPHRITE_CHECKPOINTS"
 Row = dict[str, float]
 
@@ -273,5 +272,7 @@ def quiet_lightning() -> Iterator[None]:
 
 
 def _has_mark(partial: Path, mark: Mapping[str, str]) -> bool:
-    path = partial / FINGERPRINT
-    return path.exists() and read_json(path) == mark
+    try:
+        return bool(read_json(partial / FINGERPRINT) == mark)
+    except StoreError:  # none, or a damaged one: what lies there is of nobody knows what
+        return False
