@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from nephrite.errors import TrackingUnreachableError
-from nephrite.tracking_address import check_address, short_patience, shown, tracking_uri
+from nephrite.tracking import connect
+from nephrite.tracking_address import check_address, follow_move, short_patience, shown, tracking_uri
 
 
 def assert_unreachable(uri: str, finding: str) -> None:
@@ -62,3 +66,50 @@ def test_patience_is_short_only_for_the_check(monkeypatch: pytest.MonkeyPatch) -
         assert (os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"], os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]) == ("4", "0")
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "60"
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+
+
+@pytest.fixture
+def moved(empty_record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder whose record was made in another one, with a run there."""
+    folder = tmp_path / "here 100%"
+    folder.mkdir()
+    shutil.copyfile(empty_record, folder / "mlflow.db")
+    monkeypatch.chdir(folder)
+    old = "/somewhere/before/mlruns"
+    with closing(sqlite3.connect(folder / "mlflow.db")) as record, record:
+        record.execute("UPDATE experiments SET artifact_location = ? || '/' || experiment_id", (old,))
+        for values in (("r", f"{old}/0/r/artifacts", 0), ("other", "s3://bucket/mlruns/0/other", 0)):
+            record.execute("INSERT INTO runs (run_uuid, artifact_uri, experiment_id) VALUES (?, ?, ?)", values)
+    return folder
+
+
+def places(folder: Path) -> list[str]:
+    with closing(sqlite3.connect(folder / "mlflow.db")) as record:
+        rows = record.execute("SELECT artifact_uri FROM runs UNION ALL SELECT artifact_location FROM experiments")
+        return sorted(place for (place,) in rows)
+
+
+def test_a_record_that_was_moved_leads_to_its_own_files(moved: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        follow_move("sqlite:///mlflow.db")
+    home = f"file://{moved.parent}/here%20100%25/mlruns"
+    assert places(moved) == [f"{home}/0", f"{home}/0/r/artifacts", "s3://bucket/mlruns/0/other"]
+    assert caplog.text.count("was moved or copied here from /somewhere/before") == 1
+
+
+def test_a_record_elsewhere_is_left_alone(moved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = places(moved)
+    monkeypatch.chdir(tmp_path)
+    for uri in (f"sqlite:///{moved / 'mlflow.db'}", "sqlite:///absent.db", "http://127.0.0.1:1"):
+        follow_move(uri)
+    assert places(moved) == before
+    assert not (tmp_path / "absent.db").exists()
+
+
+def test_artifacts_of_a_moved_record_lie_in_its_own_folder(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    client = connect()
+    run = client.create_run("0")
+    client.log_text(run.info.run_id, "kept", "note.txt")
+    assert (moved / "mlruns" / "0" / run.info.run_id / "artifacts" / "note.txt").read_text() == "kept"
+    assert not Path("/somewhere").exists()

@@ -21,7 +21,7 @@ from nephrite.errors import DiskFullError, StoreError
 PARTIAL = ".partial"
 CHECKPOINT, FINGERPRINT = "last.ckpt", "fingerprint.json"  # of an output that is still growing
 AGAIN = "run the stage that writes it again"
-LONGEST_SHOWN = 60  # characters of a wrong value in an error
+LONGEST_SHOWN, LONGEST_TEXT = 60, 240  # characters of a wrong value, and of a rule, in an error
 Record = TypeVar("Record")
 
 
@@ -162,7 +162,12 @@ def first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     field, shown = ".".join(map(str, problem["loc"])), repr(problem["input"])
     value = f", not {shown}" if len(shown) <= LONGEST_SHOWN and problem["type"] != "missing" else ""
-    return f"{f'{field}: ' if field else ''}{problem['msg'].removeprefix('Value error, ')}{value}"
+    rule = problem["msg"].removeprefix("Value error, ")
+    return f"{f'{_cut(field)}: ' if field else ''}{_cut(rule)}{value}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."
 
 
 @cache

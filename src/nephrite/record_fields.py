@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 LONGEST_NAME = 255  # bytes of a file's name
 MOST = 10**9  # of anything that is counted
@@ -43,17 +43,26 @@ def distinct_ends(window: tuple[float, float]) -> tuple[float, float]:
     return window
 
 
+def no_truth(value: object) -> object:
+    """The value unchanged, if it is not true or false, which Python would take for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError(f"is {str(value).lower()}, which is no number")
+    return value
+
+
+_NO_TRUTH = BeforeValidator(no_truth)
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Line = Annotated[str, Field(max_length=1000), AfterValidator(on_one_line)]
 PatientId = Annotated[str, AfterValidator(as_folder_name)]
 InnerPath = Annotated[str, AfterValidator(as_inner_path)]
-Count = Annotated[int, Field(ge=0, le=MOST)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
-Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
-Millimeters = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
-LabelValue = Annotated[int, Field(ge=1, le=255)]
+Count = Annotated[int, Field(ge=0, le=MOST), _NO_TRUTH]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), _NO_TRUTH]
+Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), _NO_TRUTH]
+NotNegative = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False), _NO_TRUTH]
+Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False), _NO_TRUTH]
+Millimeters = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False), _NO_TRUTH]
+LabelValue = Annotated[int, Field(ge=1, le=255), _NO_TRUTH]
+LabelValues = Annotated[tuple[LabelValue, ...], Field(min_length=1)]
 Files = dict[InnerPath, Sha256]
 Inputs = dict[Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(on_one_line)], Sha256]
 HistoryRow = dict[Annotated[str, Field(max_length=100), AfterValidator(on_one_line)], Number]

@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from nephrite.config import ClassName, Name, PercentileSettings, ResampleSettings, ResizeSettings, WindowSettings
 from nephrite.errors import StoreError
 from nephrite.files import first_problem
-from nephrite.record_fields import STRICT, LabelValue, Share
+from nephrite.record_fields import STRICT, LabelValue, LabelValues, Share
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Recipe:
     __pydantic_config__ = STRICT
 
     classes: Annotated[dict[LabelValue, ClassName], Field(min_length=1)]
-    channels: Annotated[dict[Name, tuple[LabelValue, ...]], Field(min_length=1)]
+    channels: Annotated[dict[Name, LabelValues], Field(min_length=1)]
     intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
     in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
     threshold: Share

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 from nephrite.config import Arm, Name
 from nephrite.errors import StoreError, TrialError
 from nephrite.evidence import as_sealed, sealed
-from nephrite.files import read_json
+from nephrite.files import LONGEST_SHOWN, read_json
 from nephrite.metrics.overlap import capstone_iou, foreground_iou, predict_nothing_iou, volume_dice
 from nephrite.metrics.surface import Spacing, surface_scores
 from nephrite.record_fields import (
@@ -133,7 +133,9 @@ class ArmScores:
         """
         version = content.get("version") if isinstance(content, dict) else None
         if version not in (VERSION, OLDER):
-            raise StoreError(place, f"scores have version {version!r}, not {VERSION} (or {OLDER})", AGAIN)
+            raise StoreError(
+                place, f"scores have version {repr(version)[:LONGEST_SHOWN]}, not {VERSION} (or {OLDER})", AGAIN
+            )
         try:
             return as_sealed(content, cls, Path(place), AGAIN)
         except StoreError as error:

@@ -34,6 +34,7 @@ from nephrite.record_fields import (
     HistoryRow,
     Inputs,
     LabelValue,
+    LabelValues,
     Line,
     NotNegative,
     PatientId,
@@ -76,7 +77,7 @@ class SegmenterCard:
     arm: Line
     settings: SegmenterSettings
     classes: Annotated[dict[LabelValue, ClassName], Field(min_length=1)]
-    channels: Annotated[dict[Name, tuple[LabelValue, ...]], Field(min_length=1)]
+    channels: Annotated[dict[Name, LabelValues], Field(min_length=1)]
     intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
     in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
     training_patients: tuple[PatientId, ...]

@@ -15,6 +15,7 @@ from nephrite.record_fields import (
     Files,
     Inputs,
     LabelValue,
+    LabelValues,
     Line,
     Millimeters,
     Number,
@@ -140,7 +141,7 @@ class Manifest:
 
     kind: Literal["real", "synthetic"]
     classes: Annotated[dict[LabelValue, ClassName], Field(min_length=1)]
-    channels: Annotated[dict[Name, tuple[LabelValue, ...]], Field(min_length=1)]
+    channels: Annotated[dict[Name, LabelValues], Field(min_length=1)]
     size: Annotated[int, Field(ge=1, le=LARGEST)]
     digest: Sha256
     version: Line
