@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,6 +186,10 @@ def test_a_folder_in_place_of_a_record_is_one_line(layout: Layout, name: str) ->
     assert refused(kind.read, path)
 
 
+def as_recipe(text: str, _: Path) -> Recipe:
+    return read_recipe(text, "here")
+
+
 def test_every_damaged_field_of_a_recipe_is_one_line(layout: Layout) -> None:
     card = read_card(layout.segmenters / ARM)
     text = Recipe(card.classes, card.channels, card.intensity, card.in_plane, card.threshold).to_text()
@@ -194,7 +199,7 @@ def test_every_damaged_field_of_a_recipe_is_one_line(layout: Layout) -> None:
     for place in places(content):
         for value in BAD:
             changed = json.dumps(damaged(content, place, value))
-            if not refused(lambda _, given=changed: read_recipe(given, "here"), Path()):
+            if not refused(partial(as_recipe, changed), Path()):
                 accepted.append((place, value))
     assert {place for place, _ in accepted} <= {
         ("format",),

@@ -48,7 +48,7 @@ BAD: list[tuple[Any, object]] = [
     *((Count, value) for value in (-1, 10**10, 0.5, None)),
     *((LabelValue, value) for value in (0, 256, -1, True)),
     (LabelValues, []),
-    *((kind, True) for kind in (Share, Count, Number, Percent, NotNegative, Millimeters)),
+    *((number, True) for number in (Share, Count, Number, Percent, NotNegative, Millimeters)),
     *((Millimeters, value) for value in (0, -1, float("nan"), 1e5)),
     *((Number, value) for value in (1e13, float("-inf"))),
     *((Sha256, text) for text in ("0" * 63, "0" * 65, "G" * 64, "0" * 64 + "\n")),

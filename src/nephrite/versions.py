@@ -92,11 +92,7 @@ class Version:
 
     @classmethod
     def read(cls, pointer: Path) -> Version:
-        """Read a pointer file that DVC wrote.
-
-        Raises:
-            StoreError: it is something else.
-        """
+        """Read a pointer file that DVC wrote; StoreError if it is something else."""
         remedy = "run 'publish' again"
         try:
             content = yaml.safe_load(pointer.read_text(encoding="utf-8"))
@@ -243,7 +239,9 @@ def _check_listing(remote: str, version: str) -> None:
     place = f"{shown(remote)}: listing of version {version}"
     if remote.startswith("s3://"):
         bucket, _, prefix = remote.removeprefix("s3://").partition("/")
-        content = _fetched(remote, bucket, f"{prefix.strip('/')}/{_key(version)}".lstrip("/"))
+        key = f"{prefix.strip('/')}/{_key(version)}".lstrip("/")
+        with _s3(remote, bucket) as client:
+            content = client.get_object(Bucket=bucket, Key=key)["Body"].read(LARGEST_LISTING + 1)
     else:
         with (Path(remote) / _key(version)).open("rb") as file:
             content = file.read(LARGEST_LISTING + 1)
@@ -254,10 +252,9 @@ def _check_listing(remote: str, version: str) -> None:
         raise RemoteError(place, "is not that of its hash", PUBLISH_AGAIN)
     try:
         entries = as_record(parse_json(content.decode()), tuple[_Entry, ...], place, PUBLISH_AGAIN)
-    except (ValueError, RecursionError) as error:
-        raise RemoteError(place, f"is not JSON ({error})", PUBLISH_AGAIN) from None
-    except StoreError as error:
-        raise RemoteError(place, error.finding, PUBLISH_AGAIN) from None
+    except (ValueError, RecursionError, StoreError) as error:
+        finding = error.finding if isinstance(error, StoreError) else f"is not JSON ({error})"
+        raise RemoteError(place, finding, PUBLISH_AGAIN) from None
     if any(entry.relpath.split("/")[0] in RESERVED for entry in entries):
         raise RemoteError(place, f"names a file of DVC's own, {' or '.join(RESERVED)}", PUBLISH_AGAIN)
 
@@ -271,13 +268,6 @@ def _listed(remote: str, bucket: str, key: str) -> bool:
     """Whether the bucket holds an object whose key starts so."""
     with _s3(remote, bucket) as client:
         return bool(client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents"))
-
-
-def _fetched(remote: str, bucket: str, key: str) -> bytes:
-    """The bytes of an object, as far as a listing may be long."""
-    with _s3(remote, bucket) as client:
-        content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read(LARGEST_LISTING + 1)
-        return content
 
 
 @contextmanager

@@ -313,7 +313,7 @@ def test_a_challenger_is_not_scored_again(load: Load, finished: dict[str, Path])
 
 def test_other_slices_are_refused(load: Load, finished: dict[str, Path]) -> None:
     finish(finished["pairs"], "real", SPLITS | {"a1": "test"})
-    with pytest.raises(StoreError, match="are not the slices that the segmenter of .* was trained and scored on"):
+    with pytest.raises(StoreError, match=r"are not the slices that the segmenter of .* was trained and scored on"):
         promoted(load, finished)
 
 

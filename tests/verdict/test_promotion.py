@@ -158,7 +158,7 @@ def test_the_latest_entry_about_a_version_says_its_scores() -> None:
 )
 def test_an_entry_that_was_changed_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(
-        StoreError, match="record of model version 2: .*; mend it, or move the alias 'champion' by hand"
+        StoreError, match=r"record of model version 2: .*; mend it, or move the alias 'champion' by hand"
     ):
         known_candidate([entry() | changes], 2)
 
