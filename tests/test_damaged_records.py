@@ -206,4 +206,5 @@ def test_every_damaged_field_of_a_recipe_is_one_line(layout: Layout) -> None:
         ("threshold",),
         ("intensity", "center"),
         ("channels", "kidney"),
+        ("channels", "tumor"),
     }

@@ -40,7 +40,7 @@ GOOD: list[tuple[Any, object]] = [
 ]
 BAD: list[tuple[Any, object]] = [
     *((PatientId, text) for text in ("", ".", "..", "a/b", "/a", "a\\b", "a\nb", "a\x00", "a\u2028b", "x" * 256)),
-    *((InnerPath, text) for text in ("", "/etc", "a/../b", "../a", "a//b", "a/", "./a", "a\\..\\b")),
+    *((InnerPath, path) for path in ("", "/etc", "a/../b", "../a", "a//b", "a/", "./a", "a\\..\\b")),
     *((Line, text) for text in ("a\nb", "a\rb", "\x1b[2J", "x" * 1001)),
     *((Share, value) for value in (-0.001, 1.001, 5.0, float("nan"), float("inf"), None, "much")),
     *((NotNegative, value) for value in (-1e-9, float("nan"), float("inf"), 1e10)),
@@ -52,7 +52,10 @@ BAD: list[tuple[Any, object]] = [
     *((Millimeters, value) for value in (0, -1, float("nan"), 1e5)),
     *((Number, value) for value in (1e13, float("-inf"))),
     *((Sha256, text) for text in ("0" * 63, "0" * 65, "G" * 64, "0" * 64 + "\n")),
-    *((HistoryRow, value) for value in ({"a\nb": 1.0}, {"step": float("nan")}, {"step": None}, [])),
+    (HistoryRow, {"a\nb": 1.0}),
+    (HistoryRow, {"step": float("nan")}),
+    (HistoryRow, {"step": None}),
+    (HistoryRow, []),
 ]
 
 
