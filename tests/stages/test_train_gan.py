@@ -231,7 +231,7 @@ def test_non_finite_loss_leaves_nothing(load: Load, pairs: Path, tmp_path: Path)
 
 def test_store_without_training_slices_is_refused(load: Load, pairs: Path, tmp_path: Path) -> None:
     index = pairs / "index.csv"
-    index.write_text("".join(line for line in index.open() if ",train," not in line))
+    index.write_text("".join(line for line in index.read_text().splitlines(keepends=True) if ",train," not in line))
     hash_again(pairs)
     with pytest.raises(StoreError, match="has no slices in the split 'train'"):
         trained(load(), pairs, tmp_path / "s")
