@@ -133,7 +133,7 @@ def source(tmp_path: Path) -> tuple[str, ...]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"one")
     folders = [tmp_path / "source" / name for name in ("cases", "scans")]
-    return ("acquire.source=folder", f"acquire.folder.path={folders[0]}", f"acquire.unlabelled={folders[1]}")
+    return ("acquire.source=folder", f"acquire.folder.path={folders[0]}", f"acquire.unlabeled={folders[1]}")
 
 
 @pytest.mark.parametrize("name", ["cases/case_1/segmentation.nii", "scans/other.nii"])
@@ -147,7 +147,7 @@ def test_changed_source_data_do_everything_again(
     assert run(*source) == everything
 
 
-@pytest.mark.parametrize("setting", ["acquire.folder.path", "acquire.unlabelled"])
+@pytest.mark.parametrize("setting", ["acquire.folder.path", "acquire.unlabeled"])
 def test_a_missing_source_leaves_what_is_there(
     run: Callable[..., list[str]], source: tuple[str, ...], tmp_path: Path, setting: str
 ) -> None:

@@ -108,8 +108,8 @@ def _check_source(config: Config) -> None:
     """Check the source now: 'acquire' would remove what an earlier attempt brought, and then fail."""
     if config.acquire.source == "folder" and config.acquire.folder.path:
         find_cases(config.acquire.folder.path)
-    if config.acquire.unlabelled:
-        find_scans(config.acquire.unlabelled)
+    if config.acquire.unlabeled:
+        find_scans(config.acquire.unlabeled)
 
 
 def _claim_folder(folder: Path) -> None:

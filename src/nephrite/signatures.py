@@ -59,7 +59,7 @@ FITTING = tuple(
 )
 HELPER = (*CHOICE, *FITTING, "train_segmenter.geometric", "train_segmenter.intensity")  # of helper segmenters
 LESIONS = ("prepare.lesions", "prepare.classes")  # their label values
-SYNTHESIZE = ("ratio", "labelled_only", "masks", "deformation", "edits", "style", "unlabelled", "labeler")
+SYNTHESIZE = ("ratio", "labeled_only", "masks", "deformation", "edits", "style", "unlabeled", "labeler")
 SECTIONS = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate", "report")
 
 PATHS = {  # what each path is, by its name
@@ -84,7 +84,7 @@ STAGES: Mapping[str, Signature] = {
         "Bring raw volumes from the phantom, KiTS19 or a folder.",
         {"raw": True},
         "raw",
-        (Read(("acquire.source", "acquire.{source}", "acquire.unlabelled")),),
+        (Read(("acquire.source", "acquire.{source}", "acquire.unlabeled")),),
     ),
     "prepare": Signature(
         "Turn raw volumes into paired slices per patient, with index and split.",

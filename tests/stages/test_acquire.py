@@ -80,8 +80,8 @@ def test_scans_without_labels_come_along_without_their_label_maps(
     (tmp_path / "more").mkdir()
     (tmp_path / "other").rename(tmp_path / "more" / "other")
     config = load(
-        *("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"acquire.unlabelled={tmp_path / 'more'}")
+        *("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"acquire.unlabeled={tmp_path / 'more'}")
     )
     metrics = acquire(config, SilentRun(), raw=tmp_path / "raw")
     assert metrics == {"cases": 11}
-    assert [path.name for path in (tmp_path / "raw" / "unlabelled" / "other").iterdir()] == ["imaging.nii.gz"]
+    assert [path.name for path in (tmp_path / "raw" / "unlabeled" / "other").iterdir()] == ["imaging.nii.gz"]

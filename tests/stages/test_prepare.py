@@ -12,7 +12,7 @@ from nephrite.config import Config
 from nephrite.errors import LabelValueError, SourceError, SplitError, VolumeError
 from nephrite.recording import SilentRun
 from nephrite.stages.prepare import prepare
-from nephrite.store.slices import UNLABELLED, PairStore
+from nephrite.store.slices import UNLABELED, PairStore
 
 Load = Callable[..., Config]
 
@@ -108,9 +108,9 @@ def test_too_few_patients_are_refused_before_any_is_prepared(load: Load, kits_fo
 KIDNEY_ONLY = ("evaluate.regions={kidney: {labels: [1], tolerance: 2}}", "trial.primary=kidney")
 
 
-def unlabelled(raw: Path, *names: str) -> None:
+def unlabeled(raw: Path, *names: str) -> None:
     for number, name in enumerate(names):
-        folder = raw / UNLABELLED / name
+        folder = raw / UNLABELED / name
         folder.mkdir(parents=True)
         shutil.copy(raw / f"case_{number:05d}" / "imaging.nii.gz", folder / "imaging.nii.gz")
         scan = nib.Nifti1Image.from_filename(folder / "imaging.nii.gz")
@@ -118,30 +118,30 @@ def unlabelled(raw: Path, *names: str) -> None:
 
 
 def test_scans_without_labels_are_a_split_of_their_own(load: Load, kits_folder: Path, tmp_path: Path) -> None:
-    unlabelled(kits_folder, "other_1", "other_2")
+    unlabeled(kits_folder, "other_1", "other_2")
     store = prepared(load(), kits_folder, tmp_path / "pairs")
-    assert store.patients(UNLABELLED) == ["other_1", "other_2"]
+    assert store.patients(UNLABELED) == ["other_1", "other_2"]
     assert len(store.patients("train")) + len(store.patients("validation")) + len(store.patients("test")) == 12
     assert not store.label("other_1").any()
     assert store.image("other_1").std() > 10
 
 
-def test_scan_without_labels_of_a_labelled_patient_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
-    unlabelled(kits_folder, "case_00007")
-    with pytest.raises(SourceError, match=r"unlabelled/case_00007: is of 'case_00007', who stands among the labelled"):
+def test_scan_without_labels_of_a_labeled_patient_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    unlabeled(kits_folder, "case_00007")
+    with pytest.raises(SourceError, match=r"unlabeled/case_00007: is of 'case_00007', who stands among the labeled"):
         prepared(load(), kits_folder, tmp_path / "pairs")
 
 
 def test_ids_that_differ_in_case_alone_are_one_patient(load: Load, kits_folder: Path, tmp_path: Path) -> None:
-    unlabelled(kits_folder, "CASE_00007")
-    with pytest.raises(SourceError, match=r"unlabelled/CASE_00007: is of 'case_00007', who stands among the labelled"):
+    unlabeled(kits_folder, "CASE_00007")
+    with pytest.raises(SourceError, match=r"unlabeled/CASE_00007: is of 'case_00007', who stands among the labeled"):
         prepared(load(), kits_folder, tmp_path / "pairs")
 
 
 def test_the_same_scan_in_another_file_format_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
     scan = nib.Nifti1Image.from_filename(kits_folder / "case_00004" / "imaging.nii.gz")
-    (kits_folder / UNLABELLED / "other").mkdir(parents=True)
-    nib.save(scan, kits_folder / UNLABELLED / "other" / "imaging.nii")
+    (kits_folder / UNLABELED / "other").mkdir(parents=True)
+    nib.save(scan, kits_folder / UNLABELED / "other" / "imaging.nii")
     with pytest.raises(SourceError, match="holds the same scan as"):
         prepared(load(), kits_folder, tmp_path / "pairs")
 
@@ -149,6 +149,6 @@ def test_the_same_scan_in_another_file_format_is_refused(load: Load, kits_folder
 def test_the_same_scan_without_labels_under_another_name_is_refused(
     load: Load, kits_folder: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(kits_folder / "case_00004", kits_folder / UNLABELLED / "other")
+    shutil.copytree(kits_folder / "case_00004", kits_folder / UNLABELED / "other")
     with pytest.raises(SourceError, match="holds the same scan as"):
         prepared(load(), kits_folder, tmp_path / "pairs")

@@ -66,7 +66,7 @@ class AcquireSettings(Settings):
     phantom: PhantomSettings = Field(default_factory=PhantomSettings)
     kits19: Kits19Settings = Field(default_factory=Kits19Settings)
     folder: FolderSettings = Field(default_factory=FolderSettings)
-    unlabelled: Path | None = Field(
+    unlabeled: Path | None = Field(
         default=None,
         description="Folder of scans without label maps, of other patients, for synthesizers and self-training.",
     )

@@ -16,7 +16,7 @@ from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.phantom.phantom import write_patient
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
-from nephrite.store.slices import UNLABELLED
+from nephrite.store.slices import UNLABELED
 from nephrite.versions import fetch_version
 
 
@@ -36,8 +36,8 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
     # a download keeps what it has; other sources start over
     with whole_folder(raw, keep_partial=settings.source == "kits19") as folder:
         bring(settings, folder)
-        if settings.unlabelled:
-            _bring_scans(settings.unlabelled, folder / UNLABELLED, settings.workers)
+        if settings.unlabeled:
+            _bring_scans(settings.unlabeled, folder / UNLABELED, settings.workers)
     # count what is there
     cases = find_cases(raw)
     version = {"data_version": settings.dvc.version} if settings.source == "dvc" and settings.dvc.version else {}

@@ -20,14 +20,14 @@ from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_sc
 from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
-from nephrite.store.slices import UNLABELLED, Patient, create_arrays, finish_store, write_patient
+from nephrite.store.slices import UNLABELED, Patient, create_arrays, finish_store, write_patient
 from nephrite.store.split import split_patients
 
 
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
     """Turn raw volumes into the pair store: image and label map per patient, index, patient split.
 
-    The split is a salted hash of the patient id. Scans without label maps, in raw/unlabelled, are a split of their own.
+    The split is a salted hash of the patient id. Scans without label maps, in raw/unlabeled, are a split of their own.
     Windowing happens later, when a slice is read.
 
     Raises:
@@ -37,11 +37,11 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     settings = config.prepare
     cases: list[Case | Scan] = [*find_cases(raw)]
     splits = split_patients([case.patient for case in cases], settings.split)
-    if (raw / UNLABELLED).is_dir():
-        alone = find_scans(raw / UNLABELLED)
+    if (raw / UNLABELED).is_dir():
+        alone = find_scans(raw / UNLABELED)
         _check_others(raw, alone, splits)
         cases += alone
-        splits |= {scan.patient: UNLABELLED for scan in alone}
+        splits |= {scan.patient: UNLABELED for scan in alone}
     # one folder per patient; a scan that two patients share would leak
     with whole_folder(pairs) as root:
         owners: dict[str, str] = {}
@@ -60,7 +60,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     # record the data
     run.dataset(pairs, name="prepared", digest=manifest.digest)
     run.artifact(pairs / "split.json")
-    counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in (*SPLITS, UNLABELLED)}
+    counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in (*SPLITS, UNLABELED)}
     return {"patients": float(len(cases)), **counts}
 
 
@@ -111,11 +111,11 @@ def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, fl
 
 def _check_others(raw: Path, scans: list[Scan], splits: Mapping[str, str]) -> None:
     """Refuse a scan without labels of a patient who has labels: it could be one of the test patients."""
-    labelled = {patient.lower(): patient for patient in splits}
+    labeled = {patient.lower(): patient for patient in splits}
     for scan in scans:
-        if twin := labelled.get(scan.patient.lower()):
-            finding = f"is of '{twin}', who stands among the labelled patients ({splits[twin]})"
-            raise SourceError(raw / UNLABELLED / scan.patient, finding, "leave the scan out")
+        if twin := labeled.get(scan.patient.lower()):
+            finding = f"is of '{twin}', who stands among the labeled patients ({splits[twin]})"
+            raise SourceError(raw / UNLABELED / scan.patient, finding, "leave the scan out")
 
 
 def _check_twins(raw: Path, patient: str, scans: list[str], owners: dict[str, str]) -> None:

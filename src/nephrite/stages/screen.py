@@ -130,10 +130,10 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     """Open what is compared; the leakage guard stands here, before anything is trained."""
     # leakage guard, before anything is trained
     real, fakes, painter = PairStore(pairs), PairStore(painted), config.this_painter
-    labelled = training_subset(real.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
-    synthesizer = check_synthetic(fakes, real, labelled)
+    labeled = training_subset(real.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
+    synthesizer = check_synthetic(fakes, real, labeled)
     # no store may be empty
-    training = real.slices_of(labelled)
+    training = real.slices_of(labeled)
     for store, slices, remedy in (
         (real, training, "raise 'prepare.split.train'"),
         (fakes, fakes.slices(), "run 'synthesize' again"),
@@ -142,7 +142,7 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
             raise StoreError(store.root, "holds no slice that could be screened", remedy)
     # copies are also looked for in scans that the painter saw without labels
     provenances = [fakes.patient(patient).provenance for patient in fakes.patients()]
-    scans = {patient for each in provenances if each for patient in each.unlabelled_patients} - set(labelled)
+    scans = {patient for each in provenances if each for patient in each.unlabeled_patients} - set(labeled)
     seen = training + real.slices_of(scans, split=None)
     return ScreenInputs(real, fakes, training, real.slices("validation"), seen, fakes.slices(), synthesizer)
 
@@ -253,8 +253,8 @@ def _draw(inputs: ScreenInputs, screening: Screening, folder: Path) -> list[tupl
 def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
     """Some of the chosen slices, evenly over their reasons; three of four with labels, where there are so many."""
     rows = sorted(np.flatnonzero(chosen).tolist(), key=screening.reasons)
-    labelled = thin([row for row in rows if screening.painted.labelled[row]], SHOWN * 3 // 4)
-    return labelled + thin([row for row in rows if not screening.painted.labelled[row]], SHOWN - len(labelled))
+    labeled = thin([row for row in rows if screening.painted.labeled[row]], SHOWN * 3 // 4)
+    return labeled + thin([row for row in rows if not screening.painted.labeled[row]], SHOWN - len(labeled))
 
 
 def _demand_some(config: Config, screening: Screening) -> None:

@@ -77,7 +77,7 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
         if fakes and inputs.synthetic and inputs.synthesizer:
             additions.append(Addition(Cohort(inputs.synthetic, inputs.synthetic.patients()), fakes.way, fakes.share))
         if config.this_training_set.trains_itself:
-            additions.append(_pseudo_labelled(config, inputs, folder / TEACHER))
+            additions.append(_pseudo_labeled(config, inputs, folder / TEACHER))
         # train; an interrupted training resumes
         task = _task(config, inputs, additions, folder=folder, run=run, text=str(arm))
         trained = backend.fit(task)
@@ -90,14 +90,14 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
     return card, sum(len(cohort.slices()) for cohort in (task.training, *(each.cohort for each in additions)))
 
 
-def _pseudo_labelled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
-    """Scans without labels, labelled by a teacher: the segmenter of the same cell without them."""
+def _pseudo_labeled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
+    """Scans without labels, labeled by a teacher: the segmenter of the same cell without them."""
     store, settings = inputs.real, config.train_segmenter.self_training
     teacher = inputs.teacher or _train_teacher(config, inputs, folder)
     teacher = teacher.backend.ready(teacher, config.compute, batch_size=config.evaluate.batch_size)
     channels = store.manifest.channels
-    labels = label_scans(teacher, store, inputs.unlabelled, channels, confidence=settings.confidence)
-    return Addition(Cohort(labels, inputs.unlabelled), "mix", settings.share)
+    labels = label_scans(teacher, store, inputs.unlabeled, channels, confidence=settings.confidence)
+    return Addition(Cohort(labels, inputs.unlabeled), "mix", settings.share)
 
 
 def _train_teacher(config: Config, inputs: ArmInputs, folder: Path) -> Trained:
@@ -112,7 +112,7 @@ def _task(
     """What the arm learns; teacher and student of a cell start from the same weights, in the same order of slices."""
     cell, seed, chosen = config.this_arm.cell, config.trial.seed, config.this_training_set
     return FitTask(
-        training=_some(inputs, "train", inputs.labelled),
+        training=_some(inputs, "train", inputs.labeled),
         additions=tuple(additions),
         validation=_some(inputs, "validation", inputs.real.patients("validation")),
         channels=inputs.real.manifest.channels,
@@ -141,7 +141,7 @@ def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
 
 
 def _lesions(config: Config, inputs: ArmInputs) -> LesionBank:
-    slices = _some(inputs, "train", inputs.labelled).slices()
+    slices = _some(inputs, "train", inputs.labeled).slices()
     return fill_bank(inputs.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}")
 
 
@@ -154,7 +154,7 @@ def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:
     """Everything that the weights depend on."""
     return {
         **facts(config, "train_segmenter"),
-        "patients": inputs.labelled,
+        "patients": inputs.labeled,
         "pairs": inputs.real.manifest.digest,
         "synthetic": inputs.synthetic.manifest.digest if inputs.synthetic else None,
     }
@@ -176,7 +176,7 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         channels=inputs.real.manifest.channels,
         intensity=config.prepare.intensity,
         in_plane=config.prepare.in_plane,
-        training_patients=tuple(inputs.labelled),
+        training_patients=tuple(inputs.labeled),
         synthesizer=inputs.synthesizer,
         pairs=inputs.real.manifest.digest,
         validation_score=best["validation_dice"],

@@ -24,14 +24,14 @@ from nephrite.record_fields import (
     distinct_ends,
 )
 
-UNLABELLED = "unlabelled"  # the split of patients whose scans came without label maps
+UNLABELED = "unlabeled"  # the split of patients whose scans came without label maps
 LARGEST = 4096  # pixels per side
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
 
 def _known_split(name: str) -> str:
-    if name not in (*SPLITS, UNLABELLED):
-        raise ValueError(f"is none of the splits {', '.join((*SPLITS, UNLABELLED))}")
+    if name not in (*SPLITS, UNLABELED):
+        raise ValueError(f"is none of the splits {', '.join((*SPLITS, UNLABELED))}")
     return name
 
 
@@ -76,9 +76,9 @@ class Provenance:
         deformation_seeds: for each synthetic slice, the seed of the mask's deformation and edits; None = as it was.
         synthesizer: id of the synthesizer.
         training_patients: the patients whose labels the synthesizer was trained on, or new masks were fitted to.
-        unlabelled_patients: the patients of whom it, or the slice, knows the scan without labels.
+        unlabeled_patients: the patients of whom it, or the slice, knows the scan without labels.
         source_labels: False where the source's own labels were not read: the masks hold nothing but new lesions, so a
-            lesion that the scan has itself is labelled as background.
+            lesion that the scan has itself is labeled as background.
         style_patient: whose contrast the slices take over; None = the source's own, or one drawn at random.
         style_slices: for each synthetic slice, that patient's slice.
         settings: digest of the settings that the masks were made with.
@@ -91,7 +91,7 @@ class Provenance:
     deformation_seeds: tuple[Seed | None, ...]
     synthesizer: Line
     training_patients: tuple[PatientId, ...]
-    unlabelled_patients: tuple[PatientId, ...] = ()
+    unlabeled_patients: tuple[PatientId, ...] = ()
     source_labels: bool = True
     style_patient: PatientId | None = None
     style_slices: tuple[Count, ...] = ()
@@ -100,7 +100,7 @@ class Provenance:
     @property
     def patients(self) -> set[str]:
         """Every real patient from whose labels these slices derive; a style derives from a scan, not from labels."""
-        unread = not self.source_labels and self.source_patient in self.unlabelled_patients
+        unread = not self.source_labels and self.source_patient in self.unlabeled_patients
         return {*self.training_patients} | (set() if unread else {self.source_patient})
 
     def take(self, positions: Iterable[int]) -> Provenance:

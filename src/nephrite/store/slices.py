@@ -24,9 +24,9 @@ from nephrite.evidence import check_files, check_seal, digest_files, sealed, tel
 from nephrite.files import digest, read_json, read_record, write_json
 from nephrite.imaging.intensity import apply_window
 from nephrite.store.index_table import Row, read_index, write_index
-from nephrite.store.records import UNLABELLED, Manifest, Patient, Provenance, Splits
+from nephrite.store.records import UNLABELED, Manifest, Patient, Provenance, Splits
 
-__all__ = ["UNLABELLED", "Manifest", "PairStore", "Patient", "Provenance", "SliceRef"]  # with what a store is made of
+__all__ = ["UNLABELED", "Manifest", "PairStore", "Patient", "Provenance", "SliceRef"]  # with what a store is made of
 MANIFEST, INDEX, SPLIT = "store.json", "index.csv", "split.json"
 ARRAYS = {"image": np.dtype(np.int16), "label": np.dtype(np.uint8)}
 AGAIN = "run 'prepare' again; where the slices are synthetic, 'synthesize' and 'screen'"
@@ -101,21 +101,21 @@ class PairStore:
                 raise StoreError(self.root / INDEX, finding, self.manifest.remedy)
         return rows
 
-    def slices(self, split: str | None = None, *, labelled_only: bool = False) -> list[SliceRef]:
-        """References to all slices, or to those of one split; with `labelled_only`, to those with any class."""
+    def slices(self, split: str | None = None, *, labeled_only: bool = False) -> list[SliceRef]:
+        """References to all slices, or to those of one split; with `labeled_only`, to those with any class."""
         names = self.manifest.classes.values()
         return [
             SliceRef(row["patient"], row["slice"])
             for row in self.index
-            if split in (None, row["split"]) and (not labelled_only or any(row[name] for name in names))
+            if split in (None, row["split"]) and (not labeled_only or any(row[name] for name in names))
         ]
 
     def slices_of(
-        self, patients: Iterable[str], split: str | None = "train", *, labelled_only: bool = False
+        self, patients: Iterable[str], split: str | None = "train", *, labeled_only: bool = False
     ) -> list[SliceRef]:
         """References to the slices of given patients; see `slices`."""
         asked = set(patients)
-        return [ref for ref in self.slices(split, labelled_only=labelled_only) if ref.patient in asked]
+        return [ref for ref in self.slices(split, labeled_only=labeled_only) if ref.patient in asked]
 
     def _open(self, patient: str, name: str) -> np.ndarray:
         if (patient, name) not in self._arrays:
