@@ -138,7 +138,8 @@ def build_pipeline(
             # the best segmenter goes to the registry only if asked for
             with dsl.If(promote_best == YES, name="promote-best"):
                 trained = collected([each.trained for each in looped])
-                steps.put(with_lists(promote, "runs", len(looped))(report=judged, **trained, **same))
+                best = with_lists(promote, "runs", len(looped))(pairs=pairs, report=judged, **trained, **same)
+                steps.put(best)
 
     return augmentation
 

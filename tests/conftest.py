@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import boto3
 import nibabel as nib
@@ -23,6 +23,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from nephrite import code_digest
 from nephrite.config import Arm, Config, load_config
+from nephrite.evidence import sealed
+from nephrite.files import sha256
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import PairStore, Patient, Provenance, finish_store, write_patient
@@ -164,7 +166,7 @@ def write_pair(root: Path, patient: Patient, seed: int) -> None:
     write_patient(root, patient)
 
 
-def finish(root: Path, kind: str, splits: dict[str, str]) -> PairStore:
+def finish(root: Path, kind: Literal["real", "synthetic"], splits: dict[str, str]) -> PairStore:
     """Finish a store of the tests."""
     finish_store(
         root,
@@ -179,11 +181,16 @@ def finish(root: Path, kind: str, splits: dict[str, str]) -> PairStore:
     return PairStore(root)
 
 
+def hash_again(root: Path) -> None:
+    """Make the manifest of a store right again after its files, or it itself, were changed by hand."""
+    content = json.loads((root / "store.json").read_text())
+    files = {name: sha256(root / name) for name in content["files"] if (root / name).exists()}
+    (root / "store.json").write_text(json.dumps(sealed({**content, "files": files})))
+
+
 def without_first_patient(pairs: Path) -> None:
-    """Take `a1` out of the training split, by hand, so that the store's digest knows nothing of it."""
-    splits = json.loads((pairs / "split.json").read_text())
-    splits["patients"]["a1"] = "test"
-    (pairs / "split.json").write_text(json.dumps(splits))
+    """Take `a1` out of the training split."""
+    finish(pairs, "real", SPLITS | {"a1": "test"})
 
 
 def with_another_window(pairs: Path) -> None:
@@ -191,6 +198,12 @@ def with_another_window(pairs: Path) -> None:
     meta = pairs / "patients" / "a1" / "meta.json"
     meta.write_text(meta.read_text().replace("200.0", "150.0"))
     finish(pairs, "real", SPLITS)
+
+
+def with_weight(config: Config, weight: float) -> Config:
+    """The settings with a weight of L1 that no file may give: losses become infinite."""
+    settings = config.train_gan["pix2pix"].model_copy(update={"l1_weight": weight})
+    return config.model_copy(update={"train_gan": {"pix2pix": settings}})
 
 
 @pytest.fixture

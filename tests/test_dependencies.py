@@ -73,7 +73,7 @@ STANDARD = tuple(name for name in ALL if "standard" in name)
         ("train_gan.pix2pix.epochs=3", {"train_gan"}),
         ("synthesize.ratio=0.5", {"synthesize"}),
         ("screen.agreement=[0.5, 1.0]", {"screen"}),
-        ("evaluate.regions.tumor.tolerance=9", arms(*ALL, stage="evaluate")),
+        ("evaluate.regions.tumor.tolerance=9", {"promote", *arms(*ALL, stage="evaluate")}),
         ("report.examples=2", set()),
         ("promote.floor=0.2", {"promote"}),
         ("acquire.phantom.seed=1", {"acquire"}),

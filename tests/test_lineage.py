@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nephrite.config import Config
-from nephrite.errors import ConfigError
+from nephrite.errors import ConfigError, StoreError
 from nephrite.lineage import (
     CLUSTER_VARIABLES,
     cluster_facts,
@@ -130,3 +130,12 @@ def test_pod_is_known_by_what_the_pipeline_sets(monkeypatch: pytest.MonkeyPatch)
 def test_lineage_that_is_no_object_of_texts_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is not a JSON object of texts"):
         parse_lineage(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "3", "stages: 3", "stages: {a: {outs: 3}}", "stages: {a: {outs: [{md5: 3}]}}", "[1]"]
+)
+def test_a_lock_that_dvc_did_not_write_is_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_text(text)
+    with pytest.raises(StoreError, match=r"dvc\.lock: .*; restore it, or delete it and run 'dvc repro'"):
+        dvc_hash(tmp_path, tmp_path / "dvc.lock")

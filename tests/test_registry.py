@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ import torch
 from torch import nn
 
 from nephrite.config import Config
-from nephrite.errors import ModelNotRegisteredError, TrackingError
+from nephrite.errors import ModelNotRegisteredError, StoreError, TrackingError
 from nephrite.registry import CHALLENGER, CHAMPION, ModelVersion, Registry, load_champion, load_version
 from nephrite.segmentation.backend import backend_of
 from nephrite.segmentation.in_process.family import InProcess
@@ -104,7 +105,7 @@ def test_tags_are_added_to_a_version(record: str) -> None:
     registry.tag(register(registry), {"recipe": "{}"})
     found = registry.with_weights("abc")
     assert found
-    assert found.tags == {**TAGS, "recipe": "{}"}
+    assert {name: found.tags.get(name) for name in (*TAGS, "recipe")} == {**TAGS, "recipe": "{}"}
 
 
 def test_version_is_found_by_its_weights(record: str) -> None:
@@ -189,3 +190,32 @@ def test_server_keeps_run_model_and_record(server: str, load: Load, tmp_path: Pa
     assert list((tmp_path / "kept").rglob("settings.yaml"))
     image = torch.rand(3, 1, SIZE, SIZE)
     torch.testing.assert_close(load_champion("model")(image), network(image), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("tag", ["recipe", "weights", "threshold", "graph", "digest"])
+def test_a_version_with_an_edited_tag_is_refused(record: str, tag: str) -> None:
+    registry = Registry("model")
+    version = registry.tag(register(registry), {tag: "edited"})
+    with pytest.raises(
+        StoreError, match=r"its tags 'weights', 'graph', 'recipe'.* are not those that it was registered"
+    ):
+        load_version(version)
+
+
+def test_a_graph_that_was_changed_is_refused(record: str, tmp_path: Path) -> None:
+    version = register(Registry("model"))
+    (graph,) = tmp_path.rglob("model.pt2")
+    content = bytearray(graph.read_bytes())
+    content[len(content) // 2] ^= 1
+    graph.write_bytes(content)
+    with pytest.raises(
+        StoreError, match=r"its graph data/model\.pt2 is changed; delete this version, and run 'promote'"
+    ):
+        load_version(version)
+
+
+def test_a_version_of_before_digests_is_loaded_with_a_warning(record: str, caplog: pytest.LogCaptureFixture) -> None:
+    version = register(Registry("model"))
+    kept = {name: text for name, text in version.tags.items() if name not in ("graph", "digest")}
+    assert load_version(replace(version, tags=kept))
+    assert "was registered without digests" in caplog.text

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from nephrite import versions
-from nephrite.errors import DiskFullError, RemoteError, SourceError
+from nephrite.errors import DiskFullError, RemoteError, SourceError, StoreError
 from nephrite.versions import Version, fetch_version, push_version
 
 ABSENT = "0123456789abcdef0123456789abcdef.dir"
@@ -240,3 +240,43 @@ def test_version_that_lost_a_file_on_s3_is_refused(
     client.close()
     with pytest.raises(RemoteError, match=rf"version {version.hash} cannot be fetched whole"):
         fetch_version(bucket, version.hash, target)
+
+
+@pytest.mark.parametrize(
+    ("entry", "finding"),
+    [
+        ({"md5": "0" * 32, "relpath": "../../outside"}, r"0\.relpath: is no name of a folder"),
+        ({"md5": "0" * 32, "relpath": "/etc/passwd"}, r"0\.relpath: is no name of a folder"),
+        ({"md5": "../../../../etc/passwd", "relpath": "a"}, r"0\.md5: String should match pattern"),
+        ({"md5": "0" * 32, "relpath": ".git/hooks/post-checkout"}, r"names a file of DVC's own"),
+        ({"md5": "0" * 32}, r"0\.relpath: Field required"),
+        ({"md5": "0" * 32, "relpath": "a\nb"}, r"0\.relpath: holds a line break"),
+        (None, r"0: Input should be a dictionary"),
+    ],
+)
+def test_a_listing_that_leads_out_of_its_folder_is_refused(
+    entry: object, finding: str, remote: str, target: Path
+) -> None:
+    listing = json.dumps([entry]).encode()
+    place = on_remote(remote, listing).with_name(f"{md5(listing)[2:]}.dir")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(listing)
+    with pytest.raises(RemoteError, match=rf"remote: listing of version {md5(listing)}\.dir: {finding}") as caught:
+        fetch_version(remote, f"{md5(listing)}.dir", target)
+    assert "\n" not in str(caught.value)
+    assert [*target.iterdir()] == []
+
+
+def test_a_listing_that_was_changed_is_refused(remote: str, pushed: Version, target: Path) -> None:
+    place = Path(remote) / "files" / "md5" / pushed.hash[:2] / pushed.hash[2:]
+    place.chmod(0o644)
+    place.write_text(place.read_text().replace("notes.txt", "other.txt"))
+    with pytest.raises(RemoteError, match=r"listing of version \w+\.dir: is not that of its hash"):
+        fetch_version(remote, pushed.hash, target)
+
+
+@pytest.mark.parametrize("text", ["", "outs: []", "outs: [{md5: x}]", "- 3", "{", "outs: 3"])
+def test_a_pointer_that_dvc_did_not_write_is_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "raw.dvc").write_text(text)
+    with pytest.raises(StoreError, match=r"raw\.dvc: .*; run 'publish' again"):
+        Version.read(tmp_path / "raw.dvc")

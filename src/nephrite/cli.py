@@ -28,12 +28,14 @@ CLUSTER = {
     PUBLISH: APART[PUBLISH].text,
     CLOSE: "End what a pipeline left open in MLflow.",
 }
-TRIAL, PLAN, SETTINGS, UPLOAD, RESOLVE, LOCK = "trial", "plan", "settings", "upload", "resolve", "lock"
+TRIAL, PLAN, SETTINGS, VERIFY, UPLOAD = "trial", "plan", "settings", "verify", "upload"
+RESOLVE, LOCK = "resolve", "lock"
 WHOLE = {
     SETTINGS: "Print every setting: its value, its meaning, and whether the file gives it.",
     PLAN: "What a trial will cost, and the smallest effect that it could show.",
     TRIAL: "Run every stage, trainings side by side; what is finished is kept.",
     UPLOAD: "Send to MLflow what could not be recorded while it did not answer.",
+    VERIFY: "Whether a trial, or one stage's output, is whole and unchanged.",
 }
 FOR_DVC = {
     RESOLVE: "Write what every job depends on, settings and code, for DVC to compare.",
@@ -60,6 +62,7 @@ class StageGroup(click.Group):
             PLAN: plan_command,
             SETTINGS: settings_command,
             UPLOAD: upload_command,
+            VERIFY: verify_command,
             RESOLVE: resolve_command,
             LOCK: lock_command,
         }
@@ -209,6 +212,26 @@ def settings_command() -> click.Command:
         click.echo(explain_config(params, overrides, text=params_text), nl=False)
 
     return click.Command(SETTINGS, params=settings_options(), callback=run, help=WHOLE[SETTINGS])
+
+
+def verify_command() -> click.Command:
+    """The command that looks whether outputs are as they were written."""
+
+    def run(folder: Path) -> None:
+        from nephrite.verification import verify
+
+        outputs = verify(folder)
+        for output in outputs:
+            click.echo(output.line)
+        changed = sum(bool(output.problems) for output in outputs)
+        click.echo(f"{VERIFY}: {len(outputs) - changed} of {len(outputs)} outputs are whole and unchanged")
+        sys.exit(1 if changed else 0)
+
+    folder = click.Argument(["folder"], type=click.Path(path_type=Path))
+    text = (
+        f"{WHOLE[VERIFY]}\n\nFOLDER is that of a trial, or of the output of one stage. Exit code 1: something changed."
+    )
+    return click.Command(VERIFY, params=[folder], callback=run, help=text)
 
 
 def resolve_command() -> click.Command:

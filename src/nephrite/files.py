@@ -30,6 +30,9 @@ REFUSALS = {  # what a file system answers: finding, remedy
     errno.EIO: ("could not be read or written: the disk reports an error", "check the disk, and run the stage again"),
     errno.ESTALE: ("is gone from the network file system", "mount it again, and run the stage again"),
 }
+CHECKPOINT, BEFORE, FINGERPRINT = "last.ckpt", "before_last.ckpt", "fingerprint.json"  # of an output that still grows
+AGAIN = "run the stage that writes it again"
+LONGEST_SHOWN, LONGEST_TEXT = 60, 240  # characters of a wrong value, and of a rule, in an error
 Record = TypeVar("Record")
 
 
@@ -198,18 +201,30 @@ def write_table(target: Path, names: Sequence[str], rows: Iterable[Sequence[obje
         writer.writerows(rows)
 
 
-def read_json(path: Path, remedy: str = "run the stage that writes it again") -> Any:
-    """Read JSON.
+def read_json(path: Path, remedy: str = AGAIN) -> Any:
+    """Read JSON; NaN and infinity, which JSON does not know, are refused.
 
     Raises:
-        StoreError: the file is missing or is not JSON.
+        StoreError: the file is missing, cannot be read, or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StoreError(path, "is missing", "run the stage that writes it") from None
-    except ValueError as error:
+        raise StoreError(path, "is missing", remedy) from None
+    except OSError as error:
+        raise StoreError(path, f"cannot be read ({error.strerror})", remedy) from None
+    except (ValueError, RecursionError) as error:
         raise StoreError(path, f"is not JSON ({error})", remedy) from None
+
+
+def parse_json(text: str) -> Any:
+    """JSON as Python reads it, without NaN and infinity.
+
+    Raises:
+        ValueError: the text is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_no_number)
 
 
 def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
@@ -218,13 +233,39 @@ def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
     Raises:
         StoreError: the file is missing, is not JSON, or lacks or adds a field: names the field.
     """
+    return as_record(read_json(path, remedy), kind, path, remedy)
+
+
+def as_record(content: Any, kind: type[Record], place: str | Path, remedy: str) -> Record:
+    """Content of JSON, YAML or CSV as a dataclass, checking names, types and ranges.
+
+    Args:
+        content: as a parser gave it.
+        kind: a dataclass, or any type that pydantic reads.
+        place: where it was found, for the error.
+        remedy: what the user can do about it.
+
+    Raises:
+        StoreError: something is missing, unknown, of another type or out of range: names the field and its value.
+    """
     try:
-        record: Record = _reader(cast(Any, kind)).validate_python(read_json(path, remedy))
+        record: Record = _reader(cast(Any, kind)).validate_python(content)
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise StoreError(path, f"{place}: {problem['msg']}", remedy) from None
+        raise StoreError(place, first_problem(error), remedy) from None
     return record
+
+
+def first_problem(error: ValidationError) -> str:
+    """What pydantic found first: the field, the rule, and the value if it is short."""
+    problem = error.errors()[0]
+    field, shown = ".".join(map(str, problem["loc"])), repr(problem["input"])
+    value = f", not {shown}" if len(shown) <= LONGEST_SHOWN and problem["type"] != "missing" else ""
+    rule = problem["msg"].removeprefix("Value error, ")
+    return f"{f'{_cut(field)}: ' if field else ''}{_cut(rule)}{value}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."
 
 
 @cache
@@ -243,6 +284,10 @@ def digest(content: Any) -> str:
     """SHA-256 of `content` as canonical JSON, in hexadecimal: equal content, equal digest."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number")
 
 
 def _flush(path: Path) -> None:

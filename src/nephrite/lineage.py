@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import yaml
 from nephrite import __version__
 from nephrite.config import Config
 from nephrite.dependencies import trial_facts
-from nephrite.errors import ConfigError
-from nephrite.files import digest
+from nephrite.errors import ConfigError, StoreError
+from nephrite.files import as_record, digest
 
 TRIAL_VARIABLE = "NEPHRITE_TRIAL"
 CLUSTER_VARIABLES = {  # set by the pipeline from what Kubernetes knows of the pod
@@ -100,13 +101,36 @@ def _version(name: str) -> str | None:
         return None
 
 
+@dataclass(frozen=True)
+class _Out:
+    """An output in dvc.lock; what else stands there is DVC's own."""
+
+    path: str
+    md5: str | None = None
+
+
+@dataclass(frozen=True)
+class _Stage:
+    outs: tuple[_Out, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Lock:
+    stages: dict[str, _Stage] = field(default_factory=dict)
+
+
 def dvc_hash(path: Path, lock: Path = Path("dvc.lock")) -> str | None:
     """Hash under which DVC keeps `path`, or the output that it lies in; None if dvc.lock does not know it."""
     if not lock.is_file():
         return None
     root, place = lock.absolute().parent, path.absolute()
-    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
-    hashes = {root / out["path"]: out.get("md5") for stage in stages.values() for out in stage.get("outs", ())}
+    remedy = "restore it, or delete it and run 'dvc repro'"
+    try:
+        content = yaml.safe_load(lock.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise StoreError(lock, f"cannot be read ({error})", remedy) from None
+    stages = as_record(content, _Lock, lock, remedy).stages
+    hashes = {root / out.path: out.md5 for stage in stages.values() for out in stage.outs}
     return next((hashes[folder] for folder in (place, *place.parents) if folder in hashes), None)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib
+import logging
 import os
 import tempfile
 import warnings
@@ -25,15 +26,20 @@ import torch
 from torch import nn
 from torch.export.passes import move_to_device_pass
 
-from nephrite.errors import ModelNotRegisteredError
-from nephrite.files import digest, read_json, write_json
+from nephrite.errors import ModelNotRegisteredError, StoreError
+from nephrite.evidence import sealed
+from nephrite.files import digest, read_json, sha256, write_json
 from nephrite.tracking import connect, tracking_errors
 from nephrite.tracking_address import shown, tracking_uri
 
+logger = logging.getLogger(__name__)
 CHAMPION, CHALLENGER = "champion", "challenger"
 RECORD = "promotions"
+GRAPH_TAG, DIGEST = "graph", "digest"  # tags: SHA-256 of the graph's file, and of all tags of SEALED
 RECIPE = "recipe"  # tag: the version's inputs and outputs, as JSON (imaging.recipe)
 GRAPH = "data/model.pt2"  # where MLflow keeps the graph inside a model
+SEALED = ("weights", GRAPH_TAG, RECIPE, "arm", "threshold", "classes", "channels", "intensity", "in_plane")
+REGISTER_AGAIN = "delete this version, and run 'promote' on its report again"
 REQUIREMENTS = ("torch", "numpy", "mlflow")
 DESCRIPTION = (
     "Segmenters trained by Nephrite: one-channel slices in [0, 1] to logits, one channel per structure; a sigmoid at "
@@ -49,6 +55,22 @@ class ModelVersion:
     number: int
     source: str
     tags: Mapping[str, str]
+
+    def check_tags(self, place: str) -> None:
+        """Refuse a version of which a tag that `register` wrote was changed; one of an older version is let pass.
+
+        Args:
+            place: what the version is called in the error.
+
+        Raises:
+            StoreError: names the remedy.
+        """
+        if DIGEST not in self.tags:
+            logger.warning("%s: was registered without digests: changes of its weights and recipe are not seen", place)
+            return
+        if tags_digest(self.tags) != self.tags[DIGEST]:
+            wrong = f"its tags {', '.join(f'{name!r}' for name in SEALED)} are not those that it was registered with"
+            raise StoreError(place, wrong, REGISTER_AGAIN)
 
 
 class Registry:
@@ -105,19 +127,22 @@ class Registry:
             tags: what is known of it, the SHA-256 of its weights as 'weights'; kept in the model's metadata, too.
         """
         with tracking_errors():
-            model = self._log(network, channels, size, run_id, tags)
+            model, graph = self._log(network, channels, size, run_id, tags)
+            known = {**tags, GRAPH_TAG: graph}
+            known[DIGEST] = tags_digest(known)
             if self._registered() is None:
                 self._client.create_registered_model(self.name, description=DESCRIPTION)
             made = self._client.create_model_version(
-                self.name, f"models:/{model}", run_id=run_id, tags=dict(tags), model_id=model
+                self.name, f"models:/{model}", run_id=run_id, tags=known, model_id=model
             )
             return self._version(str(made.version))
 
-    def tag(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
-        """Add tags to a version that is registered already."""
+    def tag(self, version: ModelVersion, tags: Mapping[str, str]) -> ModelVersion:
+        """Add tags to a version that is registered already; the version with them."""
         with tracking_errors():
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.name, str(version.number), key, value)
+            return self._version(str(version.number))
 
     def point(self, alias: str, version: ModelVersion) -> None:
         """Let an alias point to a version; it leaves its former one."""
@@ -136,7 +161,7 @@ class Registry:
         """Add a decision to a version's record; 'decision' and 'reason' become a tag, too."""
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         with tempfile.TemporaryDirectory() as folder, tracking_errors():
-            write_json(Path(folder) / RECORD / f"{moment}.json", record)
+            write_json(Path(folder) / RECORD / f"{moment}.json", sealed(record))
             self._client.log_model_artifacts(version.source.removeprefix("models:/"), folder)
             line = f"{record['decision']}: {record['reason']}"
             self._client.set_model_version_tag(self.name, str(version.number), f"decision.{moment}", line)
@@ -166,8 +191,10 @@ class Registry:
         found = self._client.get_model_version(self.name, number)
         return ModelVersion(int(found.version), str(found.source), dict(found.tags))
 
-    def _log(self, network: nn.Module, channels: int, size: int, run_id: str | None, tags: Mapping[str, str]) -> str:
-        """Keep a model in the artifact store and return its MLflow id."""
+    def _log(
+        self, network: nn.Module, channels: int, size: int, run_id: str | None, tags: Mapping[str, str]
+    ) -> tuple[str, str]:
+        """Keep a model in the artifact store; its MLflow id, and SHA-256 of its graph."""
         from mlflow.entities import LoggedModelOutput
 
         # beside the run that registers it, if there is one
@@ -177,11 +204,17 @@ class Registry:
         # weights first: only a whole model is marked ready
         with tempfile.TemporaryDirectory() as folder:
             _save(network, Path(folder) / "model", channels, size, tags)
+            graph = sha256(Path(folder) / "model" / GRAPH)
             self._client.log_model_artifacts(model, str(Path(folder) / "model"))
         self._client.finalize_logged_model(model, "READY")
         if run_id:
             self._client.log_outputs(run_id, [LoggedModelOutput(model, step=0)])
-        return model
+        return model, graph
+
+
+def tags_digest(tags: Mapping[str, str]) -> str:
+    """Digest of the tags that say what a version is; those that it lacks count as empty."""
+    return digest({name: tags.get(name, "") for name in SEALED})
 
 
 def load_champion(name: str) -> nn.Module:
@@ -202,11 +235,21 @@ def load_version(version: ModelVersion, device: str = "cpu") -> nn.Module:
     """
     with tempfile.TemporaryDirectory() as folder, tracking_errors():
         path = _download(version.source, folder)
+        _check_graph(version, path / GRAPH)
         model: nn.Module = _mlflow_pytorch().load_model(str(path))  # refuses pickled content before anything is read
         if device == "cpu":
             return model
         graph = torch.export.load(path / GRAPH)
         return move_to_device_pass(graph, device).module()
+
+
+def _check_graph(version: ModelVersion, path: Path) -> None:
+    """Refuse a graph that is not the one that was registered."""
+    version.check_tags(f"model version {version.number} at {shown(version.source)}")
+    expected = version.tags.get(GRAPH_TAG)
+    if expected and (not path.is_file() or sha256(path) != expected):
+        finding = f"its graph {GRAPH} is {'changed' if path.is_file() else 'missing'}"
+        raise StoreError(f"model version {version.number} at {shown(version.source)}", finding, REGISTER_AGAIN)
 
 
 def _save(network: nn.Module, folder: Path, channels: int, size: int, tags: Mapping[str, str]) -> None:

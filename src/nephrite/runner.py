@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -159,10 +159,10 @@ def plan_chains(config: Config, layout: Layout) -> list[Chain]:
 
 def is_done(job: Job, folder: Path) -> bool:
     """Whether the output is there, made by the same settings from the same inputs."""
-    mark = _mark(job, folder)
-    with suppress(StoreError):  # a mark that is missing or damaged says nothing
-        return job.output.exists() and bool(read_json(mark) == {"key": job.key})
-    return False
+    try:
+        return job.output.exists() and bool(read_json(_mark(job, folder)) == {"key": job.key})
+    except StoreError:  # no mark, or a damaged one: the job is done once more
+        return False
 
 
 def _first_jobs(config: Config, layout: Layout) -> tuple[Job, Job]:
@@ -201,6 +201,7 @@ def _last_jobs(config: Config, layout: Layout, scores: Sequence[str]) -> list[Jo
     paths = {"pairs": layout.pairs, "scores": layout.scores, "report": layout.report, **painted}
     report = _job("report", config, paths, scores)
     candidates = {"report": layout.report, "segmenters": layout.segmenters, "promotion": layout.promotion}
+    candidates["pairs"] = layout.pairs
     return [report, _job("promote", config, candidates, [report.key])]
 
 

@@ -155,9 +155,12 @@ STAGES: Mapping[str, Signature] = {
     ),
     "promote": Signature(
         "Register the best segmenter as challenger, and maybe champion.",
-        {"report": True, "segmenters": True, "promotion": True},
+        {"report": True, "segmenters": True, "promotion": True, "pairs": False},
         "promotion",
-        (Read(("trial.seed", "report.resamples", "report.confidence", "promote")),),
+        (
+            Read(("trial.seed", "report.resamples", "report.confidence", "promote")),
+            Read(("evaluate.regions", "evaluate.threshold")),  # the champion is scored once more
+        ),
         kinds=("all segmenters",),
         record=("decision", "candidate"),
     ),

@@ -8,6 +8,7 @@ nowhere.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -17,12 +18,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import Field
 
-from nephrite.errors import DiskFullError, RemoteError, SourceError
-from nephrite.files import disk_errors
+from nephrite.errors import DiskFullError, RemoteError, SourceError, StoreError
+from nephrite.files import as_record, disk_errors, parse_json
+from nephrite.record_fields import InnerPath
 from nephrite.tracking_address import shown
 
 WORKPLACE, POINTER = ".dvc-workplace", ".dvc"  # a folder that DVC works in, and the ending of a pointer file
@@ -32,6 +35,8 @@ CHECK_KEY = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what this ke
 CHECK_STORE = "check AWS_ENDPOINT_URL and whether the store runs"
 CHECK_RIGHTS = "check what this key, or this user, may write there"
 PUBLISH_AGAIN = "mend the store, or publish the data under another prefix"  # what a remote once had is not sent again
+RESERVED = (".dvc", ".git")  # folders that DVC itself would read
+LARGEST_LISTING = 2**28  # bytes: more than a million files
 FULL_DISK = "No space left on device"
 # Hard links: a fetched file and DVC's copy of it are one. 'verify': the remote's bytes are compared with their hash.
 CONFIG = """\
@@ -50,6 +55,28 @@ CONFIG_S3 = "    connect_timeout = 10\n"
 
 
 @dataclass(frozen=True)
+class _Folder:
+    """What a pointer file says of a folder; what else stands there is DVC's own."""
+
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$")]
+    size: Annotated[int, Field(ge=0)]
+    nfiles: Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class _Pointer:
+    outs: Annotated[tuple[_Folder, ...], Field(min_length=1, max_length=1)]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A file in a folder's listing."""
+
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    relpath: InnerPath
+
+
+@dataclass(frozen=True)
 class Version:
     """A folder as DVC names it.
 
@@ -65,9 +92,14 @@ class Version:
 
     @classmethod
     def read(cls, pointer: Path) -> Version:
-        """Read a pointer file that DVC wrote."""
-        out = yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"][0]
-        return cls(out["md5"], out["size"], out["nfiles"])
+        """Read a pointer file that DVC wrote; StoreError if it is something else."""
+        remedy = "run 'publish' again"
+        try:
+            content = yaml.safe_load(pointer.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+            raise StoreError(pointer, f"cannot be read ({error})", remedy) from None
+        out = as_record(content, _Pointer, pointer, remedy).outs[0]
+        return cls(out.md5, out.size, out.nfiles)
 
 
 def fetch_version(remote: str, version: str, target: Path) -> None:
@@ -80,10 +112,11 @@ def fetch_version(remote: str, version: str, target: Path) -> None:
 
     Raises:
         RemoteError: the remote does not answer, refuses the key, lacks the version or a file of it, or holds a file
-            whose bytes are not those of its hash.
+            whose bytes are not those of its hash; or the version's listing names files outside of its folder.
         DiskFullError: no space is left on the device.
     """
     _check_remote(remote, version)
+    _check_listing(remote, version)
     # a workplace of DVC with one pointer
     place = target / WORKPLACE  # beside the files: a hard link does not leave its file system
     with disk_errors(target), TemporaryDirectory(prefix="nephrite-dvc-") as state:
@@ -191,7 +224,7 @@ def _shown(text: str) -> str:
 
 def _check_remote(remote: str, version: str | None = None) -> None:
     """Find in seconds what DVC would retry for long: no store, no bucket, a wrong key, no such version."""
-    folder = f"files/md5/{version[:2]}/{version[2:]}" if version else "files/md5"
+    folder = _key(version) if version else "files/md5"
     if remote.startswith("s3://"):
         bucket, _, prefix = remote.removeprefix("s3://").partition("/")
         found = _listed(remote, bucket, f"{prefix.strip('/')}/{folder}".lstrip("/"))
@@ -201,18 +234,55 @@ def _check_remote(remote: str, version: str | None = None) -> None:
         raise RemoteError(remote, f"does not hold version {version}", "check the hash and the remote, or publish it")
 
 
+def _check_listing(remote: str, version: str) -> None:
+    """Refuse a folder whose listing is not that of the hash, or would put files outside of the folder."""
+    place = f"{shown(remote)}: listing of version {version}"
+    if remote.startswith("s3://"):
+        bucket, _, prefix = remote.removeprefix("s3://").partition("/")
+        key = f"{prefix.strip('/')}/{_key(version)}".lstrip("/")
+        with _s3(remote, bucket) as client:
+            content = client.get_object(Bucket=bucket, Key=key)["Body"].read(LARGEST_LISTING + 1)
+    else:
+        with (Path(remote) / _key(version)).open("rb") as file:
+            content = file.read(LARGEST_LISTING + 1)
+    # its name is the MD5 of its bytes
+    if len(content) > LARGEST_LISTING:
+        raise RemoteError(place, f"is larger than {LARGEST_LISTING} bytes", "publish fewer files in one version")
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != version.partition(".")[0]:
+        raise RemoteError(place, "is not that of its hash", PUBLISH_AGAIN)
+    try:
+        entries = as_record(parse_json(content.decode()), tuple[_Entry, ...], place, PUBLISH_AGAIN)
+    except (ValueError, RecursionError, StoreError) as error:
+        finding = error.finding if isinstance(error, StoreError) else f"is not JSON ({error})"
+        raise RemoteError(place, finding, PUBLISH_AGAIN) from None
+    if any(entry.relpath.split("/")[0] in RESERVED for entry in entries):
+        raise RemoteError(place, f"names a file of DVC's own, {' or '.join(RESERVED)}", PUBLISH_AGAIN)
+
+
+def _key(version: str) -> str:
+    """Where a remote keeps an object."""
+    return f"files/md5/{version[:2]}/{version[2:]}"
+
+
 def _listed(remote: str, bucket: str, key: str) -> bool:
     """Whether the bucket holds an object whose key starts so."""
+    with _s3(remote, bucket) as client:
+        return bool(client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents"))
+
+
+@contextmanager
+def _s3(remote: str, bucket: str) -> Iterator[Any]:
+    """A client for one quick request; what the store answers becomes one line."""
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-    # one quick request: no retries for minutes
+    # no retries for minutes
     limits = {"connect_timeout": CONNECT_PATIENCE, "read_timeout": ANSWER_PATIENCE}
     patience = Config(**limits, retries={"total_max_attempts": ATTEMPTS})
     try:
         with closing(boto3.session.Session().client("s3", config=patience)) as client:
-            return bool(client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents"))
+            yield client
     except NoCredentialsError:
         raise RemoteError(remote, "needs a key, and none is set", CHECK_KEY) from None
     except ClientError as error:

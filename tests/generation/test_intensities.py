@@ -13,6 +13,7 @@ from nephrite.generation import intensities
 from nephrite.generation.conditioning import Conditioning
 from nephrite.generation.intensities import class_statistics, fit_intensities, fit_tissue
 from nephrite.store.slices import PairStore
+from tests.conftest import hash_again
 
 QUANTILES = TissueSettings(kind="quantiles", classes=4, smoothing=0)
 
@@ -67,6 +68,7 @@ def test_hounsfield_borders_follow_the_window_of_the_store(pairs: Path) -> None:
 def test_hounsfield_borders_of_patients_with_windows_of_their_own_are_refused(pairs: Path) -> None:
     meta = pairs / "patients" / "a2" / "meta.json"
     meta.write_text(meta.read_text().replace("-200.0", "0.0"))
+    hash_again(pairs)
     store = PairStore(pairs)
     with pytest.raises(ConfigError, match="needs a fixed window"):
         fit_tissue(store, store.slices("train"), TissueSettings(kind="hounsfield", classes=4, smoothing=0))

@@ -13,6 +13,7 @@ from nephrite.generation.conditioning import Conditioning
 from nephrite.generation.requests import Asker, prepare_asker
 from nephrite.generation.source_slices import Pass
 from nephrite.store.slices import PairStore
+from tests.conftest import hash_again
 
 Load = Callable[..., Config]
 LABELS = Conditioning((1, 2))
@@ -145,6 +146,7 @@ def test_lesion_class_that_no_training_patient_has_is_refused(load: Load, pairs:
     index = pairs / "index.csv"
     rows = [line.rsplit(",", 1) for line in index.read_text().splitlines()]
     index.write_text("\n".join(f"{row},{'0' if count.isdigit() else count}" for row, count in rows))
+    hash_again(pairs)
     with pytest.raises(ConfigError, match=r"prepare.lesions: names 'tumor', which none of the 2 training patients has"):
         asker(load("synthesize.masks=new"), pairs)
 

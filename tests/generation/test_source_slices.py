@@ -12,6 +12,7 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.generation.source_slices import RUN, Pass, Share, choose_passes, count_slices, scan_runs
 from nephrite.store.slices import PairStore
+from tests.conftest import hash_again
 
 Load = Callable[..., Config]
 ALL = ["a1", "a2", "a3"]
@@ -55,6 +56,7 @@ def test_labeled_only_without_labeled_slices_is_refused(pairs: Path) -> None:
     index = pairs / "index.csv"
     rows = [line.split(",") for line in index.read_text().splitlines()]
     index.write_text("\n".join(",".join([*row[:3], *("0" if x.isdigit() else x for x in row[3:])]) for row in rows))
+    hash_again(pairs)
     with pytest.raises(ConfigError, match=r"synthesize.labeled_only: true leaves no slice of the 3 training patients"):
         choose_passes(PairStore(pairs), ALL, 6, labeled_only=True, seed=1)
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from nephrite.errors import LeakageError, StoreError, TrainingError
+from nephrite.evidence import sealed
 from nephrite.generation.conditioning import Request
 from nephrite.generation.intensities import Intensity
 from nephrite.generation.kinds.paint_in import PaintInSettings
@@ -29,6 +30,7 @@ from nephrite.generation.synthesizers import (
 )
 from nephrite.store.slices import UNLABELED, PairStore
 from nephrite.training.weights import save_weights
+from tests.conftest import hash_again
 
 BLANK = SynthesizerCard(
     id="",
@@ -93,7 +95,7 @@ def test_equal_weights_have_equal_ids(network: nn.Module, tmp_path: Path) -> Non
 
 def test_exchanged_weights_are_refused(written: Path) -> None:
     save_weights(written / WEIGHTS, BLANK.build().state_dict())
-    with pytest.raises(StoreError, match=r"generator.safetensors: is not the file that synthesizer.json"):
+    with pytest.raises(StoreError, match=r"generator.safetensors: was changed: .*; run 'train_gan' again"):
         read_synthesizer(written)
 
 
@@ -101,7 +103,7 @@ def test_edited_card_of_what_was_not_trained_is_refused(tmp_path: Path) -> None:
     write_synthesizer(tmp_path, RANDOMISED, RANDOMISED.build())
     assert not (tmp_path / WEIGHTS).exists()
     (tmp_path / CARD).write_text((tmp_path / CARD).read_text().replace('"a2"', '"a3"'))
-    with pytest.raises(StoreError, match=f"{CARD}: is not as it was written; run 'train_gan' again"):
+    with pytest.raises(StoreError, match=f"{CARD}: was changed after .*; run 'train_gan' again"):
         read_synthesizer(tmp_path)
 
 
@@ -135,7 +137,7 @@ def test_card_of_the_first_format_is_refused(written: Path) -> None:
 def test_weights_of_another_network_are_refused(written: Path) -> None:
     card = json.loads((written / CARD).read_text())
     card["method"]["base_width"] = 8
-    (written / CARD).write_text(json.dumps(card))
+    (written / CARD).write_text(json.dumps(sealed(card)))
     with pytest.raises(StoreError, match=f"{WEIGHTS}: does not fit the network"):
         read_synthesizer(written)
 
@@ -175,6 +177,7 @@ def test_synthesizer_may_know_scans_of_patients_without_any_labels(pairs: Path) 
     splits = json.loads((pairs / "split.json").read_text())
     splits["patients"]["c1"] = UNLABELED
     (pairs / "split.json").write_text(json.dumps(splits))
+    hash_again(pairs)
     card = replace(BLANK, unlabeled_patients=("a3", "c1"))
     check_training_patients(card, PairStore(pairs), ["a1", "a2"], pairs)
     with pytest.raises(LeakageError, match="c1"):

@@ -63,7 +63,7 @@ def test_trial_runs_under_a_handler_that_closes_it_however_it_ends(compiled: Pac
         ("arms-of-pix2pix-1.0-0", {"prepare", "screen-pix2pix-1.0-0"}),
         ("publish-synthetic", {"screen-pix2pix-1.0-0"}),
         ("report", {"real-arms", "arms-of-pix2pix-1.0-0", "prepare", "screen-pix2pix-1.0-0"}),
-        ("promote-best", {"real-arms", "arms-of-pix2pix-1.0-0", "report"}),
+        ("promote-best", {"real-arms", "arms-of-pix2pix-1.0-0", "prepare", "report"}),
     ],
 )
 def test_step_waits_for_what_it_needs_and_for_nothing_else(compiled: Package, step: str, needed: set[str]) -> None:

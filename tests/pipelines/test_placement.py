@@ -10,7 +10,7 @@ from nephrite_kubeflow.package import Package
 from nephrite_kubeflow.placement import POD_FIELDS
 
 TRAINING = {"exec-train-gan", "exec-screen", "exec-train-segmenter", "exec-train-segmenter-2"}
-ON_GPU = TRAINING | {"exec-synthesize", "exec-evaluate"}
+ON_GPU = TRAINING | {"exec-synthesize", "exec-evaluate", "exec-promote"}  # promote scores the best run again
 
 
 def placed(package: Package) -> dict[str, dict[str, Any]]:

@@ -136,7 +136,7 @@ def test_a_broken_record_is_refused_with_the_field(path: Path) -> None:
     content["arms"][1]["cells"] = ["0"]
     write_json(path, content)
     with pytest.raises(
-        StoreError, match=r"trial.json: arms\.1\.cells\.0: Input should be a valid integer; run 'report'"
+        StoreError, match=r"trial.json: arms\.1\.cells\.0: Input should be a valid integer, not '0'; run 'report'"
     ):
         read_trial(path)
 

@@ -8,6 +8,8 @@ import torch
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError, StoreError
+from nephrite.evidence import sealed
+from nephrite.files import read_json, write_json
 from nephrite.recording import SilentRun
 from nephrite.segmentation.arm_inputs import open_stores
 from nephrite.segmentation.in_process.family import TrainedNetwork
@@ -62,7 +64,7 @@ def test_another_teacher_is_refused(load: Load, pairs: Path, arm: Callable[[str]
 def test_a_teacher_of_other_patients_is_refused(load: Load, pairs: Path, arm: Callable[[str], Path]) -> None:
     folder = arm("real+geometric/light/0.34/0")
     card = folder / "segmenter.json"
-    card.write_text(card.read_text().replace('"training_patients": [', '"training_patients": ["b1", '))
+    write_json(card, sealed(read_json(card) | {"training_patients": ["b1"]}))
     with pytest.raises(
         ConfigError, match=r"learned from other data than real\+geometric\+self_training/light/0.34/0 is"
     ):

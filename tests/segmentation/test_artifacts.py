@@ -89,5 +89,6 @@ def test_other_version_and_wrong_types_are_refused(tmp_path: Path, changes: dict
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     write(tmp_path)
     save_weights(tmp_path / WEIGHTS, UNetBackend(NETWORK).build(3).state_dict())
+    write_card(tmp_path, MADE, CURVE)
     with pytest.raises(StoreError, match="cannot be loaded"):
         load_segmenter(tmp_path)

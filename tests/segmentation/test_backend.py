@@ -13,6 +13,7 @@ from nephrite.segmentation.fit_task import FitTask
 from nephrite.segmentation.in_process.monai import MonaiBackend, MonaiSettings
 from nephrite.segmentation.in_process.unet import UNetSettings
 from nephrite.store.slices import PairStore, SliceRef
+from tests.conftest import hash_again
 
 Load = Callable[..., Config]
 CHANNELS: dict[str, tuple[int, ...]] = {"kidney": (1, 2), "tumor": (2,)}
@@ -27,6 +28,7 @@ def test_a_kind_is_found_by_its_name(load: Load) -> None:
 
 def test_a_patient_of_a_store_is_a_scan_whose_labels_are_not_read(pairs: Path) -> None:
     (pairs / "patients" / "a1" / "label.npy").write_bytes(b"not read")
+    hash_again(pairs)
     store = PairStore(pairs)
     scan = StoredScan(store, "a1")
     assert (scan.shape, scan.spacing) == ((6, 32, 32), store.patient("a1").spacing)

@@ -12,10 +12,11 @@ import pytest
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError, LeakageError, StoreError
+from nephrite.evidence import sealed
 from nephrite.files import read_json
 from nephrite.metrics.scores import ArmScores
 from nephrite.recording import SilentRun
-from nephrite.stages.evaluate import evaluate, region_mask
+from nephrite.stages.evaluate import evaluate
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 
@@ -32,7 +33,7 @@ def segmenter(load: Load, pairs: Path, tmp_path: Path) -> Path:
 
 def edit_card(segmenter: Path, **changes: Any) -> None:
     path = segmenter / "segmenter.json"
-    path.write_text(json.dumps(read_json(path) | changes))
+    path.write_text(json.dumps(sealed(read_json(path) | changes)))
 
 
 def score(load: Load, pairs: Path, segmenter: Path, *overrides: str) -> dict[str, float]:
@@ -58,13 +59,6 @@ def test_dice_is_that_of_the_predicted_volume(load: Load, pairs: Path, segmenter
     assert metrics["tumor_dice"] == pytest.approx(np.mean(everywhere))
 
 
-def test_region_is_the_union_of_its_channels() -> None:
-    masks = np.array([[[[True, False, False]], [[False, True, False]]]])
-    channels = {"kidney": (1,), "tumor": (2,)}
-    assert region_mask(masks, channels, (1, 2)).tolist() == [[[True, True, False]]]
-    assert region_mask(masks, channels, (2,)).tolist() == [[[False, True, False]]]
-
-
 def test_segmenter_that_saw_a_test_patient_is_refused(load: Load, pairs: Path, segmenter: Path) -> None:
     edit_card(segmenter, training_patients=["a1", "c2"])
     with pytest.raises(LeakageError, match="was trained on patient c2"):
@@ -74,7 +68,7 @@ def test_segmenter_that_saw_a_test_patient_is_refused(load: Load, pairs: Path, s
 @pytest.mark.parametrize(
     "changes",
     [
-        {"pairs": "other"},
+        {"pairs": "0" * 64},
         {"classes": {"1": "liver"}},
         {"channels": {"tumor": [2], "kidney": [1]}},
         {"arm": "real/heavy/1.0/0"},
@@ -100,7 +94,8 @@ def test_evaluation_imports_no_lightning() -> None:
 def test_a_region_that_no_test_patient_has_is_not_scored(
     load: Load, pairs: Path, segmenter: Path, take_away: Callable[[str, int], None]
 ) -> None:
-    take_away("test", 2)  # the store's digest follows from its patients and splits, not from their pixels
+    take_away("test", 2)
+    edit_card(segmenter, pairs=PairStore(pairs).manifest.digest)
     with pytest.raises(
         ConfigError, match=r"trial.primary: 'tumor' with labels \[2\] is in none of the 2 test patients"
     ):

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from nephrite.config import Arm, Config, ResizeSettings, WindowSettings
 from nephrite.errors import StoreError, TrackingError
+from nephrite.evidence import sealed
 from nephrite.files import read_json, write_json
 from nephrite.imaging.recipe import Recipe, read_recipe
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
@@ -23,11 +24,15 @@ from nephrite.segmentation.artifacts import WEIGHTS, SegmenterCard, load_segment
 from nephrite.segmentation.in_process.family import TrainedNetwork
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.stages.promote import promote
+from nephrite.stages.report import report
+from nephrite.store.slices import PairStore
 from nephrite.tracking import open_run
 from nephrite.training.weights import save_weights
 from nephrite.verdict.promotion import Decision, decide
 from nephrite.verdict.trial import Trial as VerdictTrial
 from nephrite.verdict.trial import TrialPlan
+from tests.conftest import SPLITS, finish
+from tests.finished_trial import SMALL_TRIAL, write_trial
 
 Load = Callable[..., Config]
 MODEL = "nephrite-segmenter"
@@ -253,3 +258,105 @@ def test_run_of_promote_shows_decision_and_metrics(trial: Trial, load: Load, rec
     tags = MlflowClient(record).get_run(str(run.id)).data.tags
     assert (tags["nephrite.decision"], tags["nephrite.model_version"]) == ("champion", "1")
     assert metrics == {"model_version": 1.0, "champion": 1.0, "tumor_dice": pytest.approx(0.535)}
+
+
+@pytest.fixture
+def finished(record: str, tmp_path: Path) -> dict[str, Path]:
+    """A whole trial with its slices, as `promote` is given it."""
+    layout = write_trial(tmp_path / "trial")
+    paths = {"report": layout.report, "segmenters": layout.segmenters, "pairs": layout.pairs}
+    return paths | {"promotion": tmp_path / "decision.json"}
+
+
+def promoted(load: Load, finished: dict[str, Path], *overrides: str) -> dict[str, Any]:
+    """What `promote` keeps of its decision."""
+    promote(load(*SMALL_TRIAL, "promote.floor=0", *overrides), SilentRun(), **finished)
+    kept: dict[str, Any] = read_json(finished["promotion"])
+    return kept
+
+
+def flatter(finished: dict[str, Path], load: Load, gain: float) -> None:
+    """Write better scores for all arms, hash them again, and judge them: what digests cannot see."""
+    root, config = finished["report"].parent, load(*SMALL_TRIAL)
+    for path in (root / "scores").rglob("*.json"):
+        content = read_json(path)
+        for patient in content["patients"]:
+            region = patient["regions"]["tumor"]
+            region["dice"] = min(region["dice"] + gain, 1.0)
+        write_json(path, sealed(content))
+    paths = {"synthetic": root / "data" / "synthetic", "scores": root / "scores", "report": finished["report"]}
+    report(config, SilentRun(), pairs=finished["pairs"], **paths)
+
+
+def test_a_champion_is_scored_again_from_its_weights(load: Load, finished: dict[str, Path]) -> None:
+    kept = promoted(load, finished)
+    assert kept["decision"] == "champion"
+    assert kept["rescored"]["pairs"] == PairStore(finished["pairs"]).manifest.digest
+    assert kept["rescored"]["largest_difference"] == pytest.approx(0, abs=1e-6)
+    assert sealed(kept) == kept
+
+
+def test_scores_that_were_edited_and_hashed_again_make_no_champion(load: Load, finished: dict[str, Path]) -> None:
+    flatter(finished, load, gain=0.3)
+    with pytest.raises(StoreError, match=r"says Dice 0\.\d+ of 'c1', and the weights of \S+ score 0\.\d+ .*run 'eval"):
+        promoted(load, finished)
+    assert versions() == {CHAMPION: None, CHALLENGER: None}
+    assert not finished["promotion"].exists()
+
+
+def test_the_tolerance_is_that_of_the_settings(load: Load, finished: dict[str, Path]) -> None:
+    flatter(finished, load, gain=0.02)
+    with pytest.raises(StoreError, match=r"promote\.tolerance 0\.019"):
+        promoted(load, finished, "promote.tolerance=0.019")
+    kept = promoted(load, finished, "promote.tolerance=0.021")
+    assert kept["rescored"]["largest_difference"] == pytest.approx(0.02)
+
+
+def test_without_rescoring_the_report_is_believed(load: Load, finished: dict[str, Path]) -> None:
+    flatter(finished, load, gain=0.3)
+    kept = promoted(load, finished, "promote.rescore=false")
+    assert (kept["decision"], kept["rescored"]) == ("champion", None)
+
+
+def test_without_slices_at_hand_it_is_said_that_nothing_is_scored_again(
+    load: Load, finished: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    del finished["pairs"]
+    assert promoted(load, finished)["rescored"] is None
+    assert "is not scored again, since no '--pairs' is given" in caplog.text
+
+
+def test_a_challenger_is_not_scored_again(load: Load, finished: dict[str, Path]) -> None:
+    kept = promoted(load, finished, "promote.floor=1")
+    assert (kept["decision"], kept["rescored"]) == ("challenger", None)
+
+
+def test_other_slices_are_refused(load: Load, finished: dict[str, Path]) -> None:
+    finish(finished["pairs"], "real", SPLITS | {"a1": "test"})
+    with pytest.raises(StoreError, match=r"are not the slices that the segmenter of .* was trained and scored on"):
+        promoted(load, finished)
+
+
+@pytest.mark.parametrize("name", ["trial.json", "report.md"])
+def test_an_edited_report_makes_no_champion(load: Load, finished: dict[str, Path], name: str) -> None:
+    path = finished["report"] / name
+    path.write_text(path.read_text().replace("0", "1"))
+    with pytest.raises(StoreError, match=rf"{name}: was changed: .*; run 'report' again"):
+        promoted(load, finished)
+    assert versions() == {CHAMPION: None, CHALLENGER: None}
+
+
+def test_another_segmenter_than_the_one_that_was_scored_is_refused(load: Load, finished: dict[str, Path]) -> None:
+    for path in finished["segmenters"].rglob("segmenter.json"):
+        write_json(path, sealed(read_json(path) | {"seconds": 2.0}))
+    with pytest.raises(StoreError, match="is not the segmenter that was scored; run 'evaluate' and 'report' again"):
+        promoted(load, finished)
+
+
+def test_weights_with_a_flipped_bit_are_refused(load: Load, finished: dict[str, Path]) -> None:
+    for path in finished["segmenters"].rglob(WEIGHTS):
+        content = bytearray(path.read_bytes())
+        content[-5] ^= 1
+        path.write_bytes(content)
+    with pytest.raises(StoreError, match=rf"{WEIGHTS}: was changed: .*; run 'train_segmenter' again"):
+        promoted(load, finished)

@@ -37,7 +37,7 @@ from nephrite.store.slices import (
 from nephrite.store.split import training_subset
 from nephrite.training.data import Batch, Pairs
 from nephrite.training.leakage import check_synthetic
-from tests.conftest import CHANNELS, with_another_window
+from tests.conftest import CHANNELS, hash_again, with_another_window
 
 Load = Callable[..., Config]
 KNOWN = ("a1", "a2", "a3")
@@ -294,8 +294,10 @@ def test_scans_without_labels_may_have_been_copied_as_well(load: Load, pairs: Pa
     for file in ("split.json", "index.csv"):
         text = (pairs / file).read_text()
         (pairs / file).write_text(re.sub(r'("a3": ")train|(a3,\d,)train', rf"\1\2{UNLABELED}", text))
+    hash_again(pairs)
     meta = next(painted.rglob("meta.json"))
     meta.write_text(re.sub(r'"unlabeled_patients": \[\]', '"unlabeled_patients": ["a3"]', meta.read_text()))
+    hash_again(painted)
     inputs = _open_stores(load(), pairs, painted)
     assert {ref.patient for ref in inputs.training} == {"a1", "a2"}
     assert [ref for ref in inputs.seen if ref not in inputs.training] == [SliceRef("a3", place) for place in range(6)]

@@ -34,7 +34,7 @@ from nephrite.stages.synthesize import EDITS, OVERLAP, LoadedGenerator, _provena
 from nephrite.store.slices import PairStore, SliceRef, source_of
 from nephrite.store.split import training_subset
 from nephrite.training.leakage import check_synthetic
-from tests.conftest import CHANNELS
+from tests.conftest import CHANNELS, hash_again
 
 Load = Callable[..., Config]
 CARD = SynthesizerCard(
@@ -187,6 +187,7 @@ def test_store_is_synthetic_and_all_train_with_classes_and_channels_of_the_real_
 def test_slices_lie_in_the_window_of_their_source(load: Load, pairs: Path, synthesizer: Path, tmp_path: Path) -> None:
     meta = pairs / "patients" / "a2" / "meta.json"
     meta.write_text(meta.read_text().replace("-200.0", "1000.0").replace(" 200.0", " 1100.0"))
+    hash_again(pairs)
     store = painted(load("synthesize.ratio=1.0"), pairs, synthesizer, tmp_path / "out")
     shifted, usual = store.image("synthetic-a2"), store.image("synthetic-a1")
     assert 1000 <= shifted.min() < shifted.max() <= 1100
@@ -387,6 +388,7 @@ def nodules(pairs: Path) -> Path:
     manifest.write_text(json.dumps(content))
     lines = [line.rsplit(",", 1)[0] for line in (pairs / "index.csv").read_text().splitlines()]
     (pairs / "index.csv").write_text("\n".join(lines).replace("kidney", "nodule"))
+    hash_again(pairs)
     return pairs
 
 
@@ -406,6 +408,7 @@ def test_lesions_are_put_into_scans_whose_labels_are_never_read(
     config = load(*ALONE, f"synthesize.masks={masks}", "synthesize.style=other")
     unknown, root = write_nodule_synthesizer(config, tmp_path / kind, ({"pix2pix": CARD} | OTHERS)[kind])
     (nodules / "patients" / unknown / "label.npy").write_bytes(b"not read")
+    hash_again(nodules)
     store = painted(config, nodules, root, tmp_path / "out")
     assert len(store.slices()) == 24
     alone = [patient for patient in store.patients() if source_of(patient) == unknown]
@@ -436,6 +439,7 @@ def test_labeler_knows_the_painters_patients_alone_and_its_labels_are_painted(
     (unknown,) = {"a1", "a2", "a3"} - set(known)
     root = write_synthesizer(tmp_path / "few", replace(CARD, training_patients=tuple(known)))
     (pairs / "patients" / unknown / "label.npy").write_bytes(b"not read")
+    hash_again(pairs)
     store, real = painted(config, pairs, root, tmp_path / "out"), PairStore(pairs)
     (patient,) = (patient for patient in store.patients() if source_of(patient) == unknown)
     provenance = store.patient(patient).provenance
@@ -483,6 +487,7 @@ def test_one_slice_patients_and_empty_masks_are_painted(
     rows = (pairs / "index.csv").read_text().splitlines()
     rows = [row for row in rows if not row.startswith("a3")] + ["a3,0,train,0,0"]
     (pairs / "index.csv").write_text("\n".join(rows))
+    hash_again(pairs)
     store = painted(load(*NEW), pairs, synthesizer, tmp_path / "out")
     assert store.image("synthetic-a3").shape == (1, 32, 32)
     assert len(store.slices()) == 13

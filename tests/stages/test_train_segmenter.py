@@ -22,7 +22,7 @@ from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import load_segmenter, read_card
 from nephrite.segmentation.in_process import fitting as segmentation
 from nephrite.stages.train_segmenter import train_segmenter
-from tests.conftest import finish, with_another_window, without_first_patient, write_synthetic
+from tests.conftest import SPLITS, finish, hash_again, with_another_window, without_first_patient, write_synthetic
 
 Load = Callable[..., Config]
 MACHINES = (
@@ -201,6 +201,7 @@ def test_what_an_attempt_with_other_synthetic_slices_left_is_not_taken_up(
     other = write_synthetic(tmp_path / "other", source="a2", known=("a1", "a2", "a3"))
     image = np.load(other / "patients" / "synthetic-a2" / "image.npy", mmap_mode="r+")
     image[:] = image[:, ::-1]
+    hash_again(other)
     for name, overrides, slices in (("share", MIXED.format(0.75), synthetic), ("slices", MIXED.format(0.25), other)):
         with pytest.raises(KeyError, match="killed"):
             train_segmenter(load(BOTH, overrides), Kill(3), pairs=pairs, synthetic=slices, segmenter=tmp_path / name)
@@ -233,6 +234,7 @@ def test_arm_whose_slices_were_all_rejected_learns_as_without_them(
 def test_leak_stops_before_anything_is_written(load: Load, pairs: Path, synthetic: Path, tmp_path: Path) -> None:
     meta = synthetic / "patients" / "synthetic-a1" / "meta.json"
     meta.write_text(meta.read_text().replace('"a2"', '"c1"'))
+    hash_again(synthetic)
     with pytest.raises(LeakageError, match="patient c1"):
         train_segmenter(load(BOTH), SilentRun(), pairs=pairs, synthetic=synthetic, segmenter=tmp_path / "s")
     assert not list(tmp_path.glob("s*.partial"))
@@ -246,14 +248,15 @@ def test_arm_and_synthetic_slices_must_agree(load: Load, pairs: Path, synthetic:
 
 
 def test_store_without_validation_patients_is_refused(load: Load, pairs: Path, tmp_path: Path) -> None:
-    index = pairs / "index.csv"
-    index.write_text(index.read_text().replace("validation", "test"))
+    finish(pairs, "real", {name: "test" if split == "validation" else split for name, split in SPLITS.items()})
     with pytest.raises(StoreError, match="has no slices in the split 'validation'"):
         train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
 
 
 def test_loss_that_is_not_finite_leaves_nothing(load: Load, pairs: Path, tmp_path: Path) -> None:
-    config = load(REAL, "train_segmenter.learning_rate=1e20")
+    config = load(REAL)
+    steep = config.train_segmenter.model_copy(update={"learning_rate": 1e20})
+    config = config.model_copy(update={"train_segmenter": steep})
     with pytest.raises(NonFiniteLossError, match=r"loss \(dice\): is nan at optimizer step"):
         train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
     assert not list(tmp_path.glob("s*"))
@@ -345,6 +348,7 @@ def test_copy_paste_changes_the_training(load: Load, pairs: Path, tmp_path: Path
     for path in pairs.rglob("label.npy"):  # kidney everywhere: room for a second tumor
         label = np.load(path, mmap_mode="r+")
         label[label == 0] = 1
+    hash_again(pairs)
     for name, chance in (("never", 0.0), ("always", 1.0)):
         arm = ("arm=real+standard+copy_paste/light/1.0/0", f"train_segmenter.copy_paste.probability={chance}")
         config = load(SETS, *arm)
@@ -391,6 +395,7 @@ def test_scans_of_which_the_teacher_is_unsure_everywhere_teach_nothing(load: Loa
     for patient in {"a1", "a2", "a3"} - {known}:
         image = np.load(pairs / "patients" / patient / "image.npy", mmap_mode="r+")
         image[:] = image[:, ::-1] + 30
+    hash_again(pairs)
     train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "again")
     assert same_weights(tmp_path / "once", tmp_path / "again")
 

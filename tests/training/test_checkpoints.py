@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from nephrite.errors import OutputError, TrainingError
-from nephrite.files import PARTIAL
+from nephrite.files import BEFORE, CHECKPOINT, FINGERPRINT, PARTIAL
 from nephrite.ownership import MARK
-from nephrite.training.checkpoints import BEFORE, CHECKPOINT, FINGERPRINT, resumable_folder, whole_checkpoint
+from nephrite.training.checkpoints import resumable_folder, whole_checkpoint
 
 
 def test_folder_loses_its_marks_when_it_is_whole(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from nephrite.errors import LeakageError, StoreError
 from nephrite.store.slices import UNLABELED, PairStore
 from nephrite.training.leakage import check_synthetic, check_unseen
+from tests.conftest import hash_again
 
 TRAINING = ["a1", "a2", "a3"]
 
@@ -18,6 +19,7 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
+    hash_again(next(folder for folder in path.parents if (folder / "store.json").is_file()))
 
 
 def edit_provenance(synthetic: Path, **changes: object) -> None:

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 from nephrite.config import ComputeSettings
 from nephrite.errors import NonFiniteLossError
+from nephrite.files import BEFORE, CHECKPOINT
 from nephrite.recording import SilentRun
-from nephrite.training.checkpoints import BEFORE, CHECKPOINT
 from nephrite.training.trainer import RecordedModule, check_finite, fit
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def _write(root: Path, patient: Patient, image: np.ndarray, label: np.ndarray) -
     write_patient(root, patient)
 
 
-def _finished(root: Path, kind: str, splits: Mapping[str, str]) -> Path:
+def _finished(root: Path, kind: Literal["real", "synthetic"], splits: Mapping[str, str]) -> Path:
     finish_store(
         root,
         kind=kind,

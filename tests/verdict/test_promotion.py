@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from nephrite.verdict.promotion import Candidate, Rules, decide
+from nephrite.errors import StoreError
+from nephrite.evidence import sealed
+from nephrite.verdict.promotion import Candidate, Rules, decide, known_candidate
 from nephrite.verdict.statistics import paired_interval
 
 RULES = Rules(floor=0.3, confidence=0.95, resamples=500, seed=0)
@@ -126,3 +128,48 @@ def test_label_maps_that_differ_by_less_than_rounding_are_the_same() -> None:
     assert decide(rounded, CHAMPION, RULES).outcome == "champion"
     moved = replace(better, truth_volumes={name: value + 1e-3 for name, value in better.truth_volumes.items()})
     assert decide(moved, CHAMPION, RULES).outcome == "challenger"
+
+
+def entry(version: int = 2, **changes: object) -> dict[str, object]:
+    """A decision as the registry keeps it."""
+    return sealed({"version": version, "candidate": asdict(CHAMPION), "inputs": {}, "reason": "why"} | changes)
+
+
+def test_the_latest_entry_about_a_version_says_its_scores() -> None:
+    older = {"version": 2, "candidate": asdict(CHAMPION) | {"weights": "first"}}  # as it was before digests
+    assert known_candidate([older, entry(), entry(version=3)], 2) == CHAMPION
+    assert known_candidate([older], 2) == replace(CHAMPION, weights="first")
+    assert known_candidate([entry(version=3)], 2) is None
+    assert known_candidate([], 2) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reason": "another"},
+        {"candidate": asdict(CHAMPION) | {"dice": dict.fromkeys(CHAMPION.dice, 0.1)}},
+        {"candidate": asdict(CHAMPION) | {"dice": dict.fromkeys(CHAMPION.dice, 5.0)}},
+        {"candidate": asdict(CHAMPION) | {"dice": {}}},
+        {"candidate": asdict(CHAMPION) | {"truth_volumes": {}}},
+        {"candidate": None},
+        {"digest": None},
+        {"version": -1},
+    ],
+)
+def test_an_entry_that_was_changed_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(
+        StoreError, match=r"record of model version 2: .*; mend it, or move the alias 'champion' by hand"
+    ):
+        known_candidate([entry() | changes], 2)
+
+
+def test_an_entry_that_lost_its_digest_is_refused() -> None:
+    lost = {key: value for key, value in entry().items() if key != "digest"}
+    with pytest.raises(StoreError, match="lacks its 'digest'"):
+        known_candidate([lost], 2)
+
+
+@pytest.mark.parametrize("content", [None, 3, [], "text", {}])
+def test_what_is_no_entry_is_refused(content: object) -> None:
+    with pytest.raises(StoreError, match="record of model version 2"):
+        known_candidate([content], 2)

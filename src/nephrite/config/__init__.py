@@ -17,7 +17,7 @@ from nephrite.config.prepare import (
 from nephrite.config.reading import as_yaml, explain_config, load_config
 from nephrite.config.screen import ScreenSettings
 from nephrite.config.segmenters import TrainSegmenterSettings
-from nephrite.config.settings import Fraction, Name, Positive, Range, Settings
+from nephrite.config.settings import ClassName, Count, Fraction, Name, Positive, Range, SetLabel, Settings
 from nephrite.config.synthesize import SynthesizeSettings
 from nephrite.config.synthesizers import (
     DiscriminatorSettings,
@@ -34,8 +34,10 @@ __all__ = [
     "AcquireSettings",
     "Arm",
     "Augmentation",
+    "ClassName",
     "ComputeSettings",
     "Config",
+    "Count",
     "DiscriminatorSettings",
     "Fakes",
     "Fraction",
@@ -53,6 +55,7 @@ __all__ = [
     "ResizeSettings",
     "ScreenSettings",
     "SegmenterSettings",
+    "SetLabel",
     "Settings",
     "SplitSettings",
     "SynthesizeSettings",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Positive, Remote, Settings, refuse
+from nephrite.config.settings import Positive, Remote, Seed, Settings, refuse
 
 VersionHash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$")]
 
@@ -16,8 +16,8 @@ class PhantomSettings(Settings):
     """The embedded abdomen."""
 
     patients: Positive = Field(default=40, description="Number of patients; 40 leave 12 for the test.")
-    seed: int = Field(
-        default=19, ge=0, description="Patient n of a seed is the same whatever the other patients are; any will do."
+    seed: Seed = Field(
+        default=19, description="Patient n of a seed is the same whatever the other patients are; any will do."
     )
     matrix: int = Field(default=512, ge=64, le=1024, description="In-plane size in pixels; 512 as a CT scanner gives.")
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from nephrite.config.settings import Fraction, Name, Positive, Settings
+from nephrite.config.settings import Fraction, LabelValue, Millimeters, Name, Positive, Settings
 
 
 class RegionSettings(Settings):
     """A region that is scored: a union of label values."""
 
-    labels: tuple[int, ...] = Field(min_length=1, description="Label values that make the region.")
-    tolerance: float = Field(
-        default=2.0, gt=0, description="Millimeters, for the surface Dice; 2 is about a pixel of 128 on 256 mm."
+    labels: tuple[LabelValue, ...] = Field(min_length=1, description="Label values that make the region.")
+    tolerance: Millimeters = Field(
+        default=2.0, description="Millimeters, for the surface Dice; 2 is about a pixel of 128 on 256 mm."
     )
 
 
@@ -46,4 +46,14 @@ class PromoteSettings(Settings):
     )
     floor: Fraction = Field(
         default=0.1, description="Primary score that a first champion must reach; 0.1 keeps out what learned nothing."
+    )
+    rescore: bool = Field(
+        default=True,
+        description="Before a run becomes champion, score its weights again on the test patients, where '--pairs' "
+        "names their slices; false = believe the report.",
+    )
+    tolerance: Fraction = Field(
+        default=0.01,
+        description="How far a patient's Dice may then lie from the report's; devices round differently, by far less "
+        "than 0.01.",
     )

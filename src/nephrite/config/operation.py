@@ -60,5 +60,6 @@ class ComputeSettings(Settings):
     loader_workers: int = Field(
         default=0,
         ge=0,
+        le=1000,
         description="Processes that read slices; 0 reads in the training process, enough for small slices.",
     )

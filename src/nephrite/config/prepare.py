@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Fraction, Name, Positive, Settings, refuse
+from nephrite.config.settings import ClassName, Fraction, LabelValue, Millimeters, Name, Positive, Settings, refuse
 
 SPLITS = ("train", "validation", "test")
 
@@ -15,8 +15,8 @@ class WindowSettings(Settings):
     """A fixed window, for CT."""
 
     kind: Literal["window"] = Field(description="A fixed window, for CT.")
-    center: float = Field(description="Middle of the window, in Hounsfield units.")
-    width: float = Field(gt=0, description="Upper minus lower end of the window, in Hounsfield units.")
+    center: float = Field(ge=-1e6, le=1e6, description="Middle of the window, in Hounsfield units.")
+    width: float = Field(gt=0, le=1e6, description="Upper minus lower end of the window, in Hounsfield units.")
 
 
 class PercentileSettings(Settings):
@@ -51,7 +51,7 @@ class ResampleSettings(Settings):
     """Every slice is resampled to one spacing, then cropped or padded about its center."""
 
     kind: Literal["resample"] = Field(description="Every slice to one spacing, then cropped or padded.")
-    spacing: float = Field(gt=0, description="Millimeters per pixel.")
+    spacing: Millimeters = Field(description="Millimeters per pixel.")
     size: int = Field(ge=16, le=2048, description="Pixels per side.")
 
 
@@ -86,10 +86,10 @@ def _one_per_class(validated: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 class PrepareSettings(Settings):
     """Raw volumes to paired slices."""
 
-    classes: dict[Annotated[int, Field(ge=1, le=255)], Name] = Field(
+    classes: dict[LabelValue, ClassName] = Field(
         min_length=1, description="Label value to class name; 0 is background."
     )
-    channels: dict[Name, tuple[int, ...]] = Field(
+    channels: dict[ClassName, tuple[LabelValue, ...]] = Field(
         default_factory=_one_per_class,
         min_length=1,
         description="The segmenter's sigmoid outputs: channel name to the label values it stands for; one per class "

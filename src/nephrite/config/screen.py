@@ -38,7 +38,7 @@ class ScreenSettings(Settings):
     false_positives: Fraction = Field(
         default=0.005, description="Greatest share of pixels found in a slice that holds no labeled class."
     )
-    intensity_distance: Annotated[float, Field(ge=0)] | None = Field(
+    intensity_distance: Annotated[float, Field(ge=0, le=1e6)] | None = Field(
         default=0.05,
         description="How far a class's mean may lie outside its range in the training slices, where 1 is the whole "
         "intensity window; null = any distance.",

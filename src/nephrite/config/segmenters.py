@@ -83,14 +83,20 @@ class TrainSegmenterSettings(Settings):
     )
     batch_size: Positive = Field(default=8, description="Slices per optimizer step; 8 as in the capstone.")
     learning_rate: float = Field(
-        default=0.003, gt=0, description="Adam's, at the start; 0.003 for few steps, the capstone's 0.001 for many."
+        default=0.003,
+        gt=0,
+        le=100,
+        description="Adam's, at the start; 0.003 for few steps, the capstone's 0.001 for many.",
     )
     loss: Literal["dice", "dice_and_cross_entropy"] = Field(
         default="dice_and_cross_entropy",
         description="The capstone's, or nnU-Net's sum of both, which learns from slices without foreground, too.",
     )
     plateau_patience: int = Field(
-        default=6, ge=0, description="Epochs without better validation loss before the rate falls; the capstone's."
+        default=6,
+        ge=0,
+        le=10**9,
+        description="Epochs without better validation loss before the rate falls; the capstone's.",
     )
     plateau_factor: float = Field(
         default=0.1, gt=0, lt=1, description="What the learning rate is then multiplied with; the capstone's."
@@ -98,6 +104,7 @@ class TrainSegmenterSettings(Settings):
     early_stopping: int | None = Field(
         default=None,
         ge=1,
+        le=10**9,
         description="Epochs without better validation Dice; null = never stop, so that all arms take as many steps.",
     )
     geometric: GeometricSettings = Field(default_factory=GeometricSettings)

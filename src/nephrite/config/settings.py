@@ -25,10 +25,27 @@ def refuse(findings: Sequence[str]) -> None:
         raise ValueError("\n".join(findings))
 
 
+def no_column(name: str) -> str:
+    """The name unchanged, if it can head a column of its own beside those that every table has."""
+    if name.casefold() in COLUMNS:
+        raise ValueError(f"'{name}' is a column of index.csv and of screening.csv, so no class may be called so")
+    return name
+
+
+COLUMNS = frozenset(("patient", "slice", "split", "source_slice", "class", "index"))
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
-Range = Annotated[tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]], AfterValidator(rising)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+Positive = Annotated[int, Field(ge=1, le=10**9)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+LabelValue = Annotated[int, Field(ge=1, le=255)]
+Millimeters = Annotated[float, Field(gt=0, le=10_000)]
+Range = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=1000)], Annotated[float, Field(ge=0, le=1000)]], AfterValidator(rising)
+]
+# Names are parts of paths, of columns and of addresses: no slash, no dot at an end or beside another, no first hyphen.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$", max_length=100)]
+ClassName = Annotated[Name, AfterValidator(no_column)]
+SetLabel = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*([.+][A-Za-z0-9_-]+)*$", max_length=200)]
 Remote = Annotated[str, Field(pattern=r"^(s3://[A-Za-z0-9._-]+(/.*)?|[^:]+)$")]  # no other scheme, no user:password@
 
 

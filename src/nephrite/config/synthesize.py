@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Fraction, Name, Positive, Range, Settings, refuse
+from nephrite.config.settings import Fraction, Millimeters, Name, Positive, Range, Settings, refuse
 
 
 class DeformationSettings(Settings):
@@ -25,7 +25,7 @@ class DeformationSettings(Settings):
         default=6, ge=2, le=8, description="Knots of the displacement per side; more make it less smooth."
     )
     along: Fraction = Field(default=0.3, description="Share of its variance that changes along the patient.")
-    reach: float = Field(default=40.0, gt=0, description="Millimeters along the patient over which that part changes.")
+    reach: Millimeters = Field(default=40.0, description="Millimeters along the patient over which that part changes.")
 
 
 class EditSettings(Settings):
@@ -39,7 +39,7 @@ class EditSettings(Settings):
         default=0.5, ge=0, le=16, description="Expected number of new lesions per patient painted and lesion class."
     )
     rim: Fraction = Field(default=0.5, description="Probability that a new lesion lies at the rim of its organ.")
-    sizes: dict[Literal["tiny", "small", "medium", "large"], Annotated[float, Field(ge=0)]] = Field(
+    sizes: dict[Literal["tiny", "small", "medium", "large"], Annotated[float, Field(ge=0, le=1e6)]] = Field(
         default={"tiny": 1.0, "small": 1.0, "medium": 1.0, "large": 1.0},
         description="Weights of new lesions' sizes, with radii of about 3, 6, 12.5 and 25 mm.",
     )
@@ -81,6 +81,7 @@ class SynthesizeSettings(Settings):
     ratio: float = Field(
         default=4.0,
         gt=0,
+        le=10_000,
         description="Synthetic slices per real training slice; 4 as in configs/curvas.yaml and configs/kits19.yaml.",
     )
     labeled_only: bool = Field(

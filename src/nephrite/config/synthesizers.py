@@ -61,11 +61,11 @@ class TrainGanSettings(Settings):
     )
     batch_size: Positive = Field(default=8, description="Slices per step; 1 in the paper, 8 for speed.")
     learning_rate: float = Field(
-        default=0.001, gt=0, description="Adam's, of all networks; 0.0002 in the paper, 0.001 for few steps."
+        default=0.001, gt=0, le=100, description="Adam's, of all networks; 0.0002 in the paper, 0.001 for few steps."
     )
     beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's first momentum; 0.5 in the paper.")
     l1_weight: float = Field(
-        default=100.0, ge=0, description="Weight of L1 beside the adversarial loss; 100 in the paper."
+        default=100.0, ge=0, le=1e9, description="Weight of L1 beside the adversarial loss; 100 in the paper."
     )
     constant_share: Fraction = Field(
         default=0.5,

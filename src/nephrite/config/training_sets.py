@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Name, Settings
+from nephrite.config.settings import Name, SetLabel, Settings
 
 Augmentation = Literal["none", "geometric", "standard"]
 Baseline = Literal["copy_paste", "self_training"]
@@ -33,7 +33,9 @@ class SetFields(Settings):
 class Fakes(Settings):
     """A training set with synthetic slices (fakes): whose they are, and by which mixing strategy they are used."""
 
-    name: str = Field(description="Label of the set, e.g. 'real+synthetic+standard'; one part stands for the fakes.")
+    name: SetLabel = Field(
+        description="Label of the set, e.g. 'real+synthetic+standard'; one part stands for the fakes."
+    )
     synthesizer: Name = Field(description="A name under 'train_gan'.")
     way: MixingStrategy = Field(
         default="mix",
@@ -82,7 +84,7 @@ class TrainingSet(SetFields):
 class TrainingSets(Settings):
     """The training sets of the trial, in two lists, so that a new synthetic set retrains only the arms that see it."""
 
-    real: tuple[str, ...] = Field(
+    real: tuple[SetLabel, ...] = Field(
         description="Labels of sets without synthetic slices, components joined by '+'; 'SET+null' is SET once more, "
         "from another initialization."
     )

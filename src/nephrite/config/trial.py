@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Name, Settings, refuse
+from nephrite.config.settings import Count, Name, Seed, SetLabel, Settings, refuse
 from nephrite.config.training_sets import TrainingSet, TrainingSets
 
 LabelFraction = Annotated[float, Field(gt=0, le=1)]
@@ -16,10 +16,12 @@ LabelFraction = Annotated[float, Field(gt=0, le=1)]
 class Arm(Settings):
     """One training of the trial: training set, segmenter, label fraction and cell (a replicate: patients and seed)."""
 
-    training_set: str = Field(description="Components joined by '+', 'real' first, e.g. 'real+synthetic+geometric'.")
+    training_set: SetLabel = Field(
+        description="Components joined by '+', 'real' first, e.g. 'real+synthetic+geometric'."
+    )
     segmenter: Name = Field(description="A name under 'train_segmenter.segmenters'.")
     fraction: LabelFraction = Field(description="Share of the training patients that the arm knows the labels of.")
-    cell: int = Field(ge=0, description="Number of the cell: subset and initialization, shared by all arms.")
+    cell: Count = Field(description="Number of the cell: subset and initialization, shared by all arms.")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -39,7 +41,7 @@ class GeneratorRun(Settings):
 
     synthesizer: Name = Field(description="A name under 'train_gan'.")
     fraction: LabelFraction = Field(description="Share of the training patients whose labels it knows.")
-    cell: int = Field(ge=0, description="Number of the cell whose arms use its slices.")
+    cell: Count = Field(description="Number of the cell whose arms use its slices.")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -57,12 +59,12 @@ class TrialSettings(Settings):
     """The experiment: arms = training sets x segmenters x label fractions x cells."""
 
     name: Name = Field(description="What the trial is called in MLflow and in the report.")
-    seed: int = Field(
-        default=7, ge=0, description="Seed of everything random that is not the cell's own initialization; any will do."
+    seed: Seed = Field(
+        default=7, description="Seed of everything random that is not the cell's own initialization; any will do."
     )
     primary: Name = Field(description="Region whose per-patient 3-D Dice decides; declared before any run.")
-    reference: str = Field(description="Training set that all others are compared with.")
-    question: tuple[str, str] | None = Field(
+    reference: SetLabel = Field(description="Training set that all others are compared with.")
+    question: tuple[SetLabel, SetLabel] | None = Field(
         default=None,
         description="The headline, declared before any run: [set with synthetic slices, set without]; null = the "
         "reference and the first set that differs from it by synthetic slices alone.",
@@ -74,7 +76,7 @@ class TrialSettings(Settings):
         min_length=1,
         description="Shares of the training patients, nested within a cell; synthesizers see the same share.",
     )
-    cells: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+    cells: tuple[Count, ...] = Field(
         min_length=1, description="Subsets and initializations; a verdict needs at least 3."
     )
 

@@ -13,6 +13,7 @@ import torch
 
 from nephrite.config import TissueSettings
 from nephrite.generation.conditioning import Conditioning
+from nephrite.record_fields import Number
 from nephrite.store.slices import PairStore, SliceRef
 from nephrite.store.thinning import thin
 from nephrite.synthesis.randomized import ClassStatistics
@@ -31,10 +32,10 @@ class Intensity(NamedTuple):
         low, high: its 1st and 99th percentile.
     """
 
-    mean: float | None
-    deviation: float | None
-    low: float | None
-    high: float | None
+    mean: Number | None
+    deviation: Number | None
+    low: Number | None
+    high: Number | None
 
 
 def fit_tissue(store: PairStore, slices: Sequence[SliceRef], settings: TissueSettings) -> tuple[float, ...]:

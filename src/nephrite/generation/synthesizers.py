@@ -9,7 +9,7 @@ history.json            one row of metrics per epoch
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,12 +19,24 @@ from jaxtyping import Float32
 from pydantic import Field, TypeAdapter
 from torch import nn
 
-from nephrite.config import GeneratorSettings
+from nephrite.config import ClassName, GeneratorSettings
 from nephrite.errors import LeakageError, StoreError, TrainingError
-from nephrite.files import digest, read_record, sha256, write_json
+from nephrite.evidence import check_files, digest_files, finished_files, read_sealed, sealed
+from nephrite.files import digest, sha256, write_json
 from nephrite.generation.conditioning import Conditioning, Request
 from nephrite.generation.intensities import Intensity
 from nephrite.generation.kind import kind_of
+from nephrite.record_fields import (
+    STRICT,
+    Files,
+    Inputs,
+    LabelValue,
+    Line,
+    Number,
+    PatientId,
+    Sha256,
+)
+from nephrite.store.records import LARGEST
 from nephrite.store.slices import UNLABELED, PairStore
 from nephrite.training.weights import load_weights, save_weights
 
@@ -103,23 +115,29 @@ class SynthesizerCard:
         run_id: of the training's record; None where nothing was recorded.
         version: of the software that wrote it.
         unlabeled_patients: every patient of whom it knows the scan alone.
+        files, inputs, digest: see `nephrite.evidence`; no files in a card that an older version wrote.
     """
 
-    id: str
+    __pydantic_config__ = STRICT
+
+    id: Line
     method: Annotated[GeneratorSettings, Field()]
     condition: Literal["labels", "anatomy"]
-    tissue_edges: tuple[float, ...] | None
-    tissue_smoothing: float
-    classes: dict[int, str]
-    lesions: tuple[int, ...]
+    tissue_edges: tuple[Number, ...] | None
+    tissue_smoothing: Annotated[float, Field(ge=0, le=20)]
+    classes: Annotated[dict[LabelValue, ClassName], Field(min_length=1)]
+    lesions: tuple[LabelValue, ...]
     intensities: tuple[Intensity, ...]
-    size: int
-    training_patients: tuple[str, ...]
-    pairs: str
-    run_id: str | None
-    version: str
-    unlabeled_patients: tuple[str, ...] = ()
+    size: Annotated[int, Field(ge=1, le=LARGEST)]
+    training_patients: tuple[PatientId, ...]
+    pairs: Line
+    run_id: Line | None
+    version: Line
+    unlabeled_patients: tuple[PatientId, ...] = ()
     format: Literal[2] = 2
+    files: Files = field(default_factory=dict, compare=False)
+    inputs: Inputs = field(default_factory=dict)
+    digest: Sha256 = field(default="0" * 64, compare=False)
 
     @property
     def trained(self) -> bool:
@@ -133,10 +151,17 @@ class SynthesizerCard:
         return Conditioning(classes, self.tissue_edges, self.tissue_smoothing, self.lesions, rim)
 
     @property
+    def origin(self) -> str:
+        """Digest of all that slices follow from, by which a store names it; what tells two runs apart is left out."""
+        content = TypeAdapter(SynthesizerCard).dump_python(self, mode="json")
+        return digest({name: value for name, value in content.items() if name not in ("run_id", "files", "digest")})
+
+    @property
     def content(self) -> str:
-        """Digest of the card without id, run and version: what slices depend on if there are no weights."""
+        """Digest of the card without id, run, version and evidence: what slices depend on without weights."""
         card = replace(self, id="", run_id=None, version="")
-        return digest(TypeAdapter(SynthesizerCard).dump_python(card, mode="json"))
+        content = TypeAdapter(SynthesizerCard).dump_python(card, mode="json")
+        return digest({name: value for name, value in content.items() if name not in ("files", "inputs", "digest")})
 
     def build(self) -> nn.Module:
         """The network, with random weights."""
@@ -151,9 +176,20 @@ def write_synthesizer(root: Path, card: SynthesizerCard, network: nn.Module) -> 
     """Write the weights, then the card, and return it with its id."""
     if card.trained:
         save_weights(root / WEIGHTS, network.state_dict())
-    named = replace(card, id=sha256(root / WEIGHTS) if card.trained else card.content)
-    write_json(root / CARD, TypeAdapter(SynthesizerCard).dump_python(named, mode="json"))
-    return named
+    files = digest_files(root, finished_files(root, without=(CARD,)))
+    named = replace(card, id=files[WEIGHTS] if card.trained else card.content, files=files)
+    write_json(root / CARD, sealed(TypeAdapter(SynthesizerCard).dump_python(named, mode="json")))
+    return read_synthesizer_card(root)
+
+
+def read_synthesizer_card(root: Path) -> SynthesizerCard:
+    """Read what a synthesizer is, without its weights.
+
+    Raises:
+        StoreError: the folder is no synthesizer, is unfinished or of another version, or its card was changed.
+    """
+    card: SynthesizerCard = read_sealed(root / CARD, SynthesizerCard, AGAIN)
+    return card
 
 
 def read_synthesizer(root: Path) -> tuple[SynthesizerCard, Synthesizer]:
@@ -162,7 +198,8 @@ def read_synthesizer(root: Path) -> tuple[SynthesizerCard, Synthesizer]:
     Raises:
         StoreError: the folder is no synthesizer, is unfinished or of another version, or it was changed.
     """
-    card = read_record(root / CARD, SynthesizerCard, AGAIN)
+    card = read_synthesizer_card(root)
+    check_files(root, card.files, AGAIN)
     network = card.build()
     if card.trained:
         _load_weights(root / WEIGHTS, card, network)

@@ -11,6 +11,7 @@ import logging
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,22 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils.tqdm import silent_tqdm
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from nephrite.errors import DownloadError
-from nephrite.files import PARTIAL, digest, disk_errors, read_json, sha256, write_json
+from nephrite.errors import DownloadError, StoreError
+from nephrite.files import PARTIAL, digest, disk_errors, read_record, sha256, write_json
+from nephrite.record_fields import Line, Sha256
 
 ATTEMPTS = 6
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses of temporary failures
 _ALL_IS_HERE = 416  # "range not satisfiable": no byte follows those that are held
 _RECORD = "checksums.json"
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """What is known of a file that was fetched."""
+
+    sha256: Sha256
+    url: Line
 
 
 def download_case(
@@ -53,7 +63,7 @@ def download_case(
         DiskFullError: no space left.
     """
     folder = target / f"case_{case:05d}"
-    record: dict[str, Any] = read_json(folder / _RECORD) if (folder / _RECORD).exists() else {}
+    record = _read_record(folder / _RECORD)
     for name, template in (("imaging.nii.gz", images_url), ("segmentation.nii.gz", labels_url)):
         expected, url = checksums.get(f"{folder.name}/{name}"), _fill_url(template, case, revision)
         # A file from another URL is fetched anew; one that differs from what is known of it was changed by hand.
@@ -64,6 +74,17 @@ def download_case(
         record[name] = {"sha256": _fetch_whole(url, folder / name, expected), "url": url}
         write_json(folder / _RECORD, record)
     return folder
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """What is known of the files that were fetched: their SHA-256 and URLs; nothing if that cannot be read."""
+    if not path.exists():
+        return {}
+    try:
+        known = read_record(path, dict[Line, _Fetched], "delete it")
+    except StoreError:  # then the files are fetched again
+        return {}
+    return {name: {"sha256": each.sha256, "url": each.url} for name, each in known.items()}
 
 
 def read_checksums(path: Path) -> dict[str, str]:

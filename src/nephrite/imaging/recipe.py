@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from nephrite.config import PercentileSettings, ResampleSettings, ResizeSettings, WindowSettings
+from nephrite.config import ClassName, Name, PercentileSettings, ResampleSettings, ResizeSettings, WindowSettings
 from nephrite.errors import StoreError
+from nephrite.files import first_problem
+from nephrite.record_fields import STRICT, LabelValue, LabelValues, Share
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class Recipe:
         threshold: sigmoid outputs at or above it are foreground.
     """
 
-    classes: dict[int, str]
-    channels: dict[str, tuple[int, ...]]
+    __pydantic_config__ = STRICT
+
+    classes: Annotated[dict[LabelValue, ClassName], Field(min_length=1)]
+    channels: Annotated[dict[Name, LabelValues], Field(min_length=1)]
     intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
     in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
-    threshold: float
+    threshold: Share
     format: Literal[1] = 1
 
     def to_text(self) -> str:
@@ -46,9 +50,11 @@ def read_recipe(text: str, place: str) -> Recipe:
         StoreError: it is something else, or of another version.
     """
     try:
-        return TypeAdapter(Recipe).validate_json(text)
+        recipe = TypeAdapter(Recipe).validate_json(text)
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"]))
-        finding = f"its tag 'recipe' is of another version or broken ({key}: {problem['msg']})"
+        finding = f"its tag 'recipe' is of another version or broken ({first_problem(error)})"
         raise StoreError(place, finding, "run 'promote' again with this version of Nephrite") from None
+    if unknown := {value for values in recipe.channels.values() for value in values} - recipe.classes.keys():
+        finding = f"its tag 'recipe' has channels of label value {min(unknown)}, which is no class"
+        raise StoreError(place, finding, "run 'promote' again with this version of Nephrite")
+    return recipe

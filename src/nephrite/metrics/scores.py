@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
+from pydantic import AfterValidator, Field
 
-from nephrite.config import Arm
+from nephrite.config import Arm, Name
 from nephrite.errors import StoreError, TrialError
+from nephrite.evidence import as_sealed, sealed
+from nephrite.files import LONGEST_SHOWN, read_json
 from nephrite.imaging.geometry import voxel_milliliters
 from nephrite.metrics.overlap import capstone_iou, foreground_iou, predict_nothing_iou, volume_dice
 from nephrite.metrics.surface import Spacing, surface_scores
+from nephrite.record_fields import (
+    STRICT,
+    Count,
+    HistoryRow,
+    Inputs,
+    NotNegative,
+    PatientId,
+    Percent,
+    Sha256,
+    Share,
+)
 
-VERSION = 1
+VERSION, OLDER = 2, 1  # version 1 holds no digests
+AGAIN = "run 'evaluate' again"
 
 
 @dataclass(frozen=True)
 class RegionScore:
     """One region in one patient: 3-D Dice, surface Dice, HD95 in mm (None where undefined), volumes in milliliters."""
 
-    dice: float
-    surface_dice: float
-    hd95: float | None
-    truth_volume: float
-    predicted_volume: float
+    __pydantic_config__ = STRICT
+
+    dice: Share
+    surface_dice: Share
+    hd95: NotNegative | None
+    truth_volume: NotNegative
+    predicted_volume: NotNegative
 
 
 @dataclass(frozen=True)
@@ -42,20 +59,32 @@ class SliceScores:
         foreground_slices: number of these slices for each channel.
     """
 
-    slices: int
-    capstone_iou: float
-    predict_nothing: float
-    foreground_iou: Mapping[str, float | None]
-    foreground_slices: Mapping[str, int]
+    __pydantic_config__ = STRICT
+
+    slices: Count
+    capstone_iou: Percent
+    predict_nothing: Percent
+    foreground_iou: Mapping[Name, Share | None]
+    foreground_slices: Mapping[Name, Count]
 
 
 @dataclass(frozen=True)
 class PatientScore:
     """Scores of one arm on one test patient."""
 
-    patient: str
-    regions: Mapping[str, RegionScore]
+    __pydantic_config__ = STRICT
+
+    patient: PatientId
+    regions: Annotated[Mapping[Name, RegionScore], Field(min_length=1)]
     slices: SliceScores
+
+
+def each_patient_once(scores: tuple[PatientScore, ...]) -> tuple[PatientScore, ...]:
+    """The scores unchanged, if no patient is scored twice."""
+    patients = [score.patient for score in scores]
+    if twice := sorted({name for name in patients if patients.count(name) > 1}):
+        raise ValueError(f"scores '{twice[0]}' twice")
+    return scores
 
 
 @dataclass(frozen=True)
@@ -70,20 +99,27 @@ class ArmScores:
         seconds: duration of the training.
         training_patients: number of real patients that the segmenter was trained on.
         history: the training's learning curve, one row per epoch (step, losses, validation Dice, learning rate).
+        inputs: digests of the records of 'pairs' and 'segmenter'; none in a file that an older version wrote.
+        digest: of all else; see `nephrite.evidence`.
+        version: of the file.
     """
 
+    __pydantic_config__ = STRICT
+
     arm: Arm
-    patients: tuple[PatientScore, ...]
-    validation_score: float
-    steps: int
-    seconds: float
-    training_patients: int
-    history: tuple[Mapping[str, float], ...] = ()
+    patients: Annotated[tuple[PatientScore, ...], Field(min_length=1), AfterValidator(each_patient_once)]
+    validation_score: Share
+    steps: Count
+    seconds: NotNegative
+    training_patients: Count
+    history: tuple[HistoryRow, ...] = ()
+    inputs: Inputs = field(default_factory=dict)
+    digest: Sha256 = field(default="0" * 64, compare=False)
+    version: Literal[1, 2] = field(default=2, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """The scores as plain JSON values; `from_json` is the inverse."""
-        content = asdict(self) | {"arm": self.arm.model_dump()}
-        return {"version": VERSION} | content | {key: list(content[key]) for key in ("patients", "history")}
+        return sealed({**asdict(self), "arm": self.arm.model_dump(), "version": VERSION})
 
     @classmethod
     def from_json(cls, content: Any, place: str | Path) -> ArmScores:
@@ -97,15 +133,23 @@ class ArmScores:
             StoreError: another version, or a key that is missing, unknown or of the wrong type.
         """
         version = content.get("version") if isinstance(content, dict) else None
-        if version != VERSION:
-            raise StoreError(place, f"scores have version {version}, not {VERSION}", "run 'evaluate' again")
+        if version not in (VERSION, OLDER):
+            raise StoreError(
+                place, f"scores have version {repr(version)[:LONGEST_SHOWN]}, not {VERSION} (or {OLDER})", AGAIN
+            )
         try:
-            fields = {key: value for key, value in content.items() if key != "version"}
-            patients = tuple(_patient(item) for item in fields.pop("patients"))
-            history = tuple(fields.pop("history"))
-            return cls(arm=Arm.model_validate(fields.pop("arm")), patients=patients, history=history, **fields)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise StoreError(place, f"scores are broken ({error!r})", "run 'evaluate' again") from None
+            return as_sealed(content, cls, Path(place), AGAIN)
+        except StoreError as error:
+            raise StoreError(place, f"scores are broken ({error.finding})", AGAIN) from None
+
+
+def read_scores(path: Path) -> ArmScores:
+    """Read the scores of one arm.
+
+    Raises:
+        StoreError: missing, broken, out of range, or changed.
+    """
+    return ArmScores.from_json(read_json(path, AGAIN), path)
 
 
 def score_regions(
@@ -203,8 +247,3 @@ def dice_by_patient(scores: ArmScores, region: str) -> Float[np.ndarray, " patie
         finding = f"region '{region}' was not scored; the regions are {known}"
         raise TrialError(str(scores.arm), finding, "add it to 'evaluate.regions' and run 'evaluate' again")
     return np.array([score.regions[region].dice for score in by_id])
-
-
-def _patient(content: Mapping[str, Any]) -> PatientScore:
-    regions = {name: RegionScore(**score) for name, score in content["regions"].items()}
-    return PatientScore(content["patient"], regions, SliceScores(**content["slices"]))

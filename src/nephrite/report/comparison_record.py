@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from nephrite.record_fields import as_folder_name, on_one_line
 from nephrite.verdict.statistics import Word
 
 
@@ -35,7 +36,8 @@ NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 LowerEnd = Annotated[float | None, Field(description="Lower end of its interval; null with a single test patient.")]
 UpperEnd = Annotated[float | None, Field(description="Upper end of its interval; null with a single test patient.")]
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(on_one_line)]
+PatientId = Annotated[str, AfterValidator(as_folder_name)]
 _UNIQUE = Field(json_schema_extra={"uniqueItems": True})
 _SOME = Field(min_length=1)
 Names = Annotated[tuple[str, ...], AfterValidator(distinct), _UNIQUE]

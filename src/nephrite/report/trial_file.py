@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from nephrite.config import NULL
 from nephrite.errors import StoreError
-from nephrite.files import read_json
+from nephrite.files import LONGEST_SHOWN, first_problem, read_json
 from nephrite.report.trial_record import VERSION, TrialRecord
 
 AGAIN = "run 'report' again"
@@ -23,19 +23,17 @@ def read_trial(path: Path) -> TrialRecord:
     Raises:
         StoreError: the file is missing or broken, or has another version.
     """
-    content = read_json(path)
+    content = read_json(path, AGAIN)
     version = content.get("version") if isinstance(content, dict) else None
     if version not in (2, VERSION):
-        raise StoreError(path, f"has version {version}, not {VERSION} (or 2)", AGAIN)
+        raise StoreError(path, f"has version {str(version)[:LONGEST_SHOWN]}, not {VERSION} (or 2)", AGAIN)
     # older versions are brought up to date, then checked as a whole
     try:
         if version == 2:
             _bring_from_version_2(content)
         return TrialRecord.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"]))
-        raise StoreError(path, f"{place}: {problem['msg']}" if place else problem["msg"], AGAIN) from None
+        raise StoreError(path, first_problem(error), AGAIN) from None
     except (AttributeError, KeyError, TypeError) as error:
         raise StoreError(path, f"is no trial of version 2 ({error!r})", AGAIN) from None
 

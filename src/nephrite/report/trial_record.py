@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field, model_validator
 
+from nephrite.config import Name, SetLabel
 from nephrite.errors import TrialError
 from nephrite.report.comparison_record import (
     BestSyntheticRecord,
@@ -19,6 +20,7 @@ from nephrite.report.comparison_record import (
     Fraction,
     Names,
     NotNegative,
+    PatientId,
     Percent,
     Positive,
     Record,
@@ -110,15 +112,15 @@ class ArmRecord(Record):
 class BestRunRecord(Record):
     """The run to promote, chosen by its validation score and never by test scores."""
 
-    training_set: str = Field(description="What it was trained on.")
-    segmenter: str = Field(description="Name of the segmenter.")
+    training_set: SetLabel = Field(description="What it was trained on.")
+    segmenter: Name = Field(description="Name of the segmenter.")
     fraction: Fraction = Field(description="Share of the training patients whose labels it knows.")
     cell: Count = Field(description="Its cell.")
     validation_score: float = Field(description="Validation score of this one run.")
-    dice_by_patient: Annotated[Mapping[str, Share], Field(min_length=1)] = Field(
+    dice_by_patient: Annotated[Mapping[PatientId, Share], Field(min_length=1)] = Field(
         description="Test patient to the 3-D Dice of the declared region in this one run."
     )
-    truth_volume_by_patient: Annotated[Mapping[str, NotNegative], Field(min_length=1)] = Field(
+    truth_volume_by_patient: Annotated[Mapping[PatientId, NotNegative], Field(min_length=1)] = Field(
         description="Test patient to milliliters of the declared region in the reader's label map: by these `promote` "
         "sees whether another run was scored on the same patients."
     )

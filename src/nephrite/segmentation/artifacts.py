@@ -1,6 +1,6 @@
 """The folder of a trained segmenter.
 
-segmenter.json        SegmenterCard below
+segmenter.json        SegmenterCard below, written last: it answers for the other files
 weights.safetensors   of the epoch with the best validation score
 history.json          one row per epoch: step, train_loss, validation_loss, validation_dice, learning_rate, seconds
 """
@@ -8,15 +8,39 @@ history.json          one row per epoch: step, train_loss, validation_loss, vali
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from nephrite.config import Arm, PercentileSettings, ResampleSettings, ResizeSettings, SegmenterSettings, WindowSettings
+from nephrite.config import (
+    Arm,
+    ClassName,
+    Name,
+    PercentileSettings,
+    ResampleSettings,
+    ResizeSettings,
+    SegmenterSettings,
+    WindowSettings,
+)
 from nephrite.errors import ConfigError
+from nephrite.evidence import check_files, digest_files, finished_files, read_sealed, sealed
 from nephrite.files import read_record, write_json
+from nephrite.record_fields import (
+    STRICT,
+    Count,
+    Files,
+    HistoryRow,
+    Inputs,
+    LabelValue,
+    LabelValues,
+    Line,
+    NotNegative,
+    PatientId,
+    Sha256,
+    Share,
+)
 from nephrite.segmentation.backend import Trained, backend_of
 from nephrite.segmentation.fit_task import Row
 
@@ -45,25 +69,31 @@ class SegmenterCard:
         seconds: duration of the whole training.
         run_id: of the tracking run, or None.
         version: of the software that wrote it.
+        files, inputs, digest: see `nephrite.evidence`; no files in a card that an older version wrote.
     """
 
-    arm: str
+    __pydantic_config__ = STRICT
+
+    arm: Line
     settings: SegmenterSettings
-    classes: dict[int, str]
-    channels: dict[str, tuple[int, ...]]
+    classes: Annotated[dict[LabelValue, ClassName], Field(min_length=1)]
+    channels: Annotated[dict[Name, LabelValues], Field(min_length=1)]
     intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
     in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
-    training_patients: tuple[str, ...]
-    synthesizer: str | None
-    pairs: str
-    validation_score: float
-    region: str
-    threshold: float
-    steps: int
-    seconds: float
-    run_id: str | None
-    version: str
+    training_patients: tuple[PatientId, ...]
+    synthesizer: Line | None
+    pairs: Line
+    validation_score: Share
+    region: Name
+    threshold: Share
+    steps: Count
+    seconds: NotNegative
+    run_id: Line | None
+    version: Line
     format: Literal[1] = 1
+    files: Files = field(default_factory=dict, compare=False)
+    inputs: Inputs = field(default_factory=dict)
+    digest: Sha256 = field(default="0" * 64, compare=False)
 
 
 @dataclass(frozen=True)
@@ -75,18 +105,19 @@ class TrainedSegmenter:
 
 
 def write_card(folder: Path, card: SegmenterCard, history: Sequence[Row]) -> None:
-    """Write all but the weights."""
+    """Write all but the weights; the card answers for every file that is in the folder now."""
     write_json(folder / HISTORY, list(history))
-    write_json(folder / CARD, TypeAdapter(SegmenterCard).dump_python(card, mode="json"))
+    files = digest_files(folder, finished_files(folder, without=(CARD,)))
+    write_json(folder / CARD, sealed(TypeAdapter(SegmenterCard).dump_python(replace(card, files=files), mode="json")))
 
 
 def read_card(folder: Path) -> SegmenterCard:
     """Read what a segmenter is, without its weights.
 
     Raises:
-        StoreError: missing, broken or of another version.
+        StoreError: missing, broken, changed, or of another version.
     """
-    card: SegmenterCard = read_record(folder / CARD, SegmenterCard, REMEDY)
+    card: SegmenterCard = read_sealed(folder / CARD, SegmenterCard, REMEDY)
     return card
 
 
@@ -98,10 +129,12 @@ def load_segmenter(folder: Path, *, as_fitted: bool = False) -> TrainedSegmenter
         as_fitted: to the last bit as its training gave it; see `Backend.load`.
 
     Raises:
-        StoreError: missing, broken or of another version; or the weights do not fit the settings.
+        StoreError: missing, broken or of another version; a file is not as it was written; or the weights do not fit
+            the settings.
     """
     card = read_card(folder)
-    history: list[Row] = read_record(folder / HISTORY, list[Row], REMEDY)
+    check_files(folder, card.files, REMEDY)
+    history: list[Row] = read_record(folder / HISTORY, list[HistoryRow], REMEDY)
     trained = backend_of(card.settings).load(folder, card.channels, card.threshold, as_fitted=as_fitted)
     return TrainedSegmenter(card, replace(trained, history=history))
 

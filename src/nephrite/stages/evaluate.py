@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import Bool
 
 from nephrite.config import Config
 from nephrite.errors import StoreError
 from nephrite.files import write_json
-from nephrite.imaging.masks import split_channels
-from nephrite.metrics.scores import ArmScores, PatientScore, mean_over_slices, score_regions, score_slices
-from nephrite.progress import progress_bar
+from nephrite.metrics.scores import ArmScores, mean_over_slices
 from nephrite.recording import Run
-from nephrite.segmentation.artifacts import SegmenterCard, TrainedSegmenter, load_segmenter
-from nephrite.segmentation.backend import StoredScan, Trained
+from nephrite.segmentation.artifacts import SegmenterCard, load_segmenter
+from nephrite.segmentation.scoring import score_arm
 from nephrite.store.class_presence import demand_holders
 from nephrite.store.slices import PairStore
 from nephrite.training.leakage import check_unseen
@@ -37,7 +31,7 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
     _check_region(config, store)
     check_unseen(store.patients("test"), trained.card.training_patients, segmenter)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
-    arm_scores = _score(config, store, trained)
+    arm_scores = score_arm(config, store, trained)
     write_json(scores, arm_scores.to_json())
     run.artifact(scores, folder="scores")
     return _summary(arm_scores) | {"seconds": time.monotonic() - started}
@@ -65,52 +59,6 @@ def _check_region(config: Config, store: PairStore) -> None:
     region, remedy = config.trial.primary, "declare another region, or raise 'prepare.split.test'"
     values = config.evaluate.regions[region].labels
     demand_holders(store, store.patients("test"), values, region=region, who="test patients", remedy=remedy)
-
-
-def _score(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> ArmScores:
-    # ready to predict, on its device
-    card, trained = segmenter.card, segmenter.trained
-    trained = trained.backend.ready(trained, config.compute, batch_size=config.evaluate.batch_size)
-    patients = store.patients("test")
-    found = (_score_patient(config, store, trained, patient) for patient in patients)
-    return ArmScores(
-        arm=config.this_arm,
-        patients=tuple(progress_bar(found, f"evaluate {card.arm}", len(patients))),
-        validation_score=card.validation_score,
-        steps=card.steps,
-        seconds=card.seconds,
-        training_patients=len(card.training_patients),
-        history=tuple(trained.history),
-    )
-
-
-def _score_patient(config: Config, store: PairStore, trained: Trained, patient: str) -> PatientScore:
-    # predict on the scan's voxels
-    settings, channels = config.evaluate, trained.channels
-    prediction = trained.backend.predict(trained, StoredScan(store, patient))
-    predicted = prediction.masks(channels, settings.threshold)
-    label = np.asarray(store.label(patient))
-    truth = split_channels(label, channels)
-    # score volumes by region, slices by channel
-    regions = {name: region.labels for name, region in settings.regions.items()}
-    scores = score_regions(
-        {name: region_mask(predicted, channels, labels) for name, labels in regions.items()},
-        {name: np.isin(label, labels) for name, labels in regions.items()},
-        spacing=store.patient(patient).spacing,
-        tolerances={name: region.tolerance for name, region in settings.regions.items()},
-    )
-    return PatientScore(patient, scores, score_slices(predicted, truth, channels=list(channels)))
-
-
-def region_mask(
-    masks: Bool[np.ndarray, "slice channel height width"],
-    channels: Mapping[str, tuple[int, ...]],
-    labels: tuple[int, ...],
-) -> Bool[np.ndarray, "slice height width"]:
-    """The region found: union of the channels whose label values all belong to it."""
-    inside = [set(values) <= set(labels) for values in channels.values()]
-    union: Bool[np.ndarray, "slice height width"] = np.logical_or.reduce(masks[:, inside], axis=1)
-    return union
 
 
 def _summary(scores: ArmScores) -> dict[str, float]:

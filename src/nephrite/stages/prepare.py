@@ -22,7 +22,8 @@ from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.store.arrays import create_arrays
-from nephrite.store.slices import FORMER_UNLABELED, UNLABELED, Patient, finish_store, write_patient
+from nephrite.store.records import FORMER_UNLABELED
+from nephrite.store.slices import UNLABELED, Patient, finish_store, write_patient
 from nephrite.store.split import split_patients
 from nephrite.store.twins import Looks, check_twins, find_near_twins, slice_looks, warn_of_near_twins
 from nephrite.workers import worker_pool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,45 +10,58 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
-
 from nephrite import __version__
 from nephrite.commit import code_state
 from nephrite.config import Arm, Config
 from nephrite.errors import StoreError, TrackingError
+from nephrite.evidence import EVIDENCE, Evidence, check_files, read_sealed, sealed, tell_older
 from nephrite.files import write_json
 from nephrite.imaging.recipe import Recipe
 from nephrite.lineage import trial_id
 from nephrite.recording import Run
 from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, ModelVersion, Registry
-from nephrite.report.trial_file import read_trial
+from nephrite.report.trial_file import AGAIN, read_trial
 from nephrite.segmentation.artifacts import SegmenterCard, TrainedSegmenter, load_segmenter
-from nephrite.verdict.promotion import Candidate, Decision, Rules, decide
+from nephrite.segmentation.scoring import score_patients
+from nephrite.store.slices import PairStore
+from nephrite.verdict.promotion import Candidate, Decision, Rules, decide, known_candidate
+
+logger = logging.getLogger(__name__)
+TRIAL = "trial.json"
+JUDGE_AGAIN = "run 'evaluate' and 'report' again"
 
 
-def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promotion: Path) -> dict[str, float]:
+def promote(
+    config: Config, run: Run, *, report: Path, segmenters: Path, promotion: Path, pairs: Path | None = None
+) -> dict[str, float]:
     """Register the best run as challenger, and as champion if it beats the present one on the same test patients.
 
     The decision is written to `promotion` and appended, with its evidence, to the record of the versions concerned.
-    Weights that are registered already get no second version.
+    Weights that are registered already get no second version. Before a run becomes champion, its weights are scored
+    once more on the test patients of `pairs`, if that is given.
 
     Raises:
-        StoreError: report or segmenter are missing, broken, or do not belong together.
+        StoreError: report or segmenter are missing, broken, changed, or do not belong together; or the weights do not
+            have the scores that the report gives them.
         TrackingError: the registry refused something, or another promotion changed the champion meanwhile.
     """
     # candidate and champion
-    trained, candidate = read_candidate(report / "trial.json", segmenters)
+    evidence = read_evidence(report)
+    trained, candidate = read_candidate(report / TRIAL, segmenters, evidence)
     registry = Registry(config.promote.model)
     champion = registry.aliased(CHAMPION)
     rival: Candidate | Literal["unknown"] | None = None
     if champion:
-        rival = known_candidate(registry, champion) or "unknown"
+        rival = known_candidate(registry.record(champion), champion.number) or "unknown"
     # decide by scores alone, then register
     rules = Rules(config.promote.floor, config.report.confidence, config.report.resamples, config.trial.seed)
     decision = decide(candidate, rival, rules)
+    again = decision.outcome == "champion"
+    rescored = score_again(config, segmenters / candidate.arm, candidate, report, pairs) if again else None
     version = registry.with_weights(candidate.weights) or _register(config, run, registry, trained, candidate)
     if RECIPE not in version.tags:  # registered before versions carried one
-        registry.tag(version, {RECIPE: _recipe(trained.card)})
+        version = registry.tag(version, {RECIPE: _recipe(trained.card)})
+    version.check_tags(f"model '{registry.name}' version {version.number}")
     # record of the decision, with everything that it rests on
     record = {
         "format": 1,
@@ -61,18 +75,42 @@ def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promoti
         "champion_version": champion.number if champion else None,
         "champion": asdict(rival) if isinstance(rival, Candidate) else None,
         "rules": asdict(rules),
+        "rescored": rescored,
         "software": __version__,
+        "inputs": {"segmenter": trained.card.digest, **({"report": evidence.digest} if evidence else {})},
     }
     # aliases move last
     _apply(registry, decision, record, version, champion)
-    write_json(promotion, record)
+    write_json(promotion, sealed(record))
     run.artifact(promotion)
     run.tags({"model": registry.name, "model_version": str(version.number), "decision": decision.outcome})
     return _metrics(candidate, version, decision)
 
 
-def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Candidate]:
+def read_evidence(report: Path) -> Evidence | None:
+    """The record of a report, whose files are as it says; None for a report that an older version wrote.
+
+    Raises:
+        StoreError: the record or a file was changed.
+    """
+    path = report / EVIDENCE
+    if not path.is_file():
+        tell_older(path)
+        return None
+    evidence = read_sealed(path, Evidence, AGAIN)
+    check_files(report, evidence.files, AGAIN)
+    return evidence
+
+
+def read_candidate(
+    path: Path, segmenters: Path, evidence: Evidence | None = None
+) -> tuple[TrainedSegmenter, Candidate]:
     """The best run of trial.json, with its segmenter.
+
+    Args:
+        path: of trial.json.
+        segmenters: folder of all segmenters.
+        evidence: the record of the report, which names the segmenters that were scored.
 
     Raises:
         StoreError: one of them is missing, broken or of another version, or the segmenter was trained again after it
@@ -87,7 +125,9 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
     card, validation = trained.card, best.validation_score
     if card.arm != arm or not math.isclose(card.validation_score, validation, abs_tol=1e-6):
         finding = f"is of {arm} with validation score {validation:.6f}, the segmenter of {card.arm} with "
-        raise StoreError(path, f"{finding}{card.validation_score:.6f}", "run 'evaluate' and 'report' again")
+        raise StoreError(path, f"{finding}{card.validation_score:.6f}", JUDGE_AGAIN)
+    if evidence and evidence.inputs.get(f"segmenters/{arm}", card.digest) != card.digest:
+        raise StoreError(segmenters / arm, "is not the segmenter that was scored", JUDGE_AGAIN)
     candidate = Candidate(
         arm=arm,
         weights=trained.trained.backend.identity(segmenters / arm),
@@ -100,15 +140,47 @@ def read_candidate(path: Path, segmenters: Path) -> tuple[TrainedSegmenter, Cand
     return trained, candidate
 
 
-def known_candidate(registry: Registry, version: ModelVersion) -> Candidate | None:
-    """What a version's record says of its scores, the latest entry; None for one that was registered by other means."""
-    found = [entry["candidate"] for entry in registry.record(version) if entry["version"] == version.number]
-    if not found:
+def score_again(
+    config: Config, segmenter: Path, candidate: Candidate, report: Path, pairs: Path | None
+) -> dict[str, object] | None:
+    """Score the candidate's weights on the test patients, and compare with what the report says of them.
+
+    Returns:
+        What the record keeps of it; None where it is switched off, or no slices are at hand.
+
+    Raises:
+        StoreError: the slices are not those that it was trained and scored on, or a score differs.
+    """
+    # only where it is wanted, and the slices are at hand
+    if not config.promote.rescore:
         return None
-    try:
-        return TypeAdapter(Candidate).validate_python(found[-1])
-    except ValidationError:
+    if pairs is None:
+        logger.warning("promote: %s is not scored again, since no '--pairs' is given", candidate.arm)
         return None
+    # read anew: scoring moves the network to its device, and what is registered is on the processor
+    store, trained = PairStore(pairs), load_segmenter(segmenter)
+    if trained.card.pairs != store.manifest.digest:
+        finding = f"are not the slices that the segmenter of {candidate.arm} was trained and scored on"
+        raise StoreError(pairs, finding, "name those with '--pairs', or train it again")
+    # the same region of the same patients
+    known = {name: value for name, value in config.evaluate.regions.items() if name == candidate.region}
+    if not known:
+        finding = f"decided by '{candidate.region}', which is not among 'evaluate.regions'"
+        raise StoreError(report / TRIAL, finding, "name the params file of this trial with '--params'")
+    scores = {each.patient: each.regions[candidate.region] for each in score_patients(config, store, trained)}
+    if scores.keys() != candidate.dice.keys():
+        odd = ", ".join(sorted(scores.keys() ^ candidate.dice.keys())[:5])
+        raise StoreError(report / TRIAL, f"its test patients are not those of {pairs}: {odd}", JUDGE_AGAIN)
+    # no patient may differ
+    for patient, told in candidate.dice.items():
+        found, most = scores[patient], config.promote.tolerance
+        if abs(found.dice - told) > most:
+            finding = f"says Dice {told:.4f} of '{patient}', and the weights of {candidate.arm} score {found.dice:.4f}"
+            raise StoreError(report / TRIAL, f"{finding} (promote.tolerance {most:g})", JUDGE_AGAIN)
+        if not math.isclose(found.truth_volume, candidate.truth_volumes[patient], rel_tol=1e-6, abs_tol=1e-6):
+            raise StoreError(report / TRIAL, f"was judged by other label maps of '{patient}'", JUDGE_AGAIN)
+    largest = max(abs(scores[patient].dice - told) for patient, told in candidate.dice.items())
+    return {"pairs": store.manifest.digest, "largest_difference": largest, "tolerance": config.promote.tolerance}
 
 
 def _register(

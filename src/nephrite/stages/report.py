@@ -7,14 +7,17 @@ import itertools
 import logging
 import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from nephrite import __version__
 from nephrite.config import Config
 from nephrite.errors import ConfigError, StoreError
-from nephrite.files import digest, read_json, whole_folder, write_json
-from nephrite.metrics.scores import ArmScores
+from nephrite.evidence import write_evidence
+from nephrite.files import digest, whole_folder, write_json
+from nephrite.metrics.scores import AGAIN, ArmScores, read_scores
 from nephrite.recording import Run
 from nephrite.report.curve_figure import equivalence_plot
 from nephrite.report.figures import EXAMPLES, Triplet, example_sheet, learning_curves, score_plot
@@ -25,7 +28,7 @@ from nephrite.report.summary import summarize
 from nephrite.report.terminal import summary_lines, summary_table
 from nephrite.report.trial_record import ArmRecord, TrialRecord
 from nephrite.store.class_presence import absent_classes
-from nephrite.store.slices import MANIFEST, PairStore, SliceRef
+from nephrite.store.slices import MANIFEST, PairStore, SliceRef, read_manifest
 from nephrite.store.split import training_subset
 from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
 from nephrite.words import counted
@@ -39,15 +42,16 @@ EXPERIMENT = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen"
 def report(
     config: Config, run: Run, *, pairs: Path, synthetic: Path | None = None, scores: Path, report: Path
 ) -> dict[str, float]:
-    """Judge all arms of the trial and write trial.json, report.md, report.html, summary.txt and figures/.
+    """Judge all arms of the trial: trial.json, report.md, report.html, summary.txt, figures/ and evidence.json.
 
     Raises:
-        StoreError: the scores of an arm are missing or broken.
+        StoreError: the scores of an arm are missing, broken, changed, or not of this store's test patients.
         ConfigError: screening accepted nothing of any painter.
         TrialError: the scores do not make a trial, e.g. arms with different test patients.
     """
     # read all scores and judge them
-    arms = read_arms(config, scores)
+    arms, store = read_arms(config, scores), PairStore(pairs)
+    check_patients(arms, store, scores)
     trial = Trial(trial_plan(config), tuple(arms))
     notes = absence_notes(config, pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
     record = summarize(trial, notes)
@@ -61,6 +65,8 @@ def report(
         (folder / PAGE).write_text(html_page(text, folder, title=f"Trial {config.trial.name}"), encoding="utf-8")
         (folder / "summary.txt").write_text(_summary(record, report), encoding="utf-8")
         write_json(folder / "trial.json", record.model_dump(mode="json"))
+        inputs = digests_of(config, arms, store, synthetic)
+        write_evidence(folder, kind="report", inputs=inputs, version=__version__)
     run.artifact(report)
     return _metrics(record)
 
@@ -79,7 +85,40 @@ def read_arms(config: Config, scores: Path) -> list[ArmScores]:
     others = sorted(set(scores.rglob("*.json")) - set(wanted))
     if others:
         logger.warning("%s: %d score files of arms that the settings do not name are left aside", scores, len(others))
-    return [ArmScores.from_json(read_json(path), path) for path in wanted]
+    found = [(path, arm, read_scores(path)) for path, arm in wanted.items()]
+    for path, arm, read in found:
+        if read.arm != arm:
+            raise StoreError(path, f"holds the scores of {read.arm}", AGAIN)
+    return [read for _, _, read in found]
+
+
+def check_patients(arms: Sequence[ArmScores], store: PairStore, scores: Path) -> None:
+    """Refuse scores of other patients than those of the store's test split, or of another store.
+
+    Raises:
+        StoreError: names the file, and the patients.
+    """
+    expected = {*store.patients("test")}
+    for arm in arms:
+        path, found = scores / f"{arm.arm}.json", {score.patient for score in arm.patients}
+        if found != expected:
+            odd, known = sorted(found ^ expected), "are not those of the split 'test'"
+            raise StoreError(path, f"its patients {known} of {store.root}: {', '.join(odd[:5])}", AGAIN)
+        if arm.inputs.get("pairs", store.manifest.digest) != store.manifest.digest:
+            raise StoreError(path, f"was scored on other slices than those of {store.root}", AGAIN)
+
+
+def digests_of(config: Config, arms: Sequence[ArmScores], store: PairStore, synthetic: Path | None) -> dict[str, str]:
+    """Digests of the records of all that the report rests on, by name."""
+    inputs = {"pairs": store.manifest.digest}
+    inputs |= {f"scores/{arm.arm}": arm.digest for arm in arms}
+    inputs |= {f"segmenters/{arm.arm}": arm.inputs["segmenter"] for arm in arms if "segmenter" in arm.inputs}
+    if synthetic is None:
+        return inputs
+    for root in synthetic_stores(config, synthetic):
+        name = "synthetic" if root == synthetic else f"synthetic/{root.relative_to(synthetic).as_posix()}"
+        inputs[name] = read_manifest(root).digest
+    return inputs
 
 
 def absence_notes(config: Config, pairs: Path) -> list[str]:

@@ -279,7 +279,9 @@ def _write_accepted(folder: Path, inputs: ScreenInputs, screening: Screening) ->
         image[:], label[:] = inputs.painted.image(patient)[chosen], source[chosen]
         assert known.provenance is not None, "the guard has seen it"
         write_patient(folder, replace(known, version=__version__, provenance=known.provenance.take(chosen)))
-    finish_synthetic(folder, positions, inputs.painted.manifest, version=__version__)
+    digests = {"pairs": inputs.real.manifest.digest, "painted": inputs.painted.manifest.digest}
+    like, tables = inputs.painted.manifest, (FACTS, ROWS)
+    finish_synthetic(folder, positions, like, version=__version__, inputs=digests, tables=tables)
 
 
 def _fingerprint(config: Config, inputs: ScreenInputs) -> dict[str, object]:

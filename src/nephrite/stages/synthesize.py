@@ -96,7 +96,11 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
             name = _write_patient(root, generator, store, asked, fakes)
             book.enter(name, asked)
         book.write(root)
-        manifest = finish_synthetic(root, book.patients, store.manifest, version=__version__)
+        inputs = {"pairs": store.manifest.digest, "synthesizer": generator.card.origin}
+        tables = (OVERLAP, EDITS)
+        manifest = finish_synthetic(
+            root, book.patients, store.manifest, version=__version__, inputs=inputs, tables=tables
+        )
     # record the result
     run.dataset(painted, name="painted", digest=manifest.digest)
     return {**book.metrics, "slices_per_second": len(book.overlaps) / (time.perf_counter() - started)}

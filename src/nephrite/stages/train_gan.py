@@ -113,6 +113,7 @@ def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
         pairs=seen.store.manifest.digest,
         run_id=run.id,
         version=__version__,
+        inputs={"pairs": seen.store.manifest.digest},
     )
 
 

@@ -84,8 +84,8 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
         # one process writes
         card = _card(config, run, inputs, trained.history)
         if process_rank() == 0:
+            shutil.rmtree(folder / TEACHER, ignore_errors=True)  # the card answers for what is there
             write_card(folder, card, trained.history)
-            shutil.rmtree(folder / TEACHER, ignore_errors=True)
     run.artifact(segmenter, folder="segmenter")
     return card, sum(len(cohort.slices()) for cohort in (task.training, *(each.cohort for each in additions)))
 
@@ -160,6 +160,12 @@ def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:
     }
 
 
+def _digests(inputs: ArmInputs) -> dict[str, str]:
+    """Digests of the stores that it learns from."""
+    stores = {"pairs": inputs.real, "synthetic": inputs.synthetic}
+    return {name: store.manifest.digest for name, store in stores.items() if store}
+
+
 def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -> SegmenterCard:
     # the epoch that was kept
     best = history[best_epoch(history)]
@@ -180,4 +186,5 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         seconds=sum(row["seconds"] for row in history),
         run_id=run.id,
         version=__version__,
+        inputs=_digests(inputs),
     )

@@ -2,17 +2,16 @@
 
 patients/<id>/image.npy   int16, [slice, height, width], Hounsfield or raw intensity
 patients/<id>/label.npy   uint8, same shape
-patients/<id>/meta.json   Patient below
+patients/<id>/meta.json   Patient, in `nephrite.store.records` as all records
 index.csv                 patient, slice, split, pixels per class
 split.json                patient -> split, with salt and shares
-store.json                Manifest below, written last: a folder without it is not a store
+store.json                Manifest, written last: a folder without it is not a store; it answers for all other files
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -21,109 +20,18 @@ import numpy as np
 from jaxtyping import Float32, Int16, UInt8
 
 from nephrite.errors import StoreError
-from nephrite.files import digest, read_json, read_record, write_json, write_table
+from nephrite.evidence import check_files, check_seal, digest_files, sealed, tell_older
+from nephrite.files import digest, read_json, read_record, write_json
 from nephrite.imaging.intensity import apply_window
+from nephrite.store.index_table import Row, read_index, write_index
+from nephrite.store.records import UNLABELED, Manifest, Patient, Provenance, Splits
 
-MANIFEST = "store.json"
-AGAIN = "run the stage that writes it again"
+__all__ = ["UNLABELED", "Manifest", "PairStore", "Patient", "Provenance", "SliceRef"]  # with what a store is made of
+MANIFEST, INDEX, SPLIT = "store.json", "index.csv", "split.json"
+ARRAYS = {"image": np.dtype(np.int16), "label": np.dtype(np.uint8)}
+AGAIN = "run 'prepare' again; where the slices are synthetic, 'synthesize' and 'screen'"
 SYNTHETIC_PREFIX = "synthetic-"
 NUMBER_MARK = "~"
-UNLABELED = "unlabeled"  # the split of patients whose scans came without label maps
-FORMER_UNLABELED = "unlabelled"  # the folder's name in raw data of earlier versions, which is read as well
-
-
-@dataclass(frozen=True)
-class Patient:
-    """One patient of a store.
-
-    Attributes:
-        patient: id; of a synthetic patient as `synthetic_name` makes it.
-        spacing: millimeters per slice, row and column, as stored.
-        orientation: axis codes, e.g. 'IPL': slices downwards, rows to the back, columns to the left.
-        window: the two ends of the intensity window, in stored units.
-        slope, intercept: intensity = stored * slope + intercept.
-        sources: SHA-256 of the files that it was made from.
-        version: of the software that wrote it.
-        provenance: of synthetic slices only.
-    """
-
-    patient: str
-    spacing: tuple[float, float, float]
-    orientation: str
-    window: tuple[float, float]
-    slope: float = 1.0
-    intercept: float = 0.0
-    sources: dict[str, str] = field(default_factory=dict)
-    version: str = ""
-    provenance: Provenance | None = None
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where synthetic slices come from.
-
-    Attributes:
-        source_patient: the patient whose masks were painted, or whose scan lesions were put into.
-        source_slices: for each synthetic slice, the slice of the source patient.
-        deformation_seeds: for each synthetic slice, the seed of the mask's deformation and edits; None = as it was.
-        synthesizer: id of the synthesizer.
-        training_patients: the patients whose labels the synthesizer was trained on, or new masks were fitted to.
-        unlabeled_patients: the patients of whom it, or the slice, knows the scan without labels.
-        source_labels: False where the source's own labels were not read: the masks hold nothing but new lesions, so a
-            lesion that the scan has itself is labeled as background.
-        style_patient: whose contrast the slices take over; None = the source's own, or one drawn at random.
-        style_slices: for each synthetic slice, that patient's slice.
-        settings: digest of the settings that the masks were made with.
-    """
-
-    source_patient: str
-    source_slices: tuple[int, ...]
-    deformation_seeds: tuple[int | None, ...]
-    synthesizer: str
-    training_patients: tuple[str, ...]
-    unlabeled_patients: tuple[str, ...] = ()
-    source_labels: bool = True
-    style_patient: str | None = None
-    style_slices: tuple[int, ...] = ()
-    settings: str = ""
-
-    @property
-    def patients(self) -> set[str]:
-        """Every real patient from whose labels these slices derive; a style derives from a scan, not from labels."""
-        unread = not self.source_labels and self.source_patient in self.unlabeled_patients
-        return {*self.training_patients} | (set() if unread else {self.source_patient})
-
-    def take(self, positions: Iterable[int]) -> Provenance:
-        """The provenance of some of the slices."""
-        chosen = list(positions)
-        return replace(
-            self,
-            source_slices=tuple(self.source_slices[place] for place in chosen),
-            deformation_seeds=tuple(self.deformation_seeds[place] for place in chosen),
-            style_slices=tuple(self.style_slices[place] for place in chosen) if self.style_slices else (),
-        )
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """Facts about a whole store.
-
-    Attributes:
-        kind: 'real' or 'synthetic'.
-        classes: label value to name.
-        channels: channel name to label values, in the order of the segmenter's outputs.
-        size: pixels per side.
-        digest: of the content: equal data and settings, equal digest.
-        version: of the software that wrote it.
-    """
-
-    kind: str
-    classes: dict[int, str]
-    channels: dict[str, tuple[int, ...]]
-    size: int
-    digest: str
-    version: str
-    format: Literal[1] = 1
 
 
 class SliceRef(NamedTuple):
@@ -137,13 +45,16 @@ class PairStore:
     """A finished store, opened for reading.
 
     Raises:
-        StoreError: the folder is no store, unfinished, or of another version.
+        StoreError: the folder is no store, unfinished, or of another version; or a file of it was changed or lost.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.manifest = read_record(root / MANIFEST, Manifest, AGAIN)
-        self.splits: dict[str, str] = read_json(root / "split.json")["patients"]
+        self.manifest = read_manifest(root)
+        remedy = self.manifest.remedy
+        check_files(root, self.manifest.files, remedy)
+        self.splits: Mapping[str, str] = read_record(root / SPLIT, Splits, remedy).patients
+        self._check_whole(remedy)
         self._arrays: dict[tuple[str, str], np.ndarray] = {}
         self._patients: dict[str, Patient] = {}
 
@@ -154,7 +65,7 @@ class PairStore:
     def patient(self, patient: str) -> Patient:
         """What is known of one patient."""
         if patient not in self._patients:
-            self._patients[patient] = read_patient(self.root, patient)
+            self._patients[patient] = read_patient(self.root, patient, self.manifest.remedy)
         return self._patients[patient]
 
     def image(self, patient: str) -> Int16[np.ndarray, "slice height width"]:
@@ -179,13 +90,16 @@ class PairStore:
         return np.stack([self.windowed(ref) for ref in slices])
 
     @cached_property
-    def index(self) -> list[dict[str, Any]]:
+    def index(self) -> list[Row]:
         """Rows of index.csv: patient, slice, split, and pixels per class name."""
-        with (self.root / "index.csv").open(newline="", encoding="utf-8") as file:
-            return [
-                {key: value if key in ("patient", "split") else int(value) for key, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
+        rows = read_index(self.root / INDEX, self.manifest.classes, self.splits, self.manifest.remedy)
+        if not self.manifest.files:  # what an older version wrote has no digest that says it is whole
+            counts = {patient: len(self.label(patient)) for patient in self.splits}
+            held = [row["patient"] for row in rows]
+            if wrong := [name for name, count in counts.items() if held.count(name) != count]:
+                finding = f"has {held.count(wrong[0])} slices of '{wrong[0]}', whose label map has {counts[wrong[0]]}"
+                raise StoreError(self.root / INDEX, finding, self.manifest.remedy)
+        return rows
 
     def slices(self, split: str | None = None, *, labeled_only: bool = False) -> list[SliceRef]:
         """References to all slices, or to those of one split; with `labeled_only`, to those with any class."""
@@ -205,12 +119,31 @@ class PairStore:
 
     def _open(self, patient: str, name: str) -> np.ndarray:
         if (patient, name) not in self._arrays:
-            path = self.root / "patients" / patient / f"{name}.npy"
+            path, remedy = self.root / "patients" / patient / f"{name}.npy", self.manifest.remedy
             try:
-                self._arrays[patient, name] = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise StoreError(path, f"cannot be read ({error})", AGAIN) from None
+                array = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError, EOFError) as error:
+                raise StoreError(path, f"cannot be read ({error})", remedy) from None
+            side = self.manifest.size
+            if array.dtype != ARRAYS[name] or array.ndim != 3 or array.shape[1:] != (side, side):
+                finding = f"holds {array.dtype} of shape {array.shape}, not {ARRAYS[name]} slices of {side} x {side}"
+                raise StoreError(path, finding, remedy)
+            self._arrays[patient, name] = array
         return self._arrays[patient, name]
+
+    def _check_whole(self, remedy: str) -> None:
+        """Refuse a manifest that leaves files of a patient out, and a store of an older version that was changed."""
+        manifest = self.root / MANIFEST
+        if self.manifest.files:
+            if missing := sorted({*files_of(self.splits)} - self.manifest.files.keys()):
+                raise StoreError(manifest, f"does not know {missing[0]}", remedy)
+            return
+        content = read_json(manifest, remedy)
+        patients = [read_json(self.root / meta_file(patient), remedy) for patient in sorted(self.splits)]
+        known = {"patients": patients, "splits": self.splits, "channels": content["channels"], "size": content["size"]}
+        if digest(known) != self.manifest.digest:
+            raise StoreError(manifest, "was written for other patients, splits or channels than these", remedy)
+        tell_older(manifest)
 
 
 def synthetic_name(source: str, number: int) -> str:
@@ -223,43 +156,105 @@ def source_of(patient: str) -> str:
     return patient.removeprefix(SYNTHETIC_PREFIX).partition(NUMBER_MARK)[0]
 
 
+def create_arrays(
+    root: Path, patient: str, shape: tuple[int, int, int]
+) -> tuple[Int16[np.ndarray, "slice height width"], UInt8[np.ndarray, "slice height width"]]:
+    """Create a patient's image and label map in a store, memory-mapped for writing.
+
+    Args:
+        root: the store that is being written.
+        patient: id.
+        shape: slices, height and width.
+    """
+    folder = root / "patients" / patient
+    folder.mkdir(parents=True)
+    image = np.lib.format.open_memmap(folder / "image.npy", mode="w+", dtype=np.int16, shape=shape)
+    label = np.lib.format.open_memmap(folder / "label.npy", mode="w+", dtype=np.uint8, shape=shape)
+    return image, label
+
+
+def meta_file(patient: str) -> str:
+    """Where a patient's meta.json lies in a store."""
+    return f"patients/{patient}/meta.json"
+
+
+def files_of(patients: Iterable[str]) -> list[str]:
+    """All files of a store of these patients but its manifest."""
+    arrays = [f"patients/{patient}/{name}.npy" for patient in patients for name in ARRAYS]
+    return [INDEX, SPLIT, *arrays, *map(meta_file, patients)]
+
+
 def write_patient(root: Path, patient: Patient) -> None:
     """Write a patient's meta.json, after its arrays."""
-    write_json(root / "patients" / patient.patient / "meta.json", asdict(patient))
+    write_json(root / meta_file(patient.patient), asdict(patient))
 
 
-def read_patient(root: Path, patient: str) -> Patient:
+def read_patient(root: Path, patient: str, remedy: str = AGAIN) -> Patient:
     """Read a patient's meta.json.
 
     Raises:
-        StoreError: the file is missing or of another version.
+        StoreError: the file is missing, broken, or of another patient.
     """
-    path = root / "patients" / patient / "meta.json"
-    return read_record(path, Patient, AGAIN)
+    path = root / meta_file(patient)
+    found = read_record(path, Patient, remedy)
+    if found.patient != patient:
+        raise StoreError(path, f"is of patient '{found.patient}'", remedy)
+    return found
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Read what a store is, without its slices.
+
+    Raises:
+        StoreError: the folder is no store, unfinished, of another version, or its manifest was changed.
+    """
+    path = root / MANIFEST
+    manifest = read_record(path, Manifest, AGAIN)
+    if manifest.files:
+        check_seal(read_json(path, AGAIN), path, manifest.remedy)
+    return manifest
 
 
 def finish_store(
     root: Path,
     *,
-    kind: str,
+    kind: Literal["real", "synthetic"],
     splits: dict[str, str],
     split_settings: dict[str, Any],
     classes: dict[int, str],
     channels: dict[str, tuple[int, ...]],
     size: int,
     version: str,
+    inputs: Mapping[str, str] | None = None,
+    tables: Iterable[str] = (),
 ) -> Manifest:
-    """Write index.csv, split.json and store.json over the patients that were written to `root`."""
-    write_json(root / "split.json", {"patients": splits, **split_settings})
-    _write_index(root, splits, classes)
-    patients = [asdict(read_patient(root, patient)) for patient in sorted(splits)]
-    content = {"patients": patients, "splits": splits, "channels": channels, "size": size}
-    manifest = Manifest(kind, classes, channels, size, digest(content), version)
-    write_json(root / MANIFEST, asdict(manifest))
-    return manifest
+    """Write index.csv, split.json and store.json over the patients that were written to `root`.
+
+    Args:
+        root: the store that is being written.
+        kind, classes, channels, size, version: see `Manifest`.
+        splits: patient to split.
+        split_settings: by which it was drawn; for readers.
+        inputs: what the slices were made from; see `nephrite.evidence`.
+        tables: further files in `root` that the manifest answers for.
+    """
+    write_json(root / SPLIT, {"patients": splits, **split_settings})
+    write_index(root, splits, classes)
+    files = digest_files(root, [*files_of(splits), *tables])
+    manifest = Manifest(kind, classes, channels, size, "", version, files=files, inputs=dict(inputs or {}))
+    write_json(root / MANIFEST, sealed(asdict(manifest)))
+    return read_manifest(root)
 
 
-def finish_synthetic(root: Path, patients: Iterable[str], like: Manifest, *, version: str) -> Manifest:
+def finish_synthetic(
+    root: Path,
+    patients: Iterable[str],
+    like: Manifest,
+    *,
+    version: str,
+    inputs: Mapping[str, str],
+    tables: Iterable[str] = (),
+) -> Manifest:
     """The same for synthetic patients, of the classes and size of another store."""
     return finish_store(
         root,
@@ -270,14 +265,6 @@ def finish_synthetic(root: Path, patients: Iterable[str], like: Manifest, *, ver
         channels=like.channels,
         size=like.size,
         version=version,
+        inputs=inputs,
+        tables=tables,
     )
-
-
-def _write_index(root: Path, splits: dict[str, str], classes: dict[int, str]) -> None:
-    rows: list[list[object]] = []
-    for patient in sorted(splits):
-        label = np.load(root / "patients" / patient / "label.npy", mmap_mode="r", allow_pickle=False)
-        for index, plane in enumerate(label):
-            counts = np.bincount(plane.ravel(), minlength=256)
-            rows.append([patient, index, splits[patient], *(int(counts[value]) for value in classes)])
-    write_table(root / "index.csv", ["patient", "slice", "split", *classes.values()], rows)

@@ -13,13 +13,24 @@ from typing import TYPE_CHECKING
 import torch
 
 from nephrite.errors import StoreError, TrainingError
-from nephrite.files import PARTIAL, digest, disk_errors, empty_folder, hold_folder, read_json, whole_folder, write_json
+from nephrite.files import (
+    BEFORE,
+    CHECKPOINT,
+    FINGERPRINT,
+    PARTIAL,
+    digest,
+    disk_errors,
+    empty_folder,
+    hold_folder,
+    read_json,
+    whole_folder,
+    write_json,
+)
 from nephrite.training.devices import process_rank
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
-CHECKPOINT, BEFORE, FINGERPRINT = "last.ckpt", "before_last.ckpt", "fingerprint.json"
 DURABLE_VARIABLE = "NEPHRITE_CHECKPOINTS"
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from nephrite.errors import StoreError
-from nephrite.files import whole_file
+from nephrite.files import LONGEST_TEXT, whole_file
 
 
 def save_weights(path: Path, weights: Mapping[str, Shaped[Tensor, "..."]]) -> None:
@@ -36,4 +36,5 @@ def load_weights(network: nn.Module, path: Path, *, remedy: str, finding: str = 
     try:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise StoreError(path, f"{finding} ({error})", remedy) from None
+        reason = " ".join(str(error).split())[:LONGEST_TEXT]  # torch lists every tensor that does not fit
+        raise StoreError(path, f"{finding} ({reason})", remedy) from None

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import AfterValidator, ConfigDict, Field
 
+from nephrite.config import Name
+from nephrite.errors import StoreError
+from nephrite.evidence import check_seal
+from nephrite.files import as_record
+from nephrite.record_fields import Count, Line, NotNegative, PatientId, Share
 from nephrite.verdict.statistics import MINIMUM_PATIENTS, Interval, paired_interval
 
 Outcome = Literal["champion", "challenger", "unchanged"]
@@ -27,13 +34,15 @@ class Candidate:
         run_id: of its training, None where nothing was recorded.
     """
 
-    arm: str
-    weights: str
-    region: str
-    dice: dict[str, float]
-    truth_volumes: dict[str, float]
-    validation_score: float
-    run_id: str | None
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
+    arm: Line
+    weights: Line
+    region: Name
+    dice: Annotated[dict[PatientId, Share], Field(min_length=1)]
+    truth_volumes: dict[PatientId, NotNegative]
+    validation_score: Share
+    run_id: Line | None
 
     @property
     def score(self) -> float:
@@ -46,6 +55,45 @@ class Candidate:
             math.isclose(volume, other.truth_volumes[patient], rel_tol=1e-6, abs_tol=1e-6)
             for patient, volume in self.truth_volumes.items()
         )
+
+
+def _same_patients(candidate: Candidate) -> Candidate:
+    if candidate.dice.keys() != candidate.truth_volumes.keys():
+        raise ValueError("'dice' and 'truth_volumes' name different patients")
+    return candidate
+
+
+@dataclass(frozen=True)
+class PastDecision:
+    """What is read of a decision that `promote` once recorded: which version it was about, and its scores."""
+
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)  # further fields are for readers
+
+    version: Count
+    candidate: Annotated[Candidate, AfterValidator(_same_patients)]
+
+
+def known_candidate(record: Sequence[Any], version: int) -> Candidate | None:
+    """What the record of a version says of its scores, the latest entry; None for one registered by other means.
+
+    Args:
+        record: every decision about the version, the oldest first.
+        version: its number.
+
+    Raises:
+        StoreError: an entry is broken, or was changed after it was written.
+    """
+    found = None
+    for entry in record:
+        place, remedy = f"record of model version {version}", "mend it, or move the alias 'champion' by hand"
+        past = as_record(entry, PastDecision, place, remedy)
+        if "digest" in entry:
+            check_seal(entry, place, remedy)
+        elif "inputs" in entry:
+            raise StoreError(place, "was changed after it was written: it lacks its 'digest'", remedy)
+        if past.version == version:
+            found = past.candidate
+    return found
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,16 @@ class DiffusionSettings(GeneratorSettings):
     base_width: int = Field(
         default=32,
         ge=8,
+        le=4096,
         multiple_of=8,
         description="Channels at full resolution; twice as many at each level; 32 for one GPU.",
     )
     depth: int = Field(default=3, ge=1, le=5, description="Down-samplings; 3 for 64 to 128 px.")
-    noise_steps: int = Field(default=1000, ge=2, description="Levels of noise in training; 1,000 in the paper.")
+    noise_steps: int = Field(
+        default=1000, ge=2, le=10**6, description="Levels of noise in training; 1,000 in the paper."
+    )
     sampling_steps: int = Field(
-        default=25, ge=1, description="Denoising steps per slice; DDIM needs a small part of the levels."
+        default=25, ge=1, le=10**6, description="Denoising steps per slice; DDIM needs a small part of the levels."
     )
 
     @model_validator(mode="after")

@@ -27,6 +27,7 @@ class SpadeSettings(GeneratorSettings):
     base_width: int = Field(
         default=16,
         ge=4,
+        le=4096,
         description="Channels at half resolution, twice as many at each level below; 16 for two cores.",
     )
     depth: int = Field(default=3, ge=2, le=9, description="Up-samplings; 3 for 64 to 96 px, 6 for 352.")
@@ -37,7 +38,7 @@ class SpadeSettings(GeneratorSettings):
         default=16, description="Numbers in the style code; 256 in the paper, 16 for two cores."
     )
     divergence_weight: float = Field(
-        default=0.05, ge=0, description="Of the codes' Kullback-Leibler divergence; 0.05 in the paper."
+        default=0.05, ge=0, le=1e9, description="Of the codes' Kullback-Leibler divergence; 0.05 in the paper."
     )
 
 

@@ -1,0 +1,158 @@
+"""The records of a pair store as they lie in it: meta.json of a patient, split.json, and the manifest store.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from nephrite.config import SPLITS, ClassName, Name
+from nephrite.record_fields import (
+    STRICT,
+    Count,
+    Files,
+    Inputs,
+    LabelValue,
+    LabelValues,
+    Line,
+    Millimeters,
+    Number,
+    PatientId,
+    Sha256,
+    distinct_ends,
+)
+
+UNLABELED = "unlabeled"  # the split of patients whose scans came without label maps
+FORMER_UNLABELED = "unlabelled"  # the folder's name in raw data of earlier versions, which is read as well
+LARGEST = 4096  # pixels per side
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+
+
+def _known_split(name: str) -> str:
+    if name not in (*SPLITS, UNLABELED):
+        raise ValueError(f"is none of the splits {', '.join((*SPLITS, UNLABELED))}")
+    return name
+
+
+SplitName = Annotated[str, AfterValidator(_known_split)]
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient of a store.
+
+    Attributes:
+        patient: id; of a synthetic patient as `synthetic_name` makes it.
+        spacing: millimeters per slice, row and column, as stored.
+        orientation: axis codes, e.g. 'IPL': slices downwards, rows to the back, columns to the left.
+        window: the two ends of the intensity window, in stored units.
+        slope, intercept: intensity = stored * slope + intercept.
+        sources: SHA-256 of the files that it was made from.
+        version: of the software that wrote it.
+        provenance: of synthetic slices only.
+    """
+
+    __pydantic_config__ = STRICT
+
+    patient: PatientId
+    spacing: tuple[Millimeters, Millimeters, Millimeters]
+    orientation: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    window: Annotated[tuple[Number, Number], AfterValidator(distinct_ends)]
+    slope: Number = 1.0
+    intercept: Number = 0.0
+    sources: dict[Line, Line] = field(default_factory=dict)
+    version: Line = ""
+    provenance: Provenance | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where synthetic slices come from.
+
+    Attributes:
+        source_patient: the patient whose masks were painted, or whose scan lesions were put into.
+        source_slices: for each synthetic slice, the slice of the source patient.
+        deformation_seeds: for each synthetic slice, the seed of the mask's deformation and edits; None = as it was.
+        synthesizer: id of the synthesizer.
+        training_patients: the patients whose labels the synthesizer was trained on, or new masks were fitted to.
+        unlabeled_patients: the patients of whom it, or the slice, knows the scan without labels.
+        source_labels: False where the source's own labels were not read: the masks hold nothing but new lesions, so a
+            lesion that the scan has itself is labeled as background.
+        style_patient: whose contrast the slices take over; None = the source's own, or one drawn at random.
+        style_slices: for each synthetic slice, that patient's slice.
+        settings: digest of the settings that the masks were made with.
+    """
+
+    __pydantic_config__ = STRICT
+
+    source_patient: PatientId
+    source_slices: tuple[Count, ...]
+    deformation_seeds: tuple[Seed | None, ...]
+    synthesizer: Line
+    training_patients: tuple[PatientId, ...]
+    unlabeled_patients: tuple[PatientId, ...] = ()
+    source_labels: bool = True
+    style_patient: PatientId | None = None
+    style_slices: tuple[Count, ...] = ()
+    settings: Line = ""
+
+    @property
+    def patients(self) -> set[str]:
+        """Every real patient from whose labels these slices derive; a style derives from a scan, not from labels."""
+        unread = not self.source_labels and self.source_patient in self.unlabeled_patients
+        return {*self.training_patients} | (set() if unread else {self.source_patient})
+
+    def take(self, positions: Iterable[int]) -> Provenance:
+        """The provenance of some of the slices."""
+        chosen = list(positions)
+        return replace(
+            self,
+            source_slices=tuple(self.source_slices[place] for place in chosen),
+            deformation_seeds=tuple(self.deformation_seeds[place] for place in chosen),
+            style_slices=tuple(self.style_slices[place] for place in chosen) if self.style_slices else (),
+        )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """split.json: which split each patient is in, and the settings by which it was drawn."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)  # the settings are for readers
+
+    patients: dict[PatientId, SplitName]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Facts about a whole store.
+
+    Attributes:
+        kind: 'real' or 'synthetic'.
+        classes: label value to name.
+        channels: channel name to label values, in the order of the segmenter's outputs.
+        size: pixels per side.
+        digest: of all else, the files' digests among it: equal data and settings, equal digest.
+        version: of the software that wrote it.
+        files, inputs: see `nephrite.evidence`; none in a store that an older version wrote.
+    """
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["real", "synthetic"]
+    classes: Annotated[dict[LabelValue, ClassName], Field(min_length=1)]
+    channels: Annotated[dict[Name, LabelValues], Field(min_length=1)]
+    size: Annotated[int, Field(ge=1, le=LARGEST)]
+    digest: Sha256
+    version: Line
+    format: Literal[1] = 1
+    files: Files = field(default_factory=dict)
+    inputs: Inputs = field(default_factory=dict)
+
+    @property
+    def remedy(self) -> str:
+        """Which stage writes the store again."""
+        if self.kind == "real":
+            return "run 'prepare' again"
+        return "run 'screen' again" if "painted" in self.inputs else "run 'synthesize' again"
