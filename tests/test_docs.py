@@ -18,7 +18,8 @@ import click
 import pytest
 import yaml
 
-from nephrite.cli import PARAMS, StageGroup
+from nephrite.cli import StageGroup
+from nephrite.commands import PARAMS
 from nephrite.config import load_config
 from nephrite.errors import ConfigError
 

@@ -16,31 +16,29 @@ from types import FrameType
 import click
 
 from nephrite import __version__
+from nephrite.commands import (
+    CLOSE,
+    CLUSTER,
+    FOR_DVC,
+    LOCK,
+    PLAN,
+    RESOLVE,
+    SETTINGS,
+    TRIAL,
+    UPLOAD,
+    VERIFY,
+    WHOLE,
+    lock_command,
+    resolve_command,
+    settings_options,
+    upload_command,
+    verify_command,
+)
 from nephrite.config import as_yaml, explain_config, load_config
 from nephrite.errors import NephriteError
 from nephrite.execution import Notes, command_name, run_stage
 from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
-from nephrite.words import counted
 
-PARAMS = Path("params.yaml")
-PUBLISH, CLOSE = "publish", "close_trial"
-CLUSTER = {
-    PUBLISH: APART[PUBLISH].text,
-    CLOSE: "End what a pipeline left open in MLflow.",
-}
-TRIAL, PLAN, SETTINGS, VERIFY, UPLOAD = "trial", "plan", "settings", "verify", "upload"
-RESOLVE, LOCK = "resolve", "lock"
-WHOLE = {
-    SETTINGS: "Print every setting: its value, its meaning, and whether the file gives it.",
-    PLAN: "What a trial will cost, and the smallest effect that it could show.",
-    TRIAL: "Run every stage, trainings side by side; what is finished is kept.",
-    UPLOAD: "Send to MLflow what could not be recorded while it did not answer.",
-    VERIFY: "Whether a trial, or one stage's output, is whole and unchanged.",
-}
-FOR_DVC = {
-    RESOLVE: "Write what every job depends on, settings and code, for DVC to compare.",
-    LOCK: "Write code.lock anew, after the code has changed.",
-}
 USE = {"predict": APART["predict"].text}
 TEXTS = {stage: signature.text for stage, signature in STAGES.items()}
 COMMANDS = TEXTS | CLUSTER | USE
@@ -81,19 +79,6 @@ class StageGroup(click.Group):
         ):
             with formatter.section(title):
                 formatter.write_dl([(command_name(name), text) for name, text in commands.items()])
-
-
-def settings_options() -> list[click.Parameter]:
-    """Options by which every command gets its settings."""
-    return [
-        click.Option(
-            ["--params"], type=click.Path(path_type=Path), default=PARAMS, show_default=True, help="Settings."
-        ),
-        click.Option(["--params-text"], metavar="YAML", help="Settings as text, in place of a file."),
-        click.Option(
-            ["--set", "overrides"], multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable."
-        ),
-    ]
 
 
 def stage_command(stage: str) -> click.Command:
@@ -212,69 +197,6 @@ def settings_command() -> click.Command:
         click.echo(explain_config(params, overrides, text=params_text), nl=False)
 
     return click.Command(SETTINGS, params=settings_options(), callback=run, help=WHOLE[SETTINGS])
-
-
-def verify_command() -> click.Command:
-    """The command that looks whether outputs are as they were written."""
-
-    def run(folder: Path) -> None:
-        from nephrite.verification import verify
-
-        outputs = verify(folder)
-        for output in outputs:
-            click.echo(output.line)
-        changed = sum(bool(output.problems) for output in outputs)
-        click.echo(f"{VERIFY}: {len(outputs) - changed} of {len(outputs)} outputs are whole and unchanged")
-        sys.exit(1 if changed else 0)
-
-    folder = click.Argument(["folder"], type=click.Path(path_type=Path))
-    text = (
-        f"{WHOLE[VERIFY]}\n\nFOLDER is that of a trial, or of the output of one stage. Exit code 1: something changed."
-    )
-    return click.Command(VERIFY, params=[folder], callback=run, help=text)
-
-
-def resolve_command() -> click.Command:
-    """The first command of `dvc repro`."""
-
-    def run(params: Path, params_text: str | None, overrides: tuple[str, ...], resolved: Path) -> None:
-        from nephrite.dependencies import check_lock
-        from nephrite.resolved import write_resolved
-
-        check_lock()
-        jobs = write_resolved(load_config(params, overrides, text=params_text), resolved)
-        click.echo(f"{RESOLVE}: {jobs} jobs")
-
-    folder = click.Path(path_type=Path, file_okay=False)
-    target = click.Option(["--resolved"], type=folder, required=True, metavar="PATH", help="Folder of these files.")
-    return click.Command(RESOLVE, params=[target, *settings_options()], callback=run, help=FOR_DVC[RESOLVE])
-
-
-def upload_command() -> click.Command:
-    """The command after an outage of MLflow."""
-
-    def run(folder: Path) -> None:
-        from nephrite.spool import find_spools
-        from nephrite.tracking import send_records
-
-        count = send_records(find_spools(folder))
-        click.echo(f"{UPLOAD}: {counted(count, 'run')} sent")
-
-    place = click.Path(path_type=Path, file_okay=False, exists=True)
-    option = click.Option(["--folder"], type=place, default=".", show_default=True, help="Searched, with all below it.")
-    return click.Command(UPLOAD, params=[option], callback=run, help=WHOLE[UPLOAD])
-
-
-def lock_command() -> click.Command:
-    """The command after a change of code."""
-
-    def run() -> None:
-        from nephrite.dependencies import LOCK_FILE, write_lock
-
-        write_lock()
-        click.echo(f"{LOCK}: {LOCK_FILE} is written")
-
-    return click.Command(LOCK, callback=run, help=FOR_DVC[LOCK])
 
 
 def stage_help(stage: str) -> str:

@@ -159,7 +159,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     """
     # stop where the trial would stop
     check_trial(config)
-    check_generators(config, config.trial.synthesizers)
+    check_generators(config, config.trial.synthesizers, config.prepare.in_plane.size, config.prepare.classes)
     keep_freed_memory()  # as in the stages, whose steps are timed
     # count trainings: arms, teachers, helpers
     trial, steps = config.trial, _training_steps(config)

@@ -94,7 +94,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
             raise ConfigError(f"prepare.split.{split}", finding, "raise it")
     _check_source(config, folder)
     check_trial(config)
-    check_generators(config, config.trial.synthesizers)
+    check_generators(config, config.trial.synthesizers, config.prepare.in_plane.size, config.prepare.classes)
     with _claimed(folder):
         return _run_trial(config, folder, processes, pool)
 

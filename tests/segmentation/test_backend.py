@@ -8,7 +8,7 @@ import pytest
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError
-from nephrite.segmentation.backend import Backend, Prediction, Scan, StoredScan, Trained, backend_of
+from nephrite.segmentation.backend import Backend, Prediction, Scan, SliceShape, StoredScan, Trained, backend_of
 from nephrite.segmentation.fit_task import FitTask
 from nephrite.segmentation.in_process.monai import MonaiBackend, MonaiSettings
 from nephrite.segmentation.in_process.unet import UNetSettings
@@ -69,7 +69,7 @@ def test_a_program_needs_no_more_than_the_contract_leaves_open(load: Load, pairs
     config = load()
     program = Program(UNetSettings(kind="unet", base_width=1, depth=1, padding="same", normalization="none"))
     trained = program.load(pairs, CHANNELS, 0.5)
-    program.check(config)
+    program.check(config, SliceShape(32, 2))
     assert program.ready(trained, config.compute, batch_size=3) is trained
     assert program.exported(trained, 32) is None
     with pytest.raises(ConfigError, match=r"segmenter of kind 'unet': gives no features of a slice; name another"):

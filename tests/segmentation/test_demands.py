@@ -6,6 +6,7 @@ import pytest
 
 from nephrite.config import Arm, Config, Intake
 from nephrite.errors import ConfigError
+from nephrite.segmentation.backend import SliceShape
 from nephrite.segmentation.demands import check_segmenters, check_trial
 from nephrite.segmentation.in_process.unet import UNetSettings
 
@@ -39,16 +40,16 @@ def test_an_arm_is_refused_a_segmenter_that_does_not_take_what_it_has(
     for intake, name in needed:
         monkeypatch.setattr(UNetSettings, "TAKES", everything - {intake})
         with pytest.raises(ConfigError, match=rf"needs a segmenter that takes {name}, and 'light' of kind 'unet' does"):
-            check_segmenters(config, arms=[arm])
+            check_segmenters(config, SliceShape(32, 2), arms=[arm])
     monkeypatch.setattr(UNetSettings, "TAKES", frozenset(intake for intake, _ in needed))
-    check_segmenters(config, arms=[arm])
+    check_segmenters(config, SliceShape(32, 2), arms=[arm])
 
 
 def test_what_a_stage_trains_for_itself_is_tried(load: Load) -> None:
     config = load("train_segmenter.segmenters.fpn={kind: monai, network: DenseNet121}")
     with pytest.raises(ConfigError, match=r"segmenter of kind 'monai' \(network DenseNet121"):
-        check_segmenters(config, others=["fpn"])
-    check_segmenters(config, others=["light"])
+        check_segmenters(config, SliceShape(32, 2), others=["fpn"])
+    check_segmenters(config, SliceShape(32, 2), others=["light"])
 
 
 def test_a_network_that_is_no_segmenter_is_refused_where_the_trial_uses_it(load: Load) -> None:

@@ -13,12 +13,14 @@ from nephrite.files import digest
 _passed: set[str] = set()  # digests of what was found good in this process
 
 
-def check_generators(config: Config, names: Iterable[str]) -> None:
+def check_generators(config: Config, names: Iterable[str], size: int, classes: Iterable[int]) -> None:
     """Train each synthesizer for one step, with narrow networks of the depth asked for.
 
     Args:
-        config: the settings, with the slices' size.
+        config: the settings.
         names: under 'train_gan'.
+        size: of the slices, in pixels per side.
+        classes: label values.
 
     Raises:
         ConfigError: a discriminator that is deeper than the slices, a normalization over one value, and the like.
@@ -31,10 +33,10 @@ def check_generators(config: Config, names: Iterable[str]) -> None:
 
     if any(os.environ.get(rank) for rank in RANKS):  # a process of a training that is under way on several devices
         return
-    size = config.prepare.in_plane.size
+    values = tuple(classes)
     for name in dict.fromkeys(names):
         settings = config.train_gan[name]
-        asked = digest([settings.model_dump(mode="json"), size, len(config.prepare.classes)])
+        asked = digest([settings.model_dump(mode="json"), size, values])
         if training_of(settings.method) is None or asked in _passed:
             continue
         # one slice a step makes a difference for normalizations
@@ -42,7 +44,7 @@ def check_generators(config: Config, names: Iterable[str]) -> None:
         try:
             with torch.random.fork_rng(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # warnings of libraries about their own code
-                train_on_made_up_slices(config, narrow, 1)
+                train_on_made_up_slices(config, narrow, 1, size=size, classes=values)
         except (RuntimeError, ValueError) as error:  # what torch raises where shapes do not fit
             reason = str(error).strip().partition("\n")[0]
             finding = f"cannot learn from slices of {size} x {size}, {narrow.batch_size} at a time ({reason})"

@@ -93,16 +93,18 @@ def probe(settings: TrainGanSettings) -> tuple[TrainGanSettings, float]:
 def _measured(config: Config, settings: TrainGanSettings) -> float:
     """Median of a few steps of the training itself, on made-up slices."""
     clock = StepClock()
-    train_on_made_up_slices(config, settings, WARM + TIMED, clock)
+    size, classes = config.prepare.in_plane.size, tuple(config.prepare.classes)
+    train_on_made_up_slices(config, settings, WARM + TIMED, clock, size=size, classes=classes)
     return median(clock.seconds[WARM:])
 
 
-def train_on_made_up_slices(config: Config, settings: TrainGanSettings, steps: int, *callbacks: Callback) -> None:
+def train_on_made_up_slices(
+    config: Config, settings: TrainGanSettings, steps: int, *callbacks: Callback, size: int, classes: tuple[int, ...]
+) -> None:
     """Train for a few steps on noise, on one device and one thread; nothing is kept."""
     # a training on made-up slices
     training = training_of(settings.method)
     assert training is not None
-    size, classes = config.prepare.in_plane.size, tuple(config.prepare.classes)
     slices = [SliceRef(PATIENT, 0)] * (steps * settings.batch_size)
     module = training(
         settings.model_copy(update={"epochs": 1}),

@@ -31,6 +31,18 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+class SliceShape(NamedTuple):
+    """Slices as a network meets them.
+
+    Attributes:
+        size: pixels per side.
+        channels: of the segmenter's output.
+    """
+
+    size: int
+    channels: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trained:
     """A fitted segmenter; a backend's subclass adds what it needs beyond this.
@@ -193,8 +205,12 @@ class Backend(ABC, Generic[S, T]):
         """What `promote` registers for slices of so many pixels per side; None for a kind that cannot be exported."""
         return None
 
-    def check(self, config: Config) -> None:
+    def check(self, config: Config, shape: SliceShape) -> None:
         """Test before any work whether the settings give a usable segmenter.
+
+        Args:
+            config: the settings.
+            shape: of the slices that it is to learn from.
 
         Raises:
             ConfigError: it cannot; names kind, finding and remedy.

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from nephrite.config import Arm, Config, Intake
 from nephrite.errors import ConfigError
-from nephrite.segmentation.backend import backend_of
+from nephrite.segmentation.backend import SliceShape, backend_of
+from nephrite.store.slices import Manifest
 
 
 def check_trial(config: Config) -> None:
@@ -18,14 +19,27 @@ def check_trial(config: Config) -> None:
     painters, labeler = config.trial.painters, config.synthesize.scan_labeler
     others = [config.screen.segmenter] if painters and config.screen.filter != "all" else []
     others += [labeler.segmenter] if painters and labeler else []
-    check_segmenters(config, arms=config.trial.arms, others=others)
+    check_segmenters(config, shape_asked(config), arms=config.trial.arms, others=others)
 
 
-def check_segmenters(config: Config, *, arms: Iterable[Arm] = (), others: Iterable[str] = ()) -> None:
+def shape_of(made: Manifest) -> SliceShape:
+    """Slices of a store."""
+    return SliceShape(made.size, len(made.channels))
+
+
+def shape_asked(config: Config) -> SliceShape:
+    """Slices as 'prepare' will make them."""
+    return SliceShape(config.prepare.in_plane.size, len(config.prepare.channels))
+
+
+def check_segmenters(
+    config: Config, shape: SliceShape, *, arms: Iterable[Arm] = (), others: Iterable[str] = ()
+) -> None:
     """Refuse a segmenter that cannot learn from what an arm has, or that is no segmenter.
 
     Args:
         config: the settings.
+        shape: of the slices that they are to learn from.
         arms: that are to be trained.
         others: names under 'train_segmenter.segmenters' that a stage trains for itself.
 
@@ -37,7 +51,7 @@ def check_segmenters(config: Config, *, arms: Iterable[Arm] = (), others: Iterab
         _check_intake(config, arm)
     for name in dict.fromkeys([*(arm.segmenter for arm in arms), *others]):
         try:
-            backend_of(config.train_segmenter.segmenters[name]).check(config)
+            backend_of(config.train_segmenter.segmenters[name]).check(config, shape)
         except ConfigError as error:
             place = f"train_segmenter.segmenters.{name}: {error.place}"
             raise ConfigError(place, error.finding, error.remedy) from error

@@ -33,7 +33,7 @@ from nephrite.screening.examination import examine, nearest_masks
 from nephrite.screening.memorization import Memorization, measure_memorization, repeated_slices, small_slices
 from nephrite.screening.screening_page import headline_figures, screening_facts, screening_markdown, screening_rows
 from nephrite.segmentation.backend import Trained
-from nephrite.segmentation.demands import check_segmenters
+from nephrite.segmentation.demands import check_segmenters, shape_of
 from nephrite.segmentation.helper_segmenter import fit_helper
 from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import PairStore, SliceRef, finish_synthetic, write_patient
@@ -102,7 +102,7 @@ def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: P
 
 
 def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> dict[str, float]:
-    check_segmenters(config, others=[config.screen.segmenter])
+    check_segmenters(config, shape_of(inputs.real.manifest), others=[config.screen.segmenter])
     with resumable_folder(synthetic, "synthetic", _fingerprint(config, inputs)) as folder:
         for path in folder.iterdir():  # an attempt with other thresholds keeps its helper
             if path.name in ("patients", ACCEPTED, REJECTED):

@@ -29,7 +29,7 @@ from nephrite.generation.synthesizers import Synthesizer, SynthesizerCard, check
 from nephrite.imaging.intensity import invert_window
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
-from nephrite.segmentation.demands import check_segmenters
+from nephrite.segmentation.demands import check_segmenters, shape_of
 from nephrite.segmentation.helper_segmenter import fit_helper, label_scans
 from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import (
@@ -164,7 +164,7 @@ def _label_scans(
     settings = config.synthesize.scan_labeler
     if settings is None or not scans:
         return None
-    check_segmenters(config, others=[settings.segmenter])
+    check_segmenters(config, shape_of(store.manifest), others=[settings.segmenter])
     # a segmenter of the painter's own patients labels the scans
     with scratch_folder(painted) as folder:
         helper = fit_helper(

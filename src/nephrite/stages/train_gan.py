@@ -51,7 +51,8 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
         NonFiniteLossError: a loss became NaN or infinite; nothing is kept.
     """
     seen, first = look(config, PairStore(pairs)), process_rank() == 0
-    check_generators(config, [config.this_painter.synthesizer])
+    made = seen.store.manifest
+    check_generators(config, [config.this_painter.synthesizer], made.size, made.classes)
     recorded = run if first else SilentRun()
     recorded.dataset(pairs, name="pairs", digest=seen.store.manifest.digest)
     with resumable_folder(synthesizer, "synthesizer", _fingerprint(config, seen)) as folder:

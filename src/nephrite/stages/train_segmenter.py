@@ -15,7 +15,7 @@ from nephrite.recording import Run, SilentRun
 from nephrite.segmentation.arm_inputs import ArmInputs, open_stores
 from nephrite.segmentation.artifacts import SegmenterCard, write_card
 from nephrite.segmentation.backend import Trained, backend_of
-from nephrite.segmentation.demands import check_segmenters
+from nephrite.segmentation.demands import check_segmenters, shape_of
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
 from nephrite.segmentation.helper_segmenter import label_scans
 from nephrite.segmentation.in_process.fitting import best_epoch
@@ -51,8 +51,8 @@ def train_segmenter(
         NonFiniteLossError: the loss became NaN or infinite.
     """
     # leakage guard, before anything is trained
-    check_segmenters(config, arms=[config.this_arm])
     inputs = open_stores(config, pairs, synthetic, teacher)
+    check_segmenters(config, shape_of(inputs.real.manifest), arms=[config.this_arm])
     # one process records
     recorded = run if process_rank() == 0 else SilentRun()
     for name, store in (("pairs", inputs.real), ("synthetic", inputs.synthetic)):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -8,13 +9,19 @@ from torch import Tensor, nn
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError
+from nephrite.segmentation.demands import shape_asked
+from nephrite.segmentation.in_process import network_check
 from nephrite.segmentation.in_process.family import InProcess
-from nephrite.segmentation.in_process.network_check import check_network
 from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 
 Load = Callable[..., Config]
 SETTINGS = UNetSettings(kind="unet", base_width=2, depth=1, padding="same", normalization="none")
+
+
+def check_network(backend: InProcess[Any], config: Config) -> None:
+    """Check a network with slices as the settings ask for them."""
+    network_check.check_network(backend, config, shape_asked(config))
 
 
 class Convolution(nn.Module):

@@ -19,7 +19,7 @@ from nephrite.config import ComputeSettings, Config, Intake, SegmenterSettings
 from nephrite.files import sha256
 from nephrite.imaging.masks import paint_labels
 from nephrite.segmentation.artifacts import REMEDY, WEIGHTS
-from nephrite.segmentation.backend import Backend, Examination, Exported, Prediction, Scan, Trained
+from nephrite.segmentation.backend import Backend, Examination, Exported, Prediction, Scan, SliceShape, Trained
 from nephrite.segmentation.fit_task import FitTask
 
 if TYPE_CHECKING:
@@ -161,11 +161,11 @@ class InProcess(Backend[S, TrainedNetwork]):
 
         return network_step_seconds(config, self)
 
-    def check(self, config: Config) -> None:
+    def check(self, config: Config, shape: SliceShape) -> None:
         """Build it without pretrained weights, and check that it works as a segmenter."""
         from nephrite.segmentation.in_process.network_check import check_network
 
-        check_network(self, config)
+        check_network(self, config, shape)
 
 
 def segmentation_task(task: FitTask) -> SegmentationTask:

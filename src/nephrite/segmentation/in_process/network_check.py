@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nephrite.config import ComputeSettings, Config
 from nephrite.errors import ConfigError
 from nephrite.files import digest
+from nephrite.segmentation.backend import SliceShape
 from nephrite.segmentation.in_process.features import logits_and_features
 from nephrite.segmentation.in_process.networks import Segmenter, mirror_center
 
@@ -35,7 +36,7 @@ class _FaultError(Exception):
         self.finding, self.remedy = finding, remedy
 
 
-def check_network(backend: InProcess[Any], config: Config) -> None:
+def check_network(backend: InProcess[Any], config: Config, shape: SliceShape) -> None:
     """Check that a network can do what trainings, predictions and the registry of models need.
 
     Logits [b, c, h, w] of the input's size for two slices and for one, finite gradients, features where its kind has
@@ -44,13 +45,14 @@ def check_network(backend: InProcess[Any], config: Config) -> None:
 
     Args:
         backend: of the network, which is made without pretrained weights.
-        config: settings with the slices' size, the channels and the batch size.
+        config: settings with the batch size and the devices.
+        shape: of the slices.
 
     Raises:
         ConfigError: names the kind, the finding and a remedy.
     """
     # once per process for the same network
-    channels, size = len(config.prepare.channels), config.prepare.in_plane.size
+    size, channels = shape
     batch = _smallest_batch(config.train_segmenter.batch_size, config.compute)
     asked = digest([backend.settings.model_dump(mode="json"), channels, size, batch])
     if asked in _passed:
