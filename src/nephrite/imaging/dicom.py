@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float32, Integer
 from nibabel.orientations import apply_orientation
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.pixels.processing import apply_rescale
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID
 
 from nephrite.errors import VolumeError
-from nephrite.imaging.png import pair_labels, png_shape, read_png
-from nephrite.imaging.series import Series, SliceHeader, read_series
+from nephrite.imaging.dicom_file import BROKEN, SliceHeader, is_deflated
+from nephrite.imaging.label_maps.pairing import pair_labels
+from nephrite.imaging.png import png_shape, read_png
+from nephrite.imaging.series import Series, read_series
 from nephrite.imaging.volume import Image, LabelMap, ScanVolume, Volume, slice_blocks
 
 AIR = -1024.0  # HU; padding, and everything below, becomes this
@@ -62,7 +67,7 @@ def open_dicom_scan(images: Path) -> DicomScan:
     return DicomScan(
         spacing=spacing,
         shape=shape,
-        sources={"image": tuple(image.path for image in series.images)},
+        sources={"image": image_files(series)},
         header=series_header(series),
         series=series,
     )
@@ -80,7 +85,7 @@ def open_moai(images: Path, labels: Path) -> DicomVolume:
     series = read_series(images)
     headers = series.images
     pngs = sorted(path for path in labels.iterdir() if path.suffix.lower() == ".png" and not path.name.startswith("."))
-    paired = pair_labels(labels, [image.path for image in headers], [image.instance for image in headers], pngs)
+    paired = pair_labels(labels, headers, pngs)
     for image, label in zip(headers, paired, strict=True):
         if (size := png_shape(label)) != image.size:
             finding = f"size {size} differs from the image's {image.size} ({image.path.name})"
@@ -90,11 +95,16 @@ def open_moai(images: Path, labels: Path) -> DicomVolume:
     return DicomVolume(
         spacing=spacing,
         shape=shape,
-        sources={"image": tuple(image.path for image in headers), "label": paired},
+        sources={"image": image_files(series), "label": paired},
         header=series_header(series),
         series=series,
         labels=paired,
     )
+
+
+def image_files(series: Series) -> tuple[Path, ...]:
+    """The files behind a series' images, each once."""
+    return tuple(dict.fromkeys(image.path for image in series.images))
 
 
 def series_header(series: Series) -> nib.Nifti1Header:
@@ -136,14 +146,36 @@ def read_intensity(image: SliceHeader) -> Float32[np.ndarray, "height width"]:
     Raises:
         VolumeError: the pixel data are missing, truncated or damaged.
     """
-    header = Dataset()
-    try:
-        pixels = pixel_array(image.path, ds_out=header)
-    except (ValueError, AttributeError, EOFError, RuntimeError, OSError) as error:
-        raise VolumeError(image.path, "pixel data are missing, truncated or damaged", "fetch it again") from error
-    values = apply_rescale(pixels, header).astype(np.float32)
+    pixels, header = _decode(image)
+    if image.rescale is None:
+        values = apply_rescale(pixels, header).astype(np.float32)
+    else:
+        slope, intercept = image.rescale
+        values = (pixels * slope + intercept).astype(np.float32)
     values[_padding(pixels, header)] = AIR if image.is_ct else 0.0
     return np.clip(values, AIR, HIGHEST) if image.is_ct else values
+
+
+def _decode(image: SliceHeader) -> tuple[Integer[np.ndarray, "height width"], Dataset]:
+    """Stored values of one image, and the part of its header that says what they mean."""
+    header = Dataset()
+    try:
+        if is_deflated(image.syntax):
+            header = _inflate(image.path)
+            pixels = pixel_array(header, index=image.frame)
+        else:
+            pixels = pixel_array(image.path, ds_out=header, index=image.frame, transfer_syntax_uid=UID(image.syntax))
+    except (*BROKEN, AttributeError, IndexError, MemoryError, RuntimeError, zlib.error) as error:
+        raise VolumeError(image.path, "pixel data are missing, truncated or damaged", "fetch it again") from error
+    if pixels.shape != image.size or pixels.dtype.kind not in "iu":
+        finding = f"pixel data have shape {pixels.shape} and type {pixels.dtype}, not {image.size} whole numbers"
+        raise VolumeError(image.path, finding, "export the series again")
+    return pixels, header
+
+
+@lru_cache(maxsize=1)  # of a multi-frame file, the frames are asked for one after the other
+def _inflate(path: Path) -> Dataset:
+    return dcmread(path)
 
 
 def _padding(pixels: Integer[np.ndarray, "height width"], header: Dataset) -> Bool[np.ndarray, "height width"]:
