@@ -4,23 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gdcm
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
+    UID,
     ComprehensiveSRStorage,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     EnhancedMRImageStorage,
-    ExplicitVRBigEndian,
-    HTJ2KLossless,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGExtended12Bit,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
     MediaStorageDirectoryStorage,
     RLELossless,
     RTStructureSetStorage,
@@ -28,144 +22,12 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from nephrite.errors import DicomError, VolumeError
+from nephrite.errors import DicomError
 from nephrite.imaging.dicom import open_dicom_scan
-from nephrite.imaging.dicom_file import is_dicom, read_content
+from nephrite.imaging.dicom_file import read_content
 
 WriteSlice = Callable[..., Path]
 VALUES = (np.arange(48).reshape(6, 8) * 20 + 300).astype(np.uint16)  # 12 bits
-
-
-def recompress(path: Path, syntax: str, old: str = "1.2.840.10008.1.2.1") -> None:
-    """Say another transfer syntax of the same length in the file's header."""
-    was = old.encode() + b"\0" * (len(old) % 2)
-    content = path.read_bytes()
-    start = content.index(was)
-    rest = content[start + len(was) :]
-    new = syntax.encode() + b"\0" * (len(syntax) % 2)
-    group_length = int.from_bytes(content[140:144], "little") + len(new) - len(was)
-    head = content[:140] + group_length.to_bytes(4, "little") + content[144 : start - 2]
-    path.write_bytes(head + len(new).to_bytes(2, "little") + new + rest)
-
-
-def jpeg_lossless(path: Path) -> None:
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(path))
-    assert reader.Read()
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(path))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    assert writer.Write()
-
-
-def store_as(path: Path, syntax: str) -> None:
-    """Write a file again in another transfer syntax; '' leaves the syntax out, 'bare' the whole meta information."""
-    if syntax == JPEGLosslessSV1:
-        jpeg_lossless(path)
-        return
-    header = dcmread(path)
-    if syntax in (RLELossless, JPEGLSLossless, JPEG2000Lossless):
-        header.compress(syntax, generate_instance_uid=False)
-    elif syntax in (DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian):
-        header.file_meta.TransferSyntaxUID = syntax
-    elif syntax == ExplicitVRBigEndian:
-        header.file_meta.TransferSyntaxUID = syntax
-        swapped = Dataset()
-        swapped.update(header)
-        swapped.file_meta = header.file_meta
-        swapped.PixelData = header.pixel_array.byteswap().tobytes()
-        swapped.save_as(path, enforce_file_format=True)
-        return
-    if syntax in ("", "bare implicit", "bare explicit"):
-        bare = Dataset()
-        bare.update(header)
-        bare.save_as(path, implicit_vr=syntax == "bare implicit", little_endian=True)
-        if not syntax:  # preamble and meta information without the one element
-            path.write_bytes(bytes(128) + b"DICM" + path.read_bytes())
-        return
-    header.save_as(path, enforce_file_format=True)
-
-
-SYNTAXES = [
-    ImplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    DeflatedExplicitVRLittleEndian,
-    RLELossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEG2000Lossless,
-    "",
-    "bare implicit",
-    "bare explicit",
-]
-
-
-@pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("syntax", SYNTAXES)
-@pytest.mark.parametrize("name", ["a.dcm", "a"])
-def test_every_transfer_syntax_gives_the_same_voxels(
-    write_slice: WriteSlice, tmp_path: Path, syntax: str, signed: bool, name: str
-) -> None:
-    large = np.tile(VALUES, (8, 8))
-    stored = large.astype(np.int16) - 900 if signed else large
-    store_as(write_slice(name, 0.0, stored), syntax)
-    block = next(open_dicom_scan(tmp_path / "ct").image_blocks(1))[1]
-    assert np.array_equal(block[0], np.maximum(stored.astype(int) - 1024, -1024))
-
-
-def test_truncated_compressed_pixels_are_refused(write_slice: WriteSlice, tmp_path: Path) -> None:
-    path = write_slice("a.dcm", 0.0, np.random.default_rng(0).integers(0, 4000, (64, 64)).astype(np.uint16))
-    store_as(path, JPEGLosslessSV1)
-    path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(VolumeError, match=r"a\.dcm: pixel data are missing, truncated or damaged"):
-        next(open_dicom_scan(tmp_path / "ct").image_blocks(1))
-
-
-def test_shape_of_pixels_that_differs_from_the_header_is_refused(write_slice: WriteSlice, tmp_path: Path) -> None:
-    write_slice("a.dcm", 0.0, SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0, Columns=2)
-    with pytest.raises(VolumeError, match=r"a\.dcm: pixel data"):
-        next(open_dicom_scan(tmp_path / "ct").image_blocks(1))
-
-
-def test_unknown_transfer_syntax_is_refused(write_slice: WriteSlice) -> None:
-    path = write_slice("a.dcm", 0.0)
-    recompress(path, "1.2.840.10008.1.2.4.999")
-    with pytest.raises(DicomError, match=r"1\.2\.840\.10008\.1\.2\.4\.999 is unknown"):
-        read_content(path)
-
-
-def test_compression_that_no_decoder_reads_is_refused_by_name(write_slice: WriteSlice) -> None:
-    path = write_slice("a.dcm", 0.0, BitsStored=12, HighBit=11)
-    recompress(path, JPEGExtended12Bit)
-    with pytest.raises(DicomError, match=r"JPEG Extended.* with 12 bits, which no decoder here reads; decompress"):
-        read_content(path)
-
-
-def test_missing_decoder_is_named(write_slice: WriteSlice, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_slice("a.dcm", 0.0)
-    recompress(path, HTJ2KLossless)
-    read_content(path)
-    monkeypatch.setattr("pydicom.pixels.common.CoderBase.is_available", False)
-    with pytest.raises(DicomError, match=r"High-Throughput JPEG 2000.*\(1\.2\.840\.10008\.1\.2\.4\.201\).*install one"):
-        read_content(path)
-
-
-def test_compressed_pixels_of_a_syntax_that_is_not_said_are_refused(write_slice: WriteSlice) -> None:
-    path = write_slice("a.dcm", 0.0)
-    header = dcmread(path)
-    header.compress(RLELossless, generate_instance_uid=False)
-    header.save_as(path)
-    recompress(path, "1.2", old=RLELossless)
-    header = dcmread(path, force=True)
-    del header.file_meta.TransferSyntaxUID
-    header.save_as(path, implicit_vr=False, little_endian=True)
-    with pytest.raises(DicomError, match="does not say how its pixels are compressed"):
-        read_content(path)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +69,7 @@ def test_image_that_does_not_say_what_it_is_is_refused(write_slice: WriteSlice) 
     path = write_slice("a.dcm", 0.0)
     header = dcmread(path)
     del header.SOPClassUID
-    header.file_meta.MediaStorageSOPClassUID = ""
+    header.file_meta.MediaStorageSOPClassUID = UID("")
     header.save_as(path)
     with pytest.raises(DicomError, match=r"does not say what it is \(no SOPClassUID\)"):
         read_content(path)
@@ -221,15 +83,14 @@ def test_sop_class_of_the_meta_information_counts_where_the_data_set_has_none(wr
     assert read_content(path).kind == "slices"
 
 
-@pytest.mark.parametrize("content", [b"", b"text", bytes(200)])
+@pytest.mark.parametrize("content", [b"", b"text", bytes(200), b"\x08\x00" + bytes(20)])
 def test_other_content_is_not_dicom(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x"
     path.write_bytes(content)
     assert read_content(path).reason == "not DICOM"
-    assert not is_dicom(path)
 
 
-def enhanced(write_slice: WriteSlice, positions: list[float], uid: str = EnhancedCTImageStorage, **groups: Any) -> Path:
+def enhanced(write_slice: WriteSlice, positions: list[float], uid: UID = EnhancedCTImageStorage, **groups: Any) -> Path:
     """A multi-frame file; each frame's values are VALUES plus its number, its slope that number plus 1."""
     pixels = np.stack([VALUES + number for number in range(len(positions))])
     path = write_slice("multi.dcm", 0.0, ImagePositionPatient=None, PixelSpacing=None, RescaleSlope=None)
@@ -255,10 +116,15 @@ def enhanced(write_slice: WriteSlice, positions: list[float], uid: str = Enhance
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless])
 def test_frames_of_an_enhanced_file_lie_where_their_groups_say(
-    write_slice: WriteSlice, tmp_path: Path, syntax: str
+    write_slice: WriteSlice, tmp_path: Path, syntax: UID
 ) -> None:
     path = enhanced(write_slice, [10.0, 20.0, 15.0])
-    store_as(path, syntax)
+    header = dcmread(path)
+    if syntax == RLELossless:
+        header.compress(syntax, generate_instance_uid=False)
+    else:
+        header.file_meta.TransferSyntaxUID = syntax
+    header.save_as(path, enforce_file_format=True)
     scan = open_dicom_scan(tmp_path / "ct")
     assert (scan.spacing, scan.shape, scan.sources["image"]) == ((5.0, 0.5, 0.75), (3, 6, 8), (path,))
     image = np.concatenate([block for _, block in scan.image_blocks(2)])

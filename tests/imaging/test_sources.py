@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nephrite.config import Config
 from nephrite.errors import SourceError
 from nephrite.imaging.dicom import DicomVolume
 from nephrite.imaging.nifti import NiftiVolume
@@ -60,12 +61,14 @@ def test_other_folders_are_not_cases(tmp_path: Path) -> None:
     assert [case.patient for case in find_cases(tmp_path)] == ["a"]
 
 
-def test_cases_open_with_the_reader_of_their_layout(tmp_path: Path, write_slice: Callable[..., Path]) -> None:
+def test_cases_open_with_the_reader_of_their_layout(
+    tmp_path: Path, write_slice: Callable[..., Path], load: Callable[..., Config]
+) -> None:
     kits(tmp_path / "set", "k")
     moai(tmp_path / "set", "m")
     write_slice("0.dcm", 0.0).rename(tmp_path / "set" / "DICOM" / "m" / "0.dcm")
     Image.new("L", (8, 6)).save(tmp_path / "set" / "Label" / "m" / "0.png")
-    first, second = (open_volume(case) for case in find_cases(tmp_path / "set"))
+    first, second = (open_volume(case, load().prepare) for case in find_cases(tmp_path / "set"))
     assert isinstance(first, NiftiVolume)
     assert isinstance(second, DicomVolume)
 

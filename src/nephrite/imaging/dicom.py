@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from jaxtyping import Bool, Float32, Integer
 from nibabel.orientations import apply_orientation
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.pixels.processing import apply_rescale
-from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID
 
 from nephrite.errors import VolumeError
-from nephrite.imaging.dicom_file import BROKEN, SliceHeader, is_deflated
+from nephrite.imaging.dicom_file import SliceHeader
+from nephrite.imaging.dicom_pixels import decode_pixels
 from nephrite.imaging.label_maps.pairing import pair_labels
 from nephrite.imaging.png import png_shape, read_png
 from nephrite.imaging.series import Series, read_series
@@ -55,14 +52,14 @@ class DicomVolume(DicomScan, Volume):
             yield part, np.ascontiguousarray(apply_orientation(stored, self.series.transform))
 
 
-def open_dicom_scan(images: Path) -> DicomScan:
-    """Open a scan without a label map: a folder with one DICOM series.
+def open_dicom_scan(images: Path, series: Series | None = None) -> DicomScan:
+    """Open a scan without a label map: a folder with one DICOM series, which may have been read before.
 
     Raises:
         DicomError: the images cannot be made into one volume.
         SourceError: there is no image.
     """
-    series = read_series(images)
+    series = series or read_series(images)
     spacing, shape = _extent(series)
     return DicomScan(
         spacing=spacing,
@@ -146,7 +143,7 @@ def read_intensity(image: SliceHeader) -> Float32[np.ndarray, "height width"]:
     Raises:
         VolumeError: the pixel data are missing, truncated or damaged.
     """
-    pixels, header = _decode(image)
+    pixels, header = decode_pixels(image.path, image.syntax, size=image.size, frame=image.frame)
     if image.rescale is None:
         values = apply_rescale(pixels, header).astype(np.float32)
     else:
@@ -154,28 +151,6 @@ def read_intensity(image: SliceHeader) -> Float32[np.ndarray, "height width"]:
         values = (pixels * slope + intercept).astype(np.float32)
     values[_padding(pixels, header)] = AIR if image.is_ct else 0.0
     return np.clip(values, AIR, HIGHEST) if image.is_ct else values
-
-
-def _decode(image: SliceHeader) -> tuple[Integer[np.ndarray, "height width"], Dataset]:
-    """Stored values of one image, and the part of its header that says what they mean."""
-    header = Dataset()
-    try:
-        if is_deflated(image.syntax):
-            header = _inflate(image.path)
-            pixels = pixel_array(header, index=image.frame)
-        else:
-            pixels = pixel_array(image.path, ds_out=header, index=image.frame, transfer_syntax_uid=UID(image.syntax))
-    except (*BROKEN, AttributeError, IndexError, MemoryError, RuntimeError, zlib.error) as error:
-        raise VolumeError(image.path, "pixel data are missing, truncated or damaged", "fetch it again") from error
-    if pixels.shape != image.size or pixels.dtype.kind not in "iu":
-        finding = f"pixel data have shape {pixels.shape} and type {pixels.dtype}, not {image.size} whole numbers"
-        raise VolumeError(image.path, finding, "export the series again")
-    return pixels, header
-
-
-@lru_cache(maxsize=1)  # of a multi-frame file, the frames are asked for one after the other
-def _inflate(path: Path) -> Dataset:
-    return dcmread(path)
 
 
 def _padding(pixels: Integer[np.ndarray, "height width"], header: Dataset) -> Bool[np.ndarray, "height width"]:

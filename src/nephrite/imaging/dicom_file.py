@@ -8,7 +8,6 @@ states) is no part of a scan. A header may name a person: nothing is read of it 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +16,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 from pydicom import Dataset, dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
     CTImageStorage,
-    DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     EnhancedMRImageStorage,
-    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEGExtended12Bit,
     LegacyConvertedEnhancedCTImageStorage,
     LegacyConvertedEnhancedMRImageStorage,
     MRImageStorage,
@@ -40,12 +33,10 @@ from pydicom.uid import (
 )
 
 from nephrite.errors import DicomError
+from nephrite.imaging.dicom_elements import BROKEN, is_dicom, numbers, sop_class
+from nephrite.imaging.dicom_pixels import find_syntax
 
 TILT_DEGREES = 0.1
-BROKEN = (  # what pydicom raises for a damaged header, also later, as it converts an element when that is asked for
-    BytesLengthException, EOFError, InvalidDicomError, KeyError, NotImplementedError, OSError, TypeError, ValueError,
-    struct.error,
-)  # fmt: skip
 _CT = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 _IMAGES = _CT | {MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage}
 _CAPTURES = {
@@ -64,7 +55,6 @@ _OTHER_TAGS = (
 )
 _PER_FRAME, _SHARED = "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"
 _GROUPS = "PixelMeasuresSequence PlanePositionSequence PlaneOrientationSequence PixelValueTransformationSequence"
-_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08", b"\x00\x02")  # of a file without preamble, both byte orders
 GEOMETRY_REMEDY = "export it with its geometry or remove it"
 RESCALE_REMEDY = "export it with its rescale tags, without which its Hounsfield units are unknown"
 
@@ -102,13 +92,6 @@ class Content(NamedTuple):
     reason: str = ""
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file looks like DICOM by its first bytes: with or without preamble and file meta information."""
-    with path.open("rb") as file:
-        start = file.read(132)
-    return start[128:] == b"DICM" or (len(start) > 8 and start[:2] in _FIRST_GROUPS)
-
-
 def read_content(path: Path) -> Content:
     """Read one file's header.
 
@@ -132,7 +115,7 @@ def read_content(path: Path) -> Content:
 def _content(path: Path, header: Dataset) -> Content:
     """Sort by SOP class; of a slice, check that it can be used."""
     # what it is: an image that does not say so would be a hole in the scan
-    kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+    kind = sop_class(header)
     if not kind:
         if header.get("Rows") is None and header.get("Modality") is None:
             return Content("nothing", reason="not DICOM")
@@ -143,7 +126,7 @@ def _content(path: Path, header: Dataset) -> Content:
     if not is_image or "LOCALIZER" in (header.get("ImageType") or []):
         return Content("nothing", reason=_unlike_slice(header))
     # how it is stored, then its one slice or its frames
-    syntax = _syntax(path, header)
+    syntax = find_syntax(path, header)
     is_ct = kind in _CT or (kind in _CAPTURES and header.get("Modality") == "CT")
     return Content("slices", tuple(_slices(path, header, syntax, is_ct=is_ct)))
 
@@ -220,15 +203,6 @@ def _slice_header(
     )
 
 
-def numbers(header: Dataset, keyword: str, count: int) -> Float[np.ndarray, " count"] | None:
-    """An element's finite numbers, or None where it is missing, empty or something else."""
-    try:
-        values = np.atleast_1d(np.asarray(header.get(keyword), dtype=np.float64))
-    except (ValueError, TypeError):
-        return None
-    return values if values.shape == (count,) and np.isfinite(values).all() else None
-
-
 def _rescale(header: Dataset) -> tuple[float, float]:
     slope, intercept = (numbers(header, keyword, 1) for keyword in ("RescaleSlope", "RescaleIntercept"))
     return 1.0 if slope is None else float(slope[0]), 0.0 if intercept is None else float(intercept[0])
@@ -242,40 +216,6 @@ def _is_whole(header: Dataset, *, is_ct: bool) -> bool:
     bits = numbers(header, "BitsStored", 1)
     fits = rescale == [None, None] and bits is not None and bits[0] <= 15 + int(header.get("PixelRepresentation") or 0)
     return is_ct or bool(fits)
-
-
-def _syntax(path: Path, header: Dataset) -> str:
-    """How the pixels are stored: as the file says, else as its elements are; refused where nothing here reads it."""
-    syntax = header.file_meta.get("TransferSyntaxUID") or _guess_syntax(path, header)
-    try:
-        decoder = get_decoder(syntax)
-    except (NotImplementedError, ValueError):
-        raise DicomError(path, f"transfer syntax {syntax} is unknown", "decompress the series") from None
-    if not decoder.is_available:
-        packages = " or ".join(decoder.missing_dependencies)
-        finding = f"is compressed as {syntax.name} ({syntax}) and no decoder is installed"
-        raise DicomError(path, finding, f"install one of: {packages}, or decompress the series")
-    bits = numbers(header, "BitsStored", 1)
-    if syntax == JPEGExtended12Bit and bits is not None and bits[0] > 8:
-        finding = f"is compressed as {syntax.name} with {bits[0]:.0f} bits, which no decoder here reads"
-        raise DicomError(path, finding, "decompress the series")
-    return str(syntax)
-
-
-def _guess_syntax(path: Path, header: Dataset) -> UID:
-    """Of a file without meta information, or whose meta information names no syntax: by how its elements lie."""
-    implicit, little = header.original_encoding
-    whole = dcmread(path, force=True)
-    if "PixelData" in whole and whole["PixelData"].is_undefined_length:
-        finding = "does not say how its pixels are compressed (no TransferSyntaxUID)"
-        raise DicomError(path, finding, "export it again with its file meta information")
-    explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-    return ImplicitVRLittleEndian if implicit else explicit
-
-
-def is_deflated(syntax: str) -> bool:
-    """Whether the whole data set is deflated, so that pixels cannot be read from the file directly."""
-    return syntax == DeflatedExplicitVRLittleEndian
 
 
 def _check_rescale(place: str | Path, header: Dataset, *, is_ct: bool) -> None:

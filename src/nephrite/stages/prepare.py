@@ -74,7 +74,7 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         DataError: the case cannot be read, shows one intensity only, or has label values outside the classes.
     """
     # image, on the store's grid
-    volume = open_volume(case) if isinstance(case, Case) else open_scan(case)
+    volume = open_volume(case, settings) if isinstance(case, Case) else open_scan(case)
     grid = plan_grid(settings.in_plane, volume.shape, volume.spacing)
     image, label = create_arrays(root, case.patient, (volume.shape[0], grid.size, grid.size))
     scale = store_image(volume, grid, settings.intensity, image, block=settings.block)
