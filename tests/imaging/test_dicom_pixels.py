@@ -25,6 +25,7 @@ from nephrite.imaging.dicom import open_dicom_scan
 from nephrite.imaging.dicom_file import read_content
 
 WriteSlice = Callable[..., Path]
+WITHOUT, BARE_IMPLICIT, BARE_EXPLICIT = UID("1.2.9.1"), UID("1.2.9.2"), UID("1.2.9.3")
 VALUES = (np.arange(48).reshape(6, 8) * 20 + 300).astype(np.uint16)  # 12 bits
 
 
@@ -56,7 +57,7 @@ def jpeg_lossless(path: Path) -> None:
 
 
 def store_as(path: Path, syntax: UID) -> None:
-    """Write a file again in another transfer syntax; '' leaves the syntax out, 'bare' the whole meta information."""
+    """Write a file again in another transfer syntax, without a word about it, or as a bare data set."""
     if syntax == JPEGLosslessSV1:
         jpeg_lossless(path)
         return
@@ -73,11 +74,11 @@ def store_as(path: Path, syntax: UID) -> None:
         swapped.PixelData = header.pixel_array.byteswap().tobytes()
         swapped.save_as(path, enforce_file_format=True)
         return
-    if syntax in ("", "bare implicit", "bare explicit"):
+    if syntax in (WITHOUT, BARE_IMPLICIT, BARE_EXPLICIT):
         bare = Dataset()
         bare.update(header)
-        bare.save_as(path, implicit_vr=syntax == "bare implicit", little_endian=True)
-        if not syntax:  # preamble and meta information without the one element
+        bare.save_as(path, implicit_vr=syntax == BARE_IMPLICIT, little_endian=True)
+        if syntax == WITHOUT:  # preamble and meta information without the one element
             path.write_bytes(bytes(128) + b"DICM" + path.read_bytes())
         return
     header.save_as(path, enforce_file_format=True)
@@ -91,9 +92,9 @@ SYNTAXES = [
     JPEGLosslessSV1,
     JPEGLSLossless,
     JPEG2000Lossless,
-    UID(""),
-    UID("bare implicit"),
-    UID("bare explicit"),
+    WITHOUT,
+    BARE_IMPLICIT,
+    BARE_EXPLICIT,
 ]
 
 
