@@ -142,7 +142,7 @@ def _moai_cases(folder: Path) -> list[Case]:
         # a series without PNG labels may have its label objects beside it
         alone = {name for name in images.keys() - labels.keys() if _holds_regions(images[name])}
         cases += [Case(name, "dicom", images[name], images[name]) for name in alone]
-        if missing := sorted(images.keys() ^ labels.keys() - alone):
+        if missing := sorted((images.keys() ^ labels.keys()) - alone):
             place = root / ("Label" if missing[0] in images else "DICOM") / missing[0]
             raise SourceError(place, "is missing", "add the folder, or move its counterpart away")
         cases += [Case(name, "moai", images[name], path) for name, path in labels.items()]

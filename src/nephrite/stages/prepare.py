@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from nephrite import __version__
 from nephrite.config import SPLITS, Config, PrepareSettings
 from nephrite.errors import SourceError, VolumeError
 from nephrite.files import sha256, whole_folder
-from nephrite.imaging.grid import plan_grid, resize_label
+from nephrite.imaging.grid import Grid, plan_grid, resize_label
 from nephrite.imaging.quantize import store_image
 from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_scan, open_volume
 from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
-from nephrite.store.slices import UNLABELLED, Patient, create_arrays, finish_store, write_patient
+from nephrite.store.grid_loss import GridLoss, grid_losses, loss_lines
+from nephrite.store.slices import UNLABELLED, Patient, create_arrays, finish_store, read_patient, write_patient
 from nephrite.store.split import split_patients
+
+logger = logging.getLogger(__name__)
 
 
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
@@ -57,11 +63,14 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
             size=settings.in_plane.size,
             version=__version__,
         )
+    losses = _say_losses(pairs, [case.patient for case in cases if isinstance(case, Case)])
     # record the data
     run.dataset(pairs, name="prepared", digest=manifest.digest)
     run.artifact(pairs / "split.json")
     counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in (*SPLITS, UNLABELLED)}
-    return {"patients": float(len(cases)), **counts}
+    vanished = sum(loss.vanished for loss in losses)
+    lost = {"regions_vanished": float(vanished), "regions_halved": float(len(losses) - vanished)}
+    return {"patients": float(len(cases)), **counts, **lost}
 
 
 def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) -> tuple[str, list[str]]:
@@ -81,9 +90,8 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
     _check_contrast(case.image, (int(image.min()), int(image.max())), scale.window)
     # checksum of the voxels: finds the same scan under two names
     voxels = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
-    if isinstance(volume, Volume):
-        for part, block in volume.label_blocks(settings.block, settings.classes):
-            label[part] = resize_label(block, grid)
+    # label map, and what its classes measure before and after
+    volumes = _fill_label(volume, grid, settings, label) if isinstance(volume, Volume) else {}
     # where it came from
     sources = {path.name: sha256(path) for paths in volume.sources.values() for path in paths}
     scans = [sources[path.name] for path in volume.sources["image"]]
@@ -96,9 +104,34 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         scale.intercept,
         sources,
         __version__,
+        volumes=volumes,
     )
     write_patient(root, patient)
     return case.patient, [*scans, voxels]
+
+
+def _fill_label(
+    volume: Volume, grid: Grid, settings: PrepareSettings, label: UInt8[np.ndarray, "slice size size"]
+) -> dict[str, tuple[float, float]]:
+    """Fill `label`; return the mm3 of each class that is there, in the scan's own voxels and on the grid."""
+    counts = np.zeros((len(settings.classes), 2), dtype=np.int64)
+    for part, block in volume.label_blocks(settings.block, settings.classes):
+        label[part] = resize_label(block, grid)
+        counts += [[np.count_nonzero(voxels == value) for voxels in (block, label[part])] for value in settings.classes]
+    sizes = counts * [math.prod(volume.spacing), math.prod(grid.spacing)]
+    return {
+        name: (round(float(scan), 6), round(float(left), 6))
+        for name, (scan, left) in zip(settings.classes.values(), sizes, strict=True)
+        if scan
+    }
+
+
+def _say_losses(root: Path, patients: Sequence[str]) -> list[GridLoss]:
+    """Warn of classes that vanished or shrank much on the grid: the settings may be too coarse for them."""
+    losses = grid_losses(read_patient(root, patient) for patient in sorted(patients))
+    for line in loss_lines(losses, len(patients), "patient"):
+        logger.warning("%s Finer slices keep more: 'prepare.in_plane'.", line)
+    return losses
 
 
 def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, float]) -> None:

@@ -42,6 +42,7 @@ class Patient:
         window: the two ends of the intensity window, in stored units.
         slope, intercept: intensity = stored * slope + intercept.
         sources: SHA-256 of the files that it was made from.
+        volumes: class name to mm3 in the scan's own voxels and on the grid, of the classes that the patient has.
         version: of the software that wrote it.
         provenance: of synthetic slices only.
     """
@@ -55,6 +56,7 @@ class Patient:
     sources: dict[str, str] = field(default_factory=dict)
     version: str = ""
     provenance: Provenance | None = None
+    volumes: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -250,8 +252,7 @@ def read_patient(root: Path, patient: str) -> Patient:
     Raises:
         StoreError: the file is missing or of another version.
     """
-    path = root / "patients" / patient / "meta.json"
-    return read_record(path, Patient, AGAIN)
+    return read_record(root / "patients" / patient / "meta.json", Patient, AGAIN)
 
 
 def finish_store(
