@@ -158,6 +158,17 @@ def test_enhanced_file_whose_groups_do_not_suffice_is_refused(write_slice: Write
         read_content(path)
 
 
+def test_file_that_may_not_be_read_is_refused(write_slice: WriteSlice, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_slice("a.dcm", 0.0)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # root may read everything
+    with pytest.raises(DicomError, match=r"a\.dcm: may not be read"):
+        read_content(path)
+
+
 def test_kind_of_ct_is_known_without_a_modality(write_slice: WriteSlice) -> None:
     path = write_slice("a.dcm", 0.0, SOPClassUID=CTImageStorage, Modality=None)
     assert read_content(path).slices[0].is_ct

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 
 BROKEN = (  # what pydicom raises for a damaged header, also later, as it converts an element when that is asked for
     BytesLengthException, EOFError, InvalidDicomError, KeyError, NotImplementedError, OSError, TypeError, ValueError,
-    struct.error,
+    struct.error, zlib.error,
 )  # fmt: skip
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08", b"\x00\x02")  # of a file without preamble, both byte orders
 

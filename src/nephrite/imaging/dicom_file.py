@@ -98,9 +98,9 @@ def read_content(path: Path) -> Content:
     Raises:
         DicomError: it holds slices of CT or MR that cannot be used, or it is damaged.
     """
-    if not is_dicom(path):
-        return Content("nothing", reason="not DICOM")
     try:
+        if not is_dicom(path):
+            return Content("nothing", reason="not DICOM")
         header = dcmread(
             path,
             force=True,
@@ -108,7 +108,9 @@ def read_content(path: Path) -> Content:
             specific_tags=[*_OTHER_TAGS.split(), *_GEOMETRY, _PER_FRAME, _SHARED],
         )
         return _content(path, header)
-    except BROKEN as error:
+    except PermissionError as error:
+        raise DicomError(path, "may not be read", "grant yourself the right to read it") from error
+    except (*BROKEN, AttributeError) as error:
         raise DicomError(path, "its header is truncated or damaged", "fetch the file again") from error
 
 

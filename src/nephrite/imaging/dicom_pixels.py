@@ -5,7 +5,6 @@ pydicom decodes what is not compressed, and RLE; gdcm JPEG and JPEG Lossless; py
 
 from __future__ import annotations
 
-import zlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -85,7 +84,7 @@ def decode_pixels(
             pixels = pixel_array(header, index=frame)
         else:
             pixels = pixel_array(path, ds_out=header, index=frame, transfer_syntax_uid=UID(syntax))
-    except (*BROKEN, AttributeError, IndexError, MemoryError, RuntimeError, zlib.error) as error:
+    except (*BROKEN, AttributeError, IndexError, MemoryError, RuntimeError) as error:
         raise VolumeError(path, "pixel data are missing, truncated or damaged", "fetch it again") from error
     if pixels.shape != size or pixels.dtype.kind not in "iu":
         finding = f"pixel data have shape {pixels.shape} and type {pixels.dtype}, not {size} whole numbers"

@@ -93,8 +93,8 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
     # label map, and what its classes measure before and after
     volumes = _fill_label(volume, grid, settings, label) if isinstance(volume, Volume) else {}
     # where it came from
-    sources = {path.name: sha256(path) for paths in volume.sources.values() for path in paths}
-    scans = [sources[path.name] for path in volume.sources["image"]]
+    hashes = {path: sha256(path) for paths in volume.sources.values() for path in paths}
+    scans = [hashes[path] for path in volume.sources["image"]]
     patient = Patient(
         case.patient,
         grid.spacing,
@@ -102,7 +102,7 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         scale.window,
         scale.slope,
         scale.intercept,
-        sources,
+        {path.name: found for path, found in hashes.items()},
         __version__,
         volumes=volumes,
     )
