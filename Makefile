@@ -41,19 +41,22 @@ $(STAMP): requirements.lock pyproject.toml setup.py
 	[ -x $(BIN)/python ] || { echo "Making .venv with $$($$python --version)"; "$$python" -m venv .venv; }
 	echo "Installing the locked packages: about 7 GB, 2 to 8 minutes"
 	export PIP_CONSTRAINT=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1  # the lock is the only list of versions
-	$(BIN)/python -m pip install -r requirements.lock
+	$(BIN)/python -m pip install -q -r requirements.lock
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
 demo: env ## The whole trial on the embedded phantom: 8 to 20 minutes on two cores
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config -q --local core.no_scm true
-	$(BIN)/dvc repro screen
+	$(BIN)/dvc --wait-for-lock repro screen
 	@# DVC runs one stage at a time, but lets two commands work on different stages: the arms in two halves, a core each
-	half() { $(BIN)/dvc repro -s "train_segmenter$$1" && $(BIN)/dvc repro -s "evaluate$$1"; }
+	half() {
+	    $(BIN)/dvc --wait-for-lock repro -s "train_segmenter$$1" && $(BIN)/dvc --wait-for-lock repro -s "evaluate$$1"
+	}
 	half "" & other=$$!
-	half _synthetic || true # what a half leaves undone, the next command does, and says why it cannot
-	wait $$other || true
-	$(BIN)/dvc repro
+	half _synthetic && failed=0 || failed=$$?
+	wait $$other || failed=$$?
+	[ $$failed = 0 ] || exit $$failed
+	$(BIN)/dvc --wait-for-lock repro
 	@echo; cat reports/summary.txt
 
 trial: env ## A whole trial: CONFIG=configs/lidc.yaml DATA=folder-of-cases FOLDER=results/lidc (PROCESSES=2)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +28,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from nephrite import code_digest
 from nephrite.config import Arm, Config, load_config
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
-from nephrite.store.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
+from nephrite.store.arrays import create_arrays
+from nephrite.store.slices import PairStore, Patient, Provenance, finish_store, write_patient
 from nephrite.tracking import connect
 from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
 
@@ -103,6 +104,7 @@ def record(empty_record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 SMALL = (
+    "tracking.patience=0",
     "acquire.phantom.patients=6",
     "acquire.phantom.matrix=64",
     "acquire.workers=1",
@@ -433,15 +435,15 @@ def source(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: 
     return copy
 
 
-def write_series(folder: Path, voxels: np.ndarray) -> None:
-    """A DICOM series of slices of rows x columns, the first one lowest; rescale intercept -1024."""
+def write_series(folder: Path, voxels: np.ndarray, places: Sequence[float] = ()) -> None:
+    """A DICOM series of slices of rows x columns, the first one lowest, at `places` mm; rescale intercept -1024."""
     folder.mkdir(parents=True)
-    for number, plane in enumerate(voxels):
+    for number, (plane, z) in enumerate(zip(voxels, places or 2.5 * np.arange(len(voxels)), strict=True)):
         header = Dataset()
         header.SOPClassUID, header.SOPInstanceUID, header.Modality = CTImageStorage, f"1.2.{number + 1}", "CT"
         header.SeriesInstanceUID, header.InstanceNumber = "1.2.840.111111", len(voxels) - number
         header.PatientID, header.PatientName = "", "Doe^Jane"
-        header.ImagePositionPatient, header.ImageOrientationPatient = [-4, -3, 2.5 * number], [1, 0, 0, 0, 1, 0]
+        header.ImagePositionPatient, header.ImageOrientationPatient = [-4, -3, float(z)], [1, 0, 0, 0, 1, 0]
         header.PixelSpacing, header.RescaleSlope, header.RescaleIntercept = [0.5, 0.75], 1, -1024
         header.file_meta = FileMetaDataset()
         header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -3,8 +3,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from nephrite.code_digest import closure
+import pytest
+
+from nephrite.code_digest import closure, code_digest
 from nephrite.dependencies import code_digests
+from nephrite.errors import ConfigError
 from tests.conftest import forget_code
 
 
@@ -32,3 +35,15 @@ def test_digests_need_no_place_to_be_kept(source: Path) -> None:
     (source / "__pycache__").touch()
     forget_code()
     assert code_digests() == before
+
+
+def test_a_kind_outside_of_the_package_counts_by_its_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = []
+    for content in ("VALUE = 1\n", "VALUE = 2\n"):
+        (tmp_path / "own_kind.py").write_text(content)
+        forget_code()
+        digests.append(code_digest("own_kind"))
+    assert digests[0] != digests[1]
+    with pytest.raises(ConfigError, match="no_such_kind: is no module whose code can be read"):
+        code_digest("no_such_kind")

@@ -172,7 +172,7 @@ def test_the_committed_lock_is_current(root: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_declared_key_is_there_and_has_an_effect(stage: str, load: Load) -> None:
-    config = load(*ARMS, "synthesize.labeler={segmenter: fpn, steps: 3}", "synthesize.unlabelled=0.5")
+    config = load(*ARMS, "synthesize.labeler={segmenter: fpn, steps: 3}", "synthesize.unlabeled=0.5")
     units: dict[str, Sequence[object]] = {"arm": config.trial.arms[3:4], "painter": config.trial.painters}
     for chosen in [
         config.model_copy(update={STAGES[stage].unit: one}) for one in units.get(STAGES[stage].unit, ())

@@ -11,8 +11,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from nephrite.config import Config
-from nephrite.errors import TrackingError
-from nephrite.execution import Notes, command_name, result_page, run_stage, stage_function
+from nephrite.errors import OutputError, TrackingError
+from nephrite.execution import Notes, check_places, command_name, result_page, run_stage, stage_function
 
 Load = Callable[..., Config]
 
@@ -107,11 +107,55 @@ def test_every_stage_keeps_the_memory_that_it_frees(load: Load, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("record", "stage")
-def test_runs_in_place_of_a_folder_are_fetched(load: Load) -> None:
+def test_runs_in_place_of_a_folder_are_fetched(load: Load, tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match="names no run"):
-        run_stage("report", load(), {"scores": Path("runs:[]")}, Notes())
+        run_stage("report", load(), {"scores": Path("runs:[]"), "report": tmp_path / "report"}, Notes())
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_the_page_of_the_report_is_the_report(tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("<h1>No evidence</h1>")
     assert result_page("report", "report", {}, {}, {"report": tmp_path}) == "<h1>No evidence</h1>"
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("stage")
+@pytest.mark.parametrize(
+    ("stage_name", "paths", "finding"),
+    [
+        ("acquire", {"raw": "docs"}, "docs: is there already, and Nephrite did not write it"),
+        ("prepare", {"raw": "scans", "pairs": "scans/pairs"}, r"lies in an input \(--raw: .*scans\)"),
+        ("evaluate", {"segmenter": "seg", "scores": "docs/thesis.tex"}, "thesis.tex: is there already"),
+        ("predict", {"scans": "scans", "masks": "."}, r"holds an input \(--scans: "),
+    ],
+)
+def test_nothing_of_the_user_is_touched(
+    load: Load, workplace: Path, stage_name: str, paths: dict[str, str], finding: str
+) -> None:
+    for name in ("docs/thesis.tex", "scans/a.nii.gz"):
+        (workplace / name).parent.mkdir()
+        (workplace / name).touch()
+    before = sorted(workplace.rglob("*"))
+    with pytest.raises(OutputError, match=finding):
+        run_stage(stage_name, load(), {name: Path(path) for name, path in paths.items()}, Notes())
+    assert sorted(workplace.rglob("*")) == before
+
+
+def test_source_of_raw_data_is_an_input(load: Load, tmp_path: Path) -> None:
+    config = load("acquire.source=folder", f"acquire.folder.path={tmp_path}")
+    with pytest.raises(OutputError, match="raw: lies in an input"):
+        check_places("acquire", config, {"raw": tmp_path / "raw"})
+    config = load(f"acquire.unlabeled={tmp_path}")
+    with pytest.raises(OutputError, match=r"is an input \(acquire.unlabeled"):
+        check_places("acquire", config, {"raw": tmp_path})
+
+
+def test_folder_that_is_only_sent_is_no_output(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    assert check_places("publish", load(), {"data": tmp_path}) == tmp_path

@@ -189,7 +189,7 @@ def test_mlflow_run_records_a_stage_with_its_settings(load: Callable[..., Config
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(load().model_dump(mode="json")))
     done = mlflow_run(tmp_path, "-e", "acquire", "-P", "set=acquire.phantom.patients=2")
     assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "data" / "raw").iterdir())) == 2
+    assert len(list((tmp_path / "data" / "raw").glob("case_*"))) == 2
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         rows = database.execute("select value from metrics where key = 'cases'").fetchall()
         states = database.execute("select status from runs where run_uuid in (select run_uuid from metrics)").fetchall()

@@ -6,8 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from nephrite.errors import DiskFullError, StoreError
-from nephrite.files import digest, disk_errors, read_json, sha256, whole_file, whole_folder, write_json, write_table
+from nephrite.errors import DiskFullError, OutputError, StoreError
+from nephrite.files import (
+    digest,
+    disk_errors,
+    read_json,
+    scratch_folder,
+    sha256,
+    whole_file,
+    whole_folder,
+    write_json,
+    write_table,
+)
+from nephrite.ownership import MARK
 
 
 def write_then_fail(folder: Path) -> None:
@@ -22,14 +33,14 @@ def test_folder_appears_whole(tmp_path: Path) -> None:
     with whole_folder(tmp_path / "a" / "out") as folder:
         (folder / "file").write_text("1")
         assert not (tmp_path / "a" / "out").exists()
-    assert [path.name for path in (tmp_path / "a").rglob("*")] == ["out", "file"]
+    assert sorted(path.name for path in (tmp_path / "a").rglob("*")) == [MARK, "file", "out"]
 
 
 def test_folder_replaces_an_older_one(tmp_path: Path) -> None:
     for name in ("old", "new"):
         with whole_folder(tmp_path / "out") as folder:
             (folder / name).touch()
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [MARK, "new", "out"]
 
 
 def test_failing_folder_leaves_the_older_one(tmp_path: Path) -> None:
@@ -37,7 +48,7 @@ def test_failing_folder_leaves_the_older_one(tmp_path: Path) -> None:
         (folder / "old").touch()
     with pytest.raises(RuntimeError), whole_folder(tmp_path / "out") as folder:
         write_then_fail(folder)
-    assert [path.name for path in tmp_path.rglob("*")] == ["out", "old"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [MARK, "old", "out"]
 
 
 def test_kept_partial_is_there_for_the_next_attempt(tmp_path: Path) -> None:
@@ -52,7 +63,7 @@ def test_partial_of_a_killed_run_is_cleared(tmp_path: Path) -> None:
     (tmp_path / "out.partial" / "stale").touch()
     with whole_folder(tmp_path / "out"):
         pass
-    assert list((tmp_path / "out").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [MARK]
 
 
 def test_failing_file_leaves_the_older_one(tmp_path: Path) -> None:
@@ -69,9 +80,74 @@ def test_full_disk_is_one_error_that_names_the_output(number: int, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_disk_errors_stay_what_they_are(tmp_path: Path) -> None:
-    with pytest.raises(PermissionError), disk_errors(tmp_path):
-        raise PermissionError(errno.EACCES, "no")
+@pytest.mark.parametrize(
+    ("number", "finding"),
+    [
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "may not be read or written by this user"),
+        (errno.EPERM, "may not be changed by this user"),
+        (errno.ENAMETOOLONG, "too long"),
+        (errno.EIO, "the disk reports an error"),
+        (errno.ESTALE, "network file system"),
+    ],
+)
+def test_what_a_file_system_refuses_is_one_error(number: int, finding: str, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=rf"out: .*{finding}.*; "), disk_errors(tmp_path / "out"):
+        raise OSError(number, "no")
+
+
+def test_refused_file_is_named_where_the_system_names_it(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"a{300}: has a name that is too long"), whole_file(tmp_path / ("a" * 300)):
+        (tmp_path / ("a" * 300)).touch()
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OutputError, match="below a file, and a folder is needed"),
+        whole_folder(tmp_path / "file" / "x"),
+    ):
+        pass
+
+
+def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), disk_errors(tmp_path):
+        (tmp_path / "missing").read_text()
+
+
+def test_folder_of_the_user_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "thesis.tex").write_text("text")
+    with pytest.raises(OutputError, match="Nephrite did not write it"), whole_folder(tmp_path / "docs"):
+        pytest.fail("the block must not start")
+    assert [path.name for path in tmp_path.rglob("*")] == ["docs", "thesis.tex"]
+
+
+def test_link_to_a_folder_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "volume")
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "file").touch()
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "volume" / "file").exists()
+
+
+def test_second_writer_of_a_folder_is_refused(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "file").touch()
+        with (
+            pytest.raises(OutputError, match="out: is being written by another process"),
+            whole_folder(tmp_path / "out"),
+        ):
+            pytest.fail("the block must not start")
+    assert (tmp_path / "out" / "file").exists()
+
+
+def test_scratch_lies_beside_the_output_and_is_gone_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "out.scratch.partial").mkdir()
+    (tmp_path / "out.scratch.partial" / "stale").touch()
+    with scratch_folder(tmp_path / "out") as folder:
+        assert folder.parent == tmp_path
+        assert list(folder.iterdir()) == []
+        (folder / "file").touch()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_device_without_space_is_reported(tmp_path: Path) -> None:

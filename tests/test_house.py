@@ -39,10 +39,11 @@ HEAVY = {"torch", "lightning", "mlflow", "numpy", "scipy", "matplotlib", "nibabe
 UK_SPELLING = re.compile(  # stems, with the endings that tell them from US words ('optimistic')
     r"\w*(?:(?:initial|random|normal|organ|recogn|summar|minim|optim|visual|standard|regular|general|quant|serial|util)"
     r"is(?:e|ed|es|er|ers|ing|ation|ations)(?![a-z])"
-    r"|neighbour|colour|favour|behaviour|judgement|(?:milli|centi|kilo)?met(?:re|res)(?![a-z])|millilitre|centre|artefact)\w*",
+    r"|labell|cancell|modell|neighbour|colour|favour|behaviour|judgement|(?:milli|centi|kilo)?met(?:re|res)(?![a-z])|millilitre|centre|artefact)\w*",
     re.IGNORECASE,
 )
-NAMES_OF_OTHERS = {  # names in libraries that spell as the UK does
+NAMES_OF_OTHERS = {  # names in libraries and older data that spell as the UK does
+    "unlabelled",  # a folder in raw data of earlier versions
     "create_table_neighbour_code_to_surface_area",  # surface_distance
     "ENCODE_NEIGHBOURHOOD_3D_KERNEL",  # surface_distance
 }
@@ -140,7 +141,9 @@ def test_spelling_is_that_of_the_us(folder: str) -> None:
     assert not {str(path.relative_to(ROOT)): words for path, words in found.items() if words}
 
 
-@pytest.mark.parametrize("word", ["Initialised", "re-normalisation", "neighbours", "_colour", "millimetres", "centred"])
+@pytest.mark.parametrize(
+    "word", ["Initialised", "re-normalisation", "neighbours", "_colour", "millimetres", "centred", "UNLABELLED"]
+)
 def test_spelling_of_the_uk_is_seen(word: str) -> None:
     assert UK_SPELLING.search(word)
 

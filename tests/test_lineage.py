@@ -59,7 +59,7 @@ def test_new_files_in_the_source_folder_are_another_trial(load: Load, tmp_path: 
 
 
 def test_new_scans_without_labels_are_another_trial(load: Load, tmp_path: Path) -> None:
-    config = load(f"acquire.unlabelled={tmp_path}")
+    config = load(f"acquire.unlabeled={tmp_path}")
     before = trial_id(config)
     (tmp_path / "scan.nii.gz").write_bytes(b"scan")
     assert trial_id(config) != before

@@ -60,10 +60,10 @@ def test_the_filters_of_screening_are_counted(plan: MakePlan) -> None:
 
 def test_the_labelers_of_scans_are_counted_where_there_are_scans_to_label(plan: MakePlan) -> None:
     labeler = "synthesize.labeler={segmenter: light, steps: 5}"
-    found = plan(*CELLS, "screen.filter=all", labeler, "synthesize.unlabelled=0.5")
+    found = plan(*CELLS, "screen.filter=all", labeler, "synthesize.unlabeled=0.5")
     assert (found.labelers, found.steps) == (3, 12 * 6 + 3 * 5)
     assert "trainings        12 segmenters, 3 labelers of scans, 3 synthesizers" in found.lines()
-    assert plan(*CELLS, "screen.filter=all", labeler, "synthesize.unlabelled=0").labelers == 0
+    assert plan(*CELLS, "screen.filter=all", labeler, "synthesize.unlabeled=0").labelers == 0
 
 
 def test_processes_share_the_time_as_far_as_there_are_processors(plan: MakePlan) -> None:
@@ -101,7 +101,7 @@ def test_synthesizers_take_their_steps_on_the_slices_of_their_cell(
     few = ("trial.cells=[0]", "trial.label_fractions=[0.34]")
     assert 0 < part < everything
     assert seconds(*few) == 5 * math.ceil(part / 4) * 2.0
-    scans = ("train_gan.pix2pix.condition=anatomy", "train_gan.pix2pix.unlabelled=true")
+    scans = ("train_gan.pix2pix.condition=anatomy", "train_gan.pix2pix.unlabeled=true")
     assert seconds(*few, *scans) == 5 * math.ceil(everything / 4) * 2.0
 
 

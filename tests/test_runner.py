@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -133,7 +131,7 @@ def source(tmp_path: Path) -> tuple[str, ...]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"one")
     folders = [tmp_path / "source" / name for name in ("cases", "scans")]
-    return ("acquire.source=folder", f"acquire.folder.path={folders[0]}", f"acquire.unlabelled={folders[1]}")
+    return ("acquire.source=folder", f"acquire.folder.path={folders[0]}", f"acquire.unlabeled={folders[1]}")
 
 
 @pytest.mark.parametrize("name", ["cases/case_1/segmentation.nii", "scans/other.nii"])
@@ -147,7 +145,7 @@ def test_changed_source_data_do_everything_again(
     assert run(*source) == everything
 
 
-@pytest.mark.parametrize("setting", ["acquire.folder.path", "acquire.unlabelled"])
+@pytest.mark.parametrize("setting", ["acquire.folder.path", "acquire.unlabeled"])
 def test_a_missing_source_leaves_what_is_there(
     run: Callable[..., list[str]], source: tuple[str, ...], tmp_path: Path, setting: str
 ) -> None:
@@ -252,25 +250,3 @@ def test_the_error_of_a_stage_comes_whole_out_of_its_process(load: Load, tmp_pat
     config = load("acquire.source=folder", f"acquire.folder.path={tmp_path / 'nowhere'}")
     with pytest.raises(SourceError, match="nowhere: "):
         run_trial(config, tmp_path / "trial", processes=1)
-
-
-FIRST = """
-import os, sys, time
-from nephrite.runner import _workers
-
-if __name__ == "__main__":
-    with _workers(1) as pool:
-        print(pool.submit(os.getpid).result(), flush=True)
-        pool.submit(time.sleep, 90).result()
-"""
-
-
-def test_workers_end_with_a_first_process_that_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "first.py").write_text(FIRST)
-    with subprocess.Popen(
-        [sys.executable, tmp_path / "first.py"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline()
-        first.kill()
-        first.communicate(timeout=40)  # the worker holds the other end of the pipe as long as it lives

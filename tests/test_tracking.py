@@ -18,8 +18,10 @@ from mlflow.tracking import MlflowClient
 
 from nephrite.config import Config
 from nephrite.errors import StoreError, TrackingError, TrackingUnreachableError
+from nephrite.processes import this_process
 from nephrite.recording import SilentRun
-from nephrite.tracking import close_trial, connect, open_run
+from nephrite.spool import find_spools
+from nephrite.tracking import close_trial, connect, open_run, send_records
 
 Load = Callable[..., Config]
 ARM = "arm=real+geometric/light/1.0/0"
@@ -372,3 +374,62 @@ def test_other_refusals_of_a_data_set_are_told_at_once(
     monkeypatch.setattr(MlflowClient, "log_inputs", refuse)
     with open_run(load(), "prepare") as run, pytest.raises(TrackingError, match="read only"):
         run.dataset(Path("data"), name="pairs", digest="d")
+
+
+def test_run_of_a_killed_process_ends_at_the_next_start_and_goes_on(record: str, load: Load) -> None:
+    client = MlflowClient(record)
+    orphan, other = record_stage(load(), "prepare"), record_stage(load(ARM), "evaluate")
+    for run_id, process in ((orphan, "1 1000"), (other, this_process())):
+        client.update_run(run_id, status="RUNNING")
+        client.set_tag(run_id, "nephrite.process", process)
+    record_stage(load(), "acquire")
+    assert [client.get_run(run_id).info.status for run_id in (orphan, other)] == ["KILLED", "RUNNING"]
+    (parent,) = runs(record, stage="trial")
+    assert parent.info.status == "KILLED"
+    assert record_stage(load(), "prepare") == orphan  # an interrupted run goes on
+    assert client.get_run(orphan).info.status == "FINISHED"
+
+
+def test_run_of_another_machine_is_left_alone(record: str, load: Load) -> None:
+    client = MlflowClient(record)
+    run_id = record_stage(load(), "prepare")
+    client.update_run(run_id, status="RUNNING")
+    client.set_tag(run_id, "nephrite.process", "1 1000")
+    client.set_tag(run_id, "nephrite.host", "another")
+    record_stage(load(), "acquire")
+    assert client.get_run(run_id).info.status == "RUNNING"
+
+
+def test_record_that_fails_under_way_is_sent_later(
+    record: str, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MlflowException("API request failed with exception: Connection refused")
+
+    (tmp_path / "card.json").write_text("{}")
+    with open_run(load(ARM), "train_segmenter", output=tmp_path / "segmenter") as run, monkeypatch.context() as outage:
+        for call in ("log_batch", "log_artifact", "set_terminated"):
+            outage.setattr(MlflowClient, call, fail)
+        run.metrics({"dice": 0.5}, step=3)
+        run.artifact(tmp_path / "card.json")
+    assert find_spools(tmp_path) == [tmp_path / "segmenter.record"]
+    assert send_records(find_spools(tmp_path)) == 1
+    client = MlflowClient(record)
+    sent = client.get_run(str(run.id))
+    assert (sent.info.status, sent.data.metrics) == ("FINISHED", {"dice": 0.5})
+    assert [file.path for file in client.list_artifacts(str(run.id))] == ["card.json", "settings.yaml"]
+    assert find_spools(tmp_path) == []
+
+
+def test_server_that_starts_late_is_waited_for(load: Load, monkeypatch: pytest.MonkeyPatch, record: str) -> None:
+    found, answers = connect(), iter([TrackingUnreachableError("http://mlflow", "does not answer", "start it"), None])
+
+    def late() -> MlflowClient:
+        if error := next(answers):
+            raise error
+        return found
+
+    monkeypatch.setattr("nephrite.tracking.tracking_uri", lambda: "http://mlflow")
+    monkeypatch.setattr("nephrite.tracking.connect", late)
+    record_stage(load("tracking.patience=20"), "prepare")
+    assert len(runs(record, stage="prepare")) == 1

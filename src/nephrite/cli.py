@@ -19,7 +19,8 @@ from nephrite import __version__
 from nephrite.config import as_yaml, explain_config, load_config
 from nephrite.errors import NephriteError
 from nephrite.execution import Notes, command_name, run_stage
-from nephrite.signatures import APART, PATHS, STAGES
+from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
+from nephrite.words import counted
 
 PARAMS = Path("params.yaml")
 PUBLISH, CLOSE = "publish", "close_trial"
@@ -27,11 +28,12 @@ CLUSTER = {
     PUBLISH: APART[PUBLISH].text,
     CLOSE: "End what a pipeline left open in MLflow.",
 }
-TRIAL, PLAN, SETTINGS, RESOLVE, LOCK = "trial", "plan", "settings", "resolve", "lock"
+TRIAL, PLAN, SETTINGS, UPLOAD, RESOLVE, LOCK = "trial", "plan", "settings", "upload", "resolve", "lock"
 WHOLE = {
     SETTINGS: "Print every setting: its value, its meaning, and whether the file gives it.",
     PLAN: "What a trial will cost, and the smallest effect that it could show.",
     TRIAL: "Run every stage, trainings side by side; what is finished is kept.",
+    UPLOAD: "Send to MLflow what could not be recorded while it did not answer.",
 }
 FOR_DVC = {
     RESOLVE: "Write what every job depends on, settings and code, for DVC to compare.",
@@ -57,6 +59,7 @@ class StageGroup(click.Group):
             TRIAL: trial_command,
             PLAN: plan_command,
             SETTINGS: settings_command,
+            UPLOAD: upload_command,
             RESOLVE: resolve_command,
             LOCK: lock_command,
         }
@@ -93,7 +96,7 @@ def settings_options() -> list[click.Parameter]:
 def stage_command(stage: str) -> click.Command:
     """The command of one stage: its paths as options, its settings, and what a pipeline wants to know of it."""
     # options: the stage's paths, settings, what all stages share
-    signature = {**STAGES, **APART}[stage]
+    signature = ALL_STAGES[stage]
     path_type = click.Path(path_type=Path)
     options: list[click.Parameter] = [
         click.Option([f"--{command_name(name)}"], type=path_type, required=required, metavar="PATH", help=PATHS[name])
@@ -222,6 +225,21 @@ def resolve_command() -> click.Command:
     folder = click.Path(path_type=Path, file_okay=False)
     target = click.Option(["--resolved"], type=folder, required=True, metavar="PATH", help="Folder of these files.")
     return click.Command(RESOLVE, params=[target, *settings_options()], callback=run, help=FOR_DVC[RESOLVE])
+
+
+def upload_command() -> click.Command:
+    """The command after an outage of MLflow."""
+
+    def run(folder: Path) -> None:
+        from nephrite.spool import find_spools
+        from nephrite.tracking import send_records
+
+        count = send_records(find_spools(folder))
+        click.echo(f"{UPLOAD}: {counted(count, 'run')} sent")
+
+    place = click.Path(path_type=Path, file_okay=False, exists=True)
+    option = click.Option(["--folder"], type=place, default=".", show_default=True, help="Searched, with all below it.")
+    return click.Command(UPLOAD, params=[option], callback=run, help=WHOLE[UPLOAD])
 
 
 def lock_command() -> click.Command:

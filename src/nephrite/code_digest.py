@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nephrite.errors import NephriteError
+from nephrite.errors import ConfigError, NephriteError
 from nephrite.files import digest, read_record, write_json
 
 PACKAGE = Path(__file__).resolve().parent
@@ -28,14 +29,14 @@ OUTSIDE = frozenset(
 @cache
 def code_digest(module: str) -> str:
     """Digest of a module and of all that it imports."""
-    return digest({name: _sources()[name].digest for name in sorted(closure(module))})
+    return digest({name: _source(name).digest for name in sorted(closure(module))})
 
 
 def closure(module: str) -> frozenset[str]:
     """A module and all of the package that it imports, directly or not, without code that cannot change an output."""
     found, waiting = {module}, [module]
     while waiting:
-        new = set(_sources()[waiting.pop()].imports) - found
+        new = set(_source(waiting.pop()).imports) - found
         found |= new
         waiting.extend(new)
     return frozenset(found)
@@ -60,6 +61,10 @@ class _Kept:
 
     state: str
     modules: dict[str, _Source]
+
+
+def _source(module: str) -> _Source:
+    return _sources()[module] if _file(module) else _parsed(_file_outside(module).read_text(encoding="utf-8"))
 
 
 @cache
@@ -126,8 +131,21 @@ def _is_outside(module: str) -> bool:
 
 @cache
 def _file(module: str) -> Path | None:
-    base = PACKAGE.joinpath(*module.split(".")[1:])
+    package, *names = module.split(".")
+    if package != "nephrite":
+        return None
+    base = PACKAGE.joinpath(*names)
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def _file_outside(module: str) -> Path:
+    """The file of a kind that a registry names and that is not of the package."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ConfigError(
+            module, "is no module whose code can be read", "name a Python module in the registry of kinds"
+        )
+    return Path(spec.origin)
 
 
 def _plain(node: Any) -> str:

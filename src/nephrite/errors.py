@@ -11,11 +11,13 @@
     │   ├── RemoteError            a DVC remote that does not answer, refuses the key, or lacks a version
     │   ├── SplitError             fewer patients than the split needs
     │   └── StoreError             a store, model or score file that is missing, broken or of another version
-    ├── DiskFullError              no space left while writing
+    ├── OutputError                an output that cannot be written, or would replace what is not Nephrite's
+    │   └── DiskFullError          no space left while writing
     ├── LeakageError               a synthetic slice was derived from a patient outside the arm's training set
     ├── TrainingError              training cannot start or go on
     │   ├── NonFiniteLossError     a loss became NaN or infinite; names step and loss
     │   └── WeightsError           pretrained weights are not available
+    ├── ResourceError              a worker process was killed, or a device has no memory left
     ├── TrialError                 scores that do not make a trial
     └── TrackingError              MLflow
         ├── TrackingUnreachableError   the server or database does not answer
@@ -107,7 +109,11 @@ class StoreError(DataError):
     """A store, model or score file that is missing, broken or of another version."""
 
 
-class DiskFullError(NephriteError):
+class OutputError(NephriteError):
+    """An output that cannot be written, is being written by another process, or would replace what is not ours."""
+
+
+class DiskFullError(OutputError):
     """No space left on the device while an output was written."""
 
 
@@ -125,6 +131,10 @@ class NonFiniteLossError(TrainingError):
 
 class WeightsError(TrainingError):
     """Pretrained weights are not available."""
+
+
+class ResourceError(NephriteError):
+    """A worker process was killed, or a device has no memory left; what was finished before stays."""
 
 
 class TrialError(NephriteError):

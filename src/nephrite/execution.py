@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import logging
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import click
 
 from nephrite.config import Config
 from nephrite.dependencies import check_lock
-from nephrite.files import whole_file
+from nephrite.errors import StoreError, TrackingError
+from nephrite.files import scratch_folder, whole_file
 from nephrite.lineage import parse_lineage
+from nephrite.ownership import check_apart, check_replaceable, check_replaceable_file
 from nephrite.run_artifacts import KEPT, PREFIX, fetch_arms
-from nephrite.tracking import open_run
+from nephrite.signatures import ALL_STAGES
+from nephrite.spool import find_spools
+from nephrite.tracking import open_run, send_records
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names and numbers of glibc's malloc.h
 MMAP_THRESHOLD = 32 * 2**20  # bytes: the most that glibc's manual allows
 TRIM_THRESHOLD = 2**31 - 1  # bytes: the most that the parameter can be
 
+logger = logging.getLogger(__name__)
 StageFunction = Callable[..., dict[str, float]]
 
 
@@ -55,9 +61,11 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
     if config.compute.threads != "auto":
         os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported
     # run the stage inside of its MLflow run
+    output = check_places(stage, config, paths)
     function, facts = stage_function(stage), parse_lineage(notes.lineage)
-    with open_run(config, stage, facts) as run, TemporaryDirectory(prefix="nephrite-") as folder:
-        metrics = function(config, run, **_fetched(paths, Path(folder)))
+    with open_run(config, stage, facts, output) as run, _fetched(paths, output) as found:
+        send_left(found)
+        metrics = function(config, run, **found)
         if run.id is None:  # a further process of one training: only the first one records
             return
         # record and show the result
@@ -68,6 +76,18 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
         if notes.run_id:
             _write(notes.run_id, run.id)
     click.echo(f"{title}: {', '.join(f'{name} {value:.4g}' for name, value in metrics.items())}")
+
+
+def send_left(paths: Mapping[str, Path | None]) -> None:
+    """Send what earlier stages could not record: their spools lie beside what this one reads and writes, or below."""
+    spools: set[Path] = set()
+    for name, path in paths.items():
+        if path is not None:
+            spools |= {*find_spools(path.parent, deep=False), *(find_spools(path) if name in KEPT else ())}
+    try:
+        send_records(sorted(spools))
+    except (TrackingError, StoreError) as error:
+        logger.warning("what earlier stages recorded is not sent yet: %s", error)
 
 
 def keep_freed_memory() -> None:
@@ -102,10 +122,41 @@ def result_page(
     return stage_page(title, metrics, facts, synthesizer if stage == "train_gan" else None)
 
 
-def _fetched(paths: dict[str, Path | None], folder: Path) -> dict[str, Path | None]:
-    """The paths, with run ids replaced by folders fetched from MLflow."""
+def check_places(stage: str, config: Config, paths: Mapping[str, Path | None]) -> Path | None:
+    """Refuse an output that would change an input or replace what is not Nephrite's; nothing has run.
+
+    Returns:
+        the output's path, if there is one.
+
+    Raises:
+        OutputError: names the output and what is there.
+    """
+    # everything that is read
+    signature = ALL_STAGES[stage]
+    inputs = {f"--{name}": paths.get(name) for name in signature.inputs}
+    if stage == "acquire":
+        inputs |= config.acquire.sources
+    # the output
+    output = paths.get(signature.output)
+    if output is None or not signature.writes:
+        return output
+    check_apart(output, {name: path for name, path in inputs.items() if path is not None})
+    if signature.record:
+        check_replaceable_file(output, signature.record)
+    else:
+        check_replaceable(output.resolve())
+    return output
+
+
+@contextmanager
+def _fetched(paths: dict[str, Path | None], output: Path | None) -> Iterator[dict[str, Path | None]]:
+    """The paths, with run ids replaced by folders fetched from MLflow, which stay as long as the block runs."""
     named = {name: str(path) for name, path in paths.items() if name in KEPT and str(path).startswith(PREFIX)}
-    return paths | {name: fetch_arms(name, text, folder / name) for name, text in named.items()}
+    if not named or output is None:
+        yield paths
+        return
+    with scratch_folder(output) as folder:
+        yield paths | {name: fetch_arms(name, text, folder / name) for name, text in named.items()}
 
 
 def _write(path: Path, text: str) -> None:

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import csv
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from nephrite.errors import DiskFullError, StoreError
+from nephrite.errors import DiskFullError, OutputError, StoreError
+from nephrite.ownership import check_replaceable, mark_folder
 
 PARTIAL = ".partial"
+REFUSALS = {  # what a file system answers: finding, remedy
+    errno.EROFS: ("lies on a file system that is read-only", "name another place"),
+    errno.EACCES: ("may not be read or written by this user", "change its permissions, or name another place"),
+    errno.EPERM: ("may not be changed by this user", "change its permissions, or name another place"),
+    errno.ENAMETOOLONG: ("has a name that is too long for the file system", "name a shorter place"),
+    errno.ENOTDIR: ("lies below a file, and a folder is needed", "name another place"),
+    errno.EIO: ("could not be read or written: the disk reports an error", "check the disk, and run the stage again"),
+    errno.ESTALE: ("is gone from the network file system", "mount it again, and run the stage again"),
+}
 Record = TypeVar("Record")
 
 
@@ -27,33 +38,108 @@ def whole_folder(target: Path, *, keep_partial: bool = False) -> Iterator[Path]:
     """Yield a temporary sibling folder that replaces `target` when the block ends without an error.
 
     Args:
-        target: the folder to be written; an older one is replaced, a missing parent is made.
+        target: the folder to be written; an older one that Nephrite wrote is replaced, a missing parent is made. A link
+            to a folder is followed.
         keep_partial: keep what an earlier, killed attempt left in the sibling, and what a failing block leaves
             there (for checkpoints). Without it both are removed.
 
     Raises:
+        OutputError: `target` holds something that Nephrite did not write, is being written by another process, or
+            cannot be written.
         DiskFullError: no space is left on the device.
     """
+    # leave alone what is not ours
+    target = target.resolve()
+    check_replaceable(target)
     # write into a sibling folder
-    partial = target.with_name(target.name + PARTIAL)
-    if partial.exists() and not keep_partial:
-        shutil.rmtree(partial)
+    partial, old = target.with_name(target.name + PARTIAL), target.with_name(f"{target.name}.old{PARTIAL}")
     with disk_errors(target):
         partial.mkdir(parents=True, exist_ok=True)
-        try:
-            yield partial
-            # flush it before it gets its name
-            for path in sorted(partial.rglob("*")):
-                _flush(path)
-        except BaseException:
+        with hold_folder(partial, target):
             if not keep_partial:
-                shutil.rmtree(partial, ignore_errors=True)
-            raise
-        # replace the old one
-        if target.exists():
-            shutil.rmtree(target)
-        partial.rename(target)
-        _flush(target.parent)
+                empty_folder(partial)
+            try:
+                yield partial
+                # flush it before it gets its name
+                mark_folder(partial)
+                for path in sorted(partial.rglob("*")):
+                    _flush(path)
+            except BaseException:
+                if not keep_partial:
+                    shutil.rmtree(partial, ignore_errors=True)
+                raise
+            # replace the old one, which is whole or gone at any moment
+            shutil.rmtree(old, ignore_errors=True)
+            if target.exists():
+                target.rename(old)
+            partial.rename(target)
+            _flush(target.parent)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def hold_folder(folder: Path, target: Path) -> Iterator[None]:
+    """Hold a folder as long as the block runs; the end of the process, a kill too, releases it.
+
+    Args:
+        folder: that exists.
+        target: what is written, for the error.
+
+    Raises:
+        OutputError: another process holds it: both would write the same files.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = os.path.samestat(os.fstat(descriptor), folder.stat())
+        except (BlockingIOError, FileNotFoundError):  # held, or renamed since
+            held = False
+        if not held:
+            raise OutputError(target, "is being written by another process", "wait for its end, or name another folder")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_output(path: Path) -> None:
+    """Remove an earlier output, a folder or a file.
+
+    Raises:
+        OutputError: the folder holds something that Nephrite did not write.
+    """
+    if path.is_dir():
+        check_replaceable(path)
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(target: Path) -> Iterator[Path]:
+    """Yield a folder beside `target`, in its file system, for what is not needed after the block.
+
+    What a killed attempt left in it is removed.
+
+    Raises:
+        OutputError: it cannot be written.
+        DiskFullError: no space is left on the device.
+    """
+    place = target.resolve()
+    place = place.with_name(f"{place.name}.scratch{PARTIAL}")
+    with disk_errors(place):
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove what is in a folder that is ours."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 @contextmanager
@@ -61,6 +147,7 @@ def whole_file(target: Path) -> Iterator[Path]:
     """Yield a temporary sibling path that replaces `target` when the block ends without an error.
 
     Raises:
+        OutputError: `target` cannot be written.
         DiskFullError: no space is left on the device.
     """
     partial = target.with_name(target.name + PARTIAL)
@@ -71,19 +158,25 @@ def whole_file(target: Path) -> Iterator[Path]:
             _flush(partial)
             partial.replace(target)
         except BaseException:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             raise
 
 
 @contextmanager
 def disk_errors(target: Path) -> Iterator[None]:
-    """Turn 'no space left' and 'quota exceeded' into a DiskFullError that names `target`."""
+    """Turn what a file system refuses into one line: the file concerned where the system names it, else `target`."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(
+                target, "no space left on the device", "free some space and run the stage again"
+            ) from error
+        if error.errno not in REFUSALS:
             raise
-        raise DiskFullError(target, "no space left on the device", "free some space and run the stage again") from error
+        finding, remedy = REFUSALS[error.errno]
+        raise OutputError(error.filename or target, finding, remedy) from error
 
 
 def write_json(target: Path, content: Any) -> None:
@@ -100,7 +193,7 @@ def write_table(target: Path, names: Sequence[str], rows: Iterable[Sequence[obje
         writer.writerows(rows)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, remedy: str = "run the stage that writes it again") -> Any:
     """Read JSON.
 
     Raises:
@@ -111,7 +204,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise StoreError(path, "is missing", "run the stage that writes it") from None
     except ValueError as error:
-        raise StoreError(path, f"is not JSON ({error})", "run the stage that writes it again") from None
+        raise StoreError(path, f"is not JSON ({error})", remedy) from None
 
 
 def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
@@ -121,7 +214,7 @@ def read_record(path: Path, kind: type[Record], remedy: str) -> Record:
         StoreError: the file is missing, is not JSON, or lacks or adds a field: names the field.
     """
     try:
-        record: Record = _reader(cast(Any, kind)).validate_python(read_json(path))
+        record: Record = _reader(cast(Any, kind)).validate_python(read_json(path, remedy))
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])

@@ -15,6 +15,13 @@ class Layout:
     root: Path
 
     @property
+    def outputs(self) -> tuple[Path, ...]:
+        """Everything that a trial writes."""
+        models = self.root / "models"
+        data = tuple(self.root / "data" / name for name in ("raw", "prepared", "painted", "synthetic"))
+        return (*data, models, self.scores, self.report, self.promotion.parent)
+
+    @property
     def raw(self) -> Path:
         """Raw volumes."""
         return self.root / "data" / "raw"

@@ -56,7 +56,7 @@ def source_listing(config: Config, *, times: bool) -> str | None:
             whether a copy holds the same.
     """
     acquire = config.acquire
-    roots = [acquire.folder.path if acquire.source == "folder" else None, acquire.unlabelled]
+    roots = [acquire.folder.path if acquire.source == "folder" else None, acquire.unlabeled]
     listings = [_listing(root, times=times) if root and root.is_dir() else None for root in roots]
     return digest(listings) if any(listing is not None for listing in listings) else None
 

@@ -12,6 +12,7 @@ import numpy as np
 from nephrite.config import SPLITS, Arm, Config
 from nephrite.errors import TrialError
 from nephrite.execution import keep_freed_memory
+from nephrite.generation.demands import check_generators
 from nephrite.generation.fitting import steps_per_epoch
 from nephrite.generation.step_time import synthesizer_step_seconds
 from nephrite.imaging.sources import find_cases
@@ -158,6 +159,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     """
     # stop where the trial would stop
     check_trial(config)
+    check_generators(config, config.trial.synthesizers)
     keep_freed_memory()  # as in the stages, whose steps are timed
     # count trainings: arms, teachers, helpers
     trial, steps = config.trial, _training_steps(config)

@@ -6,10 +6,13 @@ it, in the folder `promotions/` of the model's artifacts: one file per decision,
 
 from __future__ import annotations
 
+import fcntl
 import importlib
+import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -23,7 +26,7 @@ from torch import nn
 from torch.export.passes import move_to_device_pass
 
 from nephrite.errors import ModelNotRegisteredError
-from nephrite.files import read_json, write_json
+from nephrite.files import digest, read_json, write_json
 from nephrite.tracking import connect, tracking_errors
 from nephrite.tracking_address import shown, tracking_uri
 
@@ -120,6 +123,14 @@ class Registry:
         """Let an alias point to a version; it leaves its former one."""
         with tracking_errors():
             self._client.set_registered_model_alias(self.name, alias, str(version.number))
+
+    @contextmanager
+    def one_decision(self) -> Iterator[None]:
+        """Let one promotion of this machine at a time read and move the aliases of this model; others wait."""
+        name = digest([tracking_uri(), self.name, os.getuid()])[:16]
+        with (Path(tempfile.gettempdir()) / f"nephrite-{name}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def append(self, version: ModelVersion, record: Mapping[str, Any]) -> None:
         """Add a decision to a version's record; 'decision' and 'reason' become a tag, too."""

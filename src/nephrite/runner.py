@@ -8,28 +8,28 @@ A painter is a synthesizer trained for one label fraction and cell; a cell is a 
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 
 from nephrite import __version__
 from nephrite.config import SPLITS, Arm, Config, GeneratorRun
 from nephrite.dependencies import facts
-from nephrite.errors import ConfigError
+from nephrite.errors import ConfigError, StoreError
 from nephrite.execution import Notes, run_stage
-from nephrite.files import digest, write_json
+from nephrite.files import digest, disk_errors, hold_folder, read_json, remove_output, write_json
+from nephrite.generation.demands import check_generators
 from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
+from nephrite.ownership import check_apart
 from nephrite.progress import new_bar
 from nephrite.segmentation.demands import check_trial
 from nephrite.signatures import STAGES
+from nephrite.workers import worker_pool
 
 DONE = ".done"
 
@@ -83,6 +83,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
     Raises:
         ConfigError: a split without a share, a segmenter that does not suit an arm or is no segmenter, or `folder`
             holds data that no trial wrote; nothing has run.
+        OutputError: another process works on `folder`, or it is, holds or lies in a source; nothing has run.
         SourceError: a folder of scans cannot be used; nothing has run.
         NephriteError: the error of the first job that failed; jobs that were under way end first.
     """
@@ -91,35 +92,48 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
         if not getattr(config.prepare.split, split):
             finding = "is 0, and a trial learns on 'train', chooses on 'validation' and is judged on 'test'"
             raise ConfigError(f"prepare.split.{split}", finding, "raise it")
-    _check_source(config)
+    _check_source(config, folder)
     check_trial(config)
-    _claim_folder(folder)
+    check_generators(config, config.trial.synthesizers)
+    with _claimed(folder):
+        return _run_trial(config, folder, processes, pool)
+
+
+def _run_trial(config: Config, folder: Path, processes: int, pool: Executor | None) -> Path:
     # what an earlier attempt finished is not run again
     chains = plan_chains(config, Layout(folder))
     left = {id(chain): [job for job in chain.jobs if not is_done(job, folder)] for chain in chains}
     # run the rest
-    with new_bar(only_on_terminal=True) as bar, pool or _workers(processes) as workers:
+    with (
+        new_bar(only_on_terminal=True) as bar,
+        pool or worker_pool(processes, setting="--processes", initializer=_start_worker) as workers,
+    ):
         task = bar.add_task("trial", total=sum(len(jobs) for jobs in left.values()))
         for count in _run_chains(chains, left, workers, folder):
             bar.advance(task, count)
     return Layout(folder).report
 
 
-def _check_source(config: Config) -> None:
+def _check_source(config: Config, folder: Path) -> None:
     """Check the source now: 'acquire' would remove what an earlier attempt brought, and then fail."""
+    for output in Layout(folder).outputs:
+        check_apart(output, config.acquire.sources)
     if config.acquire.source == "folder" and config.acquire.folder.path:
         find_cases(config.acquire.folder.path)
-    if config.acquire.unlabelled:
-        find_scans(config.acquire.unlabelled)
+    if config.acquire.unlabeled:
+        find_scans(config.acquire.unlabeled)
 
 
-def _claim_folder(folder: Path) -> None:
-    """Refuse a folder whose data `dvc repro` or a stage run by hand wrote: a trial's own folder holds its marks."""
-    outputs = (Layout(folder).raw, Layout(folder).segmenters, Layout(folder).report)
-    made = next((path for path in outputs if path.exists()), None)
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Hold a trial's folder; one whose data `dvc repro` or a stage run by hand wrote is refused: it lacks the marks."""
+    made = next((path for path in Layout(folder).outputs if path.exists()), None)
     if made and not (folder / DONE).is_dir():
         raise ConfigError("--folder", f"{made} is there, and no trial wrote it", "name a folder of the trial's own")
-    (folder / DONE).mkdir(parents=True, exist_ok=True)  # before any job: one may be killed between output and mark
+    with disk_errors(folder):  # before any job: one may be killed between output and mark
+        (folder / DONE).mkdir(parents=True, exist_ok=True)
+    with hold_folder(folder / DONE, folder):
+        yield
 
 
 def plan_chains(config: Config, layout: Layout) -> list[Chain]:
@@ -146,7 +160,9 @@ def plan_chains(config: Config, layout: Layout) -> list[Chain]:
 def is_done(job: Job, folder: Path) -> bool:
     """Whether the output is there, made by the same settings from the same inputs."""
     mark = _mark(job, folder)
-    return job.output.exists() and mark.is_file() and json.loads(mark.read_text(encoding="utf-8")) == {"key": job.key}
+    with suppress(StoreError):  # a mark that is missing or damaged says nothing
+        return job.output.exists() and bool(read_json(mark) == {"key": job.key})
+    return False
 
 
 def _first_jobs(config: Config, layout: Layout) -> tuple[Job, Job]:
@@ -213,41 +229,21 @@ def _run_chains(chains: Sequence[Chain], left: dict[int, list[Job]], pool: Execu
                 done.add(id(chain))
                 yield len(left[id(chain)])
     except BaseException:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
         raise
 
 
 def _run_jobs(jobs: Sequence[Job], folder: Path) -> None:
     """What a worker does: each job inside the record of its own run, then its mark."""
     for job in jobs:
-        _clear(job.output)
+        remove_output(job.output)
         run_stage(job.stage, job.config, dict(job.paths), Notes())
         write_json(_mark(job, folder), {"key": job.key})
-
-
-def _workers(processes: int) -> Executor:
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start_worker)
 
 
 def _start_worker() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # processes of one thread do more than one process of several
     os.environ["TTY_COMPATIBLE"] = "0"  # the trial has one progress bar, that of the first process
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this worker if the main process was killed: it would train on beside the workers of the next attempt."""
-    if parent := parent_process():
-        parent.join()
-        os._exit(1)
-
-
-def _clear(output: Path) -> None:
-    """Remove an output of other settings; an interrupted training lies beside it and is resumed."""
-    if output.is_dir():
-        shutil.rmtree(output)
-    else:
-        output.unlink(missing_ok=True)
 
 
 def _mark(job: Job, folder: Path) -> Path:

@@ -37,6 +37,8 @@ class Signature:
         reads: settings that its output follows from.
         unit: what one call works on.
         kinds: kinds whose modules its output follows from, beside what the stage itself imports.
+        record: where the output is a JSON file, names that stand at its top; by them Nephrite knows its own file.
+        writes: whether it writes its output at all; 'publish' only reads the folder that it sends.
     """
 
     text: str
@@ -45,6 +47,8 @@ class Signature:
     reads: tuple[Read, ...] = ()
     unit: Literal["trial", "arm", "painter"] = "trial"
     kinds: tuple[Kind, ...] = ()
+    record: tuple[str, ...] = ()
+    writes: bool = True
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -59,7 +63,7 @@ FITTING = tuple(
 )
 HELPER = (*CHOICE, *FITTING, "train_segmenter.geometric", "train_segmenter.intensity")  # of helper segmenters
 LESIONS = ("prepare.lesions", "prepare.classes")  # their label values
-SYNTHESIZE = ("ratio", "labelled_only", "masks", "deformation", "edits", "style", "unlabelled", "labeler")
+SYNTHESIZE = ("ratio", "labeled_only", "masks", "deformation", "edits", "style", "unlabeled", "labeler")
 SECTIONS = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate", "report")
 
 PATHS = {  # what each path is, by its name
@@ -84,7 +88,7 @@ STAGES: Mapping[str, Signature] = {
         "Bring raw volumes from the phantom, KiTS19 or a folder.",
         {"raw": True},
         "raw",
-        (Read(("acquire.source", "acquire.{source}", "acquire.unlabelled")),),
+        (Read(("acquire.source", "acquire.{source}", "acquire.unlabeled")),),
     ),
     "prepare": Signature(
         "Turn raw volumes into paired slices per patient, with index and split.",
@@ -148,6 +152,7 @@ STAGES: Mapping[str, Signature] = {
         (Read(("trial.primary", "evaluate.regions", "evaluate.threshold")),),
         "arm",
         ("segmenter",),
+        record=("arm", "patients"),
     ),
     "report": Signature(
         "Judge all arms: table, figures, verdict.",
@@ -161,11 +166,16 @@ STAGES: Mapping[str, Signature] = {
         "promotion",
         (Read(("trial.seed", "report.resamples", "report.confidence", "promote")),),
         kinds=("all segmenters",),
+        record=("decision", "candidate"),
     ),
 }
 APART: Mapping[str, Signature] = {  # not part of a trial: no other stage reads their outputs
     "publish": Signature(
-        "Push a folder of data as a DVC version that anyone can pull.", {"data": True}, "data", (Read(("publish",)),)
+        "Push a folder of data as a DVC version that anyone can pull.",
+        {"data": True},
+        "data",
+        (Read(("publish",)),),
+        writes=False,
     ),
     "predict": Signature(
         "Segment scans with the registered champion.",
@@ -174,6 +184,7 @@ APART: Mapping[str, Signature] = {  # not part of a trial: no other stage reads 
         (Read(("predict", "promote.model")),),
     ),
 }
+ALL_STAGES = {**STAGES, **APART}
 WITHOUT_EFFECT = (  # settings that change no output: where and how quickly it is computed
     *("compute", "tracking", "publish", "acquire.workers", "acquire.dvc.remote", "prepare.workers", "prepare.block"),
     *("evaluate.batch_size", "synthesize.batch_size", "predict.batch_size"),

@@ -9,24 +9,37 @@ adopted, and one that was killed is resumed by the next attempt; in further proc
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_exponential,
+    wait_random,
+)
 
 from nephrite.commit import code_state
 from nephrite.config import Config
 from nephrite.errors import TrackingError, TrackingUnreachableError
 from nephrite.lineage import cluster_facts, dvc_hash, flatten, library_versions, stage_settings, trial_id
+from nephrite.processes import still_runs, this_host, this_process
 from nephrite.recording import Run, SilentRun
+from nephrite.spool import Head, LastingRun, send, spool_of
 from nephrite.tracking_address import (
     REMEDY,
     check_address,
+    keep_files_here,
     one_at_a_time,
     short_patience,
     shown,
@@ -41,8 +54,11 @@ if TYPE_CHECKING:
 BATCH = 100  # MLflow's limit on parameters and tags per call
 LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6000, 5000, 36
 CLOSING_STAGES = ("report", "promote")
+logger = logging.getLogger(__name__)
+MEND = "mend the store or its credentials"
 APART = ("predict",)  # not part of a trial, whose result they use: no parent run, never superseded
 UNENDED = ("RUNNING", "SCHEDULED")
+HOST, PROCESS = "nephrite.host", "nephrite.process"
 PARENT, NAME, NOTE, COMMIT, SOURCE = (
     f"mlflow.{name}" for name in ("parentRunId", "runName", "note.content", "source.git.commit", "source.name")
 )
@@ -72,6 +88,7 @@ def connect() -> MlflowClient:
         try:
             client = MlflowClient(uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
             client.search_experiments(max_results=1)
+            keep_files_here(uri)
         except MlflowException as error:
             raise unreachable(uri, _reason(str(error))) from None
     return client
@@ -89,27 +106,33 @@ def tracking_errors() -> Iterator[None]:
 
 
 @contextmanager
-def open_run(config: Config, stage: str, facts: Mapping[str, str] | None = None) -> Iterator[Run]:
+def open_run(
+    config: Config, stage: str, facts: Mapping[str, str] | None = None, output: Path | None = None
+) -> Iterator[Run]:
     """Record a stage, and the arm that it works on, as a child of the trial's run; it ends as the block ends.
 
     Args:
         config: settings.
         stage: its name.
         facts: further facts of the run's origin (image, data version, ...); tags of the run and of its trial.
+        output: of the stage; where the store fails later, the record is kept beside it: see `spool`.
 
     Raises:
         TrackingUnreachableError: the store does not answer; raised before the block starts.
-        TrackingError: MLflow refused something.
+        TrackingError: MLflow refused something, and there is no `output`.
     """
     # one process of a training records
     if any(os.environ.get(rank, "0") != "0" for rank in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
         yield SilentRun()
         return
-    run = _start(config, stage, {**(facts or {}), **cluster_facts()})
+    cluster = cluster_facts()
+    started = _start(config, stage, {**(facts or {}), **cluster})
+    # what lies in a pod is lost with it
+    run = LastingRun(started, started.head, spool_of(output) if output and not cluster else None)
     # the run ends as the stage does
     try:
-        run.settings(stage_settings(config, stage))
-        run.keep_settings(config)
+        started.settings(stage_settings(config, stage))
+        started.keep_settings(config)
         yield run
     except BaseException as error:
         killed = isinstance(error, KeyboardInterrupt | SystemExit)
@@ -132,6 +155,11 @@ class MlflowRun:
     def __init__(self, client: MlflowClient, child: RunEntity, parent: str | None, stage: str) -> None:
         self._client, self._child, self._parent, self._stage = client, child, parent, stage
         self._id: str = child.info.run_id
+
+    @property
+    def head(self) -> Head:
+        """By which a later process finds the run."""
+        return Head(self._id, self._parent, self._stage)
 
     @property
     def id(self) -> str:
@@ -159,11 +187,14 @@ class MlflowRun:
 
     def artifact(self, path: Path, *, folder: str = "") -> None:
         """Keep a file in `folder`; of a folder the content goes into `folder`, or under its own name without one."""
-        with tracking_errors():
+        try:
             if path.is_dir():
                 self._client.log_artifacts(self._id, str(path), folder or path.name)
             else:
                 self._client.log_artifact(self._id, str(path), folder or None)
+        except Exception as error:  # each kind of store raises its own
+            place = f"artifact store of {shown(tracking_uri())}"
+            raise TrackingError(place, f"takes no files ({type(error).__name__}: {shown(str(error))})", MEND) from error
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Record short facts to search runs by, as tags under 'nephrite.'."""
@@ -194,7 +225,7 @@ class MlflowRun:
         except Exception as error:  # each kind of store raises its own
             place = f"artifact store of {shown(tracking_uri())}"
             finding = f"takes no files ({type(error).__name__}: {shown(str(error))})"
-            raise TrackingUnreachableError(place, finding, "mend the store or its credentials") from error
+            raise TrackingUnreachableError(place, finding, MEND) from error
 
     def end(self, status: str, *, reason: str = "") -> None:
         """Close the run; a finished one supersedes earlier runs of the same stage and arm."""
@@ -223,6 +254,26 @@ class MlflowRun:
         tags = [RunTag(_name(key), value[:LONGEST_TAG]) for key, value in values.items()]
         with tracking_errors():
             self._client.log_batch(self._id, tags=tags)
+
+
+def send_records(spools: Iterable[Path]) -> int:
+    """Send what could not be sent when it was recorded; gives the number of runs.
+
+    Raises:
+        TrackingError: MLflow does not answer or refuses; what was not sent stays.
+        StoreError: a spool is damaged.
+    """
+    found = list(spools)
+    client = connect() if found else None
+
+    def open_again(head: Head) -> MlflowRun:
+        assert client is not None
+        with tracking_errors():
+            return MlflowRun(client, client.get_run(head.run_id), head.parent, head.stage)
+
+    for spool in found:
+        send(spool, open_again)
+    return len(found)
 
 
 def close_trial(config: Config) -> str:
@@ -267,7 +318,7 @@ def _when_others_came_first() -> Retrying:
 
 
 def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
-    client, trial = connect(), None if stage in APART else trial_id(config)
+    client, trial = _first_contact(config.tracking.patience), None if stage in APART else trial_id(config)
     # what describes the run
     lineage = {f"nephrite.{_name(key)}": value[:LONGEST_TAG] for key, value in facts.items() if value}
     tags = {**_child_tags(config, stage, trial), **lineage}
@@ -275,6 +326,7 @@ def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
         # a run that was opened for us is adopted
         adopted = _adoptable(client, tags)
         experiment = adopted.info.experiment_id if adopted else _experiment(client, config.tracking.experiment)
+        _end_orphans(client, experiment)
         # runs of a trial stand under one parent; an interrupted run goes on
         parent = None
         if trial:
@@ -289,6 +341,33 @@ def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
     return MlflowRun(client, child, parent, stage)
 
 
+def _first_contact(patience: float) -> MlflowClient:
+    """Connect; a server may be starting again, a file on this machine is not."""
+    if tracking_uri().startswith(("sqlite", "file")) or patience == 0:
+        return connect()
+
+    def say(state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome:
+            logger.warning("%s; asking again for %g seconds", state.outcome.exception(), patience)
+
+    asked = Retrying(
+        retry=retry_if_exception_type(TrackingUnreachableError),
+        stop=stop_after_delay(patience),
+        wait=wait_exponential(max=5),
+        before_sleep=say,
+        reraise=True,
+    )
+    return asked(connect)
+
+
+def _end_orphans(client: MlflowClient, experiment: str) -> None:
+    """End runs of processes of this host that were killed: they could not say so."""
+    for run in _find(client, experiment, {HOST: this_host()}, "attributes.status = 'RUNNING'"):
+        if not still_runs(run.data.tags.get(PROCESS, "")):
+            for run_id in filter(None, (run.info.run_id, run.data.tags.get(PARENT))):
+                client.set_terminated(run_id, "KILLED")
+
+
 def _child_tags(config: Config, stage: str, trial: str | None) -> dict[str, str]:
     """Tags to search runs by. The tag 'arm' is what the stage works on: an arm, a painter, or nothing."""
     code, arm = code_state(), (config.arm or config.painter) if trial else None
@@ -298,7 +377,7 @@ def _child_tags(config: Config, stage: str, trial: str | None) -> dict[str, str]
         SOURCE: f"nephrite {stage.replace('_', '-')}",
         **({COMMIT: code.commit, "nephrite.git_dirty": str(code.dirty).lower()} if code.commit else {}),
         **({"nephrite.trial_id": trial} if trial else {}),
-        **{"nephrite.stage": stage, "nephrite.arm": str(arm or "")},
+        **{"nephrite.stage": stage, "nephrite.arm": str(arm or ""), HOST: this_host(), PROCESS: this_process()},
         **{f"nephrite.{part}": str(value) for part, value in parts.items()},
         **{f"version.{library}": version for library, version in library_versions().items()},
     }
@@ -342,7 +421,9 @@ def _experiment(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         with suppress(MlflowException):  # another process made it meanwhile
-            return str(client.create_experiment(name))
+            experiment = client.create_experiment(name)
+            keep_files_here(tracking_uri())
+            return str(experiment)
         found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage == "deleted":
         raise TrackingError(f"experiment '{name}'", "is deleted", "restore it, or name another 'tracking.experiment'")
@@ -359,9 +440,9 @@ def _parent(client: MlflowClient, experiment: str, config: Config, trial: str) -
     return str(found[0].info.run_id)
 
 
-def _find(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[RunEntity]:
-    """Runs that carry all of these tags, the oldest first."""
-    query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+def _find(client: MlflowClient, experiment: str, tags: Mapping[str, str], *conditions: str) -> list[RunEntity]:
+    """Runs that carry all of these tags and meet the conditions, the oldest first."""
+    query = " and ".join([*(f"tags.`{key}` = '{value}'" for key, value in tags.items()), *conditions])
     return list(
         client.search_runs([experiment], query, order_by=["attributes.start_time ASC", "attributes.run_id ASC"])
     )

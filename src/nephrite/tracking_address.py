@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nephrite.errors import TrackingUnreachableError
+from nephrite.local_record import WAIT, mend_places
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 PATIENCE = 4  # seconds for one small answer; MLflow's own retries last minutes
@@ -21,8 +22,9 @@ REMEDY = "start the server, mend MLFLOW_TRACKING_URI, or unset it to record in .
 
 
 def tracking_uri() -> str:
-    """Where runs are recorded: MLFLOW_TRACKING_URI, or a database in the working folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    """Where runs are recorded: MLFLOW_TRACKING_URI, or a database in the working folder; a locked one is waited for."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    return f"{uri}?timeout={WAIT}" if re.match(r"sqlite(\+\w+)?:///[^?]+$", uri) else uri
 
 
 def check_address(uri: str) -> None:
@@ -44,7 +46,7 @@ def check_address(uri: str) -> None:
 
 def _check_sqlite(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=PATIENCE)) as database:
+    with closing(sqlite3.connect(path, timeout=WAIT)) as database:
         database.execute("PRAGMA schema_version")
     if not os.access(path, os.W_OK):
         raise PermissionError(f"{path} is not writable")
@@ -52,6 +54,15 @@ def _check_sqlite(path: Path) -> None:
 
 def _sqlite_file(uri: str) -> Path:
     return Path(re.sub(r"^sqlite(\+\w+)?:///", "", uri).partition("?")[0])
+
+
+def keep_files_here(uri: str) -> None:
+    """Let the files of a record in the working folder lie in that folder, after a move or a copy too."""
+    if _sqlite_file(uri) == _sqlite_file(DEFAULT_URI):
+        try:
+            mend_places(_sqlite_file(uri))
+        except sqlite3.Error as error:
+            raise unreachable(uri, str(error)) from None
 
 
 @contextmanager
@@ -88,5 +99,5 @@ def unreachable(uri: str, reason: str) -> TrackingUnreachableError:
 
 def shown(text: str) -> str:
     """One short line without the credentials that a URI may hold."""
-    line = " ".join(re.sub(r"//[^/@\s]*@", "//", text).split())
+    line = " ".join(re.sub(r"//[^/@\s]*@", "//", text).replace(f"?timeout={WAIT}", "").split())
     return line if len(line) <= 240 else f"{line[:237]}..."

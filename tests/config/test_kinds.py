@@ -14,7 +14,7 @@ from nephrite.errors import ConfigError
 Load = Callable[..., Config]
 PAINT_IN = "train_gan.pix2pix.method={kind: paint_in, base_width: 4, depth: 3, upsampling: resize, dropout: 0, rim: 2}"
 RANDOMISED = "train_gan.pix2pix.method={kind: randomized, spread: 0.1}"
-UNLABELLED = ("train_gan.pix2pix.condition=anatomy", "train_gan.pix2pix.unlabelled=true")
+UNLABELED = ("train_gan.pix2pix.condition=anatomy", "train_gan.pix2pix.unlabeled=true")
 
 
 def test_settings_of_all_kinds_are_read_without_torch(root: Path) -> None:
@@ -70,8 +70,8 @@ def test_generator_without_a_width_stays_as_it_is(load: Load) -> None:
 
 
 def test_scans_without_labels_are_for_generators_that_can_learn_from_them(load: Load) -> None:
-    assert load(*UNLABELLED).train_gan["pix2pix"].unlabelled
-    with pytest.raises(ConfigError, match="'unlabelled' needs 'condition: anatomy' and a method that paints whole"):
-        load(*UNLABELLED, PAINT_IN)
-    with pytest.raises(ConfigError, match="'unlabelled' needs 'condition: anatomy' and a method that paints whole"):
-        load(UNLABELLED[1])
+    assert load(*UNLABELED).train_gan["pix2pix"].unlabeled
+    with pytest.raises(ConfigError, match="'unlabeled' needs 'condition: anatomy' and a method that paints whole"):
+        load(*UNLABELED, PAINT_IN)
+    with pytest.raises(ConfigError, match="'unlabeled' needs 'condition: anatomy' and a method that paints whole"):
+        load(UNLABELED[1])

@@ -141,7 +141,7 @@ UNSURE = ("prepare.classes={1: kidney, 255: tumor}", "prepare.channels={kidney: 
           "evaluate.regions={tumor: {labels: [255], tolerance: 1}}", "trial.primary=tumor")  # fmt: skip
 GUESSING = {
     "self_training": ["trial.training_sets.real=[real, real+geometric, real+geometric+self_training]"],
-    "labeler": ["synthesize.labeler={segmenter: light, steps: 2}", "synthesize.unlabelled=0.5"],
+    "labeler": ["synthesize.labeler={segmenter: light, steps: 2}", "synthesize.unlabeled=0.5"],
 }
 
 

@@ -14,7 +14,7 @@ REFUSED = {
     "synthesize.edits.sizes={tiny: 0}": r"synthesize\.edits: 'sizes' gives no size a weight above 0",
     "synthesize.edits.sizes={huge: 1}": r"synthesize\.edits\.sizes\.huge: ",
     "synthesize.masks=other": r"synthesize\.masks: value 'other'",
-    "synthesize.unlabelled=1.2": r"synthesize\.unlabelled: value 1\.2",
+    "synthesize.unlabeled=1.2": r"synthesize\.unlabeled: value 1\.2",
 }
 
 

@@ -84,19 +84,19 @@ def test_lesions_without_an_organ_are_put_into_the_tissue_that_lesions_lie_in(lo
 
 def test_each_slice_of_a_scan_has_a_new_lesion_and_no_other_label(load: Load, pairs: Path) -> None:
     few = replace(LABELS, classes=(1,))
-    config = load("synthesize.unlabelled=1", "synthesize.edits.sizes={tiny: 1}")
+    config = load("synthesize.unlabeled=1", "synthesize.edits.sizes={tiny: 1}")
     makes = replace(asker(load(), pairs, shown=few, lesions={1: None}, scans=("a3",)), settings=config.synthesize)
     asked = list(makes.of_scans(7))
     assert sum(len(one.request.label) for one in asked) == 7
     assert all(set(np.unique(one.request.label)) == {0, 1} and one.request.label.any((1, 2)).all() for one in asked)
-    assert not any(one.labelled for one in asked)
+    assert not any(one.labeled for one in asked)
     assert all(len(one.source.positions) == len(one.request.label) for one in asked)
 
 
 def test_scans_without_room_for_a_lesion_end_the_search(load: Load, pairs: Path) -> None:
     makes = asker(load("synthesize.edits.sizes={large: 1}"), pairs, lesions={1: None}, scans=("a3",))
     nowhere = replace(makes, lesions={1: 200})  # an organ that no scan has
-    with pytest.raises(ConfigError, match=r"unlabelled: found no room for a lesion in 50 runs of slices of 1 scans"):
+    with pytest.raises(ConfigError, match=r"unlabeled: found no room for a lesion in 50 runs of slices of 1 scans"):
         list(nowhere.of_scans(1))
 
 
@@ -116,9 +116,9 @@ REFUSED: dict[str, tuple[tuple[str, ...], dict[str, object], str]] = {
     "style of another patient": (
         ("synthesize.style=other",), {"known": ["a1"], "styled": True}, "synthesize.style: is 'other', and there is no",
     ),
-    "no scans": (("synthesize.unlabelled=0.5",), {}, "synthesize.unlabelled: is above 0, and there are no scans"),
+    "no scans": (("synthesize.unlabeled=0.5",), {}, "synthesize.unlabeled: is above 0, and there are no scans"),
     "an organ in the scans": (
-        ("synthesize.unlabelled=0.5",), {"scans": ("a3",)}, "a scan's own 'kidney' is not known",
+        ("synthesize.unlabeled=0.5",), {"scans": ("a3",)}, "a scan's own 'kidney' is not known",
     ),
 }  # fmt: skip
 
@@ -155,17 +155,17 @@ UNEDITED = [f"synthesize.edits.{name}=0" for name in ("removed", "rescaled", "mo
 
 
 def test_scans_of_a_labeler_are_asked_for_as_it_labels_them(load: Load, pairs: Path) -> None:
-    config = load("synthesize.unlabelled=0.5", "synthesize.masks=new", LABELER, *STILL, *UNEDITED)
+    config = load("synthesize.unlabeled=0.5", "synthesize.masks=new", LABELER, *STILL, *UNEDITED)
     labels = np.zeros(PairStore(pairs).image("a3").shape, np.uint8)
     labels[2, 4:20, 4:20], labels[2, 8:12, 8:12] = 1, 2
     (asked,) = asker(config, pairs, scans=("a3",), found={"a3": labels}).of_scans(1)
     assert asked.source.positions == (2,)
-    assert not asked.labelled
+    assert not asked.labeled
     assert np.array_equal(asked.request.label[0], labels[2])
 
 
 def test_what_the_labeler_is_not_sure_of_becomes_background_and_is_painted_anew(load: Load, pairs: Path) -> None:
-    config = load("synthesize.unlabelled=0.5", LABELER, *STILL)
+    config = load("synthesize.unlabeled=0.5", LABELER, *STILL)
     labels = np.zeros(PairStore(pairs).image("a3").shape, np.uint8)
     labels[1, 8:12, 8:12], labels[1, 20:26, 20:26] = 2, IGNORED
     (asked,) = asker(config, pairs, shown=ANATOMY, scans=("a3",), found={"a3": labels}).of_scans(1)
@@ -178,7 +178,7 @@ def test_slices_of_a_labeler_are_taken_where_it_found_something(load: Load, pair
     empty = np.zeros(PairStore(pairs).image("a3").shape, np.uint8)
     some, unsure = empty.copy(), empty.copy()
     some[3, 4:20, 4:20], unsure[:, 4:20, 4:20] = 1, IGNORED
-    config = load("synthesize.unlabelled=0.5", LABELER, *STILL)
+    config = load("synthesize.unlabeled=0.5", LABELER, *STILL)
     makes = asker(config, pairs, scans=("a1", "a2", "a3"), found={"a1": empty, "a2": some, "a3": unsure})
     assert {(asked.source.source, asked.source.positions) for asked in makes.of_scans(3)} == {("a2", (3,))}
 
@@ -187,6 +187,6 @@ def test_labels_that_are_all_taken_away_again_are_one_error(load: Load, pairs: P
     tumors = np.zeros(PairStore(pairs).image("a3").shape, np.uint8)
     tumors[:, 8:12, 8:12] = 2
     gone = [f"synthesize.edits.{name}=0" for name in ("rescaled", "moved", "added")] + ["synthesize.edits.removed=1"]
-    config = load("synthesize.masks=new", "synthesize.unlabelled=0.5", LABELER, *STILL, *gone)
-    with pytest.raises(ConfigError, match=r"unlabelled: found no room for a lesion .* or take fewer away"):
+    config = load("synthesize.masks=new", "synthesize.unlabeled=0.5", LABELER, *STILL, *gone)
+    with pytest.raises(ConfigError, match=r"unlabeled: found no room for a lesion .* or take fewer away"):
         list(asker(config, pairs, scans=("a3",), found={"a3": tumors}).of_scans(1))

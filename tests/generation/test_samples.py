@@ -30,11 +30,11 @@ def shown(store: PairStore) -> list[SliceRef]:
     return choose_shown(store, store.slices("train"), seed=1)
 
 
-def test_shown_slices_are_labelled_distinct_and_of_training_patients(pairs: Path) -> None:
+def test_shown_slices_are_labeled_distinct_and_of_training_patients(pairs: Path) -> None:
     store = PairStore(pairs)
     chosen = shown(store)
     assert len(set(chosen)) == SHOWN
-    assert set(chosen) <= set(store.slices("train", labelled_only=True))
+    assert set(chosen) <= set(store.slices("train", labeled_only=True))
     assert chosen == shown(store) != choose_shown(store, store.slices("train"), seed=2)
 
 
@@ -44,7 +44,7 @@ def test_store_with_few_slices_shows_them_all(pairs: Path) -> None:
     assert len(shown(PairStore(pairs))) == 3
 
 
-def test_store_without_labelled_slices_shows_others(pairs: Path) -> None:
+def test_store_without_labeled_slices_shows_others(pairs: Path) -> None:
     index = pairs / "index.csv"
     header, *rows = index.read_text().splitlines()
     index.write_text("\n".join([header, *(row for row in rows if row.endswith(",0,0"))]))

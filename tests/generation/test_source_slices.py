@@ -23,7 +23,7 @@ def slices(passes: list[Pass]) -> Counter[tuple[str, int]]:
 
 @pytest.mark.parametrize("wanted", [5, 18, 27, 43])
 def test_no_slice_comes_again_before_all_others_came(pairs: Path, wanted: int) -> None:
-    counts = slices(choose_passes(PairStore(pairs), ALL, wanted, labelled_only=False, seed=1))
+    counts = slices(choose_passes(PairStore(pairs), ALL, wanted, labeled_only=False, seed=1))
     assert sum(counts.values()) == wanted
     assert {patient for patient, _ in counts} <= {*ALL}
     assert max(counts.values()) == math.ceil(wanted / 18)
@@ -31,38 +31,36 @@ def test_no_slice_comes_again_before_all_others_came(pairs: Path, wanted: int) -
 
 
 def test_a_pass_has_a_slice_once_in_ascending_order(pairs: Path) -> None:
-    passes = choose_passes(PairStore(pairs), ALL, 43, labelled_only=False, seed=1)
+    passes = choose_passes(PairStore(pairs), ALL, 43, labeled_only=False, seed=1)
     assert all(sorted({*one.positions}) == list(one.positions) for one in passes)
     assert len({one[:2] for one in passes}) == len(passes)
 
 
 def test_choice_follows_from_the_seed(pairs: Path) -> None:
-    first, again, other = (
-        choose_passes(PairStore(pairs), ALL, 9, labelled_only=False, seed=seed) for seed in (1, 1, 2)
-    )
+    first, again, other = (choose_passes(PairStore(pairs), ALL, 9, labeled_only=False, seed=seed) for seed in (1, 1, 2))
     assert first == again != other
 
 
 def test_only_the_known_patients_are_painted(pairs: Path) -> None:
-    counts = slices(choose_passes(PairStore(pairs), ["a2"], 6, labelled_only=False, seed=1))
+    counts = slices(choose_passes(PairStore(pairs), ["a2"], 6, labeled_only=False, seed=1))
     assert counts == {("a2", position): 1 for position in range(6)}
 
 
-def test_labelled_only_leaves_empty_masks_out(pairs: Path) -> None:
-    passes = choose_passes(PairStore(pairs), ALL, 18, labelled_only=True, seed=1)
+def test_labeled_only_leaves_empty_masks_out(pairs: Path) -> None:
+    passes = choose_passes(PairStore(pairs), ALL, 18, labeled_only=True, seed=1)
     assert max(position for one in passes for position in one.positions) == 4  # the last slice of each is empty
 
 
-def test_labelled_only_without_labelled_slices_is_refused(pairs: Path) -> None:
+def test_labeled_only_without_labeled_slices_is_refused(pairs: Path) -> None:
     index = pairs / "index.csv"
     rows = [line.split(",") for line in index.read_text().splitlines()]
     index.write_text("\n".join(",".join([*row[:3], *("0" if x.isdigit() else x for x in row[3:])]) for row in rows))
-    with pytest.raises(ConfigError, match=r"synthesize.labelled_only: true leaves no slice of the 3 training patients"):
-        choose_passes(PairStore(pairs), ALL, 6, labelled_only=True, seed=1)
+    with pytest.raises(ConfigError, match=r"synthesize.labeled_only: true leaves no slice of the 3 training patients"):
+        choose_passes(PairStore(pairs), ALL, 6, labeled_only=True, seed=1)
 
 
 def test_share_of_scans_is_taken_from_the_ratio_of_the_known_patients(load: Load, pairs: Path) -> None:
-    settings = load("synthesize.ratio=1.5", "synthesize.unlabelled=0.25").synthesize
+    settings = load("synthesize.ratio=1.5", "synthesize.unlabeled=0.25").synthesize
     assert count_slices(PairStore(pairs), ["a1", "a2"], settings) == Share(masks=14, scans=4)
 
 

@@ -27,7 +27,7 @@ from nephrite.generation.synthesizers import (
     read_synthesizer,
     write_synthesizer,
 )
-from nephrite.store.slices import UNLABELLED, PairStore
+from nephrite.store.slices import UNLABELED, PairStore
 from nephrite.training.weights import save_weights
 
 BLANK = SynthesizerCard(
@@ -166,16 +166,16 @@ def test_synthesizer_that_knows_labels_of_another_patient_is_refused(pairs: Path
 
 @pytest.mark.parametrize(("patient", "refused"), [("a3", False), ("b1", True), ("c1", True)])
 def test_synthesizer_may_know_scans_of_the_training_split_alone(pairs: Path, patient: str, refused: bool) -> None:
-    card = replace(BLANK, unlabelled_patients=(patient,))
+    card = replace(BLANK, unlabeled_patients=(patient,))
     with pytest.raises(LeakageError, match=patient) if refused else nullcontext():
         check_training_patients(card, PairStore(pairs), ["a1", "a2"], pairs)
 
 
 def test_synthesizer_may_know_scans_of_patients_without_any_labels(pairs: Path) -> None:
     splits = json.loads((pairs / "split.json").read_text())
-    splits["patients"]["c1"] = UNLABELLED
+    splits["patients"]["c1"] = UNLABELED
     (pairs / "split.json").write_text(json.dumps(splits))
-    card = replace(BLANK, unlabelled_patients=("a3", "c1"))
+    card = replace(BLANK, unlabeled_patients=("a3", "c1"))
     check_training_patients(card, PairStore(pairs), ["a1", "a2"], pairs)
     with pytest.raises(LeakageError, match="c1"):
         check_training_patients(replace(BLANK, training_patients=("c1",)), PairStore(pairs), ["a1", "a2"], pairs)

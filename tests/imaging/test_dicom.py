@@ -154,3 +154,11 @@ def test_scan_without_labels_has_the_grid_of_the_series(
             assert lps[:3] == pytest.approx(image.position + shift)
     assert scan.header.get_data_shape() == (8, 6, 3)
     assert set(scan.sources) == {"image"}
+
+
+def test_spacing_and_the_grid_of_masks_have_one_slice_distance(write_slice: WriteSlice, tmp_path: Path) -> None:
+    for number, z in enumerate((0.0, 2.4, 5.0, 7.6)):
+        write_slice(f"{number}.dcm", z)
+    scan = open_dicom_scan(tmp_path / "ct")
+    assert scan.spacing[0] == pytest.approx(7.6 / 3, abs=1e-6)
+    assert abs(scan.header.get_best_affine()[2, 2]) == pytest.approx(scan.spacing[0], abs=1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nephrite.errors import LabelValueError, VolumeError
-from nephrite.imaging.nifti import NiftiVolume, open_kits
+from nephrite.imaging.nifti import NiftiVolume, open_kits, open_nifti_scan
 from nephrite.imaging.volume import Volume
 
 CLASSES = {1: "kidney", 2: "tumor"}
@@ -75,7 +75,7 @@ def test_whole_intensities_of_any_type_are_int16(tmp_path: Path, dtype: np.dtype
 @pytest.mark.parametrize("value", [0.25, 40_000.0, -40_000.0])
 def test_other_intensities_are_float32(tmp_path: Path, value: float) -> None:
     scan = numbered(3, 4, 5).astype(np.float64)
-    scan[2, 3, 4] = value
+    scan[2, 3, 3:] = value * 0.9, value
     image = image_of(open_case(tmp_path, scan))
     assert image.dtype == np.float32
     assert image[2, 3, 4] == value
@@ -96,6 +96,61 @@ def test_slope_of_a_label_map_is_applied(tmp_path: Path) -> None:
     volume = open_kits(save(tmp_path / "imaging.nii.gz", numbered(3, 4, 5)), tmp_path / "segmentation.nii.gz")
     blocks = [block for _, block in volume.label_blocks(2, CLASSES)]
     assert np.array_equal(np.concatenate(blocks), np.ones((3, 4, 5)))
+
+
+@pytest.mark.parametrize(("top", "dtype"), [(2, np.uint8), (5, np.uint8), (200, np.int16)])
+def test_labels_that_a_scaled_file_rounds_are_read(tmp_path: Path, top: int, dtype: type[np.generic]) -> None:
+    truth = (numbered(3, 4, 5) % 2).astype(np.float64)
+    truth[0, 0, 0] = top
+    label = nib.Nifti1Image(truth, KITS)
+    label.header.set_data_dtype(dtype)  # nibabel scales floats to the type's range: 1 becomes 1.0039
+    label.to_filename(tmp_path / "segmentation.nii.gz")
+    volume = open_kits(save(tmp_path / "imaging.nii.gz", numbered(3, 4, 5)), tmp_path / "segmentation.nii.gz")
+    stored = nib.Nifti1Image.from_filename(tmp_path / "segmentation.nii.gz").get_fdata()
+    assert not np.array_equal(stored, truth)
+    blocks = [block for _, block in volume.label_blocks(2, {1: "kidney", top: "tumor"})]
+    assert np.array_equal(np.concatenate(blocks), truth)
+
+
+def test_interpolated_labels_in_a_scaled_file_are_refused(tmp_path: Path) -> None:
+    label = nib.Nifti1Image(np.linspace(0, 2, 60).reshape(3, 4, 5), KITS)
+    label.header.set_data_dtype(np.uint8)
+    label.to_filename(tmp_path / "segmentation.nii.gz")
+    volume = open_kits(save(tmp_path / "imaging.nii.gz", numbered(3, 4, 5)), tmp_path / "segmentation.nii.gz")
+    with pytest.raises(LabelValueError, match="is not an integer"):
+        list(volume.label_blocks(2, CLASSES))
+
+
+def padded(lowest: float, *others: float) -> np.ndarray:
+    scan = np.full((3, 4, 5), 50.0)
+    scan[:, 0] = lowest
+    scan[1, 2, : len(others)] = others
+    return scan
+
+
+@pytest.mark.parametrize(
+    ("scan", "first"),
+    [
+        (padded(-2000, -1024, -60), -1024),
+        (padded(-3024, -60), -1024),
+        (padded(-32768, -60.5), -1024),
+        (padded(-2000, 0, 30), 0),  # MR: no intensity below 0
+        (padded(-2000, -1500), -2000),  # no padding: others lie below air, too
+        (padded(-1024, -60), -1024),
+        (padded(-2000), 0),
+    ],
+)
+@pytest.mark.parametrize("slope", [1, -1, 0.5])
+def test_padding_is_what_it_is_in_dicom(tmp_path: Path, scan: np.ndarray, first: float, slope: float) -> None:
+    image = nib.Nifti1Image((scan / slope).astype(np.float64), KITS)
+    image.header.set_slope_inter(1, 0)
+    image.to_filename(tmp_path / "imaging.nii")
+    content = bytearray((tmp_path / "imaging.nii").read_bytes())
+    content[112:116] = np.array([slope], "<f4").tobytes()
+    (tmp_path / "imaging.nii").write_bytes(content)
+    values = np.concatenate([block for _, block in open_nifti_scan(tmp_path / "imaging.nii").image_blocks(2)])
+    assert np.unique(values[:, 0]).tolist() == [first]
+    assert np.array_equal(values[:, 1:], scan[:, 1:])
 
 
 def test_block_owns_its_memory(tmp_path: Path) -> None:
@@ -156,6 +211,38 @@ def test_label_map_stored_in_another_axis_order_is_matched(tmp_path: Path) -> No
     label = save(tmp_path / "segmentation.nii.gz", truth.transpose(2, 1, 0), turned)
     blocks = [block for _, block in open_kits(image, label).label_blocks(2, CLASSES)]
     assert np.array_equal(np.concatenate(blocks), truth)
+
+
+def test_label_map_one_slice_off_is_refused_with_both_origins(tmp_path: Path) -> None:
+    moved = KITS.copy()
+    moved[:3, 3] += moved[:3, 0]
+    image = save(tmp_path / "imaging.nii.gz", numbered(3, 4, 5))
+    label = save(tmp_path / "segmentation.nii.gz", np.zeros((3, 4, 5), np.uint8), moved)
+    with pytest.raises(VolumeError, match=r"up to 1 voxels away .*origin \(0, 0, -3\) mm.*origin \(0, 0, 0\) mm"):
+        open_kits(image, label)
+
+
+def test_label_map_without_orientation_is_to_take_that_of_its_image(tmp_path: Path) -> None:
+    image = save(tmp_path / "imaging.nii.gz", numbered(3, 4, 5))
+    nib.save(nib.Nifti1Image(np.zeros((3, 4, 5), np.uint8), None), tmp_path / "segmentation.nii.gz")
+    with pytest.raises(VolumeError, match=r"segmentation.*code are 0\); save the label map with the image's affine"):
+        open_kits(image, tmp_path / "segmentation.nii.gz")
+
+
+def test_unit_of_the_image_is_known_of_the_volume(tmp_path: Path) -> None:
+    scan = nib.Nifti1Image(numbered(3, 4, 5), np.diag([1.0, 1, 1, 1e-3]) @ KITS * 1000)
+    scan.header.set_xyzt_units("micron")
+    scan.to_filename(tmp_path / "imaging.nii.gz")
+    label = save(tmp_path / "segmentation.nii.gz", np.zeros((3, 4, 5), np.uint8))
+    volume = open_kits(tmp_path / "imaging.nii.gz", label)  # the label map's own grid is in mm
+    assert (volume.spacing, volume.unit_given) == ((3.0, 0.8, 0.8), True)
+    assert not open_kits(label, label).unit_given
+
+
+def test_nifti_2_is_read(tmp_path: Path) -> None:
+    nib.save(nib.Nifti2Image(numbered(3, 4, 5), KITS), tmp_path / "imaging.nii.gz")
+    values = [block for _, block in open_nifti_scan(tmp_path / "imaging.nii.gz").image_blocks(2)]
+    assert np.array_equal(np.concatenate(values), numbered(3, 4, 5))
 
 
 def test_true_fourth_axis_is_refused(tmp_path: Path) -> None:

@@ -133,6 +133,21 @@ def test_every_second_slice_is_a_series(write_slice: WriteSlice, folder: Path) -
     assert read_series(folder).distance == 4.0
 
 
+def test_positions_rounded_to_a_tenth_of_a_millimeter_are_even(write_slice: WriteSlice, folder: Path) -> None:
+    for number in range(9):
+        write_slice(f"{number}.dcm", round(1.25 * number, 1))
+    assert read_series(folder).distance == 1.25
+
+
+def test_distance_that_changes_within_the_series_is_refused(write_slice: WriteSlice, folder: Path) -> None:
+    for number, z in enumerate((0, 5, 10, 15, 21.2, 27.4)):
+        write_slice(f"{number}.dcm", float(z))
+    with pytest.raises(
+        DicomError, match=r"4\.dcm: lies 6\.20 mm from 3\.dcm, but slices are 5\.00 mm apart, to within a"
+    ):
+        read_series(folder)
+
+
 def test_leaning_stack_is_gantry_tilt(write_slice: WriteSlice, folder: Path) -> None:
     for number in range(4):
         write_slice(f"{number}.dcm", 0.0, ImagePositionPatient=[-4, -3 + 1.0 * number, 5.0 * number])

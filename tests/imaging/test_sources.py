@@ -14,7 +14,7 @@ from nephrite.imaging.dicom import DicomVolume
 from nephrite.imaging.label_maps.region_volume import RegionVolume
 from nephrite.imaging.nifti import NiftiVolume
 from nephrite.imaging.sources import find_cases, find_scans, open_scan, open_volume
-from nephrite.store.slices import UNLABELLED
+from nephrite.store.slices import UNLABELED
 
 
 def kits(folder: Path, name: str, *files: str) -> None:
@@ -113,7 +113,7 @@ def test_label_objects_may_lie_where_png_labels_lie(
 
 def test_scans_without_labels_are_no_cases(tmp_path: Path, write_slice: Callable[..., Path]) -> None:
     kits(tmp_path / "set", "k")
-    move(write_slice("a.dcm", 0.0), tmp_path / "set" / UNLABELLED / "d")
+    move(write_slice("a.dcm", 0.0), tmp_path / "set" / UNLABELED / "d")
     assert [case.patient for case in find_cases(tmp_path / "set")] == ["k"]
 
 

@@ -40,10 +40,32 @@ def test_value_that_would_wrap_to_a_class_is_refused(value: int) -> None:
         to_label_map(np.array([0, value], dtype=np.int16), CLASSES, PLACE)
 
 
-@pytest.mark.parametrize("value", [0.5, np.nan, np.inf])
+@pytest.mark.parametrize("value", [0.5, 0.999, 1.001, np.nan, np.inf])
 def test_label_that_is_not_an_integer_is_refused(value: float) -> None:
-    with pytest.raises(LabelValueError, match="is not an integer"):
+    with pytest.raises(
+        LabelValueError, match=rf"label value {value:g} is not an integer \(1 voxels are off by over 0\.0001"
+    ):
         to_label_map(np.array([0, value, 1]), CLASSES, PLACE)
+
+
+@pytest.mark.parametrize(("value", "label"), [(0.99999994, 1), (1.0000001, 1), (1.99995, 2), (-1e-7, 0)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_label_that_is_an_integer_but_for_rounding_counts(value: float, label: int, dtype: type[np.generic]) -> None:
+    assert to_label_map(np.array([0, value, 1], dtype), CLASSES, PLACE).tolist() == [0, label, 1]
+
+
+def test_values_are_rounded_to_the_step_of_the_file() -> None:
+    assert to_label_map(np.array([0, 1.0039, 1.9961]), CLASSES, PLACE, step=2 / 255).tolist() == [0, 1, 2]
+    with pytest.raises(LabelValueError, match=r"1\.0039 is not an integer"):
+        to_label_map(np.array([1.0039]), CLASSES, PLACE)
+    with pytest.raises(LabelValueError, match=r"1\.2 is not an integer"):
+        to_label_map(np.array([1.2]), CLASSES, PLACE, step=0.6)  # too coarse: it could be any
+
+
+@pytest.mark.parametrize(("value", "remedy"), [(3, "add them to"), (256, "renumber them"), (-1, "renumber them")])
+def test_remedy_for_a_value_outside_the_classes_works(value: int, remedy: str) -> None:
+    with pytest.raises(LabelValueError, match=remedy):
+        to_label_map(np.array([0, value], np.int32), CLASSES, PLACE)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -56,10 +56,10 @@ def test_folder_is_refused_since_no_pod_sees_it() -> None:
         read_experiment(PARAMS, ["acquire.source=folder", "acquire.folder.path=/scans"])
 
 
-def test_unlabelled_scans_of_this_machine_are_refused_since_no_pod_sees_them() -> None:
-    told = "unlabelled: is the folder '/scans', which no pod can see; run 'nephrite acquire' here, push its output"
+def test_unlabeled_scans_of_this_machine_are_refused_since_no_pod_sees_them() -> None:
+    told = "unlabeled: is the folder '/scans', which no pod can see; run 'nephrite acquire' here, push its output"
     with pytest.raises(ExperimentError, match=told):
-        read_experiment(PARAMS, ["acquire.unlabelled=/scans"])
+        read_experiment(PARAMS, ["acquire.unlabeled=/scans"])
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_lesions_are_classed_by_the_radius_of_an_equal_circle() -> None:
     assert lesion_sizes(pixels, np.array([4.0, 4, 4, 4, 1])) == [EMPTY, "tiny", "small", "medium", "small"]
 
 
-def test_areas_fall_into_quarters_of_the_labelled_slices() -> None:
+def test_areas_fall_into_quarters_of_the_labeled_slices() -> None:
     names = area_quarters(np.array([0, 1, 2, 3, 4]))
     assert names == [EMPTY, "smallest quarter", "second quarter", "third quarter", "largest quarter"]
     assert size_order(reversed(names)) == [*names[1:], EMPTY]

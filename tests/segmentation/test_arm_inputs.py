@@ -35,8 +35,8 @@ def arm(load: Load, pairs: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 def test_scans_of_other_training_patients_are_seen_without_labels(load: Load, pairs: Path) -> None:
     inputs = open_stores(load(*SETTINGS, STUDENT), pairs)
-    assert (len(inputs.labelled), len(inputs.unlabelled)) == (1, 2)
-    assert {*inputs.labelled, *inputs.unlabelled} == {"a1", "a2", "a3"}
+    assert (len(inputs.labeled), len(inputs.unlabeled)) == (1, 2)
+    assert {*inputs.labeled, *inputs.unlabeled} == {"a1", "a2", "a3"}
     assert (inputs.synthetic, inputs.synthesizer, inputs.teacher) == (None, None, None)
 
 
@@ -76,8 +76,6 @@ def test_an_arm_without_self_training_takes_no_teacher(load: Load, pairs: Path, 
 
 def test_self_training_without_further_scans_says_what_to_do(load: Load, pairs: Path, tmp_path: Path) -> None:
     config = load(*SETTINGS, "arm=real+geometric+self_training/light/1.0/0")
-    with pytest.raises(
-        ConfigError, match=r"there are none; name 'acquire\.unlabelled', or take a label fraction below"
-    ):
+    with pytest.raises(ConfigError, match=r"there are none; name 'acquire\.unlabeled', or take a label fraction below"):
         train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
     assert not [*tmp_path.glob("s*")], "half-written"

@@ -66,8 +66,8 @@ def test_every_arm_is_looked_at(load: Load, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_labels_scans_is_tried_where_there_are_scans_to_label(load: Load) -> None:
     labeler = "synthesize.labeler={segmenter: fpn, steps: 5}"
     with pytest.raises(ConfigError, match="DenseNet121"):
-        check_trial(load(NONE, "trial.segmenters=[light]", labeler, "synthesize.unlabelled=0.5"))
-    check_trial(load(NONE, "trial.segmenters=[light]", labeler, "synthesize.unlabelled=0"))
+        check_trial(load(NONE, "trial.segmenters=[light]", labeler, "synthesize.unlabeled=0.5"))
+    check_trial(load(NONE, "trial.segmenters=[light]", labeler, "synthesize.unlabeled=0"))
 
 
 def test_what_screens_is_tried_where_slices_are_screened(load: Load) -> None:

@@ -50,7 +50,7 @@ def test_a_missing_segmentation_leaves_nothing_behind(load: Load, kits_folder: P
     assert not list(tmp_path.glob("raw*"))
 
 
-@pytest.mark.parametrize("key", ["acquire.folder.path", "acquire.unlabelled"])
+@pytest.mark.parametrize("key", ["acquire.folder.path", "acquire.unlabeled"])
 def test_a_slice_that_cannot_be_read_leaves_nothing_behind(
     load: Load, kits_folder: Path, tmp_path: Path, key: str
 ) -> None:
@@ -99,8 +99,8 @@ def test_scans_without_labels_come_along_without_their_label_maps(
     (tmp_path / "more").mkdir()
     (tmp_path / "other").rename(tmp_path / "more" / "other")
     config = load(
-        *("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"acquire.unlabelled={tmp_path / 'more'}")
+        *("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"acquire.unlabeled={tmp_path / 'more'}")
     )
     metrics = acquire(config, SilentRun(), raw=tmp_path / "raw")
     assert metrics == {"cases": 11}
-    assert [path.name for path in (tmp_path / "raw" / "unlabelled" / "other").iterdir()] == ["imaging.nii.gz"]
+    assert [path.name for path in (tmp_path / "raw" / "unlabeled" / "other").iterdir()] == ["imaging.nii.gz"]

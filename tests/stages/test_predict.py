@@ -29,6 +29,7 @@ from nephrite.errors import (
 )
 from nephrite.files import sha256
 from nephrite.imaging.recipe import Recipe
+from nephrite.imaging.sources import Scan, open_scan
 from nephrite.phantom.phantom import write_patient
 from nephrite.recording import SilentRun
 from nephrite.registry import CHALLENGER, CHAMPION, Registry
@@ -195,6 +196,53 @@ def test_slice_without_preamble_is_part_of_the_mask_and_a_broken_one_stops_the_s
     with pytest.raises(DicomError, match=r"DICOM/s/6: is empty or not DICOM, and is named as a slice is; fetch"):
         predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
     assert not masks.exists()
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("meter", 1e-3), ("mm", 1.0), ("micron", 1e3), ("unknown", 1.0)])
+def test_volumes_are_in_milliliters_whatever_the_unit_of_the_file(
+    masks: Path, load: Load, caplog: pytest.LogCaptureFixture, unit: str, factor: float
+) -> None:
+    register()
+    tmp_path = masks.parent
+    voxels = np.full((SIZE, SIZE, 3), -100, np.int16)
+    voxels[4:13, 5, 1] = 150
+    image = nib.Nifti1Image(voxels, np.diag([factor, factor, 5 * factor, 1]))
+    image.header.set_xyzt_units(unit)
+    (tmp_path / "scans").mkdir()
+    nib.save(image, tmp_path / "scans" / "p.nii.gz")
+    metrics = predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
+    assert metrics["tumor_ml"] == pytest.approx(9 * 5 / 1000)
+    written = nib.Nifti1Image.from_filename(masks / "p" / "segmentation.nii.gz")
+    assert written.affine == pytest.approx(image.affine, rel=1e-6)
+    assert written.header.get_xyzt_units()[0] == unit
+    assert ("xyzt_units" in caplog.text) == (unit == "unknown")
+
+
+def test_volume_of_an_uneven_series_follows_the_spacing_of_prepare(masks: Path, load: Load, tmp_path: Path) -> None:
+    register()
+    voxels = np.full((4, SIZE, SIZE), -100)
+    voxels[1, 5, 4:13] = 150
+    write_series(tmp_path / "scans" / "p1", voxels, places=[0, 2.4, 5.0, 7.6])
+    metrics = predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
+    spacing = open_scan(Scan("p1", "dicom", tmp_path / "scans" / "p1")).spacing
+    affine = nib.Nifti1Image.from_filename(masks / "p1" / "segmentation.nii.gz").affine
+    assert metrics["tumor_ml"] == pytest.approx(9 * np.prod(spacing) / 1000)
+    assert metrics["tumor_ml"] == pytest.approx(9 * abs(np.linalg.det(affine[:3, :3])) / 1000, rel=1e-6)
+
+
+def test_mask_of_a_scan_with_a_rounded_quaternion_is_readable(masks: Path, load: Load, tmp_path: Path) -> None:
+    register()
+    image = nib.Nifti1Image(np.zeros((SIZE, SIZE, 3), np.int16), np.diag([-1.0, -1, 5, 1]))
+    image.set_qform(image.affine, code=1)
+    image.set_sform(None, code=0)
+    (tmp_path / "scans").mkdir()
+    nib.save(image, tmp_path / "scans" / "p.nii")
+    content = bytearray((tmp_path / "scans" / "p.nii").read_bytes())
+    content[256:268] = np.array([0, 0, 1.0000004], "<f4").tobytes()
+    (tmp_path / "scans" / "p.nii").write_bytes(content)
+    predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
+    affine = nib.Nifti1Image.from_filename(masks / "p" / "segmentation.nii.gz").affine
+    assert np.allclose(affine, np.diag([-1.0, -1, 5, 1]), atol=1e-6)
 
 
 def refused(load: Load, scans: Path, masks: Path, *overrides: str) -> None:

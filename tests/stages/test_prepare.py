@@ -7,13 +7,16 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
+from scipy.ndimage import gaussian_filter
 
 from nephrite.config import Config
 from nephrite.errors import LabelValueError, SourceError, SplitError, VolumeError
 from nephrite.recording import SilentRun
 from nephrite.stages.prepare import prepare
-from nephrite.store.slices import UNLABELLED, PairStore
-from tests.conftest import write_series
+from nephrite.store.slices import UNLABELED, PairStore
+from tests.conftest import write_series as write_ct
 
 Load = Callable[..., Config]
 
@@ -110,8 +113,8 @@ KIDNEY_ONLY = ("evaluate.regions={kidney: {labels: [1], tolerance: 2}}", "trial.
 
 
 def test_a_slice_that_cannot_be_decoded_leaves_nothing_behind(load: Load, kits_folder: Path, tmp_path: Path) -> None:
-    write_series(kits_folder / UNLABELLED / "DICOM" / "s", np.random.default_rng(0).integers(0, 90, (3, 8, 8)))
-    path = kits_folder / UNLABELLED / "DICOM" / "s" / "2.dcm"
+    write_ct(kits_folder / UNLABELED / "DICOM" / "s", np.random.default_rng(0).integers(0, 90, (3, 8, 8)))
+    path = kits_folder / UNLABELED / "DICOM" / "s" / "2.dcm"
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(VolumeError, match=r"s/2\.dcm: pixel data are missing, truncated or damaged; fetch it again"):
         prepared(load(), kits_folder, tmp_path / "pairs")
@@ -168,44 +171,47 @@ def test_nothing_is_said_where_nothing_is_lost(
     load: Load, kits_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     metrics = prepare(load(), SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs")
-    assert not caplog.text
+    assert "on the grid" not in caplog.text
     assert (metrics["regions_vanished"], metrics["regions_halved"]) == (0, 0)
 
 
-def unlabelled(raw: Path, *names: str) -> None:
+def unlabeled(raw: Path, *names: str, below: str = UNLABELED) -> None:
     for number, name in enumerate(names):
-        folder = raw / UNLABELLED / name
+        folder = raw / below / name
         folder.mkdir(parents=True)
         shutil.copy(raw / f"case_{number:05d}" / "imaging.nii.gz", folder / "imaging.nii.gz")
         scan = nib.Nifti1Image.from_filename(folder / "imaging.nii.gz")
         nib.save(nib.Nifti1Image(np.asarray(scan.dataobj)[::-1] + 1, scan.affine), folder / "imaging.nii.gz")
 
 
-def test_scans_without_labels_are_a_split_of_their_own(load: Load, kits_folder: Path, tmp_path: Path) -> None:
-    unlabelled(kits_folder, "other_1", "other_2")
+@pytest.mark.parametrize("below", ["unlabeled", "unlabelled"])  # the second in raw data of earlier versions
+def test_scans_without_labels_are_a_split_of_their_own(
+    load: Load, kits_folder: Path, tmp_path: Path, below: str
+) -> None:
+    unlabeled(kits_folder, "other_1", "other_2", below=below)
     store = prepared(load(), kits_folder, tmp_path / "pairs")
-    assert store.patients(UNLABELLED) == ["other_1", "other_2"]
+    assert store.patients(UNLABELED) == ["other_1", "other_2"]
     assert len(store.patients("train")) + len(store.patients("validation")) + len(store.patients("test")) == 12
     assert not store.label("other_1").any()
     assert store.image("other_1").std() > 10
 
 
-def test_scan_without_labels_of_a_labelled_patient_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
-    unlabelled(kits_folder, "case_00007")
-    with pytest.raises(SourceError, match=r"unlabelled/case_00007: is of 'case_00007', who stands among the labelled"):
+def test_scan_without_labels_of_a_labeled_patient_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    unlabeled(kits_folder, "case_00007")
+    with pytest.raises(SourceError, match=r"unlabeled/case_00007: is of 'case_00007', who stands among the labeled"):
         prepared(load(), kits_folder, tmp_path / "pairs")
 
 
 def test_ids_that_differ_in_case_alone_are_one_patient(load: Load, kits_folder: Path, tmp_path: Path) -> None:
-    unlabelled(kits_folder, "CASE_00007")
-    with pytest.raises(SourceError, match=r"unlabelled/CASE_00007: is of 'case_00007', who stands among the labelled"):
+    unlabeled(kits_folder, "CASE_00007")
+    with pytest.raises(SourceError, match=r"unlabeled/CASE_00007: is of 'case_00007', who stands among the labeled"):
         prepared(load(), kits_folder, tmp_path / "pairs")
 
 
 def test_the_same_scan_in_another_file_format_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
     scan = nib.Nifti1Image.from_filename(kits_folder / "case_00004" / "imaging.nii.gz")
-    (kits_folder / UNLABELLED / "other").mkdir(parents=True)
-    nib.save(scan, kits_folder / UNLABELLED / "other" / "imaging.nii")
+    (kits_folder / UNLABELED / "other").mkdir(parents=True)
+    nib.save(scan, kits_folder / UNLABELED / "other" / "imaging.nii")
     with pytest.raises(SourceError, match="holds the same scan as"):
         prepared(load(), kits_folder, tmp_path / "pairs")
 
@@ -213,6 +219,64 @@ def test_the_same_scan_in_another_file_format_is_refused(load: Load, kits_folder
 def test_the_same_scan_without_labels_under_another_name_is_refused(
     load: Load, kits_folder: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(kits_folder / "case_00004", kits_folder / UNLABELLED / "other")
+    shutil.copytree(kits_folder / "case_00004", kits_folder / UNLABELED / "other")
     with pytest.raises(SourceError, match="holds the same scan as"):
         prepared(load(), kits_folder, tmp_path / "pairs")
+
+
+def write_series(folder: Path, voxels: np.ndarray, modality: str, **elements: object) -> None:
+    """A DICOM series of signed slices as the store orders them, 5 mm apart, pixels of 0.8 mm."""
+    folder.mkdir(parents=True)
+    for number, plane in enumerate(voxels):
+        header = Dataset()
+        header.SOPClassUID = CTImageStorage if modality == "CT" else MRImageStorage
+        header.SOPInstanceUID, header.Modality = f"1.2.{number + 1}", modality
+        header.SeriesInstanceUID, header.InstanceNumber = "1.2.840.111111", number + 1
+        header.ImagePositionPatient, header.ImageOrientationPatient = [0, 0, -5.0 * number], [1, 0, 0, 0, 1, 0]
+        header.PixelSpacing = [0.8, 0.8]
+        header.file_meta = FileMetaDataset()
+        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID
+        header.set_pixel_data(plane, "MONOCHROME2", 16, generate_instance_uid=False)
+        for keyword, value in elements.items():
+            header.add_new(keyword, "SS" if keyword == "PixelPaddingValue" else "DS", value)
+        header.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+
+
+@pytest.mark.parametrize("kind", ["window, center: 0, width: 400", "percentile"])
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_twins_are_found_across_formats(
+    load: Load, kits_folder: Path, write_kits_case: Callable[..., None], modality: str, kind: str
+) -> None:
+    low = -1000 if modality == "CT" else 0
+    scan = np.random.default_rng(5).integers(low, 700, (5, 40, 48)).astype(np.int16)
+    scan[:, :3] = -2000
+    rescale = {"RescaleSlope": 1, "RescaleIntercept": 0} if modality == "CT" else {}
+    write_series(kits_folder / UNLABELED / "other", scan, modality, PixelPaddingValue=-2000, **rescale)
+    write_kits_case(kits_folder / "odd", 99, image=scan)
+    with pytest.raises(SourceError, match="holds the same scan as"):
+        prepared(load(f"prepare.intensity={{kind: {kind}}}"), kits_folder, kits_folder.parent / "pairs")
+
+
+def test_scans_that_look_nearly_the_same_are_told_and_counted(
+    load: Load,
+    kits_folder: Path,
+    write_kits_case: Callable[..., None],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scan = gaussian_filter(np.random.default_rng(5).normal(0, 4000, (6, 40, 48)), (0, 3, 3)).astype(np.int16)
+    write_kits_case(kits_folder / "odd", 98, image=scan[:5])
+    write_kits_case(kits_folder / "again", 99, image=scan[1:])
+    run = prepare(load(), SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs")
+    assert run["near_twins"] >= 1
+    assert f"{kits_folder}/again: looks nearly the same as 'odd'" in caplog.text
+
+
+def test_files_without_a_unit_are_told_in_one_line(
+    load: Load, kits_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared(load(), kits_folder, tmp_path / "pairs")
+    told = [record.getMessage() for record in caplog.records if "xyzt_units" in record.getMessage()]
+    assert len(told) == 1
+    assert "case_00000/imaging.nii.gz and 11 others of 12 do not say" in told[0]

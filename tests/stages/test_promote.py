@@ -11,7 +11,7 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from nephrite.config import Arm, Config, ResizeSettings, WindowSettings
-from nephrite.errors import StoreError
+from nephrite.errors import StoreError, TrackingError
 from nephrite.files import read_json, write_json
 from nephrite.imaging.recipe import Recipe, read_recipe
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
@@ -25,6 +25,7 @@ from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.stages.promote import promote
 from nephrite.tracking import open_run
 from nephrite.training.weights import save_weights
+from nephrite.verdict.promotion import Decision, decide
 from nephrite.verdict.trial import Trial as VerdictTrial
 from nephrite.verdict.trial import TrialPlan
 
@@ -141,6 +142,25 @@ def test_worse_run_leaves_the_champion(trial: Trial, load: Load) -> None:
         decision = trial.promote(load())
     assert versions() == {CHAMPION: 1, CHALLENGER: 2}
     assert decision["reason"].startswith("the difference to the champion, -0.100")
+
+
+def test_promotion_against_a_champion_that_has_changed_is_refused(
+    trial: Trial, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in (1, 2):
+        trial.train(seed=seed, dice=0.4 + seed / 10)
+        trial.promote(load())
+    client = MlflowClient()
+
+    def decide_late(*arguments: Any) -> Decision:
+        client.set_registered_model_alias(MODEL, CHAMPION, "1")  # by another promotion
+        return decide(*arguments)
+
+    monkeypatch.setattr("nephrite.stages.promote.decide", decide_late)
+    trial.train(seed=3, dice=0.9)
+    with pytest.raises(TrackingError, match=r"has another champion since this decision began \(version 1\); run 'prom"):
+        trial.promote(load())
+    assert versions() == {CHAMPION: 1, CHALLENGER: 2}
 
 
 def test_run_on_other_patients_is_not_promoted(trial: Trial, load: Load) -> None:

@@ -167,7 +167,7 @@ def test_synthetic_slices_that_should_show_scans_and_show_none_are_a_note(
     load: Load, scores: Path, pairs: Path, synthetic: Path
 ) -> None:
     def notes() -> list[str]:
-        config = load(*SMALL_TRIAL, "synthesize.unlabelled=0.5")
+        config = load(*SMALL_TRIAL, "synthesize.unlabeled=0.5")
         lines: list[str] = json.loads((reported(config, scores, pairs, synthetic) / "trial.json").read_text())["notes"]
         return [line for line in lines if "scan without labels" in line]
 

@@ -24,13 +24,13 @@ from nephrite.segmentation.in_process.fitting import SegmentationModule, Segment
 from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.stages.screen import _open_stores, screen
+from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import (
-    UNLABELLED,
+    UNLABELED,
     PairStore,
     Patient,
     Provenance,
     SliceRef,
-    create_arrays,
     finish_store,
     write_patient,
 )
@@ -293,9 +293,9 @@ def test_scans_without_labels_may_have_been_copied_as_well(load: Load, pairs: Pa
     painted = write_painted(tmp_path / "painted", pairs, [draw_slice(1)], known=("a1", "a2"))
     for file in ("split.json", "index.csv"):
         text = (pairs / file).read_text()
-        (pairs / file).write_text(re.sub(r'("a3": ")train|(a3,\d,)train', rf"\1\2{UNLABELLED}", text))
+        (pairs / file).write_text(re.sub(r'("a3": ")train|(a3,\d,)train', rf"\1\2{UNLABELED}", text))
     meta = next(painted.rglob("meta.json"))
-    meta.write_text(re.sub(r'"unlabelled_patients": \[\]', '"unlabelled_patients": ["a3"]', meta.read_text()))
+    meta.write_text(re.sub(r'"unlabeled_patients": \[\]', '"unlabeled_patients": ["a3"]', meta.read_text()))
     inputs = _open_stores(load(), pairs, painted)
     assert {ref.patient for ref in inputs.training} == {"a1", "a2"}
     assert [ref for ref in inputs.seen if ref not in inputs.training] == [SliceRef("a3", place) for place in range(6)]

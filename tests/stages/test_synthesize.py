@@ -132,34 +132,34 @@ def test_provenance_names_patients_whose_labels_the_painter_knows_though_none_of
         provenance = store.patient(patient).provenance
         assert provenance is not None
         assert provenance.training_patients == ("a1", "a2", "a3")  # new masks may be fitted to all of them
-        assert provenance.unlabelled_patients == ()
+        assert provenance.unlabeled_patients == ()
 
 
 def test_provenance_names_scans_that_the_synthesizer_knows_though_none_is_painted(
     load: Load, pairs: Path, tmp_path: Path
 ) -> None:
-    config = load("trial.label_fractions=[0.67]", "synthesize.unlabelled=0")
+    config = load("trial.label_fractions=[0.67]", "synthesize.unlabeled=0")
     known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)
     (unknown,) = {"a1", "a2", "a3"} - set(known)
-    card = replace(CARD, training_patients=tuple(known), unlabelled_patients=(unknown,))
+    card = replace(CARD, training_patients=tuple(known), unlabeled_patients=(unknown,))
     store = painted(config, pairs, write_synthesizer(tmp_path / "few", card), tmp_path / "out")
     for patient in store.patients():
         provenance = store.patient(patient).provenance
         assert provenance is not None
-        assert (provenance.training_patients, provenance.unlabelled_patients) == (tuple(known), (unknown,))
+        assert (provenance.training_patients, provenance.unlabeled_patients) == (tuple(known), (unknown,))
 
 
 def test_provenance_names_patients_of_the_synthesizer_that_its_cell_would_not_know(tmp_path: Path) -> None:
     card, synthesizer = read_synthesizer(
-        write_synthesizer(tmp_path / "s", replace(CARD, training_patients=("a1", "z"), unlabelled_patients=("y",)))
+        write_synthesizer(tmp_path / "s", replace(CARD, training_patients=("a1", "z"), unlabeled_patients=("y",)))
     )
     painter = LoadedGenerator(card, synthesizer, ["a1", "a2"], settings="", seed=0, batch_size=4)
     label = np.zeros((2, 32, 32), np.uint8)
     found = _provenance(painter, Asked(Pass("a2", 1, (0, 3)), Request(label), style=Style("x", (1, 1))))
-    assert (found.training_patients, found.unlabelled_patients) == (("a1", "a2", "z"), ("x", "y"))
+    assert (found.training_patients, found.unlabeled_patients) == (("a1", "a2", "z"), ("x", "y"))
     assert found.patients == {"a1", "a2", "z"}
-    scan = _provenance(painter, Asked(Pass("w", 1, (0, 3)), Request(label), seed=5, labelled=False))
-    assert (scan.training_patients, scan.unlabelled_patients) == (("a1", "a2", "z"), ("w", "y"))
+    scan = _provenance(painter, Asked(Pass("w", 1, (0, 3)), Request(label), seed=5, labeled=False))
+    assert (scan.training_patients, scan.unlabeled_patients) == (("a1", "a2", "z"), ("w", "y"))
     assert scan.patients == {"a1", "a2", "z"}
 
 
@@ -350,7 +350,7 @@ ALONE = (  # one class, which lies anywhere; two of three training patients are 
     "evaluate.regions={nodule: {labels: [1], tolerance: 1}}",
     "trial.primary=nodule",
     "trial.label_fractions=[0.67]",
-    "synthesize.unlabelled=0.5",
+    "synthesize.unlabeled=0.5",
     "synthesize.ratio=2",
     "synthesize.edits.sizes={tiny: 1, small: 1}",
 )
@@ -379,7 +379,7 @@ def knowing(network: Segmenter) -> TrainedNetwork:
 
 @pytest.fixture
 def nodules(pairs: Path) -> Path:
-    """The same store, of which every labelled pixel is a nodule."""
+    """The same store, of which every labeled pixel is a nodule."""
     for path in pairs.glob("patients/*/label.npy"):
         np.save(path, (np.load(path) > 0).astype(np.uint8))
     manifest = pairs / "store.json"
@@ -415,7 +415,7 @@ def test_lesions_are_put_into_scans_whose_labels_are_never_read(
         provenance = store.patient(patient).provenance
         assert provenance is not None
         assert not provenance.source_labels
-        assert provenance.unlabelled_patients == (unknown,)
+        assert provenance.unlabeled_patients == (unknown,)
         assert unknown not in provenance.patients
     known = {"a1", "a2", "a3"} - {unknown}
     assert check_synthetic(store, PairStore(nodules), known)
@@ -431,7 +431,7 @@ def test_labeler_knows_the_painters_patients_alone_and_its_labels_are_painted(
         return knowing(Bright())
 
     monkeypatch.setattr("nephrite.stages.synthesize.fit_helper", fit)
-    config = load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]", LABELER)
+    config = load("synthesize.unlabeled=0.5", "trial.label_fractions=[0.67]", LABELER)
     known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)
     (unknown,) = {"a1", "a2", "a3"} - set(known)
     root = write_synthesizer(tmp_path / "few", replace(CARD, training_patients=tuple(known)))
@@ -451,7 +451,7 @@ def test_labeler_that_finds_nothing_leaves_the_masks_to_be_painted(
 ) -> None:
     monkeypatch.setattr("nephrite.stages.synthesize.fit_helper", lambda *_args, **_named: knowing(Bright()))
     monkeypatch.setattr(Bright, "forward", lambda self, image: -self.sure.abs().expand(len(image), 2, *image.shape[2:]))
-    config = load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]", LABELER)
+    config = load("synthesize.unlabeled=0.5", "trial.label_fractions=[0.67]", LABELER)
     known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, seed=config.trial.seed)
     root = write_synthesizer(tmp_path / "few", replace(CARD, training_patients=tuple(known)))
     store = painted(config, pairs, root, tmp_path / "out")
@@ -464,10 +464,8 @@ def test_scans_without_labels_need_lesions_of_any_place(
     load: Load, pairs: Path, synthesizer: Path, tmp_path: Path
 ) -> None:
     root = write_synthesizer(tmp_path / "few", replace(CARD, training_patients=()))
-    with pytest.raises(
-        ConfigError, match=r"synthesize\.unlabelled: is above 0, but a scan's own 'kidney' is not known"
-    ):
-        painted(load("synthesize.unlabelled=0.5", "trial.label_fractions=[0.67]"), pairs, root, tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"synthesize\.unlabeled: is above 0, but a scan's own 'kidney' is not known"):
+        painted(load("synthesize.unlabeled=0.5", "trial.label_fractions=[0.67]"), pairs, root, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

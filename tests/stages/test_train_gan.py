@@ -16,6 +16,7 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError, NonFiniteLossError, StoreError
 from nephrite.files import PARTIAL, read_json, write_json
 from nephrite.generation.synthesizers import SynthesizerCard, read_synthesizer
+from nephrite.ownership import MARK
 from nephrite.recording import SilentRun
 from nephrite.stages.train_gan import train_gan
 from tests.conftest import with_another_window, without_first_patient
@@ -80,6 +81,7 @@ def test_folder_holds_card_weights_history_and_samples_only(load: Load, pairs: P
     trained(load(), pairs, tmp_path / "s")
     found = sorted(str(path.relative_to(tmp_path / "s")) for path in (tmp_path / "s").rglob("*.*"))
     assert found == [
+        MARK,
         "generator.safetensors",
         "history.json",
         "samples/epoch_0001.png",
@@ -167,8 +169,8 @@ def test_what_needs_no_training_is_a_card_and_a_sheet(load: Load, pairs: Path, t
     run = Recorder()
     metrics = train_gan(load(RANDOMISED), run, pairs=pairs, synthesizer=tmp_path / "s")
     found = sorted(str(path.relative_to(tmp_path / "s")) for path in (tmp_path / "s").rglob("*.*"))
-    assert found == ["samples/drawn.png", "synthesizer.json"]
-    assert (metrics, run.steps) == ({"training_slices": 18, "unlabelled_scans": 0}, [])
+    assert found == [MARK, "samples/drawn.png", "synthesizer.json"]
+    assert (metrics, run.steps) == ({"training_slices": 18, "unlabeled_scans": 0}, [])
     assert run.artifacts == ["samples/drawn.png", "/synthesizer.json"]
 
 
@@ -270,33 +272,33 @@ def test_a_label_fraction_trains_on_fewer_patients(load: Load, pairs: Path, tmp_
     assert (len(card.training_patients), metrics["training_slices"]) == (2, 12)
 
 
-UNLABELLED = ("train_gan.pix2pix.condition=anatomy", "train_gan.pix2pix.unlabelled=true")
+UNLABELED = ("train_gan.pix2pix.condition=anatomy", "train_gan.pix2pix.unlabeled=true")
 QUANTILES = "train_gan.pix2pix.tissue={kind: quantiles, classes: 3, smoothing: 1.0}"
 
 
 def test_the_other_training_patients_are_seen_without_labels(load: Load, pairs: Path, tmp_path: Path) -> None:
-    config = load(*UNLABELLED, QUANTILES, "painter=pix2pix/0.67/0", "trial.label_fractions=[0.67, 1.0]")
+    config = load(*UNLABELED, QUANTILES, "painter=pix2pix/0.67/0", "trial.label_fractions=[0.67, 1.0]")
     for path in ("once", "again"):
         train_gan(config, SilentRun(), pairs=pairs, synthesizer=tmp_path / path)
         known, _ = read_synthesizer(tmp_path / path)
-        label = np.load(pairs / "patients" / known.unlabelled_patients[0] / "label.npy", mmap_mode="r+")
+        label = np.load(pairs / "patients" / known.unlabeled_patients[0] / "label.npy", mmap_mode="r+")
         label[:] = 2  # what nobody reads cannot matter
-    assert {*known.training_patients, *known.unlabelled_patients} == {"a1", "a2", "a3"}
+    assert {*known.training_patients, *known.unlabeled_patients} == {"a1", "a2", "a3"}
     assert read_synthesizer(tmp_path / "once")[0].id == known.id
 
 
 def test_what_was_left_of_other_scans_without_labels_is_discarded(load: Load, pairs: Path, tmp_path: Path) -> None:
-    config = load(*UNLABELLED, QUANTILES, "painter=pix2pix/0.67/0", "trial.label_fractions=[0.67, 1.0]")
+    config = load(*UNLABELED, QUANTILES, "painter=pix2pix/0.67/0", "trial.label_fractions=[0.67, 1.0]")
     with pytest.raises(ConnectionAbortedError):
         train_gan(config, Recorder(killed_at=3), pairs=pairs, synthesizer=tmp_path / "s")
     content = read_json(pairs / "split.json")
-    content["patients"]["c1"] = "unlabelled"
+    content["patients"]["c1"] = "unlabeled"
     write_json(pairs / "split.json", content)
     again, whole = (trained(config, pairs, tmp_path / name) for name in ("s", "whole"))
-    assert "c1" in whole.unlabelled_patients
+    assert "c1" in whole.unlabeled_patients
     assert again == whole
 
 
 def test_scans_without_labels_must_be_there(load: Load, pairs: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train_gan\.pix2pix\.unlabelled: wants scans without labels, and there are"):
-        train_gan(load(*UNLABELLED, QUANTILES), SilentRun(), pairs=pairs, synthesizer=tmp_path / "s")
+    with pytest.raises(ConfigError, match=r"train_gan\.pix2pix\.unlabeled: wants scans without labels, and there are"):
+        train_gan(load(*UNLABELED, QUANTILES), SilentRun(), pairs=pairs, synthesizer=tmp_path / "s")

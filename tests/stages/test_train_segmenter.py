@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from nephrite.config import Config
 from nephrite.errors import ConfigError, LeakageError, NonFiniteLossError, StoreError
 from nephrite.files import PARTIAL, read_json
+from nephrite.ownership import MARK
 from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import load_segmenter, read_card
 from nephrite.segmentation.fit_task import FitTask
@@ -59,6 +60,7 @@ def test_folder_says_what_the_segmenter_is(load: Load, pairs: Path, tmp_path: Pa
     metrics = train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
     card = read_card(tmp_path / "s")
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == [
+        MARK,
         "history.json",
         "segmenter.json",
         "weights.safetensors",

@@ -23,8 +23,8 @@ def test_slices_of_a_split_are_those_of_its_patients(pairs: Path) -> None:
     assert {ref.patient for ref in refs} == {"b1", "b2"}
 
 
-def test_labelled_slices_leave_the_empty_ones_out(pairs: Path) -> None:
-    refs = PairStore(pairs).slices("train", labelled_only=True)
+def test_labeled_slices_leave_the_empty_ones_out(pairs: Path) -> None:
+    refs = PairStore(pairs).slices("train", labeled_only=True)
     assert len(refs) == 15
     assert all(ref.position != 5 for ref in refs)
 
@@ -95,9 +95,9 @@ def test_provenance_of_some_slices_is_cut_in_all_that_is_told_by_slice() -> None
 
 
 def test_labels_of_a_scan_count_as_unknown_only_if_it_is_named_among_the_scans() -> None:
-    unread = Provenance("a3", (1,), (5,), "s", ("a1",), unlabelled_patients=("a3",), source_labels=False)
+    unread = Provenance("a3", (1,), (5,), "s", ("a1",), unlabeled_patients=("a3",), source_labels=False)
     assert unread.patients == {"a1"}
-    assert replace(unread, unlabelled_patients=()).patients == {"a1", "a3"}
+    assert replace(unread, unlabeled_patients=()).patients == {"a1", "a3"}
     assert replace(unread, source_labels=True).patients == {"a1", "a3"}
 
 
@@ -111,4 +111,4 @@ def test_slices_of_patients_are_those_of_the_split_in_the_order_of_the_index(pai
     found = store.slices_of(["a3", "a1", "b1"])
     assert found == [ref for ref in store.slices("train") if ref.patient != "a2"]
     assert {ref.patient for ref in store.slices_of(["a1", "b1"], split=None)} == {"a1", "b1"}
-    assert len(store.slices_of(["a1"], labelled_only=True)) == 5
+    assert len(store.slices_of(["a1"], labeled_only=True)) == 5

@@ -4,8 +4,8 @@ import pytest
 
 from nephrite.config import SplitSettings
 from nephrite.errors import SplitError
-from nephrite.store.slices import UNLABELLED
-from nephrite.store.split import assign_split, split_patients, training_subset, unlabelled_patients
+from nephrite.store.slices import UNLABELED
+from nephrite.store.split import assign_split, split_patients, training_subset, unlabeled_patients
 
 PATIENTS = [f"case_{number:05d}" for number in range(2000)]
 CAPSTONE = SplitSettings(train=0.7, validation=0.2, test=0.1, salt="nephrite")
@@ -65,8 +65,8 @@ def test_patients_of_a_cell_stay_those_of_trials_before(cell: int, seed: int, ex
 def test_scans_without_labels_are_those_of_training_patients_whose_labels_are_unknown_and_of_those_without_any() -> (
     None
 ):
-    splits = {"z": UNLABELLED, "a": "train", "b": "train", "c": "validation", "d": "test"}
-    assert unlabelled_patients(splits, ["a"]) == ["b", "z"]
+    splits = {"z": UNLABELED, "a": "train", "b": "train", "c": "validation", "d": "test"}
+    assert unlabeled_patients(splits, ["a"]) == ["b", "z"]
 
 
 def test_one_share_takes_all() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nephrite.errors import LeakageError, StoreError
-from nephrite.store.slices import UNLABELLED, PairStore
+from nephrite.store.slices import UNLABELED, PairStore
 from nephrite.training.leakage import check_synthetic, check_unseen
 
 TRAINING = ["a1", "a2", "a3"]
@@ -49,7 +49,7 @@ def test_mask_of_a_validation_patient_is_refused(synthetic: Path, pairs: Path) -
 
 @pytest.mark.parametrize(("scan", "message"), [("b1", "patient b1"), ("c2", "patient c2")])
 def test_scan_of_a_validation_or_test_patient_is_refused(synthetic: Path, pairs: Path, scan: str, message: str) -> None:
-    edit_provenance(synthetic, source_patient=scan, source_labels=False, unlabelled_patients=[scan])
+    edit_provenance(synthetic, source_patient=scan, source_labels=False, unlabeled_patients=[scan])
     with pytest.raises(LeakageError, match=message):
         check(synthetic, pairs)
 
@@ -59,7 +59,7 @@ def test_scan_of_a_training_patient_whose_labels_are_unknown_passes(synthetic: P
         synthetic,
         source_patient="a3",
         source_labels=False,
-        unlabelled_patients=["a3"],
+        unlabeled_patients=["a3"],
         training_patients=["a1"],
     )
     assert check_synthetic(PairStore(synthetic), PairStore(pairs), ["a1", "a2"]) == "synthesizer-1"
@@ -69,19 +69,19 @@ def test_scan_of_a_training_patient_whose_labels_are_unknown_passes(synthetic: P
 def test_synthesizer_that_knows_scans_outside_the_training_split_is_refused(
     synthetic: Path, pairs: Path, scan: str
 ) -> None:
-    edit_provenance(synthetic, unlabelled_patients=["a3", scan])
+    edit_provenance(synthetic, unlabeled_patients=["a3", scan])
     with pytest.raises(LeakageError, match=f"synthetic slices know patient {scan} outside"):
         check(synthetic, pairs)
 
 
 def test_scans_of_patients_without_any_labels_may_be_known(synthetic: Path, pairs: Path) -> None:
-    edit(pairs / "split.json", lambda content: content["patients"].update(c2=UNLABELLED))
-    edit_provenance(synthetic, unlabelled_patients=["c2"])
+    edit(pairs / "split.json", lambda content: content["patients"].update(c2=UNLABELED))
+    edit_provenance(synthetic, unlabeled_patients=["c2"])
     assert check(synthetic, pairs) == "synthesizer-1"
 
 
 def test_labels_of_patients_without_any_labels_may_not_be_known(synthetic: Path, pairs: Path) -> None:
-    edit(pairs / "split.json", lambda content: content["patients"].update(c2=UNLABELLED))
+    edit(pairs / "split.json", lambda content: content["patients"].update(c2=UNLABELED))
     edit_provenance(synthetic, training_patients=[*TRAINING, "c2"])
     with pytest.raises(LeakageError, match="patient c2"):
         check(synthetic, pairs)

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from nephrite.config import ComputeSettings
-from nephrite.errors import NonFiniteLossError, TrainingError
-from nephrite.files import PARTIAL
+from nephrite.errors import NonFiniteLossError
 from nephrite.recording import SilentRun
-from nephrite.training.trainer import CHECKPOINT, RecordedModule, check_finite, fit, resumable_folder
+from nephrite.training.checkpoints import BEFORE, CHECKPOINT
+from nephrite.training.trainer import RecordedModule, check_finite, fit
 
 
 def compute() -> ComputeSettings:
@@ -110,42 +110,7 @@ def test_training_is_silent_and_leaves_only_its_checkpoint(
     monkeypatch.chdir(tmp_path)
     walk(tmp_path / "folder")
     assert capfd.readouterr() == ("", "")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", CHECKPOINT]
-
-
-def test_folder_loses_its_marks_when_it_is_whole(tmp_path: Path) -> None:
-    with resumable_folder(tmp_path / "model", {"seed": 1}) as folder:
-        (folder / CHECKPOINT).write_text("x")
-        (folder / "weights").write_text("x")
-    assert [path.name for path in (tmp_path / "model").iterdir()] == ["weights"]
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-
-def leave_attempt(target: Path, error: Exception) -> None:
-    with resumable_folder(target, {"seed": 1}) as folder:
-        (folder / CHECKPOINT).write_text("x")
-        raise error
-
-
-@pytest.mark.parametrize(("seed", "kept"), [(1, True), (2, False)])
-def test_attempt_is_resumed_only_under_the_same_fingerprint(tmp_path: Path, seed: int, kept: bool) -> None:
-    with pytest.raises(KeyError):
-        leave_attempt(tmp_path / "model", KeyError())
-    with resumable_folder(tmp_path / "model", {"seed": seed}) as folder:
-        assert (folder / CHECKPOINT).exists() == kept
-
-
-def test_failed_training_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError):
-        leave_attempt(tmp_path / "model", TrainingError("a", "b", "c"))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_further_ranks_neither_own_nor_rename_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    with resumable_folder(tmp_path / "model", {}) as folder:
-        assert folder == tmp_path / f"model{PARTIAL}"
-    assert not (tmp_path / "model").exists()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [BEFORE, "folder", CHECKPOINT]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -15,7 +15,8 @@ from nephrite.recording import SilentRun
 from nephrite.stages.evaluate import evaluate
 from nephrite.stages.report import read_arms, trial_plan
 from nephrite.stages.train_segmenter import train_segmenter
-from nephrite.store.slices import PairStore, Patient, Provenance, create_arrays, finish_store, write_patient
+from nephrite.store.arrays import create_arrays
+from nephrite.store.slices import PairStore, Patient, Provenance, finish_store, write_patient
 from nephrite.verdict.comparisons import answers
 from nephrite.verdict.trial import Trial
 
@@ -103,7 +104,7 @@ def test_nothing_but_fakes_with_shuffled_labels_is_found_to_hurt(load: Load, rea
         (replace(TRUTHFUL, source_patient="test3"), "test3"),
         (replace(TRUTHFUL, training_patients=(*TRAINING, "test0")), "test0"),
         (replace(TRUTHFUL, training_patients=(*TRAINING, "validation1")), "validation1"),
-        (replace(TRUTHFUL, unlabelled_patients=("test7",)), "test7"),
+        (replace(TRUTHFUL, unlabeled_patients=("test7",)), "test7"),
     ],
 )
 def test_a_planted_leak_is_refused_before_anything_is_trained(

@@ -66,11 +66,22 @@ class AcquireSettings(Settings):
     phantom: PhantomSettings = Field(default_factory=PhantomSettings)
     kits19: Kits19Settings = Field(default_factory=Kits19Settings)
     folder: FolderSettings = Field(default_factory=FolderSettings)
-    unlabelled: Path | None = Field(
+    unlabeled: Path | None = Field(
         default=None,
         description="Folder of scans without label maps, of other patients, for synthesizers and self-training.",
     )
     dvc: DvcSettings = Field(default_factory=DvcSettings)
+
+    @property
+    def sources(self) -> dict[str, Path]:
+        """Folders that are read: the setting that names each, and its place."""
+        remote = self.dvc.remote if self.source == "dvc" and "://" not in (self.dvc.remote or "") else None
+        found = {
+            "acquire.folder.path": self.folder.path if self.source == "folder" else None,
+            "acquire.unlabeled": self.unlabeled,
+            "acquire.dvc.remote": Path(remote) if remote else None,
+        }
+        return {key: path for key, path in found.items() if path is not None}
 
     @model_validator(mode="after")
     def _source_has_its_place(self) -> Self:

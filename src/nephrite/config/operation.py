@@ -33,12 +33,18 @@ class TrackingSettings(Settings):
     experiment: str = Field(
         default="nephrite", min_length=1, description="MLflow experiment that holds the runs, of all trials."
     )
+    patience: float = Field(
+        default=30, ge=0, description="Seconds for which a server that does not answer is asked again at first contact."
+    )
 
 
 class ComputeSettings(Settings):
     """Devices and precision, as Lightning names them; no effect on what is computed."""
 
-    accelerator: str = Field(default="auto", description="'auto', 'cpu' or 'gpu'.")
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = Field(
+        default="auto",
+        description="'auto' takes a GPU where there is one; others are refused where they are missing.",
+    )
     devices: Positive | Literal["auto"] = Field(
         default=1, description="How many, or 'auto' for all; trainings of a trial gain more from running side by side."
     )

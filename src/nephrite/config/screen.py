@@ -27,7 +27,7 @@ class ScreenSettings(Settings):
     )
     agreement: tuple[Fraction, Fraction] = Field(
         default=(0.3, 1.0),
-        description="Least and greatest Dice between the foreground asked for and found, of a slice with a labelled "
+        description="Least and greatest Dice between the foreground asked for and found, of a slice with a labeled "
         "class; 'nephrite screen' shows that of real slices beside it.",
     )
     agreement_by_channel: dict[Name, tuple[Fraction, Fraction]] = Field(
@@ -36,7 +36,7 @@ class ScreenSettings(Settings):
         "whose kidney is found and whose tumor is not.",
     )
     false_positives: Fraction = Field(
-        default=0.005, description="Greatest share of pixels found in a slice that holds no labelled class."
+        default=0.005, description="Greatest share of pixels found in a slice that holds no labeled class."
     )
     intensity_distance: Annotated[float, Field(ge=0)] | None = Field(
         default=0.05,

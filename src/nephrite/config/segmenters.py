@@ -59,7 +59,7 @@ class CopyPasteSettings(Settings):
 
 
 class SelfTrainingSettings(Settings):
-    """Pseudo-labels on scans without labels, given by a teacher that was trained on the labelled patients alone."""
+    """Pseudo-labels on scans without labels, given by a teacher that was trained on the labeled patients alone."""
 
     share: float = Field(default=0.5, gt=0, lt=1, description="Share of each batch that is pseudo-labeled.")
     confidence: float = Field(default=0.9, gt=0.5, lt=1, description="Sigmoid output from which a label is believed.")

@@ -83,8 +83,8 @@ class SynthesizeSettings(Settings):
         gt=0,
         description="Synthetic slices per real training slice; 4 as in configs/curvas.yaml and configs/kits19.yaml.",
     )
-    labelled_only: bool = Field(
-        default=True, description="Paint only masks that hold a labelled class: empty slices are not what is scarce."
+    labeled_only: bool = Field(
+        default=True, description="Paint only masks that hold a labeled class: empty slices are not what is scarce."
     )
     masks: Literal["as_they_are", "new"] = Field(
         default="as_they_are", description="The training patients' own masks, or masks deformed and edited anew."
@@ -95,7 +95,7 @@ class SynthesizeSettings(Settings):
         default="drawn",
         description="Contrast that 'spade' paints in: the slice's own, another patient's, or one drawn by chance.",
     )
-    unlabelled: Fraction = Field(
+    unlabeled: Fraction = Field(
         default=0.0,
         description="Share of the slices that are painted on scans whose labels are unknown.",
     )
@@ -109,4 +109,4 @@ class SynthesizeSettings(Settings):
     @property
     def scan_labeler(self) -> LabelerSettings | None:
         """The labeler, where there are scans for it to label."""
-        return self.labeler if self.unlabelled else None
+        return self.labeler if self.unlabeled else None

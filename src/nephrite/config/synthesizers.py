@@ -79,14 +79,14 @@ class TrainGanSettings(Settings):
         "thousands; 0 = none.",
     )
     sample_every: Positive = Field(default=4, description="Epochs between sample sheets; 4 gives three of them in 12.")
-    unlabelled: bool = Field(
+    unlabeled: bool = Field(
         default=False,
-        description="Whether it also learns from scans without labels: those of 'acquire.unlabelled', and those of "
+        description="Whether it also learns from scans without labels: those of 'acquire.unlabeled', and those of "
         "training patients outside the label fraction; needs 'condition: anatomy'.",
     )
 
     @model_validator(mode="after")
     def _scans_alone_show_tissue_only(self) -> Self:
-        if self.unlabelled and (self.condition != "anatomy" or not self.method.LEARNS_WITHOUT_LABELS):
-            raise ValueError("'unlabelled' needs 'condition: anatomy' and a method that paints whole slices")
+        if self.unlabeled and (self.condition != "anatomy" or not self.method.LEARNS_WITHOUT_LABELS):
+            raise ValueError("'unlabeled' needs 'condition: anatomy' and a method that paints whole slices")
         return self

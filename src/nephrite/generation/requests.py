@@ -51,7 +51,7 @@ class Asked:
         request: of the synthesizer.
         seed: that masks were drawn with; None for masks as they are.
         edits: of lesions.
-        labelled: whether the source's own labels are in the masks.
+        labeled: whether the source's own labels are in the masks.
         style: of another patient; None for the source's own, or one drawn at random.
     """
 
@@ -59,7 +59,7 @@ class Asked:
     request: Request
     seed: int | None = None
     edits: tuple[LesionEdit, ...] = ()
-    labelled: bool = True
+    labeled: bool = True
     style: Style | None = None
 
 
@@ -69,7 +69,7 @@ class Asker:
 
     Attributes:
         store: of real slices.
-        labelled: training patients whose labels are known.
+        labeled: training patients whose labels are known.
         scans: patients of whom the scan alone may be seen.
         found: what a helper segmenter found in each of them; None if none was asked.
         conditioning: of the synthesizer.
@@ -83,7 +83,7 @@ class Asker:
     """
 
     store: PairStore
-    labelled: Sequence[str]
+    labeled: Sequence[str]
     scans: Sequence[str]
     found: Mapping[str, UInt8[np.ndarray, "slice h w"]] | None
     conditioning: Conditioning
@@ -126,9 +126,9 @@ class Asker:
             if failures == PATIENCE:
                 finding = f"found no room for a lesion in {PATIENCE} runs of slices of {len(self.scans)} scans"
                 remedy = "give 'synthesize.edits.sizes' smaller lesions, or take fewer away"
-                raise ConfigError("synthesize.unlabelled", finding, remedy)
+                raise ConfigError("synthesize.unlabeled", finding, remedy)
             if len(chosen):
-                yield self._styled(replace(_take(made, chosen), labelled=False))
+                yield self._styled(replace(_take(made, chosen), labeled=False))
                 missing -= len(chosen)
             if not missing:
                 return
@@ -182,8 +182,8 @@ class Asker:
 
     def _other(self, source: Pass) -> Style:
         """One other patient for the whole synthetic patient, and their slices at the same share of the height."""
-        scans = self.scans if self.settings.unlabelled else ()
-        others = [name for name in (*self.labelled, *scans) if name != source.source]
+        scans = self.scans if self.settings.unlabeled else ()
+        others = [name for name in (*self.labeled, *scans) if name != source.source]
         patient = others[derive_seed(self.seed, "style", source.source, source.number) % len(others)]
         own, count = len(self.store.image(source.source)), len(self.store.image(patient))
         places = (round(place / max(own - 1, 1) * (count - 1)) for place in source.positions)
@@ -192,7 +192,7 @@ class Asker:
 
 def prepare_asker(
     store: PairStore,
-    labelled: Sequence[str],
+    labeled: Sequence[str],
     scans: Sequence[str],
     *,
     found: Mapping[str, UInt8[np.ndarray, "slice h w"]] | None = None,
@@ -209,20 +209,20 @@ def prepare_asker(
             none, or of classes that they may hold; a style of another patient where there is one patient only.
     """
     # checks: lesions, scans and styles that the settings want
-    edited = settings.masks == "new" or settings.unlabelled > 0
-    slices = {value: _slices_with(store, labelled, value) for value in lesions} if edited else {}
+    edited = settings.masks == "new" or settings.unlabeled > 0
+    slices = {value: _slices_with(store, labeled, value) for value in lesions} if edited else {}
     if edited:
-        _check_lesions(store, labelled, lesions)
-    if settings.unlabelled > 0:
+        _check_lesions(store, labeled, lesions)
+    if settings.unlabeled > 0:
         check_scans(store, scans, lesions, settings)
-    if styled and settings.style == "other" and len(labelled) + len(scans) * (settings.unlabelled > 0) < 2:
-        finding = f"is 'other', and there is no other patient than {labelled[0]}"
+    if styled and settings.style == "other" and len(labeled) + len(scans) * (settings.unlabeled > 0) < 2:
+        finding = f"is 'other', and there is no other patient than {labeled[0]}"
         raise ConfigError("synthesize.style", finding, "take 'own' or 'drawn'")
     # lesions without an organ are placed in tissue that holds labeled ones
     free = [value for value in slices if lesions[value] is None]
-    placing = _placing(store, labelled, conditioning) if free else None
+    placing = _placing(store, labeled, conditioning) if free else None
     hosts = {value: _hosts(store, slices[value], value, placing) for value in free if placing}
-    return Asker(store, labelled, scans, found, conditioning, placing, hosts, dict(lesions), settings, styled, seed)
+    return Asker(store, labeled, scans, found, conditioning, placing, hosts, dict(lesions), settings, styled, seed)
 
 
 def check_scans(
@@ -235,15 +235,13 @@ def check_scans(
     """
     if not scans:
         finding = "is above 0, and there are no scans without labels"
-        raise ConfigError(
-            "synthesize.unlabelled", finding, "name 'acquire.unlabelled', or take a label fraction below 1"
-        )
+        raise ConfigError("synthesize.unlabeled", finding, "name 'acquire.unlabeled', or take a label fraction below 1")
     if settings.labeler:
         return
     unknown = [name for value, name in store.manifest.classes.items() if lesions.get(value, value) is not None]
     if unknown:
         finding = f"is above 0, but a scan's own '{unknown[0]}' is not known: every class must be a lesion of any place"
-        raise ConfigError("synthesize.unlabelled", finding, "set it to 0, or name a 'synthesize.labeler'")
+        raise ConfigError("synthesize.unlabeled", finding, "set it to 0, or name a 'synthesize.labeler'")
 
 
 def _slices_with(store: PairStore, patients: Sequence[str], value: int) -> list[SliceRef]:
@@ -251,19 +249,19 @@ def _slices_with(store: PairStore, patients: Sequence[str], value: int) -> list[
     return [SliceRef(row["patient"], row["slice"]) for row in store.index if row["patient"] in known and row[name]]
 
 
-def _check_lesions(store: PairStore, labelled: Sequence[str], lesions: Mapping[int, int | None]) -> None:
+def _check_lesions(store: PairStore, labeled: Sequence[str], lesions: Mapping[int, int | None]) -> None:
     for value in itertools.chain.from_iterable(lesions.items()):
-        if value is not None and not holders(store, labelled, [value]):
+        if value is not None and not holders(store, labeled, [value]):
             named = f"'{store.manifest.classes[value]}'"
-            finding = f"names {named}, which none of the {len(labelled)} training patients has"
+            finding = f"names {named}, which none of the {len(labeled)} training patients has"
             raise ConfigError("prepare.lesions", finding, "take it out, or take a larger label fraction")
 
 
-def _placing(store: PairStore, labelled: Sequence[str], conditioning: Conditioning) -> Conditioning:
+def _placing(store: PairStore, labeled: Sequence[str], conditioning: Conditioning) -> Conditioning:
     """The synthesizer's own tissue classes; some of the training patients' if it is shown labels alone."""
     if conditioning.tissues:
         return conditioning
-    edges = fit_tissue(store, store.slices_of(labelled), PLACING)
+    edges = fit_tissue(store, store.slices_of(labeled), PLACING)
     return replace(conditioning, edges=edges, smoothing=PLACING.smoothing)
 
 

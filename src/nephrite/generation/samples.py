@@ -61,7 +61,7 @@ class SampleSheets(Callback):
 
 def choose_shown(store: PairStore, slices: Sequence[SliceRef], seed: int) -> list[SliceRef]:
     """Some of the slices that have labels; any of them where none has."""
-    labelled = set(store.slices(labelled_only=True))
-    choice = [ref for ref in slices if ref in labelled] or list(slices)
+    labeled = set(store.slices(labeled_only=True))
+    choice = [ref for ref in slices if ref in labeled] or list(slices)
     chosen = np.random.default_rng(seed).permutation(len(choice))[:SHOWN]
     return [choice[number] for number in sorted(chosen)]

@@ -37,47 +37,47 @@ class Share(NamedTuple):
     scans: int
 
 
-def count_slices(store: PairStore, labelled: Sequence[str], settings: SynthesizeSettings) -> Share:
+def count_slices(store: PairStore, labeled: Sequence[str], settings: SynthesizeSettings) -> Share:
     """How many slices are painted.
 
     Args:
         store: of real slices.
-        labelled: training patients whose labels are known; 'ratio' is a multiple of their slices.
+        labeled: training patients whose labels are known; 'ratio' is a multiple of their slices.
         settings: of the stage.
 
     Raises:
         ConfigError: the settings leave no slice to paint.
     """
-    real = len(store.slices_of(labelled))
+    real = len(store.slices_of(labeled))
     wanted = round(settings.ratio * real)
     if wanted == 0:
         raise ConfigError(
             "synthesize.ratio", f"{settings.ratio:g} of {real} training slices rounds to none", "raise it"
         )
-    scans = round(settings.unlabelled * wanted)
+    scans = round(settings.unlabeled * wanted)
     return Share(wanted - scans, scans)
 
 
 def choose_passes(
-    store: PairStore, labelled: Sequence[str], wanted: int, *, labelled_only: bool, seed: int
+    store: PairStore, labeled: Sequence[str], wanted: int, *, labeled_only: bool, seed: int
 ) -> list[Pass]:
     """Passes over training slices; a slice comes again only when all others have come as often.
 
     Args:
         store: of real slices.
-        labelled: training patients whose labels are known.
+        labeled: training patients whose labels are known.
         wanted: slices in all passes together.
-        labelled_only: whether a slice without any class is left out.
+        labeled_only: whether a slice without any class is left out.
         seed: decides which come more often than others.
 
     Raises:
         ConfigError: no slice is left.
     """
-    slices = store.slices_of(labelled, labelled_only=labelled_only)
+    slices = store.slices_of(labeled, labeled_only=labeled_only)
     if not slices:
-        finding = f"{str(labelled_only).lower()} leaves no slice of the {len(labelled)} training patients"
+        finding = f"{str(labeled_only).lower()} leaves no slice of the {len(labeled)} training patients"
         raise ConfigError(
-            "synthesize.labelled_only", f"{finding} of {store.root}", "set it to false, or check the labels"
+            "synthesize.labeled_only", f"{finding} of {store.root}", "set it to false, or check the labels"
         )
     # as many passes over the slices as it takes, the last one in part
     rng, passes = np.random.default_rng(seed), []

@@ -72,50 +72,55 @@ def synthesizer_step_seconds(config: Config, synthesizer: str) -> float:
     if training_of(settings.method) is None:
         return 0.0
     if pick_device(config.compute) == "cpu":
-        probe, factor = _probe(settings)
-        expected = factor * settings.batch_size / PROBE_BATCH * _measured(config, probe)
+        narrow, factor = probe(settings)
+        expected = factor * settings.batch_size / PROBE_BATCH * _measured(config, narrow)
         if expected > LONGEST_STEP:
             return expected
     return _measured(config, settings)
 
 
-def _probe(settings: TrainGanSettings) -> tuple[TrainGanSettings, float]:
+def probe(settings: TrainGanSettings) -> tuple[TrainGanSettings, float]:
     """Settings of networks that cost little, and the factor by which those asked for cost more."""
     (method, factor), discriminator = settings.method.narrowed(PROBE_WIDTH), settings.discriminator
-    narrow = {
+    changes = {
         "method": method,
         "discriminator": discriminator.model_copy(update={"base_width": min(discriminator.base_width, PROBE_WIDTH)}),
         "batch_size": PROBE_BATCH,
     }
-    return settings.model_copy(update=narrow), factor
+    return settings.model_copy(update=changes), factor
 
 
 def _measured(config: Config, settings: TrainGanSettings) -> float:
     """Median of a few steps of the training itself, on made-up slices."""
+    clock = StepClock()
+    train_on_made_up_slices(config, settings, WARM + TIMED, clock)
+    return median(clock.seconds[WARM:])
+
+
+def train_on_made_up_slices(config: Config, settings: TrainGanSettings, steps: int, *callbacks: Callback) -> None:
+    """Train for a few steps on noise, on one device and one thread; nothing is kept."""
     # a training on made-up slices
     training = training_of(settings.method)
     assert training is not None
-    size, clock = config.prepare.in_plane.size, StepClock()
-    classes = tuple(config.prepare.classes)
-    slices = [SliceRef(PATIENT, 0)] * ((WARM + TIMED) * settings.batch_size)
+    size, classes = config.prepare.in_plane.size, tuple(config.prepare.classes)
+    slices = [SliceRef(PATIENT, 0)] * (steps * settings.batch_size)
     module = training(
         settings.model_copy(update={"epochs": 1}),
         Pairs((MadeUpSlices(size, classes), slices)),
         conditioning=_conditioning(settings, classes),
         size=size,
         seed=0,
-        callbacks=[clock],
+        callbacks=callbacks,
     )
-    # timed on one device and one thread
+    # others would wait for each other
     alone = config.compute.model_copy(update={"devices": 1, "strategy": "auto"})  # others would run 'plan' as well
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with TemporaryDirectory(prefix="nephrite-") as folder:
-            fit(module, alone, folder=Path(folder), epochs=1, run=SilentRun(), text="Timing a synthesizer")
+            fit(module, alone, folder=Path(folder), epochs=1, run=SilentRun(), text="A few steps on noise")
     finally:
         torch.set_num_threads(threads)
-    return median(clock.seconds[WARM:])
 
 
 def _conditioning(settings: TrainGanSettings, classes: tuple[int, ...]) -> Conditioning:

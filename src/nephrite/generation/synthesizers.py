@@ -25,7 +25,7 @@ from nephrite.files import digest, read_record, sha256, write_json
 from nephrite.generation.conditioning import Conditioning, Request
 from nephrite.generation.intensities import Intensity
 from nephrite.generation.kind import kind_of
-from nephrite.store.slices import UNLABELLED, PairStore
+from nephrite.store.slices import UNLABELED, PairStore
 from nephrite.training.weights import load_weights, save_weights
 
 CARD = "synthesizer.json"
@@ -102,7 +102,7 @@ class SynthesizerCard:
         pairs: digest of the store that it was trained on.
         run_id: of the training's record; None where nothing was recorded.
         version: of the software that wrote it.
-        unlabelled_patients: every patient of whom it knows the scan alone.
+        unlabeled_patients: every patient of whom it knows the scan alone.
     """
 
     id: str
@@ -118,7 +118,7 @@ class SynthesizerCard:
     pairs: str
     run_id: str | None
     version: str
-    unlabelled_patients: tuple[str, ...] = ()
+    unlabeled_patients: tuple[str, ...] = ()
     format: Literal[2] = 2
 
     @property
@@ -171,20 +171,20 @@ def read_synthesizer(root: Path) -> tuple[SynthesizerCard, Synthesizer]:
     return card, card.synthesizer(network)
 
 
-def check_training_patients(card: SynthesizerCard, store: PairStore, labelled: Iterable[str], place: Path) -> None:
+def check_training_patients(card: SynthesizerCard, store: PairStore, labeled: Iterable[str], place: Path) -> None:
     """Refuse a synthesizer that knows labels of patients other than these, or scans outside the training split.
 
     Args:
         card: of the synthesizer.
         store: that it paints from.
-        labelled: training patients whose labels it may know.
+        labeled: training patients whose labels it may know.
         place: where it lies.
 
     Raises:
         LeakageError: names how many and the first of them.
     """
-    scans, known = {*store.patients("train"), *store.patients(UNLABELLED)}, {*labelled}
-    unknown = sorted({*card.training_patients} - known | {*card.unlabelled_patients} - scans)
+    scans, known = {*store.patients("train"), *store.patients(UNLABELED)}, {*labeled}
+    unknown = sorted({*card.training_patients} - known | {*card.unlabeled_patients} - scans)
     if unknown:
         finding = f"knows {len(unknown)} patients outside the {len(known)} training patients of {store.root}"
         remedy = "train the synthesizer on this split, with this fraction and cell"

@@ -16,13 +16,11 @@ from pydicom.pixels.processing import apply_rescale
 from nephrite.errors import VolumeError
 from nephrite.imaging.dicom_file import SliceHeader
 from nephrite.imaging.dicom_pixels import decode_pixels
+from nephrite.imaging.intensity import AIR, HIGHEST
 from nephrite.imaging.label_maps.pairing import pair_labels
 from nephrite.imaging.png import png_shape, read_png
 from nephrite.imaging.series import Series, read_series
 from nephrite.imaging.volume import Image, LabelMap, ScanVolume, Volume, slice_blocks
-
-AIR = -1024.0  # HU; padding, and everything below, becomes this
-HIGHEST = 32767.0  # HU; metal saturates far below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +116,7 @@ def series_header(series: Series) -> nib.Nifti1Header:
     affine = np.eye(4)
     affine[:3, 0] = first.directions[0] * first.pixel_spacing[1]
     affine[:3, 1] = first.directions[1] * first.pixel_spacing[0]
-    affine[:3, 2] = normal * (abs(span) / (count - 1) if count > 1 else series.distance)
+    affine[:3, 2] = normal * series.distance
     affine[:3, 3] = first.position if span >= 0 else last.position
     # NIfTI points right and anterior
     affine[:2] *= -1

@@ -35,6 +35,7 @@ from pydicom.uid import (
 from nephrite.errors import DicomError
 from nephrite.imaging.dicom_elements import BROKEN, is_dicom, numbers, sop_class
 from nephrite.imaging.dicom_pixels import find_syntax
+from nephrite.imaging.geometry import leaning
 
 TILT_DEGREES = 0.1
 _CT = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
@@ -233,10 +234,4 @@ def _check_rescale(place: str | Path, header: Dataset, *, is_ct: bool) -> None:
 def _check_tag_tilt(place: str | Path, header: Dataset) -> None:
     tilt = numbers(header, "GantryDetectorTilt", 1)
     if tilt is not None and abs(tilt[0]) > TILT_DEGREES:
-        raise tilted(place, abs(float(tilt[0])))
-
-
-def tilted(place: str | Path, degrees: float) -> DicomError:
-    """The error for slices that are not stacked along their normal."""
-    finding = f"gantry tilt of {degrees:.1f} degrees: slices are not stacked along their normal"
-    return DicomError(place, finding, "resample the series to a straight stack, or leave the case out")
+        raise DicomError(place, *leaning(abs(float(tilt[0]))))

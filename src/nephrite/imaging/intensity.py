@@ -7,6 +7,8 @@ from jaxtyping import Float32, Int16, Shaped
 
 from nephrite.config import PercentileSettings, WindowSettings
 
+AIR = -1024.0  # HU; padding, and everything below, becomes this
+HIGHEST = 32767.0  # HU; metal saturates far below
 OFFSET = 32768  # of a 16-bit value in a histogram of 65,536 bins
 
 
@@ -25,6 +27,11 @@ def invert_window(values: Float32[np.ndarray, "..."], low: float, high: float) -
     return scaled.round().astype(np.int16)
 
 
+def fixed_window(settings: WindowSettings) -> tuple[float, float]:
+    """Lower and upper end of a fixed window, in Hounsfield units."""
+    return settings.center - settings.width / 2, settings.center + settings.width / 2
+
+
 def resolve_range(
     settings: WindowSettings | PercentileSettings, histogram: Shaped[np.ndarray, "65536"]
 ) -> tuple[float, float]:
@@ -35,7 +42,7 @@ def resolve_range(
         histogram: voxel counts of the values -32768 to 32767.
     """
     if isinstance(settings, WindowSettings):
-        return settings.center - settings.width / 2, settings.center + settings.width / 2
+        return fixed_window(settings)
     share = np.cumsum(histogram) / max(histogram.sum(), 1)
     low, high = (float(np.searchsorted(share, percent / 100) - OFFSET) for percent in (settings.low, settings.high))
     return low, max(high, low + 1)  # a constant volume still needs a window of some width

@@ -68,7 +68,7 @@ def write_mask(path: Path, mask: UInt8[np.ndarray, "slice height width"], header
     for field in _GRID.split():
         image.header[field] = header[field]
     image.header["pixdim"][:4] = header["pixdim"][:4]
-    image.header.set_xyzt_units(xyz=header.get_xyzt_units()[0])
+    image.header["xyzt_units"] = int(header["xyzt_units"]) % 8  # of space, as it stands
     nib.save(image, path)
 
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import nibabel as nib
 import numpy as np
 from jaxtyping import Num
-from nibabel.arrayproxy import ArrayProxy
-from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
+from nibabel.orientations import apply_orientation
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from nephrite.errors import VolumeError
+from nephrite.imaging.geometry import Geometry, match_grids, nifti_geometry
+from nephrite.imaging.intensity import AIR
 from nephrite.imaging.volume import (
-    ORIENTATION,
     Image,
     LabelMap,
     ScanVolume,
@@ -49,34 +49,18 @@ class NiftiFile:
     offset: int  # bytes before the first voxel, after decompression
     slope: float
     intercept: float
-    affine: np.ndarray  # voxel index to mm, RAS+
+    geometry: Geometry
     header: nib.Nifti1Header
-
-    @property
-    def planes(self) -> tuple[int, int, int]:
-        """Number of slices, rows, columns."""
-        slices, rows, columns = self.along_target(self.shape)
-        return int(slices), int(rows), int(columns)
-
-    @property
-    def spacing(self) -> tuple[float, float, float]:
-        """Millimeters between the centers of slices, rows, columns."""
-        slices, rows, columns = self.along_target(tuple(nib.affines.voxel_sizes(self.affine)))
-        return slices, rows, columns
-
-    @property
-    def transform(self) -> np.ndarray:
-        """Nibabel's orientation transform that brings the stored axes to I, P, L."""
-        return np.asarray(ornt_transform(io_orientation(self.affine), axcodes2ornt(tuple(ORIENTATION))))
 
     @property
     def is_scaled(self) -> bool:
         """Whether stored values differ from intensities."""
         return (self.slope, self.intercept) != (1.0, 0.0)
 
-    def along_target(self, values: Sequence[float] | Sequence[int]) -> tuple[float, ...]:
-        """Reorder one value per stored axis to one per target axis, without the noise of float32 headers."""
-        return tuple(round(float(values[axis]), 6) for axis in np.argsort(self.transform[:, 0]))
+    @property
+    def step(self) -> float:
+        """Between neighboring values that the file can hold; 0 for floats."""
+        return abs(self.slope) if self.is_scaled and self.dtype.kind in "iu" else 0.0
 
     def read(self) -> Num[np.ndarray, "first second third"]:
         """Read all voxels once, as stored: in the on-disk type, unscaled, first axis densest.
@@ -101,7 +85,7 @@ class NiftiFile:
 
     def oriented(self, stored: Num[np.ndarray, "first second third"]) -> Num[np.ndarray, "slice height width"]:
         """A view with axes I, P, L."""
-        return np.asarray(apply_orientation(stored, self.transform))
+        return np.asarray(apply_orientation(stored, self.geometry.transform))
 
     def holds_int16(self, stored: Num[np.ndarray, "first second third"]) -> bool:
         """Whether every intensity is a whole number that fits int16 (KiTS19 stores Hounsfield units as float64)."""
@@ -109,15 +93,33 @@ class NiftiFile:
             return False
         if not self.is_scaled and np.can_cast(self.dtype, np.int16):
             return True
-        values = stored.reshape(-1, order="F")  # a view
-        pieces = (values[start : start + _PIECE] for start in range(0, len(values), _PIECE))
-        return all(self._piece_holds_int16(piece) for piece in pieces)
+        return all(self._piece_holds_int16(piece) for piece in _pieces(stored))
+
+    def padding(self, stored: Num[np.ndarray, "first second third"]) -> float | None:
+        """What a padding value is read as; None where nothing pads the scan.
+
+        NIfTI does not name a padding value, as DICOM does. It is taken to be the lowest one where that lies below air
+        with nothing between (-2000, -3024), which is what a converter leaves. It is read as the DICOM reader does.
+        """
+        # the lowest intensity, as stored
+        extreme = np.min if self.slope > 0 else np.max
+        fill = extreme([extreme(piece) for piece in _pieces(stored)])
+        if not self._intensity(fill) < AIR:
+            return None
+        # all others lie at air or above
+        others = [extreme(rest) for piece in _pieces(stored) if (rest := piece[piece != fill]).size]
+        next_lowest = self._intensity(extreme(others)) if others else AIR
+        if next_lowest < AIR:
+            return None
+        return AIR if next_lowest < 0 else 0.0
+
+    def _intensity(self, stored: np.generic) -> float:
+        return float(stored) * self.slope + self.intercept
 
     def _piece_holds_int16(self, piece: Num[np.ndarray, " voxel"]) -> bool:
         if piece.dtype.kind == "f" and not np.array_equal(piece, np.rint(piece)):
             return False
-        ends = (float(end) * self.slope + self.intercept for end in (piece.min(), piece.max()))
-        return all(_INT16.min <= end <= _INT16.max for end in ends)
+        return all(_INT16.min <= self._intensity(end) <= _INT16.max for end in (piece.min(), piece.max()))
 
     def scaled(self, stored: Num[np.ndarray, "slice height width"], dtype: type[np.int16] | type[np.float32]) -> Image:
         """Copy stored voxels as intensities of `dtype`.
@@ -128,9 +130,10 @@ class NiftiFile:
         if dtype is np.int16 and not self.is_scaled:
             return to_planes(stored, np.int16)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows becomes infinite and is refused
-            block = to_planes(stored, np.float32)
-            block *= np.float32(self.slope)
-            block += np.float32(self.intercept)
+            if self.is_scaled:  # in float64 as DICOM's rescale, or the same scan in both formats is not the same
+                block = (to_planes(stored, np.float64) * self.slope + self.intercept).astype(np.float32)
+            else:
+                block = to_planes(stored, np.float32)
         check_finite(block, self.path)
         return block.astype(dtype, copy=False)
 
@@ -145,9 +148,12 @@ class NiftiScan(ScanVolume):
         """See `Volume`; the file is read as a whole first and released after the last block."""
         stored = self.image.read()
         dtype = np.int16 if self.image.holds_int16(stored) else np.float32
-        voxels = self.image.oriented(stored)
+        voxels, padding = self.image.oriented(stored), self.image.padding(stored)
         for part in slice_blocks(len(voxels), size):
-            yield part, self.image.scaled(voxels[part], dtype)
+            block = self.image.scaled(voxels[part], dtype)
+            if padding is not None:
+                block[block < AIR] = padding
+            yield part, block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,19 +169,24 @@ class NiftiVolume(NiftiScan, Volume):
         for part in slice_blocks(len(voxels), size):
             block = voxels[part]
             if file.is_scaled:
-                block = np.round(block * file.slope + file.intercept, 4)  # the header's float32 0.1 is 0.100000001
-            yield part, to_label_map(block, classes, file.path)
+                block = block * file.slope + file.intercept
+            yield part, to_label_map(block, classes, file.path, step=file.step)
 
 
 def open_nifti_scan(image: Path) -> NiftiScan:
     """Open a scan without a label map: one NIfTI file.
 
     Raises:
-        VolumeError: the file is empty, not a NIfTI, without slices, or not 3-D.
+        VolumeError: the file is empty, not a NIfTI, without slices, not 3-D, or its grid is not usable.
     """
     scan = open_nifti(image)
     return NiftiScan(
-        spacing=scan.spacing, shape=scan.planes, sources={"image": (image,)}, header=scan.header, image=scan
+        spacing=scan.geometry.spacing,
+        shape=scan.geometry.planes,
+        sources={"image": (image,)},
+        header=scan.header,
+        unit_given=scan.geometry.unit_given,
+        image=scan,
     )
 
 
@@ -183,62 +194,59 @@ def open_kits(image: Path, label: Path) -> NiftiVolume:
     """Open a KiTS case: two NIfTI files on one voxel grid.
 
     Raises:
-        VolumeError: a file is empty, not a NIfTI, without slices, or not 3-D; shapes or affines differ.
+        VolumeError: a file is empty, not a NIfTI, without slices, not 3-D, or its grid is not usable; grids differ.
     """
     # both lie on one voxel grid
-    scan, mask = open_nifti(image), open_nifti(label)
-    if scan.planes != mask.planes:
-        finding = f"shape {mask.planes} differs from the image's {scan.planes}"
-        raise VolumeError(label, finding, "give the label map of this very scan")
-    _check_grids(scan, mask)
+    scan, mask = open_nifti(image), open_nifti(label, remedy="save the label map with the image's affine")
+    grid = match_grids(scan.geometry, mask.geometry, label)
     return NiftiVolume(
-        spacing=scan.spacing,
-        shape=scan.planes,
+        spacing=scan.geometry.spacing,
+        shape=scan.geometry.planes,
         sources={"image": (image,), "label": (label,)},
         header=scan.header,
+        unit_given=scan.geometry.unit_given,
         image=scan,
-        label=mask,
+        label=replace(mask, geometry=grid),
     )
 
 
-def open_nifti(path: Path) -> NiftiFile:
+def open_nifti(path: Path, *, remedy: str = "save it with a valid sform or qform") -> NiftiFile:
     """Read and check a NIfTI header.
 
+    Args:
+        path: of the file.
+        remedy: what helps where the file has no orientation.
+
     Raises:
-        VolumeError: the file is empty, not a NIfTI, without slices, not 3-D, not real numbers, or has no orientation.
+        VolumeError: the file is empty, not a NIfTI, without slices, not 3-D, not real numbers, has no orientation, or
+            is sheared.
     """
     # header only: voxels are read block by block
-    image = _load_header(path)
-    proxy = cast(ArrayProxy, image.dataobj)
-    affine = np.asarray(image.affine, dtype=np.float64)
-    # one number per voxel, and known axes
-    if proxy.dtype.kind not in "iuf":
-        raise VolumeError(path, f"holds {proxy.dtype} and not one number per voxel", "save it as integers or floats")
-    if not np.isfinite(affine).all() or np.isnan(io_orientation(affine)).any():
-        raise VolumeError(path, "the affine does not say how the axes lie", "save it with a valid sform or qform")
-    return NiftiFile(
-        path,
-        _shape_3d(path, proxy.shape),
-        proxy.dtype,
-        proxy.offset,
-        float(proxy.slope),
-        float(proxy.inter),
-        affine,
-        image.header,
-    )
+    header, dtype, (slope, intercept) = _load_header(path)
+    if dtype.kind not in "iuf":
+        raise VolumeError(path, f"holds {dtype} and not one number per voxel", "save it as integers or floats")
+    shape = _shape_3d(path, header.get_data_shape())
+    geometry = nifti_geometry(path, header, shape, remedy)
+    return NiftiFile(path, shape, dtype, header.get_data_offset(), slope, intercept, geometry, header)
 
 
-def _load_header(path: Path) -> nib.Nifti1Image:
+def _load_header(path: Path) -> tuple[nib.Nifti1Header, np.dtype[np.generic], tuple[float, float]]:
+    """Header, type of the voxels, and the slope and intercept that make intensities of them."""
     if path.stat().st_size == 0:
         raise VolumeError(path, "is empty", "fetch the file again")
+    remedy = "fetch the file again, or convert it to NIfTI"
     try:
-        image = nib.load(path)
-    except (nib.filebasedimages.ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
+        with _open_bytes(path) as file:
+            block = file.read(nib.Nifti2Header.sizeof_hdr)
+        kind = next((kind for kind in (nib.Nifti1Header, nib.Nifti2Header) if kind.may_contain_header(block)), None)
+        if kind is None:
+            raise VolumeError(path, "is not a readable NIfTI file (no NIfTI header)", remedy)
+        header = kind(block[: kind.sizeof_hdr])  # type: ignore[no-untyped-call]
+        slope, intercept = header.get_slope_inter()
+        return header, header.get_data_dtype(), (float(1 if slope is None else slope), float(intercept or 0))
+    except (HeaderDataError, WrapStructError, EOFError, OSError, zlib.error, ValueError) as error:
         finding = f"is not a readable NIfTI file ({type(error).__name__})"
-        raise VolumeError(path, finding, "fetch the file again, or convert it to NIfTI") from error
-    if not isinstance(image, nib.Nifti1Image):  # NIfTI-2 is a subclass
-        raise VolumeError(path, f"is {type(image).__name__} and not NIfTI", "convert it to NIfTI")
-    return image
+        raise VolumeError(path, finding, remedy) from error
 
 
 def _shape_3d(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -251,23 +259,10 @@ def _shape_3d(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
     return sizes[0], sizes[1], sizes[2]
 
 
-def _check_grids(scan: NiftiFile, mask: NiftiFile) -> None:
-    """Refuse a label map whose corners lie more than one voxel away from the scan's corners."""
-    ends = np.array(scan.along_target(scan.shape)) - 1
-    corners = np.stack(np.meshgrid(*[(0.0, end) for end in ends], indexing="ij"), axis=-1).reshape(-1, 3)
-    drift = nib.affines.apply_affine(np.linalg.inv(_target_affine(scan)) @ _target_affine(mask), corners) - corners
-    if np.abs(drift).max() > 1:
-        spacings = ["x".join(f"{mm:.4g}" for mm in nib.affines.voxel_sizes(file.affine)) for file in (mask, scan)]
-        finding = (
-            f"lies up to {np.abs(drift).max():.3g} voxels away from the image"
-            f" (spacing {spacings[0]} mm against {spacings[1]} mm)"
-        )
-        raise VolumeError(mask.path, finding, "give the label map of this very scan, or correct its affine")
-
-
-def _target_affine(file: NiftiFile) -> np.ndarray:
-    inverse = nib.orientations.inv_ornt_aff(file.transform, file.shape)
-    return np.asarray(file.affine @ inverse)
+def _pieces(stored: Num[np.ndarray, "first second third"]) -> Iterator[Num[np.ndarray, " voxel"]]:
+    """All voxels, some at a time."""
+    values = stored.reshape(-1, order="F")  # a view
+    return (values[start : start + _PIECE] for start in range(0, len(values), _PIECE))
 
 
 def _open_bytes(path: Path) -> io.BufferedIOBase:

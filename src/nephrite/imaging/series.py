@@ -14,15 +14,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from nephrite.errors import DicomError, SourceError
-from nephrite.imaging.dicom_file import SliceHeader, read_content, tilted
-from nephrite.imaging.volume import ORIENTATION
+from nephrite.imaging.dicom_file import SliceHeader, read_content
+from nephrite.imaging.geometry import lean, leaning, slice_distance, to_ipl
 
 log = logging.getLogger(__name__)
 
-GAP_TOLERANCE = 0.25  # of the median slice distance: a missing slice is 1.0, positions rounded to 0.1 mm stay below 0.2
 _SLICE_SUFFIXES = {".dcm", ".dicom", ".ima"}  # a file of such a name is meant to be DICOM
 
 
@@ -31,7 +29,7 @@ class Series:
     """Images of one series from superior to inferior.
 
     Attributes:
-        distance: median slice distance in mm; the nominal one (or 1 mm if the header has none) for a single slice.
+        distance: slice distance in mm; the nominal one (or 1 mm if the header has none) for a single slice.
         transform: nibabel's orientation transform of a block of stored slices to I, P, L.
         regions: files beside the images that mark regions (SEG, RTSTRUCT), where they were asked for.
     """
@@ -61,7 +59,7 @@ def read_series(folder: Path, *, with_regions: bool = False) -> Series:
     _check_series(folder, images)
     normal = np.cross(*images[0].directions)
     ascending = sorted(images, key=lambda image: float(image.position @ normal))
-    _check_tilt(folder, ascending, normal)
+    _check_tilt(folder, ascending)
     distance = _slice_distance(ascending, normal)
     # axial, from superior to inferior
     transform = _to_target(images[0], normal)
@@ -139,31 +137,32 @@ def _grid(image: SliceHeader) -> str:
     return f"{image.size[0]}x{image.size[1]} pixels of {image.pixel_spacing[0]:g}x{image.pixel_spacing[1]:g} mm"
 
 
-def _check_tilt(folder: Path, images: Sequence[SliceHeader], normal: Float[np.ndarray, "3"]) -> None:
+def _check_tilt(folder: Path, images: Sequence[SliceHeader]) -> None:
     """Refuse a stack that leans: its slices start more than a pixel away from the line along the normal."""
     offsets = np.array([image.position - images[0].position for image in images])
-    along = offsets @ normal
-    lateral = np.linalg.norm(offsets - np.outer(along, normal), axis=1)
-    worst = int(lateral.argmax())
-    if lateral[worst] > max(images[0].pixel_spacing):
-        raise tilted(folder, float(np.degrees(np.arctan2(lateral[worst], abs(along[worst])))))
+    if degrees := lean(offsets, images[0].directions, images[0].pixel_spacing):
+        raise DicomError(folder, *leaning(degrees))
 
 
 def _slice_distance(images: Sequence[SliceHeader], normal: Float[np.ndarray, "3"]) -> float:
-    """Median distance between neighbors in mm; refuses two images at one position and uneven distances."""
+    """Distance between neighbors in mm; refuses two images at one position and uneven distances."""
     if len(images) == 1:
         return images[0].thickness
-    # gaps along the normal, against their median
-    distances = np.diff([image.position @ normal for image in images])
-    median = float(np.median(distances))
-    for before, after, distance in zip(images, images[1:], distances, strict=False):
-        if distance < 0.01:
+    # one image per position
+    places = np.array([image.position @ normal for image in images])
+    gaps = np.diff(places)
+    for before, after, gap in zip(images, images[1:], gaps, strict=False):
+        if gap < 0.01:
             finding = f"lies at the same position as {before.name}"
             raise DicomError(after.path, finding, "keep one image per position, e.g. one echo or phase")
-        if abs(distance - median) > GAP_TOLERANCE * median:
-            finding = f"lies {distance:.2f} mm from {before.path.name}, but slices are {median:.2f} mm apart"
-            raise DicomError(after.path, finding, "add the missing slices, or keep an evenly spaced part")
-    return round(median, 6)
+    # one distance
+    distance, odd = slice_distance(places)
+    if odd is not None:
+        near, median = images[odd - 1].name, np.median(gaps)
+        finding = f"lies {gaps[odd - 1]:.2f} mm from {near}, but slices are {median:.2f} mm apart, to within a tenth"
+        remedy = "add the missing slices, keep an evenly spaced part, or resample the series to one distance"
+        raise DicomError(images[odd].path, finding, remedy)
+    return distance
 
 
 def _to_target(image: SliceHeader, normal: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 2"]:
@@ -171,4 +170,4 @@ def _to_target(image: SliceHeader, normal: Float[np.ndarray, "3"]) -> Float[np.n
     affine = np.eye(4)
     affine[:3, :3] = np.stack([normal, image.directions[1], image.directions[0]], axis=1)
     affine[:2] *= -1  # DICOM's x and y run to left and posterior, nibabel's to right and anterior
-    return np.asarray(ornt_transform(io_orientation(affine), axcodes2ornt(tuple(ORIENTATION))))
+    return to_ipl(affine)

@@ -20,6 +20,8 @@ from jaxtyping import Float32, Int16, Num, UInt8
 from nephrite.errors import LabelValueError, VolumeError
 
 ORIENTATION = "IPL"
+ROUNDING = 1e-4  # how far a label value may lie from a whole number
+COARSE = 0.5  # step of a scaled file from which neighboring whole numbers could be mistaken for each other
 _TILE = 32  # rows and columns that are copied together: with a block of slices they fit the processor's cache
 
 Image: TypeAlias = Int16[np.ndarray, "slice height width"] | Float32[np.ndarray, "slice height width"]
@@ -36,6 +38,7 @@ class ScanVolume(ABC):
         sources: the files behind "image", and behind "label" if there is one.
         header: the scan's own voxel grid, as NIfTI describes it: order of its axes, shape, affine.
         orientation: axis codes of slice, row, column.
+        unit_given: whether the file says what its lengths are measured in; mm is assumed otherwise.
     """
 
     spacing: tuple[float, float, float]
@@ -43,6 +46,7 @@ class ScanVolume(ABC):
     sources: Mapping[str, tuple[Path, ...]]
     header: nib.Nifti1Header
     orientation: str = ORIENTATION
+    unit_given: bool = True
 
     @abstractmethod
     def image_blocks(self, size: int) -> Iterator[tuple[slice, Image]]:
@@ -106,19 +110,23 @@ def check_finite(block: Float32[np.ndarray, "slice height width"], place: Path) 
         raise VolumeError(place, f"{count} intensities are NaN or infinite", "fix the file or leave the case out")
 
 
-def to_label_map(values: Num[np.ndarray, "..."], classes: Mapping[int, str], place: Path) -> UInt8[np.ndarray, "..."]:
+def to_label_map(
+    values: Num[np.ndarray, "..."], classes: Mapping[int, str], place: Path, *, step: float = 0.0
+) -> UInt8[np.ndarray, "..."]:
     """Convert label values of any number type to uint8, refusing what is not 0 or a class.
+
+    Args:
+        values: whole numbers but for rounding: of floats, or to `step`.
+        classes: names of the values that are allowed beside 0.
+        place: for errors.
+        step: between neighboring values that the file can hold, where it stores integers with a scale.
 
     Raises:
         LabelValueError: names the values and the classes.
     """
     # fractions show an interpolated label map
     if values.dtype.kind == "f":
-        whole = np.isfinite(values) & (values == np.rint(values))
-        if not whole.all():
-            example = values[~whole].flat[0]
-            finding = f"label value {example:g} is not an integer"
-            raise LabelValueError(place, finding, "save the label map without interpolation, as uint8")
+        values = _rounded(values, place, step)
     with np.errstate(invalid="ignore"):  # what does not fit differs from its source and is refused
         labels = to_planes(values, np.uint8)
     allowed = np.zeros(256, dtype=bool)
@@ -131,8 +139,25 @@ def to_label_map(values: Num[np.ndarray, "..."], classes: Mapping[int, str], pla
     return labels
 
 
+def _rounded(values: Num[np.ndarray, "..."], place: Path, step: float) -> Num[np.ndarray, "..."]:
+    """The nearest whole numbers, for values that rounding explains: 0.99999994, or 1.0039 in steps of 2/255."""
+    with np.errstate(invalid="ignore"):
+        nearest: Num[np.ndarray, "..."] = np.rint(values)
+        reach = max(ROUNDING, 0.501 * step) if step < COARSE else ROUNDING
+        off = ~(np.abs(values - nearest) <= reach)  # also NaN and infinity
+    if off.any():
+        example = float(values[off].flat[0])
+        finding = (
+            f"label value {example:.8g} is not an integer ({np.count_nonzero(off)} voxels are off by over {reach:.1g})"
+        )
+        raise LabelValueError(place, finding, "save the label map without interpolation, as uint8")
+    return nearest
+
+
 def _unknown_values(found: list[int], classes: Mapping[int, str], place: Path) -> LabelValueError:
     shown = ", ".join(map(str, found[:8])) + (", ..." if len(found) > 8 else "")
     known = ", ".join(f"{value}: {name}" for value, name in classes.items())
     finding = f"values {{{shown}}} are not among the classes {{{known}}}"
-    return LabelValueError(place, finding, "add them to 'prepare.classes' or fix the file")
+    possible = all(0 < value < 256 for value in found)
+    remedy = "add them to 'prepare.classes' or fix the file" if possible else "renumber them in the file, as 0 to 255"
+    return LabelValueError(place, finding, remedy)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 
 from nephrite.config import Arm
 from nephrite.errors import StoreError, TrialError
+from nephrite.imaging.geometry import voxel_milliliters
 from nephrite.metrics.overlap import capstone_iou, foreground_iou, predict_nothing_iou, volume_dice
 from nephrite.metrics.surface import Spacing, surface_scores
 
@@ -130,7 +131,7 @@ def score_regions(
     Raises:
         VolumeError: the shapes differ.
     """
-    milliliters = float(np.prod(spacing)) / 1000
+    milliliters = voxel_milliliters(spacing)
     scores = {}
     # each region by itself: regions may overlap
     for region, tolerance in tolerances.items():

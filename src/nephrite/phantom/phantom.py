@@ -196,4 +196,5 @@ def _write_volume(path: Path, volume: np.ndarray, spacing: tuple[float, float, f
     affine = np.zeros((4, 4))
     affine[0, 2], affine[1, 1], affine[2, 0], affine[3, 3] = -spacing[2], -spacing[1], -spacing[0], 1.0
     scan = nib.Nifti1Image(volume, affine)
+    scan.header.set_xyzt_units("mm")
     path.write_bytes(gzip.compress(scan.to_bytes(), compresslevel=1, mtime=0))

@@ -33,6 +33,8 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Difference = Annotated[float, Field(ge=-1, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+LowerEnd = Annotated[float | None, Field(description="Lower end of its interval; null with a single test patient.")]
+UpperEnd = Annotated[float | None, Field(description="Upper end of its interval; null with a single test patient.")]
 Text = Annotated[str, Field(min_length=1)]
 _UNIQUE = Field(json_schema_extra={"uniqueItems": True})
 _SOME = Field(min_length=1)
@@ -57,8 +59,8 @@ class NullRecord(Record):
         "without one, cell 0 minus cell 1, cell 2 minus cell 3 and so on, an odd last cell left out."
     )
     mean: Difference = Field(description="Mean difference of Dice, null arm minus arm, or one cell minus the next.")
-    low: float | None = Field(description="Lower end of its interval; null with a single test patient.")
-    high: float | None = Field(description="Upper end of its interval; null with a single test patient.")
+    low: LowerEnd
+    high: UpperEnd
     arm: str | None = Field(description="Training set of the null arm; null where cells were compared.")
 
 
@@ -76,8 +78,8 @@ class ComparisonRecord(Record):
     better: Count = Field(description="Number of test patients whose mean difference over the cells is above zero.")
     worse: Count = Field(description="Number of test patients whose mean difference over the cells is below zero.")
     mean: Difference = Field(description="Mean difference of the 3-D Dice of the declared region.")
-    low: float | None = Field(description="Lower end of its interval; null with a single test patient.")
-    high: float | None = Field(description="Upper end of its interval; null with a single test patient.")
+    low: LowerEnd
+    high: UpperEnd
     resampled: Resampled = Field(
         description="What the interval resamples: cells and patients, or patients only where there is one cell."
     )
@@ -108,8 +110,8 @@ class CurvePointRecord(Record):
 
     patients: Positive = Field(description="Number of real training patients.")
     mean: Share = Field(description="Mean 3-D Dice of the declared region over cells and test patients.")
-    low: float | None = Field(description="Lower end of its interval; null with a single test patient.")
-    high: float | None = Field(description="Upper end of its interval; null with a single test patient.")
+    low: LowerEnd
+    high: UpperEnd
 
 
 class EquivalenceRecord(Record):

@@ -54,7 +54,7 @@ class Measures:
         return len(self.dice)
 
     @property
-    def labelled(self) -> Flags:
+    def labeled(self) -> Flags:
         """Whether a slice asks for any channel."""
         return self.asked[:, 0]
 
@@ -183,18 +183,18 @@ def failed_tests(
 ) -> dict[str, Flags]:
     """The tests that look at a slice by itself: for each, the slices that fail it.
 
-    A slice with a labelled class must agree with its mask, and with single channels of it as far as the settings say;
+    A slice with a labeled class must agree with its mask, and with single channels of it as far as the settings say;
     in a slice without one, little may be found.
     """
     # agreement: Dice within the band of each channel
-    labelled, bands = measures.labelled, {0: settings.agreement}
+    labeled, bands = measures.labeled, {0: settings.agreement}
     bands |= {1 + channels.index(name): band for name, band in settings.agreement_by_channel.items()}
     disagrees: Flags = np.zeros(len(measures), dtype=bool)
     for place, (low, high) in bands.items():
         dice = np.nan_to_num(measures.dice[:, place])
         disagrees |= measures.asked[:, place] & ((dice < low) | (dice > high))
     # foreground in slices that were painted without any
-    ghosts = ~labelled & (measures.found_share > settings.false_positives)
+    ghosts = ~labeled & (measures.found_share > settings.false_positives)
     outside = _check_intensity(measures, ranges, settings).outside.any(axis=1)
     return {
         "agreement": disagrees,
@@ -211,18 +211,18 @@ def _bands(settings: ScreenSettings) -> str:
 def compare_features(screening: Screening, *, seed: int) -> tuple[int, dict[str, Fidelity | None]]:
     """Distances between features of training slices and others: how many of each, and the distances by their name.
 
-    Only slices with a labelled class are compared, and as many validation as painted ones: the figures depend on both.
+    Only slices with a labeled class are compared, and as many validation as painted ones: the figures depend on both.
     None where there are fewer than `ENOUGH`.
     """
     # slices with labels only
     painted, validation = screening.painted, screening.validation
     groups = {
-        "validation": validation.features[validation.labelled],
-        "painted": painted.features[painted.labelled],
-        "accepted": painted.features[painted.labelled & screening.accepted],
+        "validation": validation.features[validation.labeled],
+        "painted": painted.features[painted.labeled],
+        "accepted": painted.features[painted.labeled & screening.accepted],
     }
     # equal sample sizes, since the distances depend on them
-    training, rng = screening.training.features[screening.training.labelled], np.random.default_rng(seed)
+    training, rng = screening.training.features[screening.training.labeled], np.random.default_rng(seed)
     count = min(MOST, len(training), len(groups["validation"]), len(groups["painted"]))
     if len(groups["accepted"]) >= ENOUGH:
         count = min(count, len(groups["accepted"]))
@@ -246,7 +246,7 @@ def lesion_sizes(pixels: Int64[np.ndarray, " slice"], millimeters: Float[np.ndar
 
 
 def area_quarters(pixels: Int64[np.ndarray, " slice"]) -> list[str]:
-    """The quarter of the labelled slices, by area, that each slice lies in."""
+    """The quarter of the labeled slices, by area, that each slice lies in."""
     if not pixels.any():
         return [EMPTY] * len(pixels)
     limits = np.quantile(pixels[pixels > 0], (0.25, 0.5, 0.75))

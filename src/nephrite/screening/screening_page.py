@@ -212,7 +212,7 @@ def _limits(screening: Screening, count: int, fidelity: Mapping[str, Fidelity | 
     if missing:
         limits.append(f"No training slice holds {', '.join(missing)}: its intensity is not tested.")
     if fidelity["painted"] is None:
-        limits.append(f"{count} labelled slices are fewer than the {ENOUGH} from which fidelity is given.")
+        limits.append(f"{count} labeled slices are fewer than the {ENOUGH} from which fidelity is given.")
     if screening.settings.filter != "tests":
         limits.append(f"'screen.filter' is '{screening.settings.filter}': slices that fail a test are kept.")
     if screening.settings.memorization == "report":

@@ -12,7 +12,7 @@ from nephrite.segmentation.artifacts import read_teacher
 from nephrite.segmentation.backend import Trained
 from nephrite.store.class_presence import demand_holders
 from nephrite.store.slices import PairStore
-from nephrite.store.split import training_subset, unlabelled_patients
+from nephrite.store.split import training_subset, unlabeled_patients
 from nephrite.training.leakage import check_fit, check_synthetic
 
 logger = logging.getLogger(__name__)
@@ -23,22 +23,22 @@ class ArmInputs(NamedTuple):
 
     Attributes:
         real: all real slices.
-        labelled: training patients whose labels it knows.
+        labeled: training patients whose labels it knows.
         synthetic: synthetic slices, for an arm that has some.
         synthesizer: id of their synthesizer; None if there are none, or if screening accepted no slice.
         teacher: of an arm with self-training, if it was given; on the processor.
     """
 
     real: PairStore
-    labelled: list[str]
+    labeled: list[str]
     synthetic: PairStore | None = None
     synthesizer: str | None = None
     teacher: Trained | None = None
 
     @property
-    def unlabelled(self) -> list[str]:
+    def unlabeled(self) -> list[str]:
         """Patients whose scans the arm may see without labels."""
-        return unlabelled_patients(self.real.splits, self.labelled)
+        return unlabeled_patients(self.real.splits, self.labeled)
 
 
 def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teacher: Path | None = None) -> ArmInputs:
@@ -60,25 +60,25 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
     arm = config.this_arm
     _check_arm(config, synthetic, teacher)
     real = PairStore(pairs)
-    labelled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
-    _check_region(config, real, labelled)
+    labeled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
+    _check_region(config, real, labeled)
     # synthetic slices, after the leakage guard
-    inputs = ArmInputs(real, labelled)
+    inputs = ArmInputs(real, labeled)
     if synthetic is not None:
         inputs = _with_synthetic(config, inputs, PairStore(synthetic))
     # self-training: scans without labels, and a teacher if it was trained apart
-    if config.this_training_set.trains_itself and not inputs.unlabelled:
+    if config.this_training_set.trains_itself and not inputs.unlabeled:
         finding = "needs scans without labels, and there are none"
-        raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabelled', or take a label fraction below 1")
+        raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabeled', or take a label fraction below 1")
     if teacher is None:
         return inputs
     wanted = config.trial.teacher(arm)
-    return inputs._replace(teacher=read_teacher(teacher, arm, wanted, real.manifest.digest, labelled))
+    return inputs._replace(teacher=read_teacher(teacher, arm, wanted, real.manifest.digest, labeled))
 
 
 def _with_synthetic(config: Config, inputs: ArmInputs, painted: PairStore) -> ArmInputs:
     if painted.patients():
-        synthesizer = check_synthetic(painted, inputs.real, inputs.labelled)
+        synthesizer = check_synthetic(painted, inputs.real, inputs.labeled)
         return inputs._replace(synthetic=painted, synthesizer=synthesizer)
     check_fit(painted, inputs.real)
     text = "arm %s: screening accepted no synthetic slice: it learns from real slices alone"
@@ -96,13 +96,13 @@ def _check_arm(config: Config, synthetic: Path | None, teacher: Path | None) -> 
         raise ConfigError(f"arm {arm}", "learns from no teacher", "leave '--teacher' out")
 
 
-def _check_region(config: Config, real: PairStore, labelled: list[str]) -> None:
+def _check_region(config: Config, real: PairStore, labeled: list[str]) -> None:
     """Refuse an arm that cannot learn the primary region, or whose weights could not be chosen by it."""
     region = config.trial.primary
     values, validation = config.evaluate.regions[region].labels, real.patients("validation")
     who = f"training patients of cell {config.this_arm.cell} at label fraction {config.this_arm.fraction:g}"
     remedy = "take a larger label fraction, other cells, or more patients that have it"
-    demand_holders(real, labelled, values, region=region, who=who, remedy=remedy)
+    demand_holders(real, labeled, values, region=region, who=who, remedy=remedy)
     if validation:  # no patients at all are an error of their own
         remedy = "raise 'prepare.split.validation', or add patients that have it"
         demand_holders(real, validation, values, region=region, who="validation patients", remedy=remedy)

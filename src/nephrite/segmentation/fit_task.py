@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = dict[str, float]
 
 
-class LabelledSource(Protocol):
+class LabeledSource(Protocol):
     """Where volumes and label maps lie: a pair store, or one whose labels are replaced."""
 
     def windowed(self, ref: SliceRef, /) -> Float32[np.ndarray, "height width"]:
@@ -44,7 +44,7 @@ class Cohort:
         most: take no more slices than this, evenly over all; None = all.
     """
 
-    source: LabelledSource
+    source: LabeledSource
     patients: Sequence[str]
     most: int | None = None
 
@@ -57,7 +57,7 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Addition:
-    """Synthetic or pseudo-labelled patients beside the real ones; how they are used, `training.mixing.Extra` says."""
+    """Synthetic or pseudo-labeled patients beside the real ones; how they are used, `training.mixing.Extra` says."""
 
     cohort: Cohort
     way: MixingStrategy

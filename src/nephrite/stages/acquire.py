@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from nephrite.config import AcquireSettings, Config
@@ -16,8 +15,9 @@ from nephrite.imaging.sources import Scan, find_cases, find_scans, open_scan
 from nephrite.phantom.phantom import write_patient
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
-from nephrite.store.slices import UNLABELLED
+from nephrite.store.slices import UNLABELED
 from nephrite.versions import fetch_version
+from nephrite.workers import worker_pool
 
 
 def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
@@ -36,8 +36,8 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
     # a download keeps what it has; other sources start over
     with whole_folder(raw, keep_partial=settings.source == "kits19") as folder:
         bring(settings, folder)
-        if settings.unlabelled:
-            _bring_scans(settings.unlabelled, folder / UNLABELLED, settings.workers)
+        if settings.unlabeled:
+            _bring_scans(settings.unlabeled, folder / UNLABELED, settings.workers)
     # count what is there
     cases = find_cases(raw)
     version = {"data_version": settings.dvc.version} if settings.source == "dvc" and settings.dvc.version else {}
@@ -49,8 +49,7 @@ def _bring_phantom(settings: AcquireSettings, target: Path) -> None:
     phantom = settings.phantom
     patients = range(phantom.patients)
     jobs = [partial(write_patient, target, phantom.seed, number, matrix=phantom.matrix) for number in patients]
-    # Spawned, not forked: a fork of a process that has threads may hang.
-    with ProcessPoolExecutor(settings.workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(settings.workers, setting="acquire.workers") as pool:
         _finish(pool, jobs, "phantom patients")
 
 

@@ -18,20 +18,21 @@ from nephrite import __version__
 from nephrite.config import Config
 from nephrite.errors import SourceError, StoreError
 from nephrite.files import digest, sha256, whole_folder, write_json, write_table
+from nephrite.imaging.geometry import voxel_milliliters, warn_of_units
 from nephrite.imaging.grid import Grid, plan_grid, restore_planes
 from nephrite.imaging.intensity import apply_window
 from nephrite.imaging.masks import count_slices, paint_labels, write_mask
 from nephrite.imaging.quantize import store_image
 from nephrite.imaging.recipe import Recipe, read_recipe
-from nephrite.imaging.sources import Scan, find_scans, open_scan
+from nephrite.imaging.sources import find_scans, open_scan
 from nephrite.imaging.volume import ScanVolume, slice_blocks
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.registry import RECIPE, ModelVersion, Registry, load_version
+from nephrite.store.arrays import create_array
 from nephrite.training.devices import pick_device
 
 MASK, VOLUMES, MANIFEST = "segmentation.nii.gz", "volumes.csv", "manifest.json"
-CUBIC_MILLIMETERS = 1000.0  # in a milliliter
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,19 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
     # everything is checked before the first scan is segmented
     check_target(scans, masks)
     found = find_scans(scans)
-    for scan in found:
-        open_scan(scan)  # reads headers: a broken scan shows now, not after an hour
+    volumes = [open_scan(scan) for scan in found]  # reads headers: a broken scan shows now, not after an hour
+    warn_of_units(
+        [scan.image for scan, volume in zip(found, volumes, strict=True) if not volume.unit_given], len(found)
+    )
     model = load_model(config)
     run.tags({"model": model.name, "model_version": str(model.version.number), "model_alias": config.predict.alias})
     started = time.monotonic()
     # segment all scans
     with whole_folder(masks) as root:
-        results = (segment_scan(scan, model, root, block=config.predict.batch_size) for scan in found)
+        results = (
+            segment_scan(scan.patient, volume, model, root, block=config.predict.batch_size)
+            for scan, volume in zip(found, volumes, strict=True)
+        )
         segmented = list(progress_bar(results, "predict", len(found)))
         seconds = time.monotonic() - started
         # then what sums them up
@@ -163,26 +169,27 @@ def infer(
     return probabilities
 
 
-def segment_scan(scan: Scan, model: ServedModel, root: Path, *, block: int) -> Segmented:
+def segment_scan(patient: str, volume: ScanVolume, model: ServedModel, root: Path, *, block: int) -> Segmented:
     """Segment one scan, and write its label map under `root`."""
-    volume = open_scan(scan)
-    mask = segment_volume(volume, model, block=block)
-    path = root / scan.patient / MASK
+    mask = segment_volume(volume, model, scratch=root, block=block)
+    path = root / patient / MASK
     path.parent.mkdir()
     write_mask(path, mask, volume.header)
-    voxel = abs(float(np.linalg.det(volume.header.get_best_affine()[:3, :3]))) / CUBIC_MILLIMETERS
     sources = {file.name: sha256(file) for file in volume.sources["image"]}
-    return Segmented(scan.patient, len(mask), sources, voxel, count_slices(mask, list(model.recipe.classes)))
+    sizes = count_slices(mask, list(model.recipe.classes))
+    return Segmented(patient, len(mask), sources, voxel_milliliters(volume.spacing), sizes)
 
 
-def segment_volume(volume: ScanVolume, model: ServedModel, *, block: int) -> UInt8[np.ndarray, "slice rows columns"]:
-    """Label map of a scan, `block` slices at a time; the scan on the network's grid lies in a temporary file."""
+def segment_volume(
+    volume: ScanVolume, model: ServedModel, *, scratch: Path, block: int
+) -> UInt8[np.ndarray, "slice rows columns"]:
+    """Label map of a scan, `block` slices at a time; the scan on the network's grid lies in a file below `scratch`."""
     recipe = model.recipe
     grid = plan_grid(recipe.in_plane, volume.shape, volume.spacing)
     mask = np.zeros(volume.shape, np.uint8)
-    with TemporaryDirectory(prefix="nephrite-") as folder:
+    with TemporaryDirectory(dir=scratch) as folder:
         shape = (volume.shape[0], grid.size, grid.size)
-        image = np.lib.format.open_memmap(Path(folder) / "image.npy", mode="w+", dtype=np.int16, shape=shape)
+        image = create_array(Path(folder) / "image.npy", np.int16, shape)
         low, high = store_image(volume, grid, recipe.intensity, image, block=block).window
         for part in slice_blocks(len(image), block):
             mask[part] = label_planes(model, apply_window(image[part], low, high), grid, volume.shape[1:])

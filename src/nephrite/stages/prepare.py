@@ -6,9 +6,9 @@ import hashlib
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -17,15 +17,38 @@ from nephrite import __version__
 from nephrite.config import SPLITS, Config, PrepareSettings
 from nephrite.errors import SourceError, VolumeError
 from nephrite.files import sha256, whole_folder
+from nephrite.imaging.geometry import warn_of_units
 from nephrite.imaging.grid import Grid, plan_grid, resize_label
 from nephrite.imaging.quantize import store_image
 from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_scan, open_volume
 from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
+from nephrite.store.arrays import create_arrays
 from nephrite.store.grid_loss import GridLoss, grid_losses, loss_lines
-from nephrite.store.slices import UNLABELLED, Patient, create_arrays, finish_store, read_patient, write_patient
+from nephrite.store.slices import FORMER_UNLABELED, UNLABELED, Patient, finish_store, read_patient, write_patient
 from nephrite.store.split import split_patients
+from nephrite.store.twins import Looks, check_twins, find_near_twins, slice_looks, warn_of_near_twins
+from nephrite.workers import worker_pool
+
+
+class Prepared(NamedTuple):
+    """What is known of a patient once its slices are written.
+
+    Attributes:
+        patient: id.
+        image: file or folder of the scan.
+        digests: SHA-256 of its files and of its stored voxels.
+        looks: perceptual hash of each slice.
+        unit_given: whether its file says what lengths are measured in.
+    """
+
+    patient: str
+    image: Path
+    digests: list[str]
+    looks: Looks
+    unit_given: bool
+
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +56,7 @@ logger = logging.getLogger(__name__)
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
     """Turn raw volumes into the pair store: image and label map per patient, index, patient split.
 
-    The split is a salted hash of the patient id. Scans without label maps, in raw/unlabelled, are a split of their own.
+    The split is a salted hash of the patient id. Scans without label maps, in raw/unlabeled, are a split of their own.
     Windowing happens later, when a slice is read.
 
     Raises:
@@ -43,16 +66,20 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     settings = config.prepare
     cases: list[Case | Scan] = [*find_cases(raw)]
     splits = split_patients([case.patient for case in cases], settings.split)
-    if (raw / UNLABELLED).is_dir():
-        alone = find_scans(raw / UNLABELLED)
-        _check_others(raw, alone, splits)
+    others = [raw / name for name in (UNLABELED, FORMER_UNLABELED) if (raw / name).is_dir()]
+    for folder in others[:1]:
+        alone = find_scans(folder)
+        _check_others(folder, alone, splits)
         cases += alone
-        splits |= {scan.patient: UNLABELLED for scan in alone}
+        splits |= {scan.patient: UNLABELED for scan in alone}
     # one folder per patient; a scan that two patients share would leak
     with whole_folder(pairs) as root:
         owners: dict[str, str] = {}
-        for patient, scans in progress_bar(_prepare_all(cases, settings, root), "prepare", len(cases)):
-            _check_twins(raw, patient, scans, owners)
+        done = []
+        for result in progress_bar(_prepare_all(cases, settings, root), "prepare", len(cases)):
+            check_twins(raw, result.patient, result.digests, owners)
+            done.append(result)
+        twins = find_near_twins({result.patient: result.looks for result in done})
         manifest = finish_store(
             root,
             kind="real",
@@ -63,21 +90,21 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
             size=settings.in_plane.size,
             version=__version__,
         )
+    # what the user should know
+    warn_of_units(sorted(result.image for result in done if not result.unit_given), len(done))
+    warn_of_near_twins(raw, twins, splits)
     losses = _say_losses(pairs, [case.patient for case in cases if isinstance(case, Case)])
     # record the data
     run.dataset(pairs, name="prepared", digest=manifest.digest)
     run.artifact(pairs / "split.json")
-    counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in (*SPLITS, UNLABELLED)}
+    counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in (*SPLITS, UNLABELED)}
     vanished = sum(loss.vanished for loss in losses)
     lost = {"regions_vanished": float(vanished), "regions_halved": float(len(losses) - vanished)}
-    return {"patients": float(len(cases)), **counts, **lost}
+    return {"patients": float(len(cases)), **counts, "near_twins": float(len(twins)), **lost}
 
 
-def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) -> tuple[str, list[str]]:
+def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) -> Prepared:
     """Write one patient's image, label map and meta.json into the store `root`; the label map of a scan alone is 0.
-
-    Returns:
-        The patient's id, and SHA-256 of its scan's files and of its stored voxels.
 
     Raises:
         DataError: the case cannot be read, shows one intensity only, or has label values outside the classes.
@@ -107,7 +134,7 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         volumes=volumes,
     )
     write_patient(root, patient)
-    return case.patient, [*scans, voxels]
+    return Prepared(case.patient, case.image, [*scans, voxels], slice_looks(image), volume.unit_given)
 
 
 def _fill_label(
@@ -142,36 +169,21 @@ def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, fl
         raise VolumeError(place, finding, "leave the case out, or change 'prepare.intensity'")
 
 
-def _check_others(raw: Path, scans: list[Scan], splits: Mapping[str, str]) -> None:
+def _check_others(folder: Path, scans: list[Scan], splits: Mapping[str, str]) -> None:
     """Refuse a scan without labels of a patient who has labels: it could be one of the test patients."""
-    labelled = {patient.lower(): patient for patient in splits}
+    labeled = {patient.lower(): patient for patient in splits}
     for scan in scans:
-        if twin := labelled.get(scan.patient.lower()):
-            finding = f"is of '{twin}', who stands among the labelled patients ({splits[twin]})"
-            raise SourceError(raw / UNLABELLED / scan.patient, finding, "leave the scan out")
+        if twin := labeled.get(scan.patient.lower()):
+            finding = f"is of '{twin}', who stands among the labeled patients ({splits[twin]})"
+            raise SourceError(folder / scan.patient, finding, "leave the scan out")
 
 
-def _check_twins(raw: Path, patient: str, scans: list[str], owners: dict[str, str]) -> None:
-    """Refuse one scan under two names, in whatever format: it could stand in training and in test."""
-    for scan in scans:
-        twin = owners.setdefault(scan, patient)
-        if twin != patient:
-            raise SourceError(raw / patient, f"holds the same scan as '{twin}'", "keep one of them")
-
-
-def _prepare_all(
-    cases: Sequence[Case | Scan], settings: PrepareSettings, root: Path
-) -> Iterator[tuple[str, list[str]]]:
+def _prepare_all(cases: Sequence[Case | Scan], settings: PrepareSettings, root: Path) -> Iterator[Prepared]:
     if settings.workers == 1 or len(cases) == 1:
         for case in cases:
             yield prepare_patient(case, settings, root)
         return
-    # Spawned, not forked: a fork of a process that has threads may hang.
-    with ProcessPoolExecutor(min(settings.workers, len(cases)), mp_context=get_context("spawn")) as pool:
+    with worker_pool(min(settings.workers, len(cases)), setting="prepare.workers") as pool:
         futures = [pool.submit(prepare_patient, case, settings, root) for case in cases]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for future in as_completed(futures):
+            yield future.result()

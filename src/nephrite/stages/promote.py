@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from nephrite import __version__
 from nephrite.commit import code_state
 from nephrite.config import Arm, Config
-from nephrite.errors import StoreError
+from nephrite.errors import StoreError, TrackingError
 from nephrite.files import write_json
 from nephrite.imaging.recipe import Recipe
 from nephrite.lineage import trial_id
@@ -33,7 +33,7 @@ def promote(config: Config, run: Run, *, report: Path, segmenters: Path, promoti
 
     Raises:
         StoreError: report or segmenter are missing, broken, or do not belong together.
-        TrackingError: the registry refused something.
+        TrackingError: the registry refused something, or another promotion changed the champion meanwhile.
     """
     # candidate and champion
     trained, candidate = read_candidate(report / "trial.json", segmenters)
@@ -152,12 +152,18 @@ def _apply(
     champion: ModelVersion | None,
 ) -> None:
     """The evidence first, then the aliases: what is in use always has its record."""
-    registry.append(version, record)
-    registry.point(CHALLENGER, version)
-    if decision.outcome == "champion":
-        if champion:
-            registry.append(champion, {**record, "decision": f"replaced by version {version.number}"})
-        registry.point(CHAMPION, version)
+    with registry.one_decision():
+        # the decision holds for the champion that it was made against
+        found = registry.aliased(CHAMPION)
+        if (found and found.number) != (champion and champion.number):
+            finding = f"has another champion since this decision began (version {found.number if found else 'none'})"
+            raise TrackingError(f"model '{registry.name}'", finding, "run 'promote' again")
+        registry.append(version, record)
+        registry.point(CHALLENGER, version)
+        if decision.outcome == "champion":
+            if champion:
+                registry.append(champion, {**record, "decision": f"replaced by version {version.number}"})
+            registry.point(CHAMPION, version)
 
 
 def _metrics(candidate: Candidate, version: ModelVersion, decision: Decision) -> dict[str, float]:

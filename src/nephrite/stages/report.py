@@ -129,7 +129,7 @@ def synthetic_notes(config: Config, synthetic: Path) -> list[str]:
     if empty := len(stores) - len(filled):
         notes.append(f"Screening left {empty} {sets} empty: their arms learned from real slices alone.")
     # scans without labels that left no slice
-    if config.synthesize.unlabelled:
+    if config.synthesize.unlabeled:
         without = sum(not any(_shows_scan(store, patient) for patient in store.patients()) for store in filled)
         cause = "a labeler found no class there, or screening rejected them all"
         notes += [f"In {without} {sets} none shows a scan without labels: {cause}."] if without else []

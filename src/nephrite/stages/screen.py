@@ -35,13 +35,14 @@ from nephrite.screening.screening_page import headline_figures, screening_facts,
 from nephrite.segmentation.backend import Trained
 from nephrite.segmentation.demands import check_segmenters
 from nephrite.segmentation.helper_segmenter import fit_helper
-from nephrite.store.slices import PairStore, SliceRef, create_arrays, finish_synthetic, write_patient
+from nephrite.store.arrays import create_arrays
+from nephrite.store.slices import PairStore, SliceRef, finish_synthetic, write_patient
 from nephrite.store.split import training_subset
 from nephrite.store.thinning import thin
+from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import derive_seed
 from nephrite.training.leakage import check_synthetic
 from nephrite.training.nearest_masks import TrainingMasks
-from nephrite.training.trainer import resumable_folder
 
 logger = logging.getLogger(__name__)
 FACTS, ROWS, PAGE, TEXT = "screening.json", "screening.csv", "screening.html", "screening.md"
@@ -130,10 +131,10 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     """Open what is compared; the leakage guard stands here, before anything is trained."""
     # leakage guard, before anything is trained
     real, fakes, painter = PairStore(pairs), PairStore(painted), config.this_painter
-    labelled = training_subset(real.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
-    synthesizer = check_synthetic(fakes, real, labelled)
+    labeled = training_subset(real.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
+    synthesizer = check_synthetic(fakes, real, labeled)
     # no store may be empty
-    training = real.slices_of(labelled)
+    training = real.slices_of(labeled)
     for store, slices, remedy in (
         (real, training, "raise 'prepare.split.train'"),
         (fakes, fakes.slices(), "run 'synthesize' again"),
@@ -142,7 +143,7 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
             raise StoreError(store.root, "holds no slice that could be screened", remedy)
     # copies are also looked for in scans that the painter saw without labels
     provenances = [fakes.patient(patient).provenance for patient in fakes.patients()]
-    scans = {patient for each in provenances if each for patient in each.unlabelled_patients} - set(labelled)
+    scans = {patient for each in provenances if each for patient in each.unlabeled_patients} - set(labeled)
     seen = training + real.slices_of(scans, split=None)
     return ScreenInputs(real, fakes, training, real.slices("validation"), seen, fakes.slices(), synthesizer)
 
@@ -253,8 +254,8 @@ def _draw(inputs: ScreenInputs, screening: Screening, folder: Path) -> list[tupl
 def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
     """Some of the chosen slices, evenly over their reasons; three of four with labels, where there are so many."""
     rows = sorted(np.flatnonzero(chosen).tolist(), key=screening.reasons)
-    labelled = thin([row for row in rows if screening.painted.labelled[row]], SHOWN * 3 // 4)
-    return labelled + thin([row for row in rows if not screening.painted.labelled[row]], SHOWN - len(labelled))
+    labeled = thin([row for row in rows if screening.painted.labeled[row]], SHOWN * 3 // 4)
+    return labeled + thin([row for row in rows if not screening.painted.labeled[row]], SHOWN - len(labeled))
 
 
 def _demand_some(config: Config, screening: Screening) -> None:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -22,7 +21,7 @@ from jaxtyping import Float32, UInt8
 from nephrite import __version__
 from nephrite.config import Config
 from nephrite.errors import StoreError
-from nephrite.files import digest, whole_folder, write_table
+from nephrite.files import digest, scratch_folder, whole_folder, write_table
 from nephrite.generation.conditioning import join_requests
 from nephrite.generation.requests import Asked, prepare_asker
 from nephrite.generation.source_slices import Share, choose_passes, count_slices
@@ -32,16 +31,16 @@ from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.segmentation.demands import check_segmenters
 from nephrite.segmentation.helper_segmenter import fit_helper, label_scans
+from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import (
     PairStore,
     Provenance,
     SliceRef,
-    create_arrays,
     finish_synthetic,
     synthetic_name,
     write_patient,
 )
-from nephrite.store.split import training_subset, unlabelled_patients
+from nephrite.store.split import training_subset, unlabeled_patients
 from nephrite.training.data import derive_seed
 from nephrite.training.devices import pick_device
 from nephrite.training.nearest_masks import Nearest, TrainingMasks
@@ -59,7 +58,7 @@ class LoadedGenerator(NamedTuple):
 
     Attributes:
         card, synthesizer: as trained.
-        labelled: training patients whose labels are known.
+        labeled: training patients whose labels are known.
         settings: digest of the settings that masks are made with.
         seed: for all random draws; the synthesizers of a cell share it.
         batch_size: slices at a time.
@@ -67,7 +66,7 @@ class LoadedGenerator(NamedTuple):
 
     card: SynthesizerCard
     synthesizer: Synthesizer
-    labelled: list[str]
+    labeled: list[str]
     settings: str
     seed: int
     batch_size: int
@@ -87,12 +86,12 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
     # check everything, then plan what to paint
     store = PairStore(pairs)
     generator = _open_generator(config, synthesizer, store)
-    jobs, count = _ask(config, store, generator)
+    jobs, count = _ask(config, store, generator, painted)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     started = time.perf_counter()
     # paint and write patient by patient
     with whole_folder(painted) as root:
-        book = _Book(store, generator.labelled)
+        book = _Book(store, generator.labeled)
         for asked, fakes in progress_bar(_paint(generator, jobs), "synthesize", count):
             name = _write_patient(root, generator, store, asked, fakes)
             book.enter(name, asked)
@@ -112,33 +111,33 @@ def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGener
         raise StoreError(root, finding, "run 'train_gan' on this store")
     # leakage guard, before anything is painted
     seed, cell = config.trial.seed, config.this_painter.cell
-    labelled = training_subset(store.patients("train"), config.this_painter.fraction, cell=cell, seed=seed)
-    check_training_patients(card, store, labelled, root)
+    labeled = training_subset(store.patients("train"), config.this_painter.fraction, cell=cell, seed=seed)
+    check_training_patients(card, store, labeled, root)
     return LoadedGenerator(
         card,
         synthesizer.to(pick_device(config.compute)),
-        labelled,
+        labeled,
         digest([config.synthesize.model_dump(mode="json", exclude={"batch_size"}), config.prepare.lesions]),
         derive_seed(seed, "synthesize", cell),
         config.synthesize.batch_size,
     )
 
 
-def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[Iterator[Asked], int]:
+def _ask(config: Config, store: PairStore, generator: LoadedGenerator, painted: Path) -> tuple[Iterator[Asked], int]:
     """What is to be painted, and roughly how many synthetic patients that makes."""
     # how many slices come from masks, how many from scans
-    settings, scans = config.synthesize, unlabelled_patients(store.splits, generator.labelled)
-    found = _label_scans(config, store, generator, scans)
-    share = count_slices(store, generator.labelled, settings)
+    settings, scans = config.synthesize, unlabeled_patients(store.splits, generator.labeled)
+    found = _label_scans(config, store, generator, scans, painted)
+    share = count_slices(store, generator.labeled, settings)
     if found is not None and not found_somewhere(found):
-        knows, seen = counted(len(generator.labelled), "patient"), counted(len(scans), "scan")
+        knows, seen = counted(len(generator.labeled), "patient"), counted(len(scans), "scan")
         finding = f"a segmenter of {knows} found no class in {seen} without labels: all slices are painted from masks"
         logger.warning("synthesize %s: %s", config.this_painter, finding)
         share = Share(share.masks + share.scans, 0)
     # requests, made when they are painted
     asker = prepare_asker(
         store,
-        generator.labelled,
+        generator.labeled,
         scans,
         found=found,
         conditioning=generator.synthesizer.conditioning,
@@ -148,14 +147,14 @@ def _ask(config: Config, store: PairStore, generator: LoadedGenerator) -> tuple[
         seed=generator.seed,
     )
     passes = choose_passes(
-        store, generator.labelled, share.masks, labelled_only=settings.labelled_only, seed=generator.seed
+        store, generator.labeled, share.masks, labeled_only=settings.labeled_only, seed=generator.seed
     )
     jobs = chain(map(asker.of_masks, passes), asker.of_scans(share.scans))
     return jobs, len(passes) + share.scans // EXPECTED
 
 
 def _label_scans(
-    config: Config, store: PairStore, generator: LoadedGenerator, scans: Sequence[str]
+    config: Config, store: PairStore, generator: LoadedGenerator, scans: Sequence[str], painted: Path
 ) -> Mapping[str, UInt8[np.ndarray, "slice height width"]] | None:
     """What a helper segmenter of the painter's patients finds in scans without labels; None if none is named."""
     settings = config.synthesize.scan_labeler
@@ -163,12 +162,12 @@ def _label_scans(
         return None
     check_segmenters(config, others=[settings.segmenter])
     # a segmenter of the painter's own patients labels the scans
-    with TemporaryDirectory() as folder:
+    with scratch_folder(painted) as folder:
         helper = fit_helper(
             config,
             store,
-            generator.labelled,
-            Path(folder),
+            generator.labeled,
+            folder,
             segmenter=settings.segmenter,
             steps=settings.steps,
             seed=derive_seed(config.trial.seed, config.this_painter, "label"),
@@ -224,7 +223,7 @@ def _write_patient(root: Path, generator: LoadedGenerator, store: PairStore, ask
 
 def _provenance(generator: LoadedGenerator, asked: Asked) -> Provenance:
     # patients whose scans were used without labels
-    known = {*generator.labelled}
+    known = {*generator.labeled}
     seen = {asked.style.patient} if asked.style else set()
     seen |= {asked.source.source}
     return Provenance(
@@ -232,9 +231,9 @@ def _provenance(generator: LoadedGenerator, asked: Asked) -> Provenance:
         source_slices=asked.source.positions,
         deformation_seeds=(asked.seed,) * len(asked.source.positions),
         synthesizer=generator.card.id,
-        training_patients=tuple(sorted({*generator.card.training_patients, *generator.labelled})),
-        unlabelled_patients=tuple(sorted({*generator.card.unlabelled_patients} | seen - known)),
-        source_labels=asked.labelled,
+        training_patients=tuple(sorted({*generator.card.training_patients, *generator.labeled})),
+        unlabeled_patients=tuple(sorted({*generator.card.unlabeled_patients} | seen - known)),
+        source_labels=asked.labeled,
         style_patient=asked.style.patient if asked.style else None,
         style_slices=asked.style.positions if asked.style else (),
         settings=generator.settings,
@@ -244,8 +243,8 @@ def _provenance(generator: LoadedGenerator, asked: Asked) -> Provenance:
 class _Book:
     """The rows of overlap.csv and edits.csv: one per synthetic slice and per edited lesion."""
 
-    def __init__(self, store: PairStore, labelled: Sequence[str]) -> None:
-        self.classes, self.known = store.manifest.classes, TrainingMasks(store, labelled)
+    def __init__(self, store: PairStore, labeled: Sequence[str]) -> None:
+        self.classes, self.known = store.manifest.classes, TrainingMasks(store, labeled)
         self.patients: list[str] = []
         self.overlaps: list[tuple[str, int, float, str, int]] = []
         self.edits: list[tuple[str, str, str, bool, str, str, float]] = []

@@ -12,6 +12,7 @@ from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import write_json
 from nephrite.generation.conditioning import Conditioning
+from nephrite.generation.demands import check_generators
 from nephrite.generation.fitting import GenerationModule, fit_generator, training_of
 from nephrite.generation.intensities import fit_intensities, fit_tissue
 from nephrite.generation.samples import SampleSheets
@@ -19,24 +20,24 @@ from nephrite.generation.synthesizers import CARD, HISTORY, WEIGHTS, Synthesizer
 from nephrite.recording import Run, SilentRun
 from nephrite.store.class_presence import holders
 from nephrite.store.slices import PairStore, SliceRef
-from nephrite.store.split import training_subset, unlabelled_patients
+from nephrite.store.split import training_subset, unlabeled_patients
+from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import Pairs, derive_seed
 from nephrite.training.devices import process_rank
 from nephrite.training.pseudo_labels import blank_labels
-from nephrite.training.trainer import resumable_folder
 
 
 class TrainingData(NamedTuple):
     """What a synthesizer learns from: slices of patients with labels, and patients whose scans it sees without."""
 
     store: PairStore
-    labelled: list[str]
+    labeled: list[str]
     slices: list[SliceRef]
-    unlabelled: list[str]
+    unlabeled: list[str]
 
     def pairs(self) -> Pairs:
         """Slices with their labels, then scans without; labels that the store may have of these are not read."""
-        alone = blank_labels(self.store, self.unlabelled)
+        alone = blank_labels(self.store, self.unlabeled)
         return Pairs((self.store, self.slices), (alone, alone.slices()))
 
 
@@ -50,6 +51,7 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
         NonFiniteLossError: a loss became NaN or infinite; nothing is kept.
     """
     seen, first = look(config, PairStore(pairs)), process_rank() == 0
+    check_generators(config, [config.this_painter.synthesizer])
     recorded = run if first else SilentRun()
     recorded.dataset(pairs, name="pairs", digest=seen.store.manifest.digest)
     with resumable_folder(synthesizer, _fingerprint(config, seen)) as folder:
@@ -57,7 +59,7 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
         metrics = _train(config, recorded, seen, card, folder) if card.trained else _draw(recorded, seen, card, folder)
     for name in (CARD, WEIGHTS) if card.trained else (CARD,):
         recorded.artifact(synthesizer / name)
-    counts = {"training_slices": len(seen.slices), "unlabelled_scans": len(seen.unlabelled)}
+    counts = {"training_slices": len(seen.slices), "unlabeled_scans": len(seen.unlabeled)}
     return {**metrics, **{name: float(count) for name, count in counts.items()}}
 
 
@@ -70,19 +72,19 @@ def look(config: Config, store: PairStore) -> TrainingData:
     """
     # the labeled patients of this cell
     painter = config.this_painter
-    labelled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
-    slices = store.slices_of(labelled)
+    labeled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
+    slices = store.slices_of(labeled)
     if not slices:
         raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
-    if not config.train_gan[painter.synthesizer].unlabelled:
-        return TrainingData(store, labelled, slices, [])
+    if not config.train_gan[painter.synthesizer].unlabeled:
+        return TrainingData(store, labeled, slices, [])
     # scans without labels, if the generator wants them
-    others = unlabelled_patients(store.splits, labelled)
+    others = unlabeled_patients(store.splits, labeled)
     if not others:
         finding = "wants scans without labels, and there are none"
-        remedy = "name 'acquire.unlabelled', or take a label fraction below 1"
-        raise ConfigError(f"train_gan.{painter.synthesizer}.unlabelled", finding, remedy)
-    return TrainingData(store, labelled, slices, others)
+        remedy = "name 'acquire.unlabeled', or take a label fraction below 1"
+        raise ConfigError(f"train_gan.{painter.synthesizer}.unlabeled", finding, remedy)
+    return TrainingData(store, labeled, slices, others)
 
 
 def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
@@ -106,8 +108,8 @@ def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
         lesions=lesions,
         intensities=fit_intensities(seen.store, seen.slices, conditioning),
         size=seen.store.manifest.size,
-        training_patients=tuple(seen.labelled),
-        unlabelled_patients=tuple(seen.unlabelled),
+        training_patients=tuple(seen.labeled),
+        unlabeled_patients=tuple(seen.unlabeled),
         pairs=seen.store.manifest.digest,
         run_id=run.id,
         version=__version__,
@@ -119,8 +121,8 @@ def _check_lesions(place: str, kind: str, seen: TrainingData, lesions: Sequence[
     if not lesions:
         finding = f"is '{kind}', but no class is a lesion"
         raise ConfigError(place, finding, "name the lesion's class in 'prepare.lesions'")
-    if not holders(seen.store, seen.labelled, lesions):
-        finding = f"is '{kind}', and none of the {len(seen.labelled)} training patients has a lesion to learn from"
+    if not holders(seen.store, seen.labeled, lesions):
+        finding = f"is '{kind}', and none of the {len(seen.labeled)} training patients has a lesion to learn from"
         raise ConfigError(place, finding, "take a larger label fraction, or another method")
 
 
@@ -162,6 +164,6 @@ def _fingerprint(config: Config, seen: TrainingData) -> dict[str, object]:
     """Everything that the weights depend on."""
     return {
         **facts(config, "train_gan"),
-        "patients": [seen.labelled, seen.unlabelled],
+        "patients": [seen.labeled, seen.unlabeled],
         "pairs": seen.store.manifest.digest,
     }

@@ -20,10 +20,10 @@ from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
 from nephrite.segmentation.helper_segmenter import label_scans
 from nephrite.segmentation.in_process.fitting import best_epoch
 from nephrite.store.grid_loss import vanished_patients
+from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import derive_seed
 from nephrite.training.devices import process_rank
 from nephrite.training.lesion_bank import fill_bank
-from nephrite.training.trainer import resumable_folder
 
 TEACHER = "teacher"
 
@@ -78,7 +78,7 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
         if fakes and inputs.synthetic and inputs.synthesizer:
             additions.append(Addition(Cohort(inputs.synthetic, inputs.synthetic.patients()), fakes.way, fakes.share))
         if config.this_training_set.trains_itself:
-            additions.append(_pseudo_labelled(config, inputs, folder / TEACHER))
+            additions.append(_pseudo_labeled(config, inputs, folder / TEACHER))
         # train; an interrupted training resumes
         task = _task(config, inputs, additions, folder=folder, run=run, text=str(arm))
         trained = backend.fit(task)
@@ -91,14 +91,14 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
     return card, sum(len(cohort.slices()) for cohort in (task.training, *(each.cohort for each in additions)))
 
 
-def _pseudo_labelled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
-    """Scans without labels, labelled by a teacher: the segmenter of the same cell without them."""
+def _pseudo_labeled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
+    """Scans without labels, labeled by a teacher: the segmenter of the same cell without them."""
     store, settings = inputs.real, config.train_segmenter.self_training
     teacher = inputs.teacher or _train_teacher(config, inputs, folder)
     teacher = teacher.backend.ready(teacher, config.compute, batch_size=config.evaluate.batch_size)
     channels = store.manifest.channels
-    labels = label_scans(teacher, store, inputs.unlabelled, channels, confidence=settings.confidence)
-    return Addition(Cohort(labels, inputs.unlabelled), "mix", settings.share)
+    labels = label_scans(teacher, store, inputs.unlabeled, channels, confidence=settings.confidence)
+    return Addition(Cohort(labels, inputs.unlabeled), "mix", settings.share)
 
 
 def _train_teacher(config: Config, inputs: ArmInputs, folder: Path) -> Trained:
@@ -114,7 +114,7 @@ def _task(
     cell, seed, chosen = config.this_arm.cell, config.trial.seed, config.this_training_set
     choosing, region = inputs.real.patients("validation"), config.evaluate.regions[config.trial.primary].labels
     return FitTask(
-        training=_some(inputs, "train", inputs.labelled),
+        training=_some(inputs, "train", inputs.labeled),
         additions=tuple(additions),
         validation=_some(inputs, "validation", choosing),
         channels=inputs.real.manifest.channels,
@@ -144,7 +144,7 @@ def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
 
 
 def _lesions(config: Config, inputs: ArmInputs) -> LesionBank:
-    slices = _some(inputs, "train", inputs.labelled).slices()
+    slices = _some(inputs, "train", inputs.labeled).slices()
     return fill_bank(inputs.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}")
 
 
@@ -157,7 +157,7 @@ def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:
     """Everything that the weights depend on."""
     return {
         **facts(config, "train_segmenter"),
-        "patients": inputs.labelled,
+        "patients": inputs.labeled,
         "pairs": inputs.real.manifest.digest,
         "synthetic": inputs.synthetic.manifest.digest if inputs.synthetic else None,
     }
@@ -173,7 +173,7 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         channels=inputs.real.manifest.channels,
         intensity=config.prepare.intensity,
         in_plane=config.prepare.in_plane,
-        training_patients=tuple(inputs.labelled),
+        training_patients=tuple(inputs.labeled),
         synthesizer=inputs.synthesizer,
         pairs=inputs.real.manifest.digest,
         validation_score=best["validation_dice"],

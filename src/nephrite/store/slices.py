@@ -28,7 +28,8 @@ MANIFEST = "store.json"
 AGAIN = "run the stage that writes it again"
 SYNTHETIC_PREFIX = "synthetic-"
 NUMBER_MARK = "~"
-UNLABELLED = "unlabelled"  # the split of patients whose scans came without label maps
+UNLABELED = "unlabeled"  # the split of patients whose scans came without label maps
+FORMER_UNLABELED = "unlabelled"  # the folder's name in raw data of earlier versions, which is read as well
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ class Provenance:
         deformation_seeds: for each synthetic slice, the seed of the mask's deformation and edits; None = as it was.
         synthesizer: id of the synthesizer.
         training_patients: the patients whose labels the synthesizer was trained on, or new masks were fitted to.
-        unlabelled_patients: the patients of whom it, or the slice, knows the scan without labels.
+        unlabeled_patients: the patients of whom it, or the slice, knows the scan without labels.
         source_labels: False where the source's own labels were not read: the masks hold nothing but new lesions, so a
-            lesion that the scan has itself is labelled as background.
+            lesion that the scan has itself is labeled as background.
         style_patient: whose contrast the slices take over; None = the source's own, or one drawn at random.
         style_slices: for each synthetic slice, that patient's slice.
         settings: digest of the settings that the masks were made with.
@@ -82,7 +83,7 @@ class Provenance:
     deformation_seeds: tuple[int | None, ...]
     synthesizer: str
     training_patients: tuple[str, ...]
-    unlabelled_patients: tuple[str, ...] = ()
+    unlabeled_patients: tuple[str, ...] = ()
     source_labels: bool = True
     style_patient: str | None = None
     style_slices: tuple[int, ...] = ()
@@ -91,7 +92,7 @@ class Provenance:
     @property
     def patients(self) -> set[str]:
         """Every real patient from whose labels these slices derive; a style derives from a scan, not from labels."""
-        unread = not self.source_labels and self.source_patient in self.unlabelled_patients
+        unread = not self.source_labels and self.source_patient in self.unlabeled_patients
         return {*self.training_patients} | (set() if unread else {self.source_patient})
 
     def take(self, positions: Iterable[int]) -> Provenance:
@@ -188,21 +189,21 @@ class PairStore:
                 for row in csv.DictReader(file)
             ]
 
-    def slices(self, split: str | None = None, *, labelled_only: bool = False) -> list[SliceRef]:
-        """References to all slices, or to those of one split; with `labelled_only`, to those with any class."""
+    def slices(self, split: str | None = None, *, labeled_only: bool = False) -> list[SliceRef]:
+        """References to all slices, or to those of one split; with `labeled_only`, to those with any class."""
         names = self.manifest.classes.values()
         return [
             SliceRef(row["patient"], row["slice"])
             for row in self.index
-            if split in (None, row["split"]) and (not labelled_only or any(row[name] for name in names))
+            if split in (None, row["split"]) and (not labeled_only or any(row[name] for name in names))
         ]
 
     def slices_of(
-        self, patients: Iterable[str], split: str | None = "train", *, labelled_only: bool = False
+        self, patients: Iterable[str], split: str | None = "train", *, labeled_only: bool = False
     ) -> list[SliceRef]:
         """References to the slices of given patients; see `slices`."""
         asked = set(patients)
-        return [ref for ref in self.slices(split, labelled_only=labelled_only) if ref.patient in asked]
+        return [ref for ref in self.slices(split, labeled_only=labeled_only) if ref.patient in asked]
 
     def _open(self, patient: str, name: str) -> np.ndarray:
         if (patient, name) not in self._arrays:
@@ -222,23 +223,6 @@ def synthetic_name(source: str, number: int) -> str:
 def source_of(patient: str) -> str:
     """The patient that a patient's masks come from; of a real patient, itself."""
     return patient.removeprefix(SYNTHETIC_PREFIX).partition(NUMBER_MARK)[0]
-
-
-def create_arrays(
-    root: Path, patient: str, shape: tuple[int, int, int]
-) -> tuple[Int16[np.ndarray, "slice height width"], UInt8[np.ndarray, "slice height width"]]:
-    """Create a patient's image and label map in a store, memory-mapped for writing.
-
-    Args:
-        root: the store that is being written.
-        patient: id.
-        shape: slices, height and width.
-    """
-    folder = root / "patients" / patient
-    folder.mkdir(parents=True)
-    image = np.lib.format.open_memmap(folder / "image.npy", mode="w+", dtype=np.int16, shape=shape)
-    label = np.lib.format.open_memmap(folder / "label.npy", mode="w+", dtype=np.uint8, shape=shape)
-    return image, label
 
 
 def write_patient(root: Path, patient: Patient) -> None:

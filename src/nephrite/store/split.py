@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from nephrite.config import SPLITS, SplitSettings
 from nephrite.errors import ConfigError, SplitError
-from nephrite.store.slices import UNLABELLED
+from nephrite.store.slices import UNLABELED
 
 
 def assign_split(patient: str, settings: SplitSettings) -> str:
@@ -37,15 +37,15 @@ def split_patients(patients: Iterable[str], settings: SplitSettings) -> dict[str
     return placed
 
 
-def unlabelled_patients(splits: Mapping[str, str], labelled: Iterable[str]) -> list[str]:
+def unlabeled_patients(splits: Mapping[str, str], labeled: Iterable[str]) -> list[str]:
     """Patients whose scans a cell may see without labels, sorted: those that have none, and other training patients.
 
     Args:
         splits: patient to split.
-        labelled: training patients whose labels the cell knows.
+        labeled: training patients whose labels the cell knows.
     """
-    known = set(labelled)
-    return sorted(name for name, split in splits.items() if split in ("train", UNLABELLED) and name not in known)
+    known = set(labeled)
+    return sorted(name for name, split in splits.items() if split in ("train", UNLABELED) and name not in known)
 
 
 def training_subset(patients: Iterable[str], fraction: float, *, cell: int, seed: int) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from nephrite.config import ComputeSettings
+from nephrite.errors import ConfigError
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
@@ -39,6 +40,24 @@ def resolve_precision(compute: ComputeSettings) -> Precision:
     return "32-true"
 
 
+def check_accelerator(compute: ComputeSettings) -> None:
+    """Refuse settings that ask for a device which this machine lacks.
+
+    Raises:
+        ConfigError: names the setting.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there["gpu"] = any(there.values())
+    if not there.get(compute.accelerator, True):
+        finding = f"is '{compute.accelerator}', and torch finds none here"
+        raise ConfigError("compute.accelerator", finding, "mend driver or container, or take 'auto' or 'cpu'")
+
+
 def pick_device(compute: ComputeSettings) -> str:
-    """Where a trained network is used: the GPU where the settings allow it and there is one, else the processor."""
+    """Where a trained network is used: the GPU where the settings allow it and there is one, else the processor.
+
+    Raises:
+        ConfigError: the settings ask for a device which this machine lacks.
+    """
+    check_accelerator(compute)
     return "cuda" if compute.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"

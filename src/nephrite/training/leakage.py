@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nephrite.errors import LeakageError, StoreError
-from nephrite.store.slices import UNLABELLED, PairStore
+from nephrite.store.slices import UNLABELED, PairStore
 
 SHOWN = 5
 
 
-def check_synthetic(synthetic: PairStore, real: PairStore, labelled: Iterable[str]) -> str:
+def check_synthetic(synthetic: PairStore, real: PairStore, labeled: Iterable[str]) -> str:
     """Refuse synthetic slices that do not fit the real ones, or derive from patients outside the arm's training set.
 
     Args:
         synthetic: the slices.
         real: the store that they are added to.
-        labelled: the training patients whose labels the arm knows. Scans without labels may be those of any training
+        labeled: the training patients whose labels the arm knows. Scans without labels may be those of any training
             patient, or of those that have none; never of a validation or test patient.
 
     Returns:
@@ -28,14 +28,14 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labelled: Iterable[st
     """
     check_fit(synthetic, real)
     # labels: of the arm's own patients; scans: of training or without labels
-    allowed, synthesizers = set(labelled), set()
-    scans = {*real.patients("train"), *real.patients(UNLABELLED)}
+    allowed, synthesizers = set(labeled), set()
+    scans = {*real.patients("train"), *real.patients(UNLABELED)}
     for patient in synthetic.patients():
         provenance = synthetic.patient(patient).provenance
         if provenance is None:
             raise StoreError(synthetic.root, f"patient '{patient}' has no provenance", "run 'synthesize' again")
         # every patient that a slice derives from must be allowed
-        unknown = (provenance.patients - allowed) | (set(provenance.unlabelled_patients) - scans)
+        unknown = (provenance.patients - allowed) | (set(provenance.unlabeled_patients) - scans)
         if unknown:
             finding = f"synthetic slices know {_some(unknown)} outside the {len(allowed)} training patients of the arm"
             raise LeakageError(synthetic.root, finding, "train the synthesizer on this split and synthesize again")

@@ -1,4 +1,4 @@
-"""Mixing strategies: how many real, synthetic and pseudo-labelled slices a step takes.
+"""Mixing strategies: how many real, synthetic and pseudo-labeled slices a step takes.
 
 Every arm takes the same number of steps with the same number of slices each; what differs is where they come from.
 """

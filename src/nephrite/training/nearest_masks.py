@@ -32,7 +32,7 @@ class TrainingMasks:
 
     def __init__(self, store: PairStore, patients: Collection[str]) -> None:
         self.classes = list(store.manifest.classes)
-        some = store.slices_of(patients, labelled_only=True)
+        some = store.slices_of(patients, labeled_only=True)
         held = set(some)
         self.slices = some + [ref for ref in store.slices_of(patients) if ref not in held][:1]
         parts = [

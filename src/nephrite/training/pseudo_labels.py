@@ -1,7 +1,7 @@
 """Self-training: a student learns from the confident labels that a teacher segmenter gives to scans without labels.
 
 After Xie, Luong, Hovy, Le, "Self-training with Noisy Student improves ImageNet classification", CVPR 2020: a teacher is
-trained on the labelled patients, then a student on both, with augmentation as the noise.
+trained on the labeled patients, then a student on both, with augmentation as the noise.
 """
 
 from __future__ import annotations

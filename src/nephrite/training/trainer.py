@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import shutil
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,15 +20,13 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from nephrite.config import ComputeSettings
-from nephrite.errors import NonFiniteLossError, TrainingError
-from nephrite.files import PARTIAL, digest, disk_errors, read_json, whole_folder, write_json
+from nephrite.errors import NonFiniteLossError, ResourceError
 from nephrite.progress import new_bar
 from nephrite.recording import Run
+from nephrite.training.checkpoints import save_checkpoint, whole_checkpoint
 from nephrite.training.data import derive_seed
-from nephrite.training.devices import node_count, process_rank, resolve_precision
+from nephrite.training.devices import check_accelerator, node_count, process_rank, resolve_precision
 
-CHECKPOINT, FINGERPRINT = "last.ckpt", "fingerprint.json"
-DURABLE_VARIABLE = "NEPHRITE_CHECKPOINTS"
 Row = dict[str, float]
 
 
@@ -98,7 +94,7 @@ class EpochRecord(Checkpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lightning calls the hooks of a Checkpoint last, when the module has written its row."""
         assert isinstance(pl_module, RecordedModule)
-        trainer.save_checkpoint(self.folder / CHECKPOINT)
+        save_checkpoint(trainer, self.folder)
         row = pl_module.history[-1]
         if trainer.is_global_zero:
             self.run.metrics({key: value for key, value in row.items() if key != "step"}, step=int(row["step"]))
@@ -118,7 +114,22 @@ class Termination(Callback):
         """Write the checkpoint before the process goes."""
         done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
         if isinstance(exception, SIGTERMException) and trainer.training and done < trainer.num_training_batches:
-            trainer.save_checkpoint(self.folder / CHECKPOINT)
+            save_checkpoint(trainer, self.folder)
+
+
+@contextmanager
+def resource_errors() -> Iterator[None]:
+    """Turn a lack of memory and a killed process that reads slices into one line."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        finding = f"has no memory left ({str(error).partition('. ')[0]})"
+        raise ResourceError("the GPU", finding, "lower 'batch_size', or take a smaller network or grid") from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        finding = "was killed, which the system does where memory runs out"
+        raise ResourceError("a loader process", finding, "lower 'compute.loader_workers', and run again") from error
 
 
 @contextmanager
@@ -174,8 +185,9 @@ def fit(module: RecordedModule, compute: ComputeSettings, *, folder: Path, epoch
         run: records the newest row of the history after each epoch.
         text: stands before the progress bar.
     """
-    checkpoint = folder / CHECKPOINT
-    with quiet_lightning(), polite_end():
+    check_accelerator(compute)
+    checkpoint = whole_checkpoint(folder)
+    with quiet_lightning(), polite_end(), resource_errors():
         trainer = Trainer(
             accelerator=compute.accelerator,
             devices=compute.devices,
@@ -191,52 +203,7 @@ def fit(module: RecordedModule, compute: ComputeSettings, *, folder: Path, epoch
             use_distributed_sampler=False,  # our samplers know their rank
             default_root_dir=folder,
         )
-        trainer.fit(module, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
-
-
-@contextmanager
-def resumable_folder(target: Path, fingerprint: Mapping[str, object]) -> Iterator[Path]:
-    """Yield the folder in which `target` grows; a killed training finds its checkpoint there when it starts again.
-
-    That is a sibling of `target`; or, where NEPHRITE_CHECKPOINTS names a folder that outlives this machine (a volume
-    in a cluster, where the retried pod starts on another one), a folder in there.
-
-    Args:
-        target: the folder to be written.
-        fingerprint: everything that the result depends on; what an attempt with another one left is discarded. What a
-            training that failed for good (TrainingError) left is discarded too.
-    """
-    # unfinished work lies beside the target, or on storage that outlives the machine
-    mark, durable = {"digest": digest(fingerprint)}, os.environ.get(DURABLE_VARIABLE)
-    partial = Path(durable) / mark["digest"] if durable else target.with_name(target.name + PARTIAL)
-    if process_rank() > 0:  # the first process owns the folder; the others only work in it
-        yield partial
-        return
-    # work of other settings is thrown away
-    if partial.exists() and not _has_mark(partial, mark):
-        shutil.rmtree(partial)
-    # renamed when finished, or copied from the durable place
-    if not durable:
-        with whole_folder(target, keep_partial=True) as folder:
-            yield from _grow(folder, mark)
-        return
-    with disk_errors(partial):
-        partial.mkdir(parents=True, exist_ok=True)
-    yield from _grow(partial, mark)
-    with whole_folder(target) as folder:
-        shutil.copytree(partial, folder, dirs_exist_ok=True)
-    shutil.rmtree(partial)
-
-
-def _grow(folder: Path, mark: Mapping[str, str]) -> Iterator[Path]:
-    write_json(folder / FINGERPRINT, mark)
-    try:
-        yield folder
-    except TrainingError:
-        shutil.rmtree(folder)
-        raise
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    (folder / FINGERPRINT).unlink()
+        trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
 
 
 def check_finite(name: str, loss: Tensor, step: int) -> None:
@@ -270,8 +237,3 @@ def quiet_lightning() -> Iterator[None]:
     finally:
         for logger, level in zip(chatter, levels, strict=True):
             logger.setLevel(level)
-
-
-def _has_mark(partial: Path, mark: Mapping[str, str]) -> bool:
-    path = partial / FINGERPRINT
-    return path.exists() and read_json(path) == mark

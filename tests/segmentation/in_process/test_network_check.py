@@ -11,7 +11,7 @@ from nephrite.errors import ConfigError
 from nephrite.segmentation.in_process.family import InProcess
 from nephrite.segmentation.in_process.network_check import check_network
 from nephrite.segmentation.in_process.networks import Segmenter
-from nephrite.segmentation.in_process.unet import UNetSettings
+from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 
 Load = Callable[..., Config]
 SETTINGS = UNetSettings(kind="unet", base_width=2, depth=1, padding="same", normalization="none")
@@ -190,3 +190,15 @@ def test_trying_leaves_other_draws_alone(load: Load) -> None:
     torch.manual_seed(5)
     check_network(Made(Convolution), load())
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(("batch", "fits"), [(1, False), (2, True)])
+def test_own_network_that_normalizes_one_value_is_refused(load: Load, batch: int, fits: bool) -> None:
+    settings = UNetSettings(kind="unet", base_width=2, depth=5, padding="same", normalization="batch")
+    config = load(f"train_segmenter.batch_size={batch}")
+    if fits:
+        check_network(UNetBackend(settings), config)
+        return
+    line = r"depth 5.*: cannot learn from 1 slice of 32 x 32 \(Expected more than 1 value.*\); raise 'train_segmenter.b"
+    with pytest.raises(ConfigError, match=line):
+        check_network(UNetBackend(settings), config)

@@ -56,11 +56,13 @@ def check_network(backend: InProcess[Any], config: Config) -> None:
     if asked in _passed:
         return
     # the small size first, being quick; a network may need the full one
-    for side in sorted({min(SMALL, size), size}):
+    for side in [size] if backend.TRIED else sorted({min(SMALL, size), size}):
         try:
             with torch.random.fork_rng(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # warnings of the library about its own code
-                _try_network(backend, channels, side, batch)
+                _try_size(backend, channels, side, batch) if backend.TRIED else _try_network(
+                    backend, channels, side, batch
+                )
         except _FaultError as fault:
             found = fault
         else:
@@ -74,6 +76,18 @@ def _smallest_batch(batch_size: int, compute: ComputeSettings) -> int:
     """Slices that a device gets at a time in training: 1 or 2 make a difference."""
     devices = compute.devices if isinstance(compute.devices, int) and compute.devices > 0 else 1
     return 1 if batch_size // devices <= 1 else 2
+
+
+def _try_size(backend: InProcess[Any], channels: int, side: int, batch: int) -> None:
+    """One training step without values, which costs nothing: do the shapes fit?"""
+    with torch.device("meta"):
+        network = backend.bare().build(channels).train()
+        slices = torch.empty(batch, 1, side, side)
+    try:
+        network(slices)
+    except Exception as error:
+        remedy = "raise 'train_segmenter.batch_size', lower the network's depth, or take larger slices"
+        raise _FaultError(f"cannot learn from {_slices(slices)} ({_reason(error)})", remedy) from error
 
 
 def _try_network(backend: InProcess[Any], channels: int, side: int, batch: int) -> None:

@@ -1,0 +1,58 @@
+"""Worker processes: they end with the process that started them, and one that was killed is one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context, parent_process
+from threading import Thread
+
+from nephrite.errors import ResourceError
+
+
+@contextmanager
+def worker_pool(
+    processes: int, *, setting: str, initializer: Callable[[], None] | None = None
+) -> Iterator[ProcessPoolExecutor]:
+    """A pool of processes that is shut down as the block ends; after an error, jobs that wait are dropped.
+
+    Spawned, not forked: a fork of a process that has threads may hang.
+
+    Args:
+        processes: how many.
+        setting: the setting or option that says how many, for the error.
+        initializer: called in each process before its first job.
+
+    Raises:
+        ResourceError: a process was killed.
+    """
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start, (initializer,)) as pool:
+        try:
+            yield pool
+        except BrokenProcessPool:
+            finding = "was killed, which the system does where memory runs out"
+            raise ResourceError("a worker process", finding, f"lower '{setting}', and run the stage again") from None
+        except (KeyboardInterrupt, SystemExit):
+            # whoever ends this process does not want to wait for its workers
+            for child in active_children():
+                child.terminate()
+            raise
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _start(initializer: Callable[[], None] | None) -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
+    if initializer:
+        initializer()
+
+
+def _end_with_parent() -> None:
+    """End this worker if the process that started it was killed: it would work on beside those of the next attempt."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
