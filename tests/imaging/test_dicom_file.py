@@ -132,6 +132,16 @@ def test_frames_of_an_enhanced_file_lie_where_their_groups_say(
     assert np.array_equal(image, np.stack(wanted))
 
 
+def test_groups_that_all_frames_share_count_where_a_frame_has_none_of_its_own(write_slice: WriteSlice) -> None:
+    path = enhanced(write_slice, [10.0, 20.0])
+    header, rescale = dcmread(path), Dataset()
+    rescale.RescaleSlope, rescale.RescaleIntercept = 9, 7
+    header.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence = [rescale]
+    del header.PerFrameFunctionalGroupsSequence[1].PixelValueTransformationSequence
+    header.save_as(path)
+    assert [image.rescale for image in read_content(path).slices] == [(1, -1024), (9, 7)]
+
+
 def test_enhanced_mr_needs_no_rescale(write_slice: WriteSlice, tmp_path: Path) -> None:
     path = enhanced(write_slice, [10.0, 20.0], EnhancedMRImageStorage)
     header = dcmread(path)
