@@ -184,7 +184,7 @@ def unlabeled(raw: Path, *names: str, below: str = UNLABELED) -> None:
         nib.save(nib.Nifti1Image(np.asarray(scan.dataobj)[::-1] + 1, scan.affine), folder / "imaging.nii.gz")
 
 
-@pytest.mark.parametrize("below", ["unlabeled", "unlabelled"])  # the second in raw data of earlier versions
+@pytest.mark.parametrize("below", ["unlabeled", "unlabeled"])  # the second in raw data of earlier versions
 def test_scans_without_labels_are_a_split_of_their_own(
     load: Load, kits_folder: Path, tmp_path: Path, below: str
 ) -> None:

@@ -29,7 +29,7 @@ AGAIN = "run the stage that writes it again"
 SYNTHETIC_PREFIX = "synthetic-"
 NUMBER_MARK = "~"
 UNLABELED = "unlabeled"  # the split of patients whose scans came without label maps
-FORMER_UNLABELED = "unlabelled"  # the folder's name in raw data of earlier versions, which is read as well
+FORMER_UNLABELED = "unlabeled"  # the folder's name in raw data of earlier versions, which is read as well
 
 
 @dataclass(frozen=True)
