@@ -88,7 +88,8 @@ entry of `answers`. The intervals are not adjusted: read the rows below the head
 
 **Empty regions.** Both the prediction and the truth empty: Dice 1, surface Dice 1, HD95 0. Exactly one empty: Dice 0,
 surface Dice 0, HD95 not defined and left out of its mean. So HD95 does not penalize an arm that misses a tumor
-altogether: read it with `hd95_defined`.
+altogether: read it with `hd95_defined`. A region that a patient has in the scan, and of which nothing is left on the
+grid, counts as missed whatever was found: Dice 0, surface Dice 0, HD95 not defined; its volume is that in the scan.
 
 ## To analyze a trial again
 

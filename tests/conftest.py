@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,6 +21,9 @@ import numpy as np
 import pytest
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from nephrite import code_digest
 from nephrite.config import Arm, Config, load_config
@@ -442,3 +446,29 @@ def source(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forget: 
     monkeypatch.setattr(code_digest, "PACKAGE", copy)
     forget_code()
     return copy
+
+
+def write_series(folder: Path, voxels: np.ndarray, places: Sequence[float] = ()) -> None:
+    """A DICOM series of slices of rows x columns, the first one lowest, at `places` mm; rescale intercept -1024."""
+    folder.mkdir(parents=True)
+    for number, (plane, z) in enumerate(zip(voxels, places or 2.5 * np.arange(len(voxels)), strict=True)):
+        header = Dataset()
+        header.SOPClassUID, header.SOPInstanceUID, header.Modality = CTImageStorage, f"1.2.{number + 1}", "CT"
+        header.SeriesInstanceUID, header.InstanceNumber = "1.2.840.111111", len(voxels) - number
+        header.PatientID, header.PatientName = "", "Doe^Jane"
+        header.ImagePositionPatient, header.ImageOrientationPatient = [-4, -3, float(z)], [1, 0, 0, 0, 1, 0]
+        header.PixelSpacing, header.RescaleSlope, header.RescaleIntercept = [0.5, 0.75], 1, -1024
+        header.file_meta = FileMetaDataset()
+        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        header.file_meta.MediaStorageSOPClassUID = CTImageStorage
+        stored = (plane + 1024).astype(np.uint16)
+        header.set_pixel_data(stored, "MONOCHROME2", 16, generate_instance_uid=False)
+        header.save_as(folder / f"{len(voxels) - number}.dcm", enforce_file_format=True)
+
+
+def strip_meta(path: Path) -> bytes:
+    """A DICOM file as a bare data set: without preamble and meta information."""
+    bare, content = Dataset(), io.BytesIO()
+    bare.update(dcmread(path))
+    bare.save_as(content, implicit_vr=True, little_endian=True)
+    return content.getvalue()

@@ -94,7 +94,14 @@ STAGES: Mapping[str, Signature] = {
         "Turn raw volumes into paired slices per patient, with index and split.",
         {"raw": True, "pairs": True},
         "pairs",
-        (Read(tuple(f"prepare.{key}" for key in ("classes", "channels", "intensity", "in_plane", "split"))),),
+        (
+            Read(
+                tuple(
+                    f"prepare.{key}"
+                    for key in ("classes", "channels", "lesions", "segments", "intensity", "in_plane", "split")
+                )
+            ),
+        ),
     ),
     "train_gan": Signature(
         "Train the label-to-CT synthesizer on the training patients.",

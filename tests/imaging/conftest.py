@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.pixels.utils import pack_bits
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, SegmentationStorage
 
 WriteSlice = Callable[..., Path]
 
@@ -119,3 +120,102 @@ def host() -> Iterator[FaultyHost]:
 def scan_bytes() -> bytes:
     """A gzip file of some 80 kB."""
     return gzip.compress(np.random.default_rng(0).bytes(80_000), mtime=0)
+
+
+SPACE = "1.2.840.777777"  # frame of reference of slices and label objects
+WriteObject = Callable[..., Path]
+
+
+def _empty(uid: UID, modality: str) -> Dataset:
+    header = Dataset()
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = uid
+    header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
+    header.Modality, header.SeriesInstanceUID, header.StudyInstanceUID = modality, "1.2.9", "1.2.8"
+    header.PatientName, header.PatientID = "Doe^Jane", "X99"
+    return header
+
+
+@pytest.fixture
+def write_stack(write_slice: WriteSlice) -> Callable[..., Path]:
+    """Write three slices at 30, 25 and 20 mm, 0.5 mm between rows, 0.75 mm between columns; return the folder."""
+
+    def write(**elements: Any) -> Path:
+        for number, z in enumerate((30.0, 25.0, 20.0)):
+            path = write_slice(f"{number}.dcm", z, **{"FrameOfReferenceUID": SPACE, **elements})
+        return path.parent
+
+    return write
+
+
+@pytest.fixture
+def write_seg(tmp_path: Path) -> WriteObject:
+    """Write a DICOM SEG of (segment number, z in mm, mask) frames on the grid of `write_stack`."""
+
+    def write(
+        names: list[str], frames: list[tuple[int, float, np.ndarray]], kind: str = "BINARY", **elements: Any
+    ) -> Path:
+        uid = UID("1.2.840.10008.5.1.4.1.1.66.7") if kind == "LABELMAP" else SegmentationStorage
+        header = _empty(uid, "SEG")
+        header.FrameOfReferenceUID, header.SegmentationType = SPACE, kind
+        header.SegmentSequence = []
+        for number, name in enumerate(names, start=1):
+            segment = Dataset()
+            code = Dataset()
+            code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "T-D0050", "SRT", "Tissue"
+            segment.SegmentNumber, segment.SegmentLabel, segment.SegmentAlgorithmType = number, name, "MANUAL"
+            segment.SegmentedPropertyCategoryCodeSequence = segment.SegmentedPropertyTypeCodeSequence = [code]
+            header.SegmentSequence.append(segment)
+        shared, measures, axes = Dataset(), Dataset(), Dataset()
+        measures.PixelSpacing, measures.SliceThickness = elements.pop("spacing", [0.5, 0.75]), 5
+        axes.ImageOrientationPatient = elements.pop("axes", [1, 0, 0, 0, 1, 0])
+        shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [axes]
+        header.SharedFunctionalGroupsSequence, header.PerFrameFunctionalGroupsSequence = [shared], []
+        corner = elements.pop("corner", [-4, -3])
+        for number, z, _ in frames:
+            groups, place, which = Dataset(), Dataset(), Dataset()
+            place.ImagePositionPatient = [*corner, z]
+            which.ReferencedSegmentNumber = number
+            groups.PlanePositionSequence, groups.SegmentIdentificationSequence = [place], [which]
+            header.PerFrameFunctionalGroupsSequence.append(groups)
+        stack = np.stack([mask for _, _, mask in frames]).astype(np.uint8)
+        header.Rows, header.Columns, header.NumberOfFrames = *stack.shape[1:], len(stack)
+        header.SamplesPerPixel, header.PhotometricInterpretation, header.PixelRepresentation = 1, "MONOCHROME2", 0
+        bits = 1 if kind == "BINARY" else 8
+        header.BitsAllocated, header.BitsStored, header.HighBit = bits, bits, bits - 1
+        header.PixelData = pack_bits(stack.ravel()) if kind == "BINARY" else stack.tobytes() + b"\0" * (stack.size % 2)
+        for keyword, value in elements.items():
+            setattr(header, keyword, value)
+        path = tmp_path / "ct" / "seg.dcm"
+        path.parent.mkdir(exist_ok=True)
+        header.save_as(path, enforce_file_format=True)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_structures(tmp_path: Path) -> WriteObject:
+    """Write an RTSTRUCT of (name, contours); a contour is a list of points in mm."""
+
+    def write(rois: list[tuple[str, list[np.ndarray]]], space: str = SPACE, kind: str = "CLOSED_PLANAR") -> Path:
+        header = _empty(RTStructureSetStorage, "RTSTRUCT")
+        header.StructureSetROISequence, header.ROIContourSequence = [], []
+        for number, (name, contours) in enumerate(rois, start=1):
+            roi, drawn = Dataset(), Dataset()
+            roi.ROINumber, roi.ROIName, roi.ReferencedFrameOfReferenceUID = number, name, space
+            drawn.ReferencedROINumber, drawn.ContourSequence = number, []
+            for points in contours:
+                contour = Dataset()
+                contour.ContourGeometricType, contour.NumberOfContourPoints = kind, len(points)
+                contour.ContourData = [f"{value:.4f}" for value in np.ravel(points)]
+                drawn.ContourSequence.append(contour)
+            header.StructureSetROISequence.append(roi)
+            header.ROIContourSequence.append(drawn)
+        path = tmp_path / "ct" / "rs.dcm"
+        path.parent.mkdir(exist_ok=True)
+        header.save_as(path, enforce_file_format=True)
+        return path
+
+    return write

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nephrite.errors import LabelValueError, SourceError, VolumeError
-from nephrite.imaging.png import pair_labels, png_shape, read_png
+from nephrite.errors import LabelValueError, VolumeError
+from nephrite.imaging.png import png_shape, read_png
 
 LIVER = {1: "liver"}
 TWO = {1: "kidney", 2: "tumor"}
-FOLDER = Path("train/Label/a")
 
 
 def save(path: Path, values: np.ndarray, mode: str = "L") -> Path:
@@ -21,10 +19,6 @@ def save(path: Path, values: np.ndarray, mode: str = "L") -> Path:
         image.putpalette([0, 0, 0, 200, 30, 30, 30, 200, 30])
     (image.point(lambda value: 255 * (value > 0)).convert("1") if mode == "1" else image).save(path)
     return path
-
-
-def names(*stems: str, suffix: str) -> list[Path]:
-    return [FOLDER / f"{stem}{suffix}" for stem in stems]
 
 
 @pytest.mark.parametrize("mode", ["L", "P"])
@@ -64,37 +58,3 @@ def test_file_that_is_no_png_has_no_shape(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no")
     with pytest.raises(VolumeError, match="empty or not a PNG"):
         png_shape(tmp_path / "a.png")
-
-
-def test_equal_names_pair_whatever_the_numbers_say() -> None:
-    images, labels = names("2", "1", suffix=".dcm"), names("1", "2", suffix=".png")
-    assert pair_labels(FOLDER, images, [1, 2], labels) == (labels[1], labels[0])
-
-
-def test_number_in_the_name_pairs() -> None:
-    images = names("i0022,0000b", "i0020,0000b", suffix=".dcm")
-    labels = names("liver_GT_020", "liver_GT_022", suffix=".png")
-    assert pair_labels(FOLDER, images, [23, 21], labels) == (labels[1], labels[0])
-
-
-def test_instance_number_pairs() -> None:
-    images, labels = names("x", "y", suffix=".dcm"), names("m_07", "m_08", suffix=".png")
-    assert pair_labels(FOLDER, images, [8, 7], labels) == (labels[1], labels[0])
-
-
-def test_numbers_that_contradict_each_other_are_refused() -> None:
-    images, labels = names("i1", "i2", suffix=".dcm"), names("m1", "m2", suffix=".png")
-    with pytest.raises(SourceError, match="different pairs"):
-        pair_labels(FOLDER, images, [2, 1], labels)
-
-
-def test_order_of_names_is_the_last_resort(caplog: pytest.LogCaptureFixture) -> None:
-    images, labels = names("i110", "i19", suffix=".dcm"), names("m2", "m1", suffix=".png")
-    with caplog.at_level(logging.WARNING):
-        assert pair_labels(FOLDER, images, [None, None], labels) == (labels[0], labels[1])
-    assert "paired in the order of names" in caplog.text
-
-
-def test_other_number_of_labels_is_refused() -> None:
-    with pytest.raises(SourceError, match="1 PNG labels for 2 images"):
-        pair_labels(FOLDER, names("1", "2", suffix=".dcm"), [1, 2], names("1", suffix=".png"))

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nephrite.config import Config
 from nephrite.errors import SourceError
 from nephrite.imaging.dicom import DicomVolume
+from nephrite.imaging.label_maps.region_volume import RegionVolume
 from nephrite.imaging.nifti import NiftiVolume
 from nephrite.imaging.sources import find_cases, find_scans, open_scan, open_volume
+from nephrite.store.slices import UNLABELED
 
 
 def kits(folder: Path, name: str, *files: str) -> None:
@@ -60,14 +63,58 @@ def test_other_folders_are_not_cases(tmp_path: Path) -> None:
     assert [case.patient for case in find_cases(tmp_path)] == ["a"]
 
 
-def test_cases_open_with_the_reader_of_their_layout(tmp_path: Path, write_slice: Callable[..., Path]) -> None:
+def test_cases_open_with_the_reader_of_their_layout(
+    tmp_path: Path, write_slice: Callable[..., Path], load: Callable[..., Config]
+) -> None:
     kits(tmp_path / "set", "k")
     moai(tmp_path / "set", "m")
     write_slice("0.dcm", 0.0).rename(tmp_path / "set" / "DICOM" / "m" / "0.dcm")
     Image.new("L", (8, 6)).save(tmp_path / "set" / "Label" / "m" / "0.png")
-    first, second = (open_volume(case) for case in find_cases(tmp_path / "set"))
+    first, second = (open_volume(case, load().prepare) for case in find_cases(tmp_path / "set"))
     assert isinstance(first, NiftiVolume)
     assert isinstance(second, DicomVolume)
+
+
+def move(path: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    path.rename(folder / path.name)
+
+
+@pytest.mark.parametrize("place", ["d", "DICOM/d", "train/DICOM/d", "d/parts"])
+def test_dicom_with_its_label_object_is_a_case(
+    tmp_path: Path,
+    write_slice: Callable[..., Path],
+    write_structures: Callable[..., Path],
+    load: Callable[..., Config],
+    place: str,
+) -> None:
+    suffix = "" if place == "d/parts" else ".dcm"
+    kits(tmp_path / "set", "k")
+    move(write_slice(f"a{suffix}", 0.0, FrameOfReferenceUID="1.2.840.777777"), tmp_path / "set" / place)
+    square = np.array([[-3, -2, 0], [-2, -2, 0], [-2, -1, 0]])
+    path = write_structures([("kidney", [square])])
+    move(path.rename(path.with_suffix(suffix)), tmp_path / "set" / place)
+    (case, _) = cases = find_cases(tmp_path / "set")
+    assert [(case.patient, case.layout) for case in cases] == [("d", "dicom"), ("k", "kits")]
+    assert case.scan == next(scan for scan in find_scans(tmp_path / "set") if scan.patient == "d")
+    assert isinstance(open_volume(case, load().prepare), RegionVolume)
+
+
+def test_label_objects_may_lie_where_png_labels_lie(
+    tmp_path: Path, write_slice: Callable[..., Path], write_structures: Callable[..., Path], load: Callable[..., Config]
+) -> None:
+    move(write_slice("a.dcm", 0.0, FrameOfReferenceUID="1.2.840.777777"), tmp_path / "set" / "DICOM" / "d")
+    square = np.array([[-3, -2, 0], [-2, -2, 0], [-2, -1, 0]])
+    move(write_structures([("kidney", [square])]), tmp_path / "set" / "Label" / "d")
+    (case,) = find_cases(tmp_path / "set")
+    assert case.layout == "moai"
+    assert isinstance(open_volume(case, load().prepare), RegionVolume)
+
+
+def test_scans_without_labels_are_no_cases(tmp_path: Path, write_slice: Callable[..., Path]) -> None:
+    kits(tmp_path / "set", "k")
+    move(write_slice("a.dcm", 0.0), tmp_path / "set" / UNLABELED / "d")
+    assert [case.patient for case in find_cases(tmp_path / "set")] == ["k"]
 
 
 def test_missing_folder_is_refused(tmp_path: Path) -> None:

@@ -74,3 +74,19 @@ def test_dice_stands_in_the_order_of_patient_ids(scores: ArmScores) -> None:
 def test_a_region_that_was_not_scored_is_named(scores: ArmScores) -> None:
     with pytest.raises(TrialError, match=r"real/light/1.0/0: region 'cyst' was not scored.*kidney_and_tumor"):
         dice_by_patient(scores, "cyst")
+
+
+def test_a_region_that_vanished_on_the_grid_is_missed_whatever_was_found() -> None:
+    nothing, something = np.zeros((2, 4, 4), bool), np.ones((2, 4, 4), bool)
+    for found in (nothing, something):
+        scores = score_regions(
+            {"tumor": found, "organ": found},
+            {"tumor": nothing, "organ": nothing},
+            spacing=(5, 1, 1),
+            tolerances={"tumor": 1, "organ": 1},
+            vanished={"tumor": 0.09, "organ": 0.0},
+        )
+        assert (scores["tumor"].dice, scores["tumor"].surface_dice, scores["tumor"].hd95) == (0, 0, None)
+        assert (scores["tumor"].truth_volume, scores["organ"].truth_volume) == (0.09, 0)
+        assert scores["tumor"].predicted_volume == scores["organ"].predicted_volume
+        assert scores["organ"].dice == (not found.any())

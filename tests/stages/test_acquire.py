@@ -3,15 +3,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nephrite.config import Config
-from nephrite.errors import RemoteError, SourceError
+from nephrite.errors import DicomError, RemoteError, SourceError
 from nephrite.files import sha256
 from nephrite.imaging.sources import find_cases
 from nephrite.recording import SilentRun
 from nephrite.stages.acquire import acquire
 from nephrite.versions import push_version
+from tests.conftest import write_series
 
 Load = Callable[..., Config]
 
@@ -45,6 +47,23 @@ def test_a_missing_segmentation_leaves_nothing_behind(load: Load, kits_folder: P
     (kits_folder / "case_00002" / "segmentation.nii.gz").unlink()
     with pytest.raises(SourceError, match=r"case_00002/segmentation.nii.gz: is missing"):
         acquire(from_folder(load, kits_folder), SilentRun(), raw=tmp_path / "raw")
+    assert not list(tmp_path.glob("raw*"))
+
+
+@pytest.mark.parametrize("key", ["acquire.folder.path", "acquire.unlabeled"])
+def test_a_slice_that_cannot_be_read_leaves_nothing_behind(
+    load: Load, kits_folder: Path, tmp_path: Path, key: str
+) -> None:
+    source = kits_folder if key == "acquire.folder.path" else tmp_path / "alone"
+    write_series(source / "DICOM" / "s", np.zeros((3, 8, 8), int))
+    (source / "Label" / "s").mkdir(parents=True)
+    (source / "Label" / "s" / "1.png").touch()
+    config = load("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"{key}={source}")
+    acquire(config, SilentRun(), raw=tmp_path / "whole")
+    slice_1 = source / "DICOM" / "s" / "1.dcm"
+    slice_1.write_bytes(slice_1.read_bytes()[:100])
+    with pytest.raises(DicomError, match=r"s/1\.dcm: is empty or not DICOM"):
+        acquire(config, SilentRun(), raw=tmp_path / "raw")
     assert not list(tmp_path.glob("raw*"))
 
 

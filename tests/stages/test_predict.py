@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,17 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from torch import nn
 
 from nephrite.config import Config, ResampleSettings, ResizeSettings, WindowSettings
-from nephrite.errors import ModelNotRegisteredError, SourceError, StoreError, TrackingUnreachableError, VolumeError
+from nephrite.errors import (
+    DicomError,
+    ModelNotRegisteredError,
+    SourceError,
+    StoreError,
+    TrackingUnreachableError,
+    VolumeError,
+)
 from nephrite.files import sha256
 from nephrite.imaging.recipe import Recipe
 from nephrite.imaging.sources import Scan, open_scan
@@ -32,6 +37,7 @@ from nephrite.segmentation.backend import backend_of
 from nephrite.segmentation.in_process.family import InProcess
 from nephrite.stages.predict import predict
 from nephrite.tracking import open_run
+from tests.conftest import strip_meta, write_series
 
 Load = Callable[..., Config]
 MODEL, SIZE = "nephrite-segmenter", 64
@@ -160,24 +166,6 @@ def test_segmenter_of_the_project_runs_on_any_number_of_slices(phantom: Path, ma
     assert metrics["slices"] == slices
 
 
-def write_series(folder: Path, voxels: np.ndarray, places: Sequence[float] = (0, 2.5, 5)) -> None:
-    """A DICOM series of slices of rows x columns, the first one lowest, at `places` mm; rescale intercept -1024."""
-    folder.mkdir(parents=True)
-    for number, plane in enumerate(voxels):
-        header = Dataset()
-        header.SOPClassUID, header.SOPInstanceUID, header.Modality = CTImageStorage, f"1.2.{number + 1}", "CT"
-        header.SeriesInstanceUID, header.InstanceNumber = "1.2.840.111111", len(voxels) - number
-        header.PatientID, header.PatientName = "", "Doe^Jane"
-        header.ImagePositionPatient, header.ImageOrientationPatient = [-4, -3, places[number]], [1, 0, 0, 0, 1, 0]
-        header.PixelSpacing, header.RescaleSlope, header.RescaleIntercept = [0.5, 0.75], 1, -1024
-        header.file_meta = FileMetaDataset()
-        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        header.file_meta.MediaStorageSOPClassUID = CTImageStorage
-        stored = (plane + 1024).astype(np.uint16)
-        header.set_pixel_data(stored, "MONOCHROME2", 16, generate_instance_uid=False)
-        header.save_as(folder / f"{len(voxels) - number}.dcm", enforce_file_format=True)
-
-
 def test_mask_of_a_dicom_series_lies_where_the_series_lies(masks: Path, load: Load, tmp_path: Path) -> None:
     register()
     voxels = np.random.default_rng(0).integers(-300, 300, (3, SIZE, SIZE))
@@ -188,6 +176,26 @@ def test_mask_of_a_dicom_series_lies_where_the_series_lies(masks: Path, load: Lo
     assert np.array_equal(np.asarray(mask.dataobj), truth.transpose(2, 1, 0))
     assert mask.affine.tolist() == [[-0.75, 0, 0, 4], [0, -0.5, 0, 3], [0, 0, 2.5, 0], [0, 0, 0, 1]]
     assert "Jane" not in (masks / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize("broken", ["bare", "cut"])
+def test_slice_without_preamble_is_part_of_the_mask_and_a_broken_one_stops_the_stage(
+    masks: Path, load: Load, tmp_path: Path, broken: str
+) -> None:
+    register()
+    folder = tmp_path / "scans" / "DICOM" / "s"
+    write_series(folder, np.random.default_rng(0).integers(-300, 300, (6, SIZE, SIZE)))
+    for path in folder.iterdir():
+        path.rename(path.with_suffix(""))
+    last = folder / "6"
+    last.write_bytes(strip_meta(last) if broken == "bare" else last.read_bytes()[:100])
+    if broken == "bare":
+        predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
+        assert nib.Nifti1Image.from_filename(masks / "s" / "segmentation.nii.gz").shape[2] == 6
+        return
+    with pytest.raises(DicomError, match=r"DICOM/s/6: is empty or not DICOM, and is named as a slice is; fetch"):
+        predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
+    assert not masks.exists()
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("meter", 1e-3), ("mm", 1.0), ("micron", 1e3), ("unknown", 1.0)])

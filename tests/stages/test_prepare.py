@@ -16,6 +16,7 @@ from nephrite.errors import LabelValueError, SourceError, SplitError, VolumeErro
 from nephrite.recording import SilentRun
 from nephrite.stages.prepare import prepare
 from nephrite.store.slices import UNLABELED, PairStore
+from tests.conftest import write_series as write_ct
 
 Load = Callable[..., Config]
 
@@ -109,6 +110,69 @@ def test_too_few_patients_are_refused_before_any_is_prepared(load: Load, kits_fo
 
 
 KIDNEY_ONLY = ("evaluate.regions={kidney: {labels: [1], tolerance: 2}}", "trial.primary=kidney")
+
+
+def test_a_slice_that_cannot_be_decoded_leaves_nothing_behind(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    write_ct(kits_folder / UNLABELED / "DICOM" / "s", np.random.default_rng(0).integers(0, 90, (3, 8, 8)))
+    path = kits_folder / UNLABELED / "DICOM" / "s" / "2.dcm"
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(VolumeError, match=r"s/2\.dcm: pixel data are missing, truncated or damaged; fetch it again"):
+        prepared(load(), kits_folder, tmp_path / "pairs")
+    assert not list(tmp_path.glob("pairs*"))
+
+
+def tiny_lesion(*, corner: bool = False) -> np.ndarray:
+    """A kidney, and a tumor of one pixel in two slices; in a corner both are cropped away."""
+    label = np.zeros((5, 40, 48), np.uint8)
+    if corner:
+        label[1:4, :3, :3] = 1
+    else:
+        label[1:4, 10:30, 12:36] = 1
+        label[2:4, 15, 15] = 2
+    return label
+
+
+def test_classes_that_vanish_on_the_grid_are_said_and_kept(
+    load: Load,
+    kits_folder: Path,
+    write_kits_case: Callable[..., None],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write_kits_case(kits_folder / "tiny", 99, label=tiny_lesion())
+    metrics = prepare(
+        load("prepare.in_plane={kind: resize, size: 16}"), SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs"
+    )
+    assert "tumor vanished on the grid in 1 of 13 patients: tiny (0.0064 to 0 ml)." in caplog.text
+    assert (metrics["regions_vanished"], metrics["regions_halved"]) == (1, 0)
+    volumes = PairStore(tmp_path / "pairs").patient("tiny").volumes
+    assert volumes["tumor"] == pytest.approx((2 * 5 * 0.8 * 0.8, 0))
+    assert volumes["kidney"] == pytest.approx((4602, 4602), rel=0.05)
+
+
+def test_classes_that_are_cropped_are_said(
+    load: Load,
+    kits_folder: Path,
+    write_kits_case: Callable[..., None],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write_kits_case(kits_folder / "edge", 99, label=tiny_lesion(corner=True))
+    prepare(
+        load("prepare.in_plane={kind: resample, spacing: 0.8, size: 36}"),
+        SilentRun(),
+        raw=kits_folder,
+        pairs=tmp_path / "pairs",
+    )
+    assert "kidney vanished on the grid in 1 of 13 patients: edge" in caplog.text
+
+
+def test_nothing_is_said_where_nothing_is_lost(
+    load: Load, kits_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = prepare(load(), SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs")
+    assert "on the grid" not in caplog.text
+    assert (metrics["regions_vanished"], metrics["regions_halved"]) == (0, 0)
 
 
 def unlabeled(raw: Path, *names: str, below: str = UNLABELED) -> None:

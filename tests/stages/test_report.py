@@ -194,6 +194,17 @@ def test_synthetic_slices_that_should_show_scans_and_show_none_are_a_note(
     assert notes() == []
 
 
+def test_regions_that_vanished_or_shrank_on_the_grid_are_notes(config: Config, scores: Path, pairs: Path) -> None:
+    for patient, volumes in (("c1", {"tumor": [90.0, 0.0]}), ("c2", {"kidney": [9000.0, 4000.0]}), ("a1", {})):
+        meta = pairs / "patients" / patient / "meta.json"
+        meta.write_text(json.dumps(json.loads(meta.read_text()) | {"volumes": volumes}))
+    notes = json.loads((reported(config, scores, pairs, None) / "trial.json").read_text())["notes"]
+    assert "tumor vanished on the grid in 1 of 2 test patients: c1 (0.09 to 0 ml)." in notes
+    assert "kidney shrank on the grid to less than half in 1 of 2 test patients: c2 (9 to 4 ml)." in notes
+    assert "A region of a test patient that vanished on the grid counts as missed by every arm: Dice 0." in notes
+    assert not any("training patient" in note and "on the grid" in note for note in notes)
+
+
 def test_sets_that_screening_left_empty_are_a_note_and_all_of_them_an_error(
     load: Load, scores: Path, pairs: Path, synthetic: Path
 ) -> None:

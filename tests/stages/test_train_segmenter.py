@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -20,8 +21,11 @@ from nephrite.files import PARTIAL, read_json
 from nephrite.ownership import MARK
 from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import load_segmenter, read_card
+from nephrite.segmentation.fit_task import FitTask
 from nephrite.segmentation.in_process import fitting as segmentation
+from nephrite.segmentation.in_process.family import InProcess
 from nephrite.stages.train_segmenter import train_segmenter
+from nephrite.store.slices import PairStore
 from tests.conftest import SPLITS, finish, hash_again, with_another_window, without_first_patient, write_synthetic
 
 Load = Callable[..., Config]
@@ -245,6 +249,24 @@ def test_arm_and_synthetic_slices_must_agree(load: Load, pairs: Path, synthetic:
         train_segmenter(load(BOTH), SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
     with pytest.raises(ConfigError, match="takes no synthetic slices"):
         train_segmenter(load(REAL), SilentRun(), pairs=pairs, synthetic=synthetic, segmenter=tmp_path / "s")
+
+
+def test_validation_patients_whose_region_vanished_are_told_to_the_backend(
+    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = PairStore(pairs).patients("validation")[0]
+    meta = pairs / "patients" / patient / "meta.json"
+    meta.write_text(json.dumps(read_json(meta) | {"volumes": {"tumor": [90.0, 0.0], "kidney": [90.0, 0.0]}}))
+    told: list[frozenset[str]] = []
+
+    def fit(backend: object, task: FitTask) -> None:
+        told.append(task.vanished)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(InProcess, "fit", fit)
+    with pytest.raises(KeyboardInterrupt):
+        train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "segmenter")
+    assert told == [{patient}]
 
 
 def test_store_without_validation_patients_is_refused(load: Load, pairs: Path, tmp_path: Path) -> None:

@@ -100,6 +100,12 @@ class PrepareSettings(Settings):
         description="Classes that are lesions, and the class of the organ that holds them (null = any place): what is "
         "pasted, added, moved and removed.",
     )
+    segments: dict[str, Name | None] = Field(
+        default_factory=dict,
+        description="Which class each segment of a DICOM SEG, or region of an RTSTRUCT, is: its name to a class, or "
+        "null to leave it out; '*' stands for all others. Small and capital letters count as the same; a name that is "
+        "a class's needs no line.",
+    )
     intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
     in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
     split: SplitSettings = Field(default_factory=SplitSettings)
@@ -124,8 +130,22 @@ class PrepareSettings(Settings):
         unnamed = sorted({*self.lesions, *filter(None, self.lesions.values())} - set(self.classes.values()))
         if unnamed:
             found.append(f"'lesions' names {unnamed}; the classes are {sorted(self.classes.values())}")
+        # segments become known classes, each name once
+        strange = sorted({*filter(None, self.segments.values())} - set(self.classes.values()))
+        if strange:
+            found.append(f"'segments' names {strange}; the classes are {sorted(self.classes.values())}")
+        if len({name.strip().casefold() for name in self.segments}) < len(self.segments):
+            found.append("two names in 'segments' differ by capital letters or spaces only")
         refuse(found)
         return self
+
+    @property
+    def segment_values(self) -> dict[str, int | None]:
+        """Label value of each region's name in small letters, None where it is left out; '*' is any other name."""
+        values = {name: value for value, name in self.classes.items()}
+        own: dict[str, int | None] = {name.casefold(): value for name, value in values.items()}
+        said = {name.strip().casefold(): kind and values[kind] for name, kind in self.segments.items()}
+        return own | {name: value or None for name, value in said.items()}
 
     @property
     def lesion_values(self) -> dict[int, int | None]:

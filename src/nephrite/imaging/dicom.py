@@ -12,12 +12,14 @@ from jaxtyping import Bool, Float32, Integer
 from nibabel.orientations import apply_orientation
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_rescale
-from pydicom.pixels.utils import pixel_array
 
 from nephrite.errors import VolumeError
+from nephrite.imaging.dicom_file import SliceHeader
+from nephrite.imaging.dicom_pixels import decode_pixels
 from nephrite.imaging.intensity import AIR, HIGHEST
-from nephrite.imaging.png import pair_labels, png_shape, read_png
-from nephrite.imaging.series import Series, SliceHeader, read_series
+from nephrite.imaging.label_maps.pairing import pair_labels
+from nephrite.imaging.png import png_shape, read_png
+from nephrite.imaging.series import Series, read_series
 from nephrite.imaging.volume import Image, LabelMap, ScanVolume, Volume, slice_blocks
 
 
@@ -48,19 +50,19 @@ class DicomVolume(DicomScan, Volume):
             yield part, np.ascontiguousarray(apply_orientation(stored, self.series.transform))
 
 
-def open_dicom_scan(images: Path) -> DicomScan:
-    """Open a scan without a label map: a folder with one DICOM series.
+def open_dicom_scan(images: Path, series: Series | None = None) -> DicomScan:
+    """Open a scan without a label map: a folder with one DICOM series, which may have been read before.
 
     Raises:
         DicomError: the images cannot be made into one volume.
         SourceError: there is no image.
     """
-    series = read_series(images)
+    series = series or read_series(images)
     spacing, shape = _extent(series)
     return DicomScan(
         spacing=spacing,
         shape=shape,
-        sources={"image": tuple(image.path for image in series.images)},
+        sources={"image": image_files(series)},
         header=series_header(series),
         series=series,
     )
@@ -78,7 +80,7 @@ def open_moai(images: Path, labels: Path) -> DicomVolume:
     series = read_series(images)
     headers = series.images
     pngs = sorted(path for path in labels.iterdir() if path.suffix.lower() == ".png" and not path.name.startswith("."))
-    paired = pair_labels(labels, [image.path for image in headers], [image.instance for image in headers], pngs)
+    paired = pair_labels(labels, headers, pngs)
     for image, label in zip(headers, paired, strict=True):
         if (size := png_shape(label)) != image.size:
             finding = f"size {size} differs from the image's {image.size} ({image.path.name})"
@@ -88,11 +90,16 @@ def open_moai(images: Path, labels: Path) -> DicomVolume:
     return DicomVolume(
         spacing=spacing,
         shape=shape,
-        sources={"image": tuple(image.path for image in headers), "label": paired},
+        sources={"image": image_files(series), "label": paired},
         header=series_header(series),
         series=series,
         labels=paired,
     )
+
+
+def image_files(series: Series) -> tuple[Path, ...]:
+    """The files behind a series' images, each once."""
+    return tuple(dict.fromkeys(image.path for image in series.images))
 
 
 def series_header(series: Series) -> nib.Nifti1Header:
@@ -134,12 +141,12 @@ def read_intensity(image: SliceHeader) -> Float32[np.ndarray, "height width"]:
     Raises:
         VolumeError: the pixel data are missing, truncated or damaged.
     """
-    header = Dataset()
-    try:
-        pixels = pixel_array(image.path, ds_out=header)
-    except (ValueError, AttributeError, EOFError, RuntimeError, OSError) as error:
-        raise VolumeError(image.path, "pixel data are missing, truncated or damaged", "fetch it again") from error
-    values = apply_rescale(pixels, header).astype(np.float32)
+    pixels, header = decode_pixels(image.path, image.syntax, size=image.size, frame=image.frame)
+    if image.rescale is None:
+        values = apply_rescale(pixels, header).astype(np.float32)
+    else:
+        slope, intercept = image.rescale
+        values = (pixels * slope + intercept).astype(np.float32)
     values[_padding(pixels, header)] = AIR if image.is_ct else 0.0
     return np.clip(values, AIR, HIGHEST) if image.is_ct else values
 

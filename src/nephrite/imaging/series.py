@@ -7,50 +7,21 @@ and file paths enter messages and logs: a header may name a person, so nothing e
 from __future__ import annotations
 
 import logging
-import struct
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from pydicom import Dataset, dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, EnhancedMRImageStorage, MRImageStorage
 
 from nephrite.errors import DicomError, SourceError
+from nephrite.imaging.dicom_file import SliceHeader, read_content
 from nephrite.imaging.geometry import lean, leaning, slice_distance, to_ipl
 
 log = logging.getLogger(__name__)
 
-TILT_DEGREES = 0.1
-_IMAGES = {CTImageStorage, MRImageStorage, EnhancedCTImageStorage, EnhancedMRImageStorage}
-_GEOMETRY = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2, "Rows": 1, "Columns": 1}
-_BROKEN = (  # what pydicom raises for a damaged header, also later, as it converts an element when that is asked for
-    BytesLengthException, EOFError, KeyError, NotImplementedError, OSError, TypeError, ValueError, struct.error,
-)  # fmt: skip
-_OTHER_TAGS = (
-    "SOPClassUID Modality ImageType SeriesInstanceUID InstanceNumber NumberOfFrames SpacingBetweenSlices SliceThickness"
-    " GantryDetectorTilt RescaleSlope RescaleIntercept BitsStored PixelRepresentation"
-)
-
-
-@dataclass(frozen=True)
-class SliceHeader:
-    """Where one image lies, in mm of DICOM's patient system (x to left, y to posterior, z to superior)."""
-
-    path: Path
-    series: str
-    instance: int | None
-    is_ct: bool
-    is_whole: bool  # whether every intensity is a whole number that fits int16
-    size: tuple[int, int]  # rows, columns
-    position: Float[np.ndarray, "3"]  # center of the first pixel
-    directions: Float[np.ndarray, "2 3"]  # of growing column index, of growing row index
-    pixel_spacing: tuple[float, float]  # between rows, between columns
-    thickness: float  # nominal slice distance
+_SLICE_SUFFIXES = {".dcm", ".dicom", ".ima"}  # a file of such a name is meant to be DICOM
 
 
 @dataclass(frozen=True)
@@ -60,23 +31,28 @@ class Series:
     Attributes:
         distance: slice distance in mm; the nominal one (or 1 mm if the header has none) for a single slice.
         transform: nibabel's orientation transform of a block of stored slices to I, P, L.
+        regions: files beside the images that mark regions (SEG, RTSTRUCT), where they were asked for.
     """
 
     images: tuple[SliceHeader, ...]
     distance: float
     transform: Float[np.ndarray, "3 2"]
+    regions: tuple[Path, ...] = ()
 
 
-def read_series(folder: Path) -> Series:
-    """Read the headers of a folder's files and make one series of its CT or MR images; other objects are skipped.
+def read_series(folder: Path, *, with_regions: bool = False) -> Series:
+    """Make one series of the CT or MR images in a folder and the folders in it; other objects are skipped.
+
+    Args:
+        folder: with DICOM files of any name.
+        with_regions: whether SEG and RTSTRUCT are asked for; else they are skipped as other objects are.
 
     Raises:
-        DicomError: the images cannot be made into one volume.
+        DicomError: the images cannot be made into one volume, or one of them cannot be read.
         SourceError: the folder holds no CT or MR image.
     """
     # images of the folder
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    images = [image for path in paths if (image := _read_header(path)) is not None]
+    images, regions = read_folder(folder, with_regions=with_regions)
     if not images:
         raise SourceError(folder, "holds no CT or MR image", "give a folder with one DICOM series")
     # one series of one direction, evenly spaced
@@ -90,115 +66,50 @@ def read_series(folder: Path) -> Series:
     if transform[0, 0] != 0:
         raise DicomError(folder, "the slices are not axial", "export axial slices of this series")
     superior_first = ascending if transform[0, 1] > 0 else ascending[::-1]
-    return Series(tuple(superior_first), distance, np.vstack([[0.0, 1.0], transform[1:]]))
+    return Series(tuple(superior_first), distance, np.vstack([[0.0, 1.0], transform[1:]]), tuple(regions))
 
 
-def _read_header(path: Path) -> SliceHeader | None:
-    """Read one header; None, with a warning, if the file is no slice of CT or MR."""
-    try:
-        header = dcmread(path, stop_before_pixels=True, specific_tags=[*_OTHER_TAGS.split(), *_GEOMETRY])
-        return _image_header(path, header)
-    except InvalidDicomError as error:
-        if path.suffix.lower() == ".dcm":
-            raise DicomError(path, "is empty or not DICOM", "fetch the file again") from error
-        log.warning("%s: skipped, not DICOM", path)
-        return None
-    except _BROKEN as error:
-        raise DicomError(path, "its header is truncated or damaged", "fetch the file again") from error
+def read_folder(folder: Path, *, with_regions: bool = False) -> tuple[list[SliceHeader], list[Path]]:
+    """Slices of CT or MR in a folder and the folders in it, and the files that mark regions.
+
+    What is neither is skipped with a warning; but not a file that is no DICOM and is named as the slices are: it may be
+    a slice that was damaged or half-copied.
+
+    Raises:
+        DicomError: a file is damaged, or holds a slice that cannot be used.
+    """
+    # sort the files by what they hold
+    slices: list[SliceHeader] = []
+    regions: list[Path] = []
+    unread: list[Path] = []
+    for path in visible_files(folder):
+        content = read_content(path)
+        slices += content.slices
+        if content.kind == "regions" and with_regions:
+            regions.append(path)
+        elif content.kind != "slices":
+            log.warning("%s: skipped, %s", path, content.reason)
+            unread += [path] if content.reason == "not DICOM" else []
+    # a slice that cannot be read would be a hole, or a scan cut short
+    kinds = {_name_kind(image.path) for image in slices} | _SLICE_SUFFIXES
+    for path in unread:
+        if _name_kind(path) in kinds:
+            finding = "is empty or not DICOM, and is named as a slice is"
+            raise DicomError(path, finding, "fetch the file again, or move it out of the folder")
+    return slices, regions
 
 
-def _image_header(path: Path, header: Dataset) -> SliceHeader | None:
-    """Check that a file's image can be used; None, with a warning, if it has none of CT or MR."""
-    if header.get("SOPClassUID") not in _IMAGES or "LOCALIZER" in (header.get("ImageType") or []):
-        log.warning("%s: skipped, modality %s, not a slice of CT or MR", path, header.get("Modality") or "unknown")
-        return None
-    if (frames := _numbers(header, "NumberOfFrames", 1)) is not None and frames[0] > 1:
-        raise DicomError(path, f"holds {frames[0]:.0f} frames", "convert it to one file per slice")
-    _check_decoder(path, header)
-    _check_rescale(path, header)
-    _check_tag_tilt(path, header)
-    return _slice_header(path, header)
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Files in a folder and the folders in it, sorted; without hidden ones."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
 
 
-def _slice_header(path: Path, header: Dataset) -> SliceHeader:
-    """Take the geometry from a header, refusing an image that has none."""
-    # geometry, all of it
-    found = {keyword: _numbers(header, keyword, count) for keyword, count in _GEOMETRY.items()}
-    geometry = {keyword: values for keyword, values in found.items() if values is not None}
-    if missing := sorted(set(found) - set(geometry)):
-        raise DicomError(path, f"has no valid {' and '.join(missing)}", "export it with its geometry or remove it")
-    # orthonormal axes and positive spacing
-    directions = geometry["ImageOrientationPatient"].reshape(2, 3)
-    if np.abs(directions @ directions.T - np.eye(2)).max() > 0.01 or geometry["PixelSpacing"].min() <= 0:
-        finding = "ImageOrientationPatient or PixelSpacing is not a pixel grid"
-        raise DicomError(path, finding, "export it with its geometry or remove it")
-    # optional facts
-    instance = _numbers(header, "InstanceNumber", 1)
-    nominal = [_numbers(header, keyword, 1) for keyword in ("SpacingBetweenSlices", "SliceThickness")]
-    return SliceHeader(
-        path=path,
-        series=str(header.get("SeriesInstanceUID") or ""),
-        instance=None if instance is None else int(instance[0]),
-        is_ct=_is_ct(header),
-        is_whole=_is_whole(header),
-        size=(int(geometry["Rows"][0]), int(geometry["Columns"][0])),
-        position=geometry["ImagePositionPatient"],
-        directions=directions,
-        pixel_spacing=(float(geometry["PixelSpacing"][0]), float(geometry["PixelSpacing"][1])),
-        thickness=next((abs(float(value[0])) for value in nominal if value is not None and value[0]), 1.0),
-    )
-
-
-def _numbers(header: Dataset, keyword: str, count: int) -> Float[np.ndarray, " count"] | None:
-    """An element's finite numbers, or None where it is missing, empty or something else."""
-    try:
-        values = np.atleast_1d(np.asarray(header.get(keyword), dtype=np.float64))
-    except (ValueError, TypeError):
-        return None
-    return values if values.shape == (count,) and np.isfinite(values).all() else None
-
-
-def _is_ct(header: Dataset) -> bool:
-    return header.get("SOPClassUID") in {CTImageStorage, EnhancedCTImageStorage}
-
-
-def _is_whole(header: Dataset) -> bool:
-    """CT values above int16 are not Hounsfield units and are cut off; MR intensities may use all of uint16."""
-    rescale = [_numbers(header, keyword, 1) for keyword in ("RescaleSlope", "RescaleIntercept")]
-    if any(value is not None and not float(value[0]).is_integer() for value in rescale):
-        return False
-    bits = _numbers(header, "BitsStored", 1)
-    fits = rescale == [None, None] and bits is not None and bits[0] <= 15 + int(header.get("PixelRepresentation") or 0)
-    return _is_ct(header) or bool(fits)
-
-
-def _check_decoder(path: Path, header: Dataset) -> None:
-    syntax = header.file_meta.get("TransferSyntaxUID")
-    try:
-        decoder = get_decoder(syntax)
-    except (NotImplementedError, ValueError):
-        raise DicomError(path, f"transfer syntax {syntax} is unknown", "decompress the series") from None
-    if not decoder.is_available:
-        packages = " or ".join(decoder.missing_dependencies)
-        finding = f"is compressed as {syntax.name} ({syntax}) and no decoder is installed"
-        raise DicomError(path, finding, f"install one of: {packages}, or decompress the series")
-
-
-def _check_rescale(path: Path, header: Dataset) -> None:
-    """CT needs a valid rescale; MR needs one only if it has the tags."""
-    remedy = "export it with its rescale tags, without which its Hounsfield units are unknown"
-    for keyword in ("RescaleSlope", "RescaleIntercept"):
-        value = _numbers(header, keyword, 1)
-        if value is None and (_is_ct(header) or keyword in header):
-            raise DicomError(path, f"has no valid {keyword}", remedy)
-        if keyword == "RescaleSlope" and value is not None and value[0] == 0:
-            raise DicomError(path, "RescaleSlope is 0", remedy)
-
-
-def _check_tag_tilt(path: Path, header: Dataset) -> None:
-    tilt = _numbers(header, "GantryDetectorTilt", 1)
-    if tilt is not None and abs(tilt[0]) > TILT_DEGREES:
-        raise DicomError(path, *leaning(abs(float(tilt[0]))))
+def _name_kind(path: Path) -> str:
+    """Suffix in small letters; '' where there is none, or where it is the last number of a UID."""
+    suffix = path.suffix.lower()
+    return "" if suffix[1:].isdigit() else suffix
 
 
 def _check_series(folder: Path, images: Sequence[SliceHeader]) -> None:
@@ -208,7 +119,7 @@ def _check_series(folder: Path, images: Sequence[SliceHeader]) -> None:
     for image in images:
         series[image.series].append(image)
     if len(series) > 1:
-        shown = [f"...{uid[-6:]} ({len(found)} images, {found[0].path.name})" for uid, found in sorted(series.items())]
+        shown = [f"...{uid[-6:]} ({len(found)} images, {found[0].name})" for uid, found in sorted(series.items())]
         finding = f"holds {len(series)} series: {' and '.join(shown)}"
         raise DicomError(folder, finding, "keep one series per case and move the others away")
     # one pixel grid and one direction
@@ -242,12 +153,12 @@ def _slice_distance(images: Sequence[SliceHeader], normal: Float[np.ndarray, "3"
     gaps = np.diff(places)
     for before, after, gap in zip(images, images[1:], gaps, strict=False):
         if gap < 0.01:
-            finding = f"lies at the same position as {before.path.name}"
-            raise DicomError(after.path, finding, "keep one image per position")
+            finding = f"lies at the same position as {before.name}"
+            raise DicomError(after.path, finding, "keep one image per position, e.g. one echo or phase")
     # one distance
     distance, odd = slice_distance(places)
     if odd is not None:
-        near, median = images[odd - 1].path.name, np.median(gaps)
+        near, median = images[odd - 1].name, np.median(gaps)
         finding = f"lies {gaps[odd - 1]:.2f} mm from {near}, but slices are {median:.2f} mm apart, to within a tenth"
         remedy = "add the missing slices, keep an evenly spaced part, or resample the series to one distance"
         raise DicomError(images[odd].path, finding, remedy)

@@ -1,9 +1,11 @@
-"""Which patients a folder holds: KiTS layout, MOAI layout, or both side by side.
+"""Which patients a folder holds: in KiTS layout, MOAI layout or as DICOM alone, also side by side.
 
     <case>/imaging.nii.gz, <case>/segmentation.nii.gz             KiTS layout, .nii too
     train/DICOM/<case>/*.dcm, train/Label/<case>/*.png            MOAI layout, with or without train/
+    <case>/*.dcm, or train/DICOM/<case>/*.dcm alone               slices, and DICOM SEG or RTSTRUCT beside them
 
-Scans without label maps lie the same way, or as <patient>.nii.gz in the folder itself, or as <case>/*.dcm.
+Under Label/<case> DICOM SEG or RTSTRUCT may lie as well. DICOM files may lie in folders within the case's, and have any
+name. Scans without label maps lie the same way, or as <patient>.nii.gz in the folder itself.
 
 The name of the case's folder, or of the file, is the patient's id; ids in headers are never read.
 """
@@ -16,24 +18,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nephrite.config import PrepareSettings
 from nephrite.errors import SourceError
 from nephrite.files import PARTIAL
 from nephrite.imaging.dicom import open_dicom_scan, open_moai
+from nephrite.imaging.dicom_elements import is_dicom
+from nephrite.imaging.dicom_file import read_content
+from nephrite.imaging.label_maps.region_volume import open_regions
 from nephrite.imaging.nifti import open_kits, open_nifti_scan
+from nephrite.imaging.series import visible_files
 from nephrite.imaging.volume import ScanVolume, Volume
 
 _SUFFIXES = (".nii.gz", ".nii")
 _NO_SCAN = (".", "segmentation.")  # the latter where the folder of one case was given
+_NO_CASE = {"train", "DICOM", "Label", "unlabeled"}  # folders of the layouts themselves
 
 
 @dataclass(frozen=True)
 class Case:
-    """One patient's files: two NIfTI files, or a folder of DICOM files and a folder of PNG labels."""
+    """One patient's files: two NIfTI files, a folder of DICOM files and one of labels, or one folder of both."""
 
     patient: str
-    layout: Literal["kits", "moai"]
+    layout: Literal["kits", "moai", "dicom"]
     image: Path
     label: Path
+
+    @property
+    def scan(self) -> Scan:
+        """The case without its label map."""
+        return Scan(self.patient, "nifti" if self.layout == "kits" else "dicom", self.image)
 
 
 @dataclass(frozen=True)
@@ -54,10 +67,10 @@ def find_cases(folder: Path) -> list[Case]:
     """
     if not folder.is_dir():
         raise SourceError(folder, "is not a folder", "give the folder that holds the cases")
-    cases = sorted(_kits_cases(folder) + _moai_cases(folder), key=lambda case: case.patient)
+    cases = sorted(_kits_cases(folder) + _moai_cases(folder) + _dicom_cases(folder), key=lambda case: case.patient)
     if not cases:
-        finding = "holds no case: neither <case>/imaging.nii.gz nor train/DICOM/<case>"
-        raise SourceError(folder, finding, "give a folder in KiTS or MOAI layout")
+        finding = "holds no case: neither <case>/imaging.nii.gz, nor train/DICOM/<case>, nor <case>/*.dcm"
+        raise SourceError(folder, finding, "give a folder in KiTS or MOAI layout, or of DICOM cases")
     _check_ids(cases)
     return cases
 
@@ -86,11 +99,18 @@ def open_scan(scan: Scan) -> ScanVolume:
     return open_dicom_scan(scan.image)
 
 
-def open_volume(case: Case) -> Volume:
-    """Open a case's scan and label map with the reader of its layout; raises what that reader raises."""
+def open_volume(case: Case, settings: PrepareSettings) -> Volume:
+    """Open a case's scan and label map with the reader of its layout; raises what that reader raises.
+
+    Args:
+        case: its files.
+        settings: which class a named region of a DICOM label object is.
+    """
     if case.layout == "kits":
         return open_kits(case.image, case.label)
-    return open_moai(case.image, case.label)
+    if case.layout == "moai" and not _holds_dicom(case.label):
+        return open_moai(case.image, case.label)
+    return open_regions(case.image, case.label, settings)
 
 
 def _kits_cases(folder: Path) -> list[Case]:
@@ -119,12 +139,33 @@ def _moai_cases(folder: Path) -> list[Case]:
     for root in (folder / "train", folder):
         images = {path.name: path for path in _folders(root / "DICOM")}
         labels = {path.name: path for path in _folders(root / "Label")}
-        if images.keys() ^ labels.keys():
-            name = min(images.keys() ^ labels.keys())
-            missing = root / ("Label" if name in images else "DICOM") / name
-            raise SourceError(missing, "is missing", "add the folder, or move its counterpart away")
-        cases += [Case(name, "moai", path, labels[name]) for name, path in images.items()]
+        # a series without PNG labels may have its label objects beside it
+        alone = {name for name in images.keys() - labels.keys() if _holds_regions(images[name])}
+        cases += [Case(name, "dicom", images[name], images[name]) for name in alone]
+        if missing := sorted((images.keys() ^ labels.keys()) - alone):
+            place = root / ("Label" if missing[0] in images else "DICOM") / missing[0]
+            raise SourceError(place, "is missing", "add the folder, or move its counterpart away")
+        cases += [Case(name, "moai", images[name], path) for name, path in labels.items()]
     return cases
+
+
+def _dicom_cases(folder: Path) -> list[Case]:
+    """Folders of DICOM files, which must hold the label objects, too."""
+    return [Case(path.name, "dicom", path, path) for path in _dicom_folders(folder)]
+
+
+def _dicom_folders(folder: Path) -> list[Path]:
+    """Folders that hold DICOM files, but for those of other layouts."""
+    others = [path for path in _folders(folder) if path.name not in _NO_CASE]
+    return [path for path in others if not _nifti(path, "imaging") and _holds_dicom(path)]
+
+
+def _holds_dicom(folder: Path) -> bool:
+    return any(path.suffix.lower() == ".dcm" or is_dicom(path) for path in visible_files(folder))
+
+
+def _holds_regions(folder: Path) -> bool:
+    return any(read_content(path).kind == "regions" for path in visible_files(folder))
 
 
 def _nifti_scans(folder: Path) -> list[Scan]:
@@ -137,10 +178,9 @@ def _nifti_scans(folder: Path) -> list[Scan]:
 
 
 def _dicom_scans(folder: Path) -> list[Scan]:
-    """Series under train/DICOM or DICOM, files of any name; and folders of *.dcm."""
+    """Series under train/DICOM or DICOM, and other folders of DICOM files."""
     series = [path for root in (folder / "train", folder) for path in _folders(root / "DICOM")]
-    series += [path for path in _folders(folder) if any(file.suffix.lower() == ".dcm" for file in path.iterdir())]
-    return [Scan(path.name, "dicom", path) for path in series]
+    return [Scan(path.name, "dicom", path) for path in series + _dicom_folders(folder)]
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -158,14 +158,19 @@ def score_regions(
     *,
     spacing: Spacing,
     tolerances: Mapping[str, float],
+    vanished: Mapping[str, float] | None = None,
 ) -> dict[str, RegionScore]:
     """Score each region of one patient.
+
+    A region that the patient has and that vanished on the grid counts as missed, whatever was found: Dice and surface
+    Dice are 0, HD95 is not defined.
 
     Args:
         predicted: region name to the voxels that were found.
         truth: region name to the voxels that the reader marked.
         spacing: millimeters between slices, rows and columns.
         tolerances: region name to the tolerance of the surface Dice in millimeters.
+        vanished: region name to its milliliters in the scan, of which nothing is left on the grid.
 
     Raises:
         VolumeError: the shapes differ.
@@ -175,6 +180,10 @@ def score_regions(
     # each region by itself: regions may overlap
     for region, tolerance in tolerances.items():
         found, marked = predicted[region], truth[region]
+        lost = (vanished or {}).get(region, 0.0)
+        if lost and not marked.any():
+            scores[region] = RegionScore(0.0, 0.0, None, lost, int(np.count_nonzero(found)) * milliliters)
+            continue
         surface = surface_scores(found, marked, spacing=spacing, tolerance=tolerance)
         scores[region] = RegionScore(
             dice=volume_dice(found, marked),

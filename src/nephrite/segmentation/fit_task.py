@@ -74,6 +74,7 @@ class FitTask:
         validation: whole patients, who choose the weights.
         channels: name to label values; a channel is a structure that is to be found.
         region: label values of the region whose Dice chooses the weights.
+        vanished: validation patients who have the region in their scan, and nothing of it on the grid.
         threshold: a probability at or above it is foreground.
         augmentation: of what is learned from.
         unsure: whether some labels are `IGNORED`, the ignore index.
@@ -96,6 +97,7 @@ class FitTask:
     augmentation: Augmentation
     unsure: bool = False
     lesions: LesionBank | None = None
+    vanished: frozenset[str] = frozenset()
     settings: TrainSegmenterSettings
     compute: ComputeSettings
     weights_seed: int

@@ -13,6 +13,7 @@ from nephrite.metrics.scores import ArmScores, PatientScore, score_regions, scor
 from nephrite.progress import progress_bar
 from nephrite.segmentation.artifacts import TrainedSegmenter
 from nephrite.segmentation.backend import StoredScan, Trained
+from nephrite.store.grid_loss import vanished_volume
 from nephrite.store.slices import PairStore
 
 
@@ -49,11 +50,13 @@ def _score_patient(config: Config, store: PairStore, trained: Trained, patient: 
     truth = split_channels(label, channels)
     # score volumes by region, slices by channel
     regions = {name: region.labels for name, region in settings.regions.items()}
+    patient_record, classes = store.patient(patient), store.manifest.classes
     scores = score_regions(
         {name: region_mask(predicted, channels, labels) for name, labels in regions.items()},
         {name: np.isin(label, labels) for name, labels in regions.items()},
-        spacing=store.patient(patient).spacing,
+        spacing=patient_record.spacing,
         tolerances={name: region.tolerance for name, region in settings.regions.items()},
+        vanished={name: vanished_volume(patient_record, classes, labels) for name, labels in regions.items()},
     )
     return PatientScore(patient, scores, score_slices(predicted, truth, channels=list(channels)))
 

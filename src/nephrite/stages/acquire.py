@@ -11,7 +11,7 @@ from pathlib import Path
 from nephrite.config import AcquireSettings, Config
 from nephrite.files import whole_folder
 from nephrite.imaging.kits19 import download_case, read_checksums
-from nephrite.imaging.sources import find_cases, find_scans
+from nephrite.imaging.sources import Scan, find_cases, find_scans, open_scan
 from nephrite.phantom.phantom import write_patient
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
@@ -21,7 +21,7 @@ from nephrite.workers import worker_pool
 
 
 def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
-    """Bring the raw volumes of `acquire.source` into one folder, in KiTS or MOAI layout.
+    """Bring the raw volumes of `acquire.source` into one folder, in KiTS or MOAI layout, or as DICOM.
 
     A download that was cut goes on where it stopped when the stage runs again.
 
@@ -75,16 +75,27 @@ def _bring_folder(settings: AcquireSettings, target: Path) -> None:
     """Copy the folder, so that later changes in it do not alter data under DVC's control."""
     source = settings.folder.path
     assert source is not None  # the settings demand a path for this source
-    files = [path for case in find_cases(source) for part in (case.image, case.label) for path in _files(part)]
+    cases = find_cases(source)
+    files = [path for case in cases for part in dict.fromkeys((case.image, case.label)) for path in _files(part)]
     with ThreadPoolExecutor(settings.workers) as pool:
+        _check_series([case.scan for case in cases], pool)
         _finish(pool, [partial(_copy, path, target / path.relative_to(source)) for path in files], "files")
 
 
 def _bring_scans(source: Path, target: Path, workers: int) -> None:
     """Copy scans without label maps; label maps beside them stay where they are."""
-    files = [path for scan in find_scans(source) for path in _files(scan.image)]
+    scans = find_scans(source)
+    files = [path for scan in scans for path in _files(scan.image)]
     with ThreadPoolExecutor(workers) as pool:
+        _check_series(scans, pool)
         _finish(pool, [partial(_copy, path, target / path.relative_to(source)) for path in files], "scans")
+
+
+def _check_series(scans: Sequence[Scan], pool: Executor) -> None:
+    """Read the headers of DICOM series before anything is copied: a slice that cannot be read shows now."""
+    series = [scan for scan in scans if scan.layout == "dicom"]
+    if series:
+        _finish(pool, [partial(open_scan, scan) for scan in series], "series")
 
 
 def _bring_version(settings: AcquireSettings, target: Path) -> None:

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from nephrite import __version__
 from nephrite.config import SPLITS, Config, PrepareSettings
 from nephrite.errors import SourceError, VolumeError
 from nephrite.files import sha256, whole_folder
 from nephrite.imaging.geometry import warn_of_units
-from nephrite.imaging.grid import plan_grid, resize_label
+from nephrite.imaging.grid import Grid, plan_grid, resize_label
 from nephrite.imaging.quantize import store_image
 from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_scan, open_volume
 from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.store.arrays import create_arrays
+from nephrite.store.grid_loss import GridLoss, grid_losses, loss_lines
 from nephrite.store.records import FORMER_UNLABELED
-from nephrite.store.slices import UNLABELED, Patient, finish_store, write_patient
+from nephrite.store.slices import UNLABELED, Patient, finish_store, read_patient, write_patient
 from nephrite.store.split import split_patients
 from nephrite.store.twins import Looks, check_twins, find_near_twins, slice_looks, warn_of_near_twins
 from nephrite.workers import worker_pool
@@ -45,6 +49,9 @@ class Prepared(NamedTuple):
     digests: list[str]
     looks: Looks
     unit_given: bool
+
+
+logger = logging.getLogger(__name__)
 
 
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
@@ -87,11 +94,14 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     # what the user should know
     warn_of_units(sorted(result.image for result in done if not result.unit_given), len(done))
     warn_of_near_twins(raw, twins, splits)
+    losses = _say_losses(pairs, [case.patient for case in cases if isinstance(case, Case)])
     # record the data
     run.dataset(pairs, name="prepared", digest=manifest.digest)
     run.artifact(pairs / "split.json")
     counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in (*SPLITS, UNLABELED)}
-    return {"patients": float(len(cases)), **counts, "near_twins": float(len(twins))}
+    vanished = sum(loss.vanished for loss in losses)
+    lost = {"regions_vanished": float(vanished), "regions_halved": float(len(losses) - vanished)}
+    return {"patients": float(len(cases)), **counts, "near_twins": float(len(twins)), **lost}
 
 
 def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) -> Prepared:
@@ -101,19 +111,18 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         DataError: the case cannot be read, shows one intensity only, or has label values outside the classes.
     """
     # image, on the store's grid
-    volume = open_volume(case) if isinstance(case, Case) else open_scan(case)
+    volume = open_volume(case, settings) if isinstance(case, Case) else open_scan(case)
     grid = plan_grid(settings.in_plane, volume.shape, volume.spacing)
     image, label = create_arrays(root, case.patient, (volume.shape[0], grid.size, grid.size))
     scale = store_image(volume, grid, settings.intensity, image, block=settings.block)
     _check_contrast(case.image, (int(image.min()), int(image.max())), scale.window)
     # checksum of the voxels: finds the same scan under two names
     voxels = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
-    if isinstance(volume, Volume):
-        for part, block in volume.label_blocks(settings.block, settings.classes):
-            label[part] = resize_label(block, grid)
+    # label map, and what its classes measure before and after
+    volumes = _fill_label(volume, grid, settings, label) if isinstance(volume, Volume) else {}
     # where it came from
-    sources = {path.name: sha256(path) for paths in volume.sources.values() for path in paths}
-    scans = [sources[path.name] for path in volume.sources["image"]]
+    hashes = {path: sha256(path) for paths in volume.sources.values() for path in paths}
+    scans = [hashes[path] for path in volume.sources["image"]]
     patient = Patient(
         case.patient,
         grid.spacing,
@@ -121,11 +130,36 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         scale.window,
         scale.slope,
         scale.intercept,
-        sources,
+        {path.name: found for path, found in hashes.items()},
         __version__,
+        volumes=volumes,
     )
     write_patient(root, patient)
     return Prepared(case.patient, case.image, [*scans, voxels], slice_looks(image), volume.unit_given)
+
+
+def _fill_label(
+    volume: Volume, grid: Grid, settings: PrepareSettings, label: UInt8[np.ndarray, "slice size size"]
+) -> dict[str, tuple[float, float]]:
+    """Fill `label`; return the mm3 of each class that is there, in the scan's own voxels and on the grid."""
+    counts = np.zeros((len(settings.classes), 2), dtype=np.int64)
+    for part, block in volume.label_blocks(settings.block, settings.classes):
+        label[part] = resize_label(block, grid)
+        counts += [[np.count_nonzero(voxels == value) for voxels in (block, label[part])] for value in settings.classes]
+    sizes = counts * [math.prod(volume.spacing), math.prod(grid.spacing)]
+    return {
+        name: (round(float(scan), 6), round(float(left), 6))
+        for name, (scan, left) in zip(settings.classes.values(), sizes, strict=True)
+        if scan
+    }
+
+
+def _say_losses(root: Path, patients: Sequence[str]) -> list[GridLoss]:
+    """Warn of classes that vanished or shrank much on the grid: the settings may be too coarse for them."""
+    losses = grid_losses(read_patient(root, patient) for patient in sorted(patients))
+    for line in loss_lines(losses, len(patients), "patient"):
+        logger.warning("%s Finer slices keep more: 'prepare.in_plane'.", line)
+    return losses
 
 
 def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, float]) -> None:

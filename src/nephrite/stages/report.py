@@ -28,6 +28,7 @@ from nephrite.report.summary import summarize
 from nephrite.report.terminal import summary_lines, summary_table
 from nephrite.report.trial_record import ArmRecord, TrialRecord
 from nephrite.store.class_presence import absent_classes
+from nephrite.store.grid_loss import grid_losses, loss_lines
 from nephrite.store.slices import MANIFEST, PairStore, SliceRef, read_manifest
 from nephrite.store.split import training_subset
 from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
@@ -53,7 +54,7 @@ def report(
     arms, store = read_arms(config, scores), PairStore(pairs)
     check_patients(arms, store, scores)
     trial = Trial(trial_plan(config), tuple(arms))
-    notes = absence_notes(config, pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
+    notes = absence_notes(config, pairs) + loss_notes(pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
     record = summarize(trial, notes)
     # draw and write
     with whole_folder(report, "report") as folder:
@@ -136,6 +137,18 @@ def absence_notes(config: Config, pairs: Path) -> list[str]:
         "there it is not learned."
         for name, count in Counter(lacking).items()
     ]
+
+
+def loss_notes(pairs: Path) -> list[str]:
+    """Classes that vanished or shrank much on the grid, of test patients, then of those who train and choose."""
+    store, notes = PairStore(pairs), []
+    for split, what in (("test", "test patient"), ("train", "training patient"), ("validation", "validation patient")):
+        patients = [store.patient(patient) for patient in store.patients(split)]
+        losses = grid_losses(patients)
+        notes += loss_lines(losses, len(patients), what)
+        if split == "test" and any(loss.vanished for loss in losses):
+            notes.append("A region of a test patient that vanished on the grid counts as missed by every arm: Dice 0.")
+    return notes
 
 
 def synthetic_notes(config: Config, synthetic: Path) -> list[str]:

@@ -19,6 +19,7 @@ from nephrite.segmentation.demands import check_segmenters, shape_of
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
 from nephrite.segmentation.helper_segmenter import label_scans
 from nephrite.segmentation.in_process.fitting import best_epoch
+from nephrite.store.grid_loss import vanished_patients
 from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import derive_seed
 from nephrite.training.devices import process_rank
@@ -111,12 +112,14 @@ def _task(
 ) -> FitTask:
     """What the arm learns; teacher and student of a cell start from the same weights, in the same order of slices."""
     cell, seed, chosen = config.this_arm.cell, config.trial.seed, config.this_training_set
+    choosing, region = inputs.real.patients("validation"), config.evaluate.regions[config.trial.primary].labels
     return FitTask(
         training=_some(inputs, "train", inputs.labeled),
         additions=tuple(additions),
-        validation=_some(inputs, "validation", inputs.real.patients("validation")),
+        validation=_some(inputs, "validation", choosing),
         channels=inputs.real.manifest.channels,
-        region=config.evaluate.regions[config.trial.primary].labels,
+        region=region,
+        vanished=vanished_patients(inputs.real, choosing, region),
         threshold=config.evaluate.threshold,
         augmentation=chosen.augmentation,
         unsure=chosen.trains_itself,

@@ -12,6 +12,7 @@ from nephrite.config import SPLITS, ClassName, Name
 from nephrite.record_fields import (
     STRICT,
     Count,
+    CubicMillimeters,
     Files,
     Inputs,
     LabelValue,
@@ -50,6 +51,7 @@ class Patient:
         window: the two ends of the intensity window, in stored units.
         slope, intercept: intensity = stored * slope + intercept.
         sources: SHA-256 of the files that it was made from.
+        volumes: class name to mm3 in the scan's own voxels and on the grid, of the classes that the patient has.
         version: of the software that wrote it.
         provenance: of synthetic slices only.
     """
@@ -65,6 +67,7 @@ class Patient:
     sources: dict[Line, Line] = field(default_factory=dict)
     version: Line = ""
     provenance: Provenance | None = None
+    volumes: dict[ClassName, tuple[CubicMillimeters, CubicMillimeters]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

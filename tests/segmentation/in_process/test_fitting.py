@@ -107,6 +107,14 @@ def test_every_step_is_one_of_adam_with_its_own_betas(load: Load, pairs: Path, t
     assert not group["amsgrad"]
 
 
+def test_a_validation_patient_whose_region_vanished_scores_0(load: Load, pairs: Path, tmp_path: Path) -> None:
+    module = module_of(load(), pairs, tmp_path)
+    patients = module.task.validation.patients
+    module.task = replace(module.task, vanished=frozenset(patients[:1]))
+    module.on_validation_epoch_start()
+    assert mean_dice(module.counts) == pytest.approx(1 - 1 / len(patients))
+
+
 def test_training_stops_when_validation_dice_stands_still(load: Load, pairs: Path, tmp_path: Path) -> None:
     stuck = ("train_segmenter.learning_rate=1e-30", "train_segmenter.early_stopping=2", "train_segmenter.epochs=9")
     module = train(load(*stuck), pairs, tmp_path / "a")

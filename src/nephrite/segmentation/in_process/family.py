@@ -194,5 +194,6 @@ def segmentation_task(task: FitTask) -> SegmentationTask:
         augmentation=task.augmentation,
         unsure=task.unsure,
         lesions=task.lesions,
+        vanished=task.vanished,
         workers=task.compute.loader_workers,
     )

@@ -54,6 +54,7 @@ class SegmentationTask:
         augmentation: of training batches.
         unsure: whether some labels are `IGNORED`.
         lesions: what is pasted into training batches; None where the arm does not paste.
+        vanished: validation patients who have the region, and nothing of it on the grid.
         workers: processes that read slices.
     """
 
@@ -67,6 +68,7 @@ class SegmentationTask:
     augmentation: Augmentation
     unsure: bool = False
     lesions: LesionBank | None = None
+    vanished: frozenset[str] = frozenset()
     workers: int = 0
 
 
@@ -159,8 +161,13 @@ class SegmentationModule(RecordedModule):
         return image, label
 
     def on_validation_epoch_start(self) -> None:
-        """Overlap, and size of prediction plus truth, per patient, are summed over batches and ranks."""
-        self.counts = torch.zeros(len(self.task.validation.patients), 2, dtype=torch.int64, device=self.device)
+        """Overlap, and size of prediction plus truth, per patient, are summed over batches and ranks.
+
+        A region that vanished on the grid is there, with a pixel that no prediction can meet.
+        """
+        patients = self.task.validation.patients
+        there = [[0, int(patient in self.task.vanished)] for patient in patients]
+        self.counts = torch.tensor(there, dtype=torch.int64, device=self.device).reshape(len(patients), 2)
         self.validation_losses = []
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
