@@ -21,6 +21,7 @@ from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_sc
 from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
+from nephrite.redaction import hidden_name
 from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import FORMER_UNLABELED, UNLABELED, Patient, finish_store, write_patient
 from nephrite.store.split import split_patients
@@ -111,8 +112,9 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         for part, block in volume.label_blocks(settings.block, settings.classes):
             label[part] = resize_label(block, grid)
     # where it came from
-    sources = {path.name: sha256(path) for paths in volume.sources.values() for path in paths}
-    scans = [sources[path.name] for path in volume.sources["image"]]
+    digests = {path: sha256(path) for paths in volume.sources.values() for path in paths}
+    sources = {hidden_name(path): digest for path, digest in digests.items()}
+    scans = [digests[path] for path in volume.sources["image"]]
     patient = Patient(
         case.patient,
         grid.spacing,
