@@ -14,26 +14,31 @@ ENV PYTHON=${PYTHON} PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT
 RUN "${PYTHON}" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)) and "BASE_IMAGE needs Python 3.11 or 3.12")' \
     && "${PYTHON}" -m venv --without-pip /opt/nephrite
 
-# Names from pyproject.toml, versions from the lock. A stage of its own: other changes of pyproject.toml install nothing anew.
+# The lock of what runs, with the digest of every file. Wheels of another index or version of torch have other digests, so
+# nothing is compared then, and only versions are kept. A stage of its own: other changes install nothing anew.
 FROM environment AS requirements
+ARG TORCH_INDEX=
 ARG TORCH_REQUIREMENT=
 WORKDIR /build
-COPY pyproject.toml requirements.lock ./
-RUN "${PYTHON}" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
-        > requirements.txt \
+COPY requirements-image.lock requirements.lock ./
+RUN sed -nE 's/^([A-Za-z0-9][^ ]*==[^ ]+).*/\1/p' requirements.lock > constraints.txt \
+    && cp requirements-image.lock requirements.txt \
+    && if [ -n "${TORCH_INDEX}${TORCH_REQUIREMENT}" ]; then \
+        { echo '-c constraints.txt'; sed -nE 's/^([A-Za-z0-9][^ ]*==[^ ]+).*/\1/p' requirements-image.lock; } > requirements.txt \
+        && sed -E -i '/^(triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==/d' requirements.txt; \
+    fi \
     && if [ -n "${TORCH_REQUIREMENT}" ]; then \
-        sed -E -i '/^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)([=>].*)?$/d' requirements.lock requirements.txt \
+        sed -E -i '/^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)([=>].*)?$/d' constraints.txt requirements.txt \
         && echo "${TORCH_REQUIREMENT}" > torch.txt \
         && tr ' ' '\n' < torch.txt >> requirements.txt; \
     fi
 
-# The dependencies at run time: the lock constrains what pip takes, so tools of development and Kubeflow's SDK stay out.
+# The dependencies at run time: tools of development and Kubeflow's SDK are not in this lock.
 FROM environment AS dependencies
 ARG TORCH_INDEX=
 ARG PIP_INDEX_URL=
 ARG PIP_FIND_LINKS=
-ENV PIP_CONSTRAINT=/build/requirements.lock
-COPY --from=requirements /build/requirements.txt /build/requirements.lock /build/
+COPY --from=requirements /build/requirements.txt /build/constraints.txt /build/
 RUN if [ -n "${TORCH_INDEX}" ]; then \
         grep -hE '^(torch|torchvision)([=>].*)?$' /build/requirements.txt > /build/torch.txt \
         && PIP_INDEX_URL="${TORCH_INDEX}" "${PYTHON}" -m pip --python /opt/nephrite/bin/python install --no-compile --no-deps -r /build/torch.txt; \
@@ -48,9 +53,10 @@ RUN /opt/nephrite/bin/python -m compileall -q -j 0 --invalidation-mode unchecked
 FROM environment AS package
 ARG PIP_INDEX_URL=
 ARG PIP_FIND_LINKS=
-ENV PIP_CONSTRAINT=/build/requirements.lock
+ENV PIP_CONSTRAINT=/build/constraints.txt
 WORKDIR /build
-COPY pyproject.toml setup.py requirements.lock README.md LICENSE ./
+COPY --from=requirements /build/constraints.txt ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY src src
 # Submitting needs Kubeflow's SDK and nephrite_kubeflow, which are not in the image; the links are in the environment already.
 RUN "${PYTHON}" -m pip --python /opt/nephrite/bin/python install --no-compile --no-deps . \

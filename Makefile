@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env demo trial test test-containers linked check image compile ui bench docs site code-lock lock clean
+.PHONY: help env demo trial test test-containers linked check image compile ui bench docs site code-lock lock hashes audit sbom clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -20,6 +20,10 @@ PROCESSES ?= 2
 CLUSTER ?= pipelines/cluster.yaml
 SCANS ?=
 # strict: a broken link or a page outside the nav fails; the variable silences Material's note about its successor
+# they need other versions than the lock's, so they have an environment of their own
+TOOL = build/tools/bin
+TOOLS = [ -x $(TOOL)/pip-audit ] || { python3 -m venv build/tools && \
+    PIP_CONSTRAINT=/dev/null $(TOOL)/pip install -q --disable-pip-version-check pip-audit==2.10.1 cyclonedx-bom==7.5.0; }
 SITE = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 help: ## This list
@@ -70,8 +74,9 @@ test: env ## The whole test suite, real servers included
 test-containers: env ## The image, the pipeline in real containers, MLflow on PostgreSQL and S3: as root on Debian
 	@bash tests/containers/run.sh
 
-image: ## The container image, with Docker or Podman (PODMAN=podman), and its size
+image: ## The container image, with Docker or Podman (PODMAN=podman), its size and its bill of materials
 	@bash tests/containers/build_image.sh $(IMAGE)
+	$(MAKE) --no-print-directory sbom || echo "no bill of materials: its tool cannot be installed here; later: make sbom" >&2
 
 compile: env ## build/augmentation.yaml and, with SCANS=s3://..., build/inference.yaml, for Kubeflow (PARAMS=... CLUSTER=... IMAGE=...)
 	compile() {
@@ -116,8 +121,34 @@ code-lock: env ## code.lock, by which DVC sees what a change of code concerns; p
 lock: ## New exact versions from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "uv is missing; install it: pip install uv" >&2; exit 1; }
 	uv pip compile -q --upgrade --all-extras --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements.lock
-	sed -i '1i # Exact versions, made by `make lock` (uv pip compile) from pyproject.toml; plain pip reads it. Do not edit by hand.' \
-	    requirements.lock
+	$(MAKE) --no-print-directory hashes
+
+hashes: ## The digests of the files of the versions that requirements.lock names; no version changes (needs uv)
+	@command -v uv >/dev/null || { echo "uv is missing; install it: pip install uv" >&2; exit 1; }
+	mkdir -p build
+	sed -nE 's/^([A-Za-z0-9][^ ]*==[^ ]+).*/\1/p' requirements.lock > build/versions.txt
+	compile() {
+	    uv pip compile -q --generate-hashes --no-annotate --no-header --python-version 3.11 -c build/versions.txt pyproject.toml "$$@"
+	}
+	compile --all-extras -o build/requirements.lock
+	compile -o build/requirements-image.lock
+	{
+	    echo '# Exact versions with the digests of their files, made by `make lock` from pyproject.toml; plain pip reads it. Do not edit by hand.'
+	    cat build/requirements.lock
+	} > requirements.lock
+	{
+	    echo '# The part of requirements.lock that the image holds: no tools of development, no Kubeflow SDK. By `make lock` or `make hashes`.'
+	    cat build/requirements-image.lock
+	} > requirements-image.lock
+
+audit: ## Known vulnerabilities of the locked versions (needs the network; AUDIT=--where-possible lets it pass without)
+	@$(TOOLS) || { echo "audit: its tools cannot be installed here" >&2; [ -n "$(AUDIT)" ] && exit 0 || exit 2; }
+	python3 .ci/audit.py $(TOOL)/pip-audit $(AUDIT)
+
+sbom: ## build/sbom.json: what the image holds, as a CycloneDX bill of materials
+	@$(TOOLS)
+	$(TOOL)/cyclonedx-py requirements requirements-image.lock --pyproject pyproject.toml --output-reproducible -o build/sbom.json 2> /dev/null
+	echo "build/sbom.json: $$(grep -c '"purl"' build/sbom.json) packages"
 
 clean: ## Remove outputs and caches of tools; DVC's cache, the records of runs and .venv stay
 	rm -rf resolved data/raw data/prepared data/painted data/synthetic models/synthesizer models/segmenters scores reports promotion

@@ -1,6 +1,6 @@
 """Fill k8s/base/secrets/ with new random passwords, after the examples that lie there; needs nothing but Python.
 
-Every `CHANGE-ME` becomes a password. The same one is used in all files for one account: MLflow's own user, the data
+Every `CHANGE-ME` becomes a password. The same one is used in all files for one account: MLflow's two users, the data
 base, and the two accounts of the object store. What exists is never overwritten.
 """
 
@@ -15,6 +15,7 @@ BLANK = "CHANGE-ME"
 ACCOUNTS = {
     ("nephrite.env", "MLFLOW_TRACKING_PASSWORD="): "mlflow",
     ("mlflow.env", "MLFLOW_AUTH_ADMIN_PASSWORD="): "mlflow",
+    ("serving.env", "MLFLOW_TRACKING_PASSWORD="): "serving",
     ("mlflow.env", "MLFLOW_FLASK_SERVER_SECRET_KEY="): "flask",
     ("postgres.env", "POSTGRES_PASSWORD="): "postgres",
     ("nephrite.env", "AWS_SECRET_ACCESS_KEY="): "store user",

@@ -66,6 +66,14 @@ def seeded_torch() -> None:
         sys.modules["torch"].manual_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Pseudonyms of tests, and their salt, lie in a file of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEPHRITE_PATIENTS", str(tmp_path_factory.getbasetemp() / "names" / "patients.json"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The project's folder."""

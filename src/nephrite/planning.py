@@ -15,7 +15,8 @@ from nephrite.execution import keep_freed_memory
 from nephrite.generation.demands import check_generators
 from nephrite.generation.fitting import steps_per_epoch
 from nephrite.generation.step_time import synthesizer_step_seconds
-from nephrite.imaging.sources import find_cases
+from nephrite.imaging.sources import Case, find_cases, find_scans
+from nephrite.privacy.pseudonyms import pseudonyms, wanted
 from nephrite.segmentation.demands import check_trial
 from nephrite.segmentation.in_process.step_time import augmentation_seconds, step_seconds
 from nephrite.stages.report import read_arms, trial_plan
@@ -258,7 +259,10 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
         return {patient: split for split in SPLITS for patient in store.patients(split)}
     # else patients are counted from the source
     if acquire.source == "folder" and acquire.folder.path:
-        names = [case.patient for case in find_cases(acquire.folder.path)]
+        cases = find_cases(acquire.folder.path)
+        names = [case.patient for case in cases]
+        if wanted(acquire.pseudonyms, _layouts(cases, acquire.unlabeled)):
+            names = [*pseudonyms(names).values()]
     elif acquire.source == "phantom":
         names = [f"case_{number:05d}" for number in range(acquire.phantom.patients)]
     elif acquire.source == "kits19":
@@ -267,6 +271,11 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     else:
         return None
     return split_patients(names, config.prepare.split)
+
+
+def _layouts(cases: list[Case], unlabeled: Path | None) -> set[str]:
+    others = find_scans(unlabeled) if unlabeled else []
+    return {case.layout for case in cases} | {scan.layout for scan in others}
 
 
 def read_spread(config: Config, scores: Path) -> Spread:

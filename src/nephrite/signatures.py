@@ -88,7 +88,10 @@ STAGES: Mapping[str, Signature] = {
         "Bring raw volumes from the phantom, KiTS19 or a folder.",
         {"raw": True},
         "raw",
-        (Read(("acquire.source", "acquire.{source}", "acquire.unlabeled")),),
+        (
+            Read(("acquire.source", "acquire.{source}", "acquire.unlabeled")),
+            Read(("acquire.pseudonyms", "acquire.deidentify")),
+        ),
     ),
     "prepare": Signature(
         "Turn raw volumes into paired slices per patient, with index and split.",
@@ -184,7 +187,7 @@ APART: Mapping[str, Signature] = {  # not part of a trial: no other stage reads 
         "Segment scans with the registered champion.",
         {"scans": True, "masks": True},
         "masks",
-        (Read(("predict", "promote.model")),),
+        (Read(("predict", "promote.model", "acquire.pseudonyms")),),
     ),
 }
 ALL_STAGES = {**STAGES, **APART}

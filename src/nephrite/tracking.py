@@ -35,6 +35,7 @@ from nephrite.errors import TrackingError, TrackingUnreachableError
 from nephrite.lineage import cluster_facts, dvc_hash, flatten, library_versions, stage_settings, trial_id
 from nephrite.processes import still_runs, this_host, this_process
 from nephrite.recording import Run, SilentRun
+from nephrite.redaction import hidden_path, reason_of, settings_without_paths
 from nephrite.spool import Head, LastingRun, send, spool_of
 from nephrite.tracking_address import (
     REMEDY,
@@ -137,7 +138,7 @@ def open_run(
     except BaseException as error:
         killed = isinstance(error, KeyboardInterrupt | SystemExit)
         with suppress(Exception), short_patience():  # the error itself matters more than its record
-            run.end("KILLED" if killed else "FAILED", reason=f"{type(error).__name__}: {error}")
+            run.end("KILLED" if killed else "FAILED", reason=reason_of(error))
         raise
     run.end("FINISHED")
 
@@ -201,11 +202,11 @@ class MlflowRun:
         self._tag({f"nephrite.{key}": value for key, value in values.items()})
 
     def dataset(self, path: Path, *, name: str, digest: str) -> None:
-        """Record an input data set with its digest, its DVC hash and the commit that was checked out."""
+        """Record an input data set with its digest, its DVC hash and the commit that was checked out, not its path."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         commit = code_state().commit
-        source = {"uri": str(path), "digest": digest, "dvc_md5": dvc_hash(path), "git_commit": commit}
+        source = {"uri": hidden_path(path), "digest": digest, "dvc_md5": dvc_hash(path), "git_commit": commit}
         entity = Dataset(name, digest[:LONGEST_DIGEST], source_type="local", source=json.dumps(source))
         context = InputTag("mlflow.data.context", self._stage)
         with tracking_errors():
@@ -214,14 +215,14 @@ class MlflowRun:
                     self._client.log_inputs(self._id, [DatasetInput(entity, tags=[context])])
 
     def keep_settings(self, config: Config) -> None:
-        """Keep all settings as the first artifact: a broken artifact store shows before a training, not after it.
+        """Keep all settings, paths hidden, as the first artifact: a broken store of files shows before a training.
 
         Raises:
             TrackingUnreachableError: the store takes no files.
         """
         try:
             with short_patience():
-                self._client.log_dict(self._id, config.model_dump(mode="json"), "settings.yaml")
+                self._client.log_dict(self._id, settings_without_paths(config), "settings.yaml")
         except Exception as error:  # each kind of store raises its own
             place = f"artifact store of {shown(tracking_uri())}"
             finding = f"takes no files ({type(error).__name__}: {shown(str(error))})"

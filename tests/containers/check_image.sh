@@ -27,7 +27,7 @@ for each in distributions(): print(each.metadata["Name"] + "==" + each.version.p
   tr 'A-Z_.' 'a-z--' | sort >"${TMPDIR:-/tmp}/installed.$$"
 installed=${TMPDIR:-/tmp}/installed.$$
 trap 'rm -f "$installed"' EXIT
-unlocked=$(grep -v '^nephrite==' "$installed" | comm -23 - <(grep -v '^#' requirements.lock | tr 'A-Z_.' 'a-z--' | sort))
+unlocked=$(grep -v '^nephrite==' "$installed" | comm -23 - <(sed -nE 's/^([A-Za-z0-9][^ ]*==[^ ]+).*/\1/p' requirements.lock | tr 'A-Z_.' 'a-z--' | sort))
 [[ -z $unlocked ]] || fail "not at the lock's version: $unlocked"
 ! grep -E '^(pip|kfp|pytest|mypy|ruff|hypothesis|beartype|uv)==' "$installed" || fail "tools of development are in the image"
 

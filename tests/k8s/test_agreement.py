@@ -83,8 +83,20 @@ def test_trainings_are_commands_that_the_program_takes(name: str, monkeypatch: p
 
 def test_served_model_is_the_promoted_one() -> None:
     deployment = next(yaml.safe_load_all((ROOT / "k8s/serving/base/champion.yaml").read_text()))
-    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert f"--model-uri=models:/{PARAMS['promote']['model']}@champion" in arguments
+    pod = deployment["spec"]["template"]["spec"]
+    (fetch,), (serve,) = pod["initContainers"], pod["containers"]
+    assert f"--artifact-uri=models:/{PARAMS['promote']['model']}@champion" in fetch["args"]
+    assert "--dst-path=/model/champion" in fetch["args"]
+    assert "--model-uri=/model/champion" in serve["args"]
+
+
+def test_serving_container_has_no_password_and_cannot_change_the_model() -> None:
+    deployment = next(yaml.safe_load_all((ROOT / "k8s/serving/base/champion.yaml").read_text()))
+    pod = deployment["spec"]["template"]["spec"]
+    (fetch,), (serve,) = pod["initContainers"], pod["containers"]
+    assert fetch["envFrom"] == [{"secretRef": {"name": "serving"}}]
+    assert "secret" not in str(serve).lower()
+    assert {"name": "model", "mountPath": "/model", "readOnly": True} in serve["volumeMounts"]
 
 
 def test_buckets_are_those_the_store_s_user_may_use(named: dict[tuple[str, str], Manifest]) -> None:
@@ -97,14 +109,14 @@ def test_buckets_are_those_the_store_s_user_may_use(named: dict[tuple[str, str],
 
 def test_no_secret_lies_among_the_manifests() -> None:
     examples = list((ROOT / "k8s/base/secrets").glob("*.example"))
-    assert len(examples) == 5
+    assert len(examples) == 6
     secret_lines = [
         line
         for example in examples
         for line in example.read_text().splitlines()
         if re.search(r"PASSWORD=|SECRET_ACCESS_KEY=|SECRET_KEY=|secretKey", line)
     ]
-    assert len(secret_lines) == 8
+    assert len(secret_lines) == 9
     assert all("CHANGE-ME" in line for line in secret_lines)
     kinds = [
         item["kind"]

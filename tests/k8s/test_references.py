@@ -69,7 +69,7 @@ def test_services_meet_pods_and_ports_that_exist(objects: list[Manifest], pods: 
     for service in of_kind(objects, "Service"):
         behind = [pod for pod in pods if selects({"matchLabels": service["spec"]["selector"]}, pod.labels)]
         assert len(behind) == 1, service["metadata"]["name"]
-        offered = {port["name"] for container in behind[0].containers for port in container["ports"]}
+        offered = {port["name"] for container in behind[0].containers for port in container.get("ports", [])}
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= offered
 
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gzip
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from nephrite.config import Config
 from nephrite.errors import DicomError, RemoteError, SourceError
 from nephrite.files import sha256
 from nephrite.imaging.sources import find_cases
+from nephrite.privacy.pseudonyms import pseudonyms
 from nephrite.recording import SilentRun
 from nephrite.stages.acquire import acquire
 from nephrite.versions import push_version
@@ -104,3 +108,58 @@ def test_scans_without_labels_come_along_without_their_label_maps(
     metrics = acquire(config, SilentRun(), raw=tmp_path / "raw")
     assert metrics == {"cases": 11}
     assert [path.name for path in (tmp_path / "raw" / "unlabeled" / "other").iterdir()] == ["imaging.nii.gz"]
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir()}
+
+
+def test_nifti_cases_keep_their_names(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    acquire(from_folder(load, kits_folder), SilentRun(), raw=tmp_path / "raw")
+    assert names(tmp_path / "raw") == names(kits_folder)
+
+
+def test_pseudonyms_are_the_same_in_every_run(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    config = load("acquire.source=folder", f"acquire.folder.path={kits_folder}", "acquire.pseudonyms=true")
+    for raw in ("raw", "again"):
+        acquire(config, SilentRun(), raw=tmp_path / raw)
+    made = pseudonyms(names(kits_folder))
+    assert names(tmp_path / "raw") == names(tmp_path / "again") == set(made.values())
+    image = "case_00003/imaging.nii.gz"
+    assert sha256(tmp_path / "raw" / made["case_00003"] / "imaging.nii.gz") == sha256(kits_folder / image)
+
+
+def test_patient_who_is_among_both_is_found_under_a_pseudonym(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(kits_folder / "case_00011", tmp_path / "more" / "CASE_00011")
+    config = load(
+        *("acquire.source=folder", f"acquire.folder.path={kits_folder}"),
+        *(f"acquire.unlabeled={tmp_path / 'more'}", "acquire.pseudonyms=true"),
+    )
+    acquire(config, SilentRun(), raw=tmp_path / "raw")
+    assert names(tmp_path / "raw" / "unlabeled") <= names(tmp_path / "raw")
+
+
+def test_patient_whom_a_source_brought_by_name_is_found_by_it(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    for name in ("case_00000", "case_00011"):
+        shutil.copytree(kits_folder / name, tmp_path / "more" / name)
+    config = load("acquire.phantom.patients=2", f"acquire.unlabeled={tmp_path / 'more'}", "acquire.pseudonyms=true")
+    acquire(config, SilentRun(), raw=tmp_path / "raw")
+    assert names(tmp_path / "raw" / "unlabeled") == {"case_00000", pseudonyms(["case_00011"])["case_00011"]}
+
+
+@pytest.mark.parametrize("deidentify", [True, False])
+def test_headers_lose_what_is_not_geometry_unless_told_otherwise(
+    deidentify: bool, load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    path = kits_folder / "case_00002" / "imaging.nii.gz"
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(path.read_bytes()))
+    image.header["descrip"] = b"Doe^Jane"
+    nib.save(image, path)
+    config = load(
+        *("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"acquire.deidentify={deidentify}".lower())
+    )
+    acquire(config, SilentRun(), raw=tmp_path / "raw")
+    copy = nib.Nifti1Image.from_filename(tmp_path / "raw" / "case_00002" / "imaging.nii.gz")
+    assert (copy.header["descrip"].item() == b"") is deidentify
+    assert np.array_equal(np.asarray(copy.dataobj), np.asarray(image.dataobj))
+    assert np.array_equal(copy.affine, image.affine)

@@ -31,7 +31,9 @@ from nephrite.files import sha256
 from nephrite.imaging.recipe import Recipe
 from nephrite.imaging.sources import Scan, open_scan
 from nephrite.phantom.phantom import write_patient
+from nephrite.privacy.pseudonyms import pseudonyms
 from nephrite.recording import SilentRun
+from nephrite.redaction import hidden_name
 from nephrite.registry import CHALLENGER, CHAMPION, Registry
 from nephrite.segmentation.backend import backend_of
 from nephrite.segmentation.in_process.family import InProcess
@@ -131,7 +133,7 @@ def test_volumes_and_manifest_tell_what_was_found_and_with_what(phantom: Path, m
     manifest = json.loads((masks / "manifest.json").read_text())
     assert (manifest["model"], manifest["version"], manifest["weights"]) == (MODEL, 1, "abc")
     digest = sha256(case / "imaging.nii.gz")
-    assert manifest["patients"][case.name]["sources"] == {"imaging.nii.gz": digest}
+    assert manifest["patients"][case.name]["sources"] == {hidden_name(case / "imaging.nii.gz"): digest}
 
 
 def test_model_sees_what_its_recipe_says_whatever_the_settings_are(phantom: Path, masks: Path, load: Load) -> None:
@@ -171,11 +173,12 @@ def test_mask_of_a_dicom_series_lies_where_the_series_lies(masks: Path, load: Lo
     voxels = np.random.default_rng(0).integers(-300, 300, (3, SIZE, SIZE))
     write_series(tmp_path / "scans" / "p1", voxels)
     predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
-    mask = nib.Nifti1Image.from_filename(masks / "p1" / "segmentation.nii.gz")
+    mask = nib.Nifti1Image.from_filename(masks / pseudonyms(["p1"])["p1"] / "segmentation.nii.gz")
     truth = np.where(voxels >= 100, 2, np.where(voxels >= 0, 1, 0))
     assert np.array_equal(np.asarray(mask.dataobj), truth.transpose(2, 1, 0))
     assert mask.affine.tolist() == [[-0.75, 0, 0, 4], [0, -0.5, 0, 3], [0, 0, 2.5, 0], [0, 0, 0, 1]]
-    assert "Jane" not in (masks / "manifest.json").read_text()
+    told = (masks / "manifest.json").read_text() + (masks / "volumes.csv").read_text()
+    assert not [word for word in ("Jane", "p1", ".dcm") if word in told]
 
 
 @pytest.mark.parametrize("broken", ["bare", "cut"])
@@ -223,7 +226,7 @@ def test_volume_of_an_uneven_series_follows_the_spacing_of_prepare(masks: Path, 
     voxels = np.full((4, SIZE, SIZE), -100)
     voxels[1, 5, 4:13] = 150
     write_series(tmp_path / "scans" / "p1", voxels, places=[0, 2.4, 5.0, 7.6])
-    metrics = predict(load(), SilentRun(), scans=tmp_path / "scans", masks=masks)
+    metrics = predict(load("acquire.pseudonyms=false"), SilentRun(), scans=tmp_path / "scans", masks=masks)
     spacing = open_scan(Scan("p1", "dicom", tmp_path / "scans" / "p1")).spacing
     affine = nib.Nifti1Image.from_filename(masks / "p1" / "segmentation.nii.gz").affine
     assert metrics["tumor_ml"] == pytest.approx(9 * np.prod(spacing) / 1000)

@@ -13,7 +13,9 @@ from scipy.ndimage import gaussian_filter
 
 from nephrite.config import Config
 from nephrite.errors import LabelValueError, SourceError, SplitError, VolumeError
+from nephrite.files import sha256
 from nephrite.recording import SilentRun
+from nephrite.redaction import hidden_name
 from nephrite.stages.prepare import prepare
 from nephrite.store.slices import UNLABELED, PairStore
 from tests.conftest import write_series as write_ct
@@ -41,7 +43,8 @@ def test_hounsfield_and_classes_survive(load: Load, kits_folder: Path, tmp_path:
 def test_spacing_follows_the_new_size(load: Load, kits_folder: Path, tmp_path: Path) -> None:
     patient = prepared(load(), kits_folder, tmp_path / "pairs").patient("case_00000")
     assert patient.spacing == pytest.approx((5.0, 0.8 * 40 / 32, 0.8 * 48 / 32))
-    assert set(patient.sources) == {"imaging.nii.gz", "segmentation.nii.gz"}
+    case = kits_folder / "case_00000"
+    assert patient.sources == {hidden_name(path): sha256(path) for path in case.iterdir()}
 
 
 def test_workers_do_not_change_the_store(load: Load, kits_folder: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import yaml
 from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.recording import SilentRun
+from nephrite.redaction import hidden_path
 from nephrite.stages.acquire import acquire
 from nephrite.stages.publish import publish
 
@@ -43,7 +44,7 @@ def test_run_keeps_the_pointer_and_says_where_the_version_is(load: Load, kits_fo
     metrics = publish(load(f"publish.remote={tmp_path}/remote"), run, data=kits_folder)
     (out,) = yaml.safe_load(run.files["versions/source.dvc"])["outs"]
     assert (out["path"], out["nfiles"], out["size"]) == ("source", metrics["files"], metrics["bytes"])
-    assert run.known == {"data_version": out["md5"], "data_remote": f"{tmp_path}/remote"}
+    assert run.known == {"data_version": out["md5"], "data_remote": hidden_path(f"{tmp_path}/remote")}
 
 
 def test_settings_without_a_remote_are_refused(load: Load, kits_folder: Path) -> None:

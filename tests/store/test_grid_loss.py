@@ -7,6 +7,7 @@ import pytest
 
 from nephrite.store.grid_loss import GridLoss, grid_losses, loss_lines, vanished_patients, vanished_volume
 from nephrite.store.slices import PairStore, Patient, read_patient, write_patient
+from tests.conftest import hash_again
 
 CLASSES = {1: "kidney", 2: "tumor"}
 
@@ -58,4 +59,5 @@ def test_patients_of_a_store_whose_region_vanished(pairs: Path) -> None:
     for name in ("a1", "c1"):
         known = asdict(read_patient(pairs, name)) | {"volumes": {"tumor": (90.0, 0.0)}, "provenance": None}
         write_patient(pairs, Patient(**known))
+    hash_again(pairs)
     assert vanished_patients(PairStore(pairs), ["a1", "a2", "c1"], [2]) == {"a1", "c1"}

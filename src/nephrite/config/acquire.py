@@ -70,6 +70,15 @@ class AcquireSettings(Settings):
         default=None,
         description="Folder of scans without label maps, of other patients, for synthesizers and self-training.",
     )
+    pseudonyms: bool | None = Field(
+        default=None,
+        description="Patients of one's own folders get salted pseudonyms (docs/privacy.md), in 'predict' too; null: "
+        "where any of the scans is DICOM, since the names of public NIfTI sets are mostly numbers.",
+    )
+    deidentify: bool = Field(
+        default=True,
+        description="Copies of one's own folders keep geometry and intensities, and nothing else of their headers.",
+    )
     dvc: DvcSettings = Field(default_factory=DvcSettings)
 
     @property

@@ -59,7 +59,7 @@ class Settings(BaseModel):
     def _truth_is_no_number(cls, content: object) -> object:
         """Pydantic would read true as 1."""
         given = content.items() if isinstance(content, dict) else ()
-        switches = {name for name, field in cls.model_fields.items() if field.annotation is bool}
+        switches = {name for name, field in cls.model_fields.items() if field.annotation in (bool, bool | None)}
         wrong = [(name, value) for name, value in given if isinstance(value, bool) and name not in switches]
         refuse(
             [f"'{n}' is {str(value).lower()}, which is no value for it" for n, value in wrong if n in cls.model_fields]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
@@ -11,8 +10,10 @@ from pathlib import Path
 from nephrite.config import AcquireSettings, Config
 from nephrite.files import whole_folder
 from nephrite.imaging.kits19 import download_case, read_checksums
-from nephrite.imaging.sources import Scan, find_cases, find_scans, open_scan
+from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_scan
 from nephrite.phantom.phantom import write_patient
+from nephrite.privacy.copies import Copy, plain_copies, renamed_copies, write_copy
+from nephrite.privacy.pseudonyms import PLAIN_LAYOUTS, local_salt, pseudonyms, wanted
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.store.slices import UNLABELED
@@ -23,21 +24,20 @@ from nephrite.workers import worker_pool
 def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
     """Bring the raw volumes of `acquire.source` into one folder, in KiTS or MOAI layout, or as DICOM.
 
-    A download that was cut goes on where it stopped when the stage runs again.
+    A download that was cut goes on where it stopped when the stage runs again. What is copied from folders loses what
+    may say who was scanned: see 'acquire.pseudonyms' and 'acquire.deidentify'.
 
     Raises:
         DataError: the source is missing, holds no cases, or could not be fetched whole.
     """
-    # one function per source
+    # one function per source; folders are copied last
     settings = config.acquire
-    bring = {"phantom": _bring_phantom, "kits19": _bring_kits19, "folder": _bring_folder, "dvc": _bring_version}[
-        settings.source
-    ]
+    bring = {"phantom": _bring_phantom, "kits19": _bring_kits19, "dvc": _bring_version}.get(settings.source)
     # a download keeps what it has; other sources start over
     with whole_folder(raw, "raw", keep_partial=settings.source == "kits19") as folder:
-        bring(settings, folder)
-        if settings.unlabeled:
-            _bring_scans(settings.unlabeled, folder / UNLABELED, settings.workers)
+        if bring:
+            bring(settings, folder)
+        _bring_folders(settings, folder)
     # count what is there
     cases = find_cases(raw)
     version = {"data_version": settings.dvc.version} if settings.source == "dvc" and settings.dvc.version else {}
@@ -71,24 +71,45 @@ def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
         _finish(pool, jobs, "KiTS19 cases")
 
 
-def _bring_folder(settings: AcquireSettings, target: Path) -> None:
-    """Copy the folder, so that later changes in it do not alter data under DVC's control."""
-    source = settings.folder.path
-    assert source is not None  # the settings demand a path for this source
-    cases = find_cases(source)
-    files = [path for case in cases for part in dict.fromkeys((case.image, case.label)) for path in _files(part)]
+def _bring_folders(settings: AcquireSettings, target: Path) -> None:
+    """Copy the folders of one's own, so that later changes in them do not alter data under DVC's control."""
+    # patients with labels, and those without
+    source, unlabeled = settings.folder.path if settings.source == "folder" else None, settings.unlabeled
+    cases = find_cases(source) if source else []
+    scans = find_scans(unlabeled) if unlabeled else []
+    if not cases and not scans:
+        return
+    # under which names: one rule for all, or a patient who is among both would not be found
+    brought = set() if source else {case.patient.lower() for case in find_cases(target)}
+    found = [(case.patient, case.layout) for case in cases] + [(scan.patient, scan.layout) for scan in scans]
+    layouts = {layout for _, layout in found}
+    known = {name: name for name, _ in found}
+    if wanted(settings.pseudonyms, layouts):
+        known |= pseudonyms(name for name in known if name.lower() not in brought)
+    # which files
+    copies = [copy for case in cases if source for copy in _copies(settings, case, source, known)]
+    copies += [
+        copy._replace(target=Path(UNLABELED, copy.target))
+        for scan in scans
+        if unlabeled
+        for copy in _copies(settings, scan, unlabeled, known)
+    ]
+    # what their headers may say; identifiers of DICOM are hashed with the salt
+    salt = None
+    if settings.deidentify:
+        salt = local_salt() if layouts - PLAIN_LAYOUTS else ""
+    write = partial(write_copy, target=target, salt=salt)
     with ThreadPoolExecutor(settings.workers) as pool:
-        _check_series([case.scan for case in cases], pool)
-        _finish(pool, [partial(_copy, path, target / path.relative_to(source)) for path in files], "files")
+        if not settings.deidentify:  # else each series was read on the way
+            _check_series([*(case.scan for case in cases), *scans], pool)
+        _finish(pool, [partial(write, copy) for copy in copies], "files")
 
 
-def _bring_scans(source: Path, target: Path, workers: int) -> None:
-    """Copy scans without label maps; label maps beside them stay where they are."""
-    scans = find_scans(source)
-    files = [path for scan in scans for path in _files(scan.image)]
-    with ThreadPoolExecutor(workers) as pool:
-        _check_series(scans, pool)
-        _finish(pool, [partial(_copy, path, target / path.relative_to(source)) for path in files], "scans")
+def _copies(settings: AcquireSettings, case: Case | Scan, root: Path, names: Mapping[str, str]) -> list[Copy]:
+    name = names[case.patient]
+    if name == case.patient and not settings.deidentify:
+        return plain_copies(case, root)
+    return renamed_copies(case, root, name)
 
 
 def _check_series(scans: Sequence[Scan], pool: Executor) -> None:
@@ -103,15 +124,6 @@ def _bring_version(settings: AcquireSettings, target: Path) -> None:
     assert remote is not None  # the settings demand both for this source
     assert version is not None
     fetch_version(remote, version, target)
-
-
-def _files(part: Path) -> list[Path]:
-    return [part] if part.is_file() else sorted(path for path in part.rglob("*") if path.is_file())
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
 
 
 def _finish(pool: Executor, jobs: Sequence[Callable[[], object]], text: str) -> None:

@@ -26,8 +26,10 @@ from nephrite.imaging.quantize import store_image
 from nephrite.imaging.recipe import Recipe, read_recipe
 from nephrite.imaging.sources import find_scans, open_scan
 from nephrite.imaging.volume import ScanVolume, slice_blocks
+from nephrite.privacy.pseudonyms import pseudonyms, wanted
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
+from nephrite.redaction import hidden_name
 from nephrite.registry import RECIPE, ModelVersion, Registry, load_version
 from nephrite.store.arrays import create_array
 from nephrite.training.devices import pick_device
@@ -51,9 +53,9 @@ class Segmented:
     """What was found in one scan.
 
     Attributes:
-        patient: id.
+        patient: id, or pseudonym.
         slices: of the scan.
-        sources: SHA-256 of the scan's files, by name.
+        sources: SHA-256 of the scan's files, by the digest of their names.
         voxel: milliliters.
         sizes: label value to voxels and slices.
     """
@@ -72,8 +74,9 @@ class Segmented:
 def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, float]:
     """Segment every scan of a folder with the registered champion.
 
-    Writes <patient>/segmentation.nii.gz in the axes and on the voxels of the scan, volumes.csv and manifest.json. How a
-    scan becomes the model's input is registered with the model; the settings name the model and nothing else.
+    Writes <patient>/segmentation.nii.gz in the axes and on the voxels of the scan, volumes.csv and manifest.json.
+    Patients of DICOM scans stand there with pseudonyms: see 'acquire.pseudonyms'. How a scan becomes
+    the model's input is registered with the model; the settings name the model and nothing else of it.
 
     Raises:
         ModelNotRegisteredError: there is no champion.
@@ -89,11 +92,14 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
     )
     model = load_model(config)
     run.tags({"model": model.name, "model_version": str(model.version.number), "model_alias": config.predict.alias})
+    names = {scan.patient: scan.patient for scan in found}
+    if wanted(config.acquire.pseudonyms, {scan.layout for scan in found}):
+        names = pseudonyms(names)
     started = time.monotonic()
     # segment all scans
     with whole_folder(masks, "masks") as root:
         results = (
-            segment_scan(scan.patient, volume, model, root, block=config.predict.batch_size)
+            segment_scan(names[scan.patient], volume, model, root, block=config.predict.batch_size)
             for scan, volume in zip(found, volumes, strict=True)
         )
         segmented = list(progress_bar(results, "predict", len(found)))
@@ -175,7 +181,7 @@ def segment_scan(patient: str, volume: ScanVolume, model: ServedModel, root: Pat
     path = root / patient / MASK
     path.parent.mkdir()
     write_mask(path, mask, volume.header)
-    sources = {file.name: sha256(file) for file in volume.sources["image"]}
+    sources = {hidden_name(file): sha256(file) for file in volume.sources["image"]}
     sizes = count_slices(mask, list(model.recipe.classes))
     return Segmented(patient, len(mask), sources, voxel_milliliters(volume.spacing), sizes)
 

@@ -24,6 +24,7 @@ from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_sc
 from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
+from nephrite.redaction import hidden_name
 from nephrite.store.arrays import create_arrays
 from nephrite.store.grid_loss import GridLoss, grid_losses, loss_lines
 from nephrite.store.records import FORMER_UNLABELED
@@ -121,8 +122,9 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
     # label map, and what its classes measure before and after
     volumes = _fill_label(volume, grid, settings, label) if isinstance(volume, Volume) else {}
     # where it came from
-    hashes = {path: sha256(path) for paths in volume.sources.values() for path in paths}
-    scans = [hashes[path] for path in volume.sources["image"]]
+    digests = {path: sha256(path) for paths in volume.sources.values() for path in paths}
+    sources = {hidden_name(path): digest for path, digest in digests.items()}
+    scans = [digests[path] for path in volume.sources["image"]]
     patient = Patient(
         case.patient,
         grid.spacing,
@@ -130,7 +132,7 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
         scale.window,
         scale.slope,
         scale.intercept,
-        {path.name: found for path, found in hashes.items()},
+        sources,
         __version__,
         volumes=volumes,
     )

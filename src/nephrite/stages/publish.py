@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.recording import Run
+from nephrite.redaction import hidden_path
 from nephrite.versions import POINTER, push_version
 
 
@@ -25,5 +26,6 @@ def publish(config: Config, run: Run, *, data: Path) -> dict[str, float]:
         pointer = Path(folder) / f"{data.resolve().name or 'data'}{POINTER}"
         version = push_version(data, remote, pointer)
         run.artifact(pointer, folder="versions")
-    run.tags({"data_version": version.hash, "data_remote": remote})
+    shown = remote if "://" in remote else hidden_path(remote)
+    run.tags({"data_version": version.hash, "data_remote": shown})
     return {"files": float(version.files), "bytes": float(version.size)}

@@ -1,0 +1,108 @@
+"""Which files of a patient are copied, under which names, and how: names of files may say who was scanned, too."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pydicom.uid import RTStructureSetStorage, SegmentationStorage
+
+from nephrite.imaging.dicom import open_moai
+from nephrite.imaging.sources import Case, Scan, open_scan
+from nephrite.privacy.dicom_copy import copy_dicom, sop_class
+from nephrite.privacy.nifti_copy import copy_nifti
+from nephrite.privacy.png_copy import copy_png
+
+LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
+REGIONS = {str(SegmentationStorage), LABEL_MAP_SEGMENTATION, str(RTStructureSetStorage)}
+
+
+class Copy(NamedTuple):
+    """One file, and where it goes below the folder of raw data."""
+
+    source: Path
+    target: Path
+
+
+def plain_copies(case: Case | Scan, root: Path) -> list[Copy]:
+    """Every file of a case, with its place below `root`."""
+    parts = dict.fromkeys([case.image, case.label] if isinstance(case, Case) else [case.image])
+    return [Copy(path, path.relative_to(root)) for part in parts for path in _files(part)]
+
+
+def renamed_copies(case: Case | Scan, root: Path, name: str) -> list[Copy]:
+    """The files of a case that readers read, with names that tell nothing but `name`: DICOM and PNG get numbers.
+
+    Images are numbered in their order, and labels as the images that they belong to, so that they stay pairs.
+
+    Args:
+        case: found below `root`.
+        root: its folder.
+        name: of the patient.
+
+    Raises:
+        DataError: a DICOM series or its labels cannot be read.
+    """
+    if case.layout in ("kits", "nifti"):
+        return [_nifti_copy(copy, name) for copy in plain_copies(case, root)]
+    return list(_dicom_copies(case, root, name))
+
+
+def write_copy(copy: Copy, target: Path, salt: str | None) -> None:
+    """Copy one file below `target`; with the salt, without what its header says beside geometry and intensities.
+
+    Raises:
+        DataError: a file that is to be de-identified is damaged.
+    """
+    place = target / copy.target
+    place.parent.mkdir(parents=True, exist_ok=True)
+    name = copy.target.name.lower()
+    if salt is None:
+        shutil.copyfile(copy.source, place)
+    elif name.endswith((".nii", ".nii.gz")):
+        copy_nifti(copy.source, place)
+    elif name.endswith(".png"):
+        copy_png(copy.source, place)
+    else:
+        copy_dicom(copy.source, place, salt)
+
+
+def _nifti_copy(copy: Copy, name: str) -> Copy:
+    """<case>/imaging.nii.gz gets another folder, <patient>.nii.gz another name."""
+    if len(copy.target.parts) > 1:
+        return copy._replace(target=copy.target.parent.with_name(name) / copy.target.name)
+    suffix = ".nii.gz" if copy.target.name.endswith(".nii.gz") else ".nii"
+    return copy._replace(target=Path(name + suffix))
+
+
+def _dicom_copies(case: Case | Scan, root: Path, name: str) -> Iterator[Copy]:
+    # the images, in their order
+    scan = open_scan(Scan(case.patient, "dicom", case.image))
+    images, place = scan.sources["image"], _renamed(case.image, root, name)
+    for number, path in enumerate(images, 1):
+        yield Copy(path, place / f"{number:04d}.dcm")
+    if isinstance(case, Scan):
+        return
+    # one PNG for each of them; for frames of one file, by the numbers of the frames
+    labels = _renamed(case.label, root, name)
+    if any(path.suffix.lower() == ".png" for path in case.label.iterdir()):
+        volume = open_moai(case.image, case.label)
+        paired, headers = volume.sources["label"], volume.series.images
+        single = len(images) == len(paired)
+        for number, (path, header) in enumerate(zip(paired, headers, strict=True), 1):
+            yield Copy(path, labels / f"{number if single else header.instance or number:04d}.png")
+    # DICOM objects that mark regions
+    others = [path for folder in dict.fromkeys((case.image, case.label)) for path in _files(folder)]
+    regions = [path for path in others if path not in images and sop_class(path) in REGIONS]
+    for number, path in enumerate(regions, 1):
+        yield Copy(path, (place if case.image in path.parents else labels) / f"regions-{number:04d}.dcm")
+
+
+def _renamed(folder: Path, root: Path, name: str) -> Path:
+    return folder.relative_to(root).with_name(name)
+
+
+def _files(part: Path) -> list[Path]:
+    return [part] if part.is_file() else sorted(path for path in part.rglob("*") if path.is_file())

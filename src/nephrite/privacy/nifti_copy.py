@@ -1,0 +1,126 @@
+"""A NIfTI file without what says who was scanned: voxels, their type and scale, and the grid stay, all else goes.
+
+Gone are descrip, aux_file, intent_name, db_name and all other fields of the header, extensions, what follows the
+voxels, and the names and times that gzip keeps.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import zlib
+from pathlib import Path
+from typing import IO, cast
+
+import nibabel as nib
+import numpy as np
+
+from nephrite.errors import VolumeError
+
+FIELDS = (
+    "sizeof_hdr dim datatype bitpix pixdim scl_slope scl_inter xyzt_units qform_code sform_code quatern_b quatern_c"
+    " quatern_d qoffset_x qoffset_y qoffset_z srow_x srow_y srow_z magic eol_check"
+)
+NO_EXTENSION = bytes(4)
+LEVEL = 1  # of gzip: three times as quick as the usual one, files grow by a tenth
+_PIECE = 1 << 20
+_AGAIN = "fetch the file again"
+
+
+def copy_nifti(source: Path, target: Path) -> None:
+    """Copy a scan or a label map; a file that holds nothing else is copied byte by byte.
+
+    Raises:
+        VolumeError: it is no NIfTI, or is truncated or damaged.
+    """
+    try:
+        with _opened(source) as file:
+            header, clean = _header(source, file)
+            is_clean = _rest_is_clean(file, header, clean) and _wrapping_is_clean(source)
+        if is_clean:
+            shutil.copyfile(source, target)
+            return
+        with _opened(source) as file, target.open("wb") as raw:
+            file.seek(int(header["vox_offset"]))
+            if source.suffix != ".gz":
+                _write(file, raw, clean)
+                return
+            with gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=raw, mtime=0) as packed:
+                _write(file, packed, clean)
+    except (EOFError, OSError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno:  # of the file system, not of gzip
+            raise
+        raise VolumeError(source, f"is truncated or damaged ({error})", _AGAIN) from error
+
+
+def clean_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
+    """A header of the same kind and byte order with the fields that geometry and intensities need."""
+    clean = type(header)(endianness=header.endianness)
+    for field in FIELDS.split():
+        if field in header.structarr.dtype.names:
+            clean[field] = header[field]
+    for field in set(header.structarr.dtype.names) - set(FIELDS.split()):
+        clean[field] = np.zeros_like(clean[field])
+    clean["vox_offset"] = header.sizeof_hdr + len(NO_EXTENSION)
+    return clean
+
+
+def _header(path: Path, file: IO[bytes]) -> tuple[nib.Nifti1Header, nib.Nifti1Header]:
+    block = file.read(nib.Nifti2Header.sizeof_hdr)
+    kind = next((kind for kind in (nib.Nifti1Header, nib.Nifti2Header) if kind.may_contain_header(block)), None)
+    if kind is None or len(block) < kind.sizeof_hdr:
+        finding = "is not a readable NIfTI file (no NIfTI header)" if block else "is empty"
+        raise VolumeError(path, finding, "fetch the file again, or convert it to NIfTI")
+    header = kind(block[: kind.sizeof_hdr], check=False)  # type: ignore[no-untyped-call]
+    return header, clean_header(header)
+
+
+def _rest_is_clean(file: IO[bytes], header: nib.Nifti1Header, clean: nib.Nifti1Header) -> bool:
+    """Whether a file holds the clean header, no extension, the voxels and nothing more."""
+    if header.binaryblock != clean.binaryblock:
+        return False
+    file.seek(header.sizeof_hdr)
+    if file.read(len(NO_EXTENSION)) != NO_EXTENSION:
+        return False
+    left = _voxel_bytes(header)
+    while piece := file.read(_PIECE):
+        left -= len(piece)
+    return left >= 0
+
+
+def _wrapping_is_clean(path: Path) -> bool:
+    """Whether a gzip file has one member, without name, comment, further fields or time (RFC 1952)."""
+    if path.suffix != ".gz":
+        return True
+    with path.open("rb") as file:
+        if any(file.read(8)[3:]):  # flags and time
+            return False
+        file.seek(0)
+        unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        while piece := file.read(_PIECE):
+            while piece and not unpacking.eof:
+                unpacking.decompress(piece, _PIECE)
+                piece = unpacking.unconsumed_tail
+            if unpacking.unused_data or (unpacking.eof and file.read(1)):
+                return False
+    return True
+
+
+def _write(file: IO[bytes], target: IO[bytes] | gzip.GzipFile, clean: nib.Nifti1Header) -> None:
+    target.write(clean.binaryblock + NO_EXTENSION)
+    left = _voxel_bytes(clean)
+    while left > 0 and (piece := file.read(min(_PIECE, left))):
+        target.write(piece)
+        left -= len(piece)
+    while file.read(_PIECE):  # reaching the end makes gzip compare its checksum
+        pass
+
+
+def _voxel_bytes(header: nib.Nifti1Header) -> int:
+    count = int(header["dim"][0])
+    voxels = int(np.prod([max(int(size), 0) for size in header["dim"][1 : 1 + min(max(count, 0), 7)]], dtype=object))
+    return voxels * (int(header["bitpix"]) // 8)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
