@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env demo trial test test-containers linked check image compile ui bench docs site code-lock lock hashes audit sbom clean
+.PHONY: help env demo trial test test-containers test-faults linked check image compile ui bench docs site code-lock lock hashes audit sbom clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -73,6 +73,10 @@ test: env ## The whole test suite, real servers included
 
 test-containers: env ## The image, the pipeline in real containers, MLflow on PostgreSQL and S3: as root on Debian
 	@bash tests/containers/run.sh
+
+test-faults: env ## Kills, damaged inputs, outages, full disks, counted: a sample; everything, for hours, with WHOLE=1
+	@mkdir -p build
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults $(if $(WHOLE),--whole) --table build/faults.md $(ARGS)
 
 image: ## The container image, with Docker or Podman (PODMAN=podman), its size and its bill of materials
 	@bash tests/containers/build_image.sh $(IMAGE)

@@ -90,3 +90,33 @@ def test_a_region_that_vanished_on_the_grid_is_missed_whatever_was_found() -> No
         assert (scores["tumor"].truth_volume, scores["organ"].truth_volume) == (0.09, 0)
         assert scores["tumor"].predicted_volume == scores["organ"].predicted_volume
         assert scores["organ"].dice == (not found.any())
+
+
+def test_record_of_a_region_is_whole() -> None:
+    truth, found = np.zeros((2, 4, 10, 10), dtype=bool)
+    truth[1:3, 2:6, 2:6], found[1:3, 2:6, 2:4] = True, True
+    score = score_regions({"r": found}, {"r": truth}, spacing=(5.0, 1.0, 1.0), tolerances={"r": 1.0})["r"]
+    assert score.hd95 == pytest.approx(2.0)
+    assert (score.truth_volume, score.predicted_volume) == (pytest.approx(32 * 0.005), pytest.approx(16 * 0.005))
+
+
+def test_means_over_slices_are_taken_for_each_channel_over_its_own_slices() -> None:
+    truth = np.zeros((3, 2, 10, 10), dtype=bool)
+    truth[:, 0, :4], truth[:2, 1, :2] = True, True
+    predicted = truth.copy()
+    predicted[0, 0, 2:4] = False  # half of the kidney in one of its three slices
+    predicted[0, 1] = False  # the tumor in one of its two
+    found = score_slices(predicted, truth, channels=["kidney", "tumor"])
+    assert found.slices == 3
+    assert found.foreground_iou == {"kidney": pytest.approx((0.5 + 1 + 1) / 3), "tumor": pytest.approx(0.5)}
+    assert found.foreground_slices == {"kidney": 3, "tumor": 2}
+
+
+def test_pooled_means_weigh_every_part_by_its_slices() -> None:
+    short = SliceScores(1, 100.0, 10.0, {"kidney": 0.25, "tumor": None}, {"kidney": 1, "tumor": 0})
+    long = SliceScores(3, 60.0, 50.0, {"kidney": 0.75, "tumor": None}, {"kidney": 3, "tumor": 0})
+    pooled = mean_over_slices([short, long])
+    assert pooled.predict_nothing == pytest.approx(40)
+    assert pooled.foreground_iou == {"kidney": pytest.approx(0.625), "tumor": None}
+    assert pooled.foreground_slices == {"kidney": 4, "tumor": 0}
+    assert mean_over_slices([short]).foreground_iou == short.foreground_iou

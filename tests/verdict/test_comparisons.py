@@ -172,3 +172,24 @@ def test_a_null_is_that_of_the_arm_that_is_compared_with(null_trial: Trial) -> N
     other = compare(null_trial, GOOD, "real", ["light"], 1.0)
     assert other.null is not None
     assert (other.null.arm, other.null.trial_pairs) == (None, 1)
+
+
+def test_intervals_follow_the_plan(make_arms: Callable[..., list[ArmScores]]) -> None:
+    def interval(**changes: object) -> tuple[float | None, float | None]:
+        arms = tuple(make_arms(gain=0.02))
+        (found,) = answers(Trial(replace(PLAN, question=(GOOD, REFERENCE), **changes), arms))  # type: ignore[arg-type]
+        assert found.null is not None
+        return found.interval.low, found.null.high
+
+    first = interval()
+    assert first == interval()
+    for change in ({"confidence": 0.5}, {"resamples": 50}, {"seed": 9}):
+        changed = interval(**change)
+        assert first[0] != changed[0], change
+        assert first[1] != changed[1], change
+
+
+def test_best_set_is_that_of_the_highest_score_and_not_the_last_name(wide_trial: Trial) -> None:
+    assert GOOD < WEAK
+    praised = [replace(a, validation_score=0.5 + 0.3 * (a.arm.training_set == GOOD)) for a in wide_trial.arms]
+    assert {best.training_set for best in best_synthetic(replace(wide_trial, arms=tuple(praised)))} == {GOOD}
