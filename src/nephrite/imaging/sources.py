@@ -31,7 +31,7 @@ from nephrite.imaging.volume import ScanVolume, Volume
 
 _SUFFIXES = (".nii.gz", ".nii")
 _NO_SCAN = (".", "segmentation.")  # the latter where the folder of one case was given
-_NO_CASE = {"train", "DICOM", "Label", "unlabeled"}  # folders of the layouts themselves
+_NO_CASE = {"train", "DICOM", "Label", "unlabeled", "unlabelled"}  # of the layouts themselves; the last in older data
 
 
 @dataclass(frozen=True)
