@@ -60,7 +60,6 @@ COPY pyproject.toml setup.py README.md LICENSE ./
 COPY src src
 # Submitting needs Kubeflow's SDK and nephrite_kubeflow, which are not in the image; the links are in the environment already.
 RUN "${PYTHON}" -m pip --python /opt/nephrite/bin/python install --no-compile --no-deps . \
-    && /opt/nephrite/bin/python -B -c "from nephrite.dependencies import code_digests; code_digests()" \
     && rm -f /opt/nephrite/bin/nephrite-pipeline \
     && find /opt/nephrite -type l -delete \
     && "${PYTHON}" -m compileall -q --invalidation-mode unchecked-hash /opt/nephrite/lib

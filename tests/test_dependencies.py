@@ -82,8 +82,8 @@ STANDARD = tuple(name for name in ALL if "standard" in name)
     ],
 )
 def test_a_changed_setting_concerns_what_reads_it(override: str, stages: set[str], load: Load) -> None:
-    if "prepare lesions" in stages:  # the lesions stand in synthesizers' cards, and decide what is edited and screened
-        stages = stages - {"prepare lesions"} | {"train_gan", "synthesize", "screen"}
+    if "prepare lesions" in stages:  # in synthesizers' cards; they decide what is edited, screened, and lies on top
+        stages = stages - {"prepare lesions"} | {"prepare", "train_gan", "synthesize", "screen"}
     expected = stages if override.startswith("promote") else stages | {"report"}
     assert changed(load(*ARMS), load(*ARMS, override)) == expected
 

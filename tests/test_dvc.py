@@ -152,7 +152,7 @@ def test_finished_project_has_nothing_to_do(project: Project) -> None:
             9,
             arms("train_segmenter", ("light",)) | arms("train_segmenter_synthetic", ("light",)) | painter("screen"),
         ),
-        ("evaluate.regions.tumor.tolerance", 9, arms("evaluate") | arms("evaluate_synthetic")),
+        ("evaluate.regions.tumor.tolerance", 9, arms("evaluate") | arms("evaluate_synthetic") | {"promote"}),
         ("report.examples", 2, set()),
     ],
 )

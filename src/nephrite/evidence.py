@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from nephrite.errors import StoreError
+from nephrite.errors import NephriteError, StoreError
 from nephrite.files import BEFORE, CHECKPOINT, FINGERPRINT, as_record, digest, read_json, sha256, whole_file, write_json
 from nephrite.record_fields import STRICT, Files, Inputs, Line, Sha256
 
@@ -186,5 +186,5 @@ def _mark(root: Path) -> str | None:
 
 
 def _keep_mark(root: Path, state: str) -> None:
-    with suppress(OSError, RuntimeError), whole_file(_mark_file(root)) as partial:
+    with suppress(OSError, RuntimeError, NephriteError), whole_file(_mark_file(root)) as partial:
         partial.write_text(state, encoding="utf-8")

@@ -58,7 +58,7 @@ def _sqlite_file(uri: str) -> Path:
 
 def keep_files_here(uri: str) -> None:
     """Let the files of a record in the working folder lie in that folder, after a move or a copy too."""
-    if _sqlite_file(uri) == _sqlite_file(DEFAULT_URI):
+    if uri.startswith("sqlite") and _sqlite_file(uri).resolve().parent == Path.cwd().resolve():
         try:
             mend_places(_sqlite_file(uri))
         except sqlite3.Error as error:

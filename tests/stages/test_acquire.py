@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from nephrite.config import Config
 from nephrite.errors import DicomError, RemoteError, SourceError
@@ -61,7 +62,8 @@ def test_a_slice_that_cannot_be_read_leaves_nothing_behind(
     source = kits_folder if key == "acquire.folder.path" else tmp_path / "alone"
     write_series(source / "DICOM" / "s", np.zeros((3, 8, 8), int))
     (source / "Label" / "s").mkdir(parents=True)
-    (source / "Label" / "s" / "1.png").touch()
+    for number in (1, 2, 3):
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(source / "Label" / "s" / f"{number}.png")
     config = load("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"{key}={source}")
     acquire(config, SilentRun(), raw=tmp_path / "whole")
     slice_1 = source / "DICOM" / "s" / "1.dcm"

@@ -198,9 +198,10 @@ def test_regions_that_vanished_or_shrank_on_the_grid_are_notes(config: Config, s
     for patient, volumes in (("c1", {"tumor": [90.0, 0.0]}), ("c2", {"kidney": [9000.0, 4000.0]}), ("a1", {})):
         meta = pairs / "patients" / patient / "meta.json"
         meta.write_text(json.dumps(json.loads(meta.read_text()) | {"volumes": volumes}))
+    hash_again(pairs)
     notes = json.loads((reported(config, scores, pairs, None) / "trial.json").read_text())["notes"]
-    assert "tumor vanished on the grid in 1 of 2 test patients: c1 (0.09 to 0 ml)." in notes
-    assert "kidney shrank on the grid to less than half in 1 of 2 test patients: c2 (9 to 4 ml)." in notes
+    assert "tumor vanished on the grid in 1 of 8 test patients: c1 (0.09 to 0 ml)." in notes
+    assert "kidney shrank on the grid to less than half in 1 of 8 test patients: c2 (9 to 4 ml)." in notes
     assert "A region of a test patient that vanished on the grid counts as missed by every arm: Dice 0." in notes
     assert not any("training patient" in note and "on the grid" in note for note in notes)
 

@@ -257,6 +257,7 @@ def test_validation_patients_whose_region_vanished_are_told_to_the_backend(
     patient = PairStore(pairs).patients("validation")[0]
     meta = pairs / "patients" / patient / "meta.json"
     meta.write_text(json.dumps(read_json(meta) | {"volumes": {"tumor": [90.0, 0.0], "kidney": [90.0, 0.0]}}))
+    hash_again(pairs)
     told: list[frozenset[str]] = []
 
     def fit(backend: object, task: FitTask) -> None:

@@ -34,7 +34,10 @@ class TrackingSettings(Settings):
         default="nephrite", min_length=1, description="MLflow experiment that holds the runs, of all trials."
     )
     patience: float = Field(
-        default=30, ge=0, description="Seconds for which a server that does not answer is asked again at first contact."
+        default=30,
+        ge=0,
+        le=3600,
+        description="Seconds for which a server that does not answer is asked again at first contact.",
     )
 
 
