@@ -69,6 +69,7 @@ class Done:
 def settings(*more: str) -> list[str]:
     """A trial that takes seconds, as options."""
     chosen = (
+        "screen.filter=all",
         "acquire.phantom.patients=12",
         "acquire.workers=2",
         "prepare.workers=2",
