@@ -440,3 +440,34 @@ def test_server_that_starts_late_is_waited_for(load: Load, monkeypatch: pytest.M
     monkeypatch.setattr("nephrite.tracking.connect", late)
     record_stage(load("tracking.patience=20"), "prepare")
     assert len(runs(record, stage="prepare")) == 1
+
+
+def test_wrong_password_is_told_at_once(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def refuse() -> MlflowClient:
+        asked.append(1)
+        raise TrackingUnreachableError("http://mlflow", "failed with error code 401 != 200", "mend the password")
+
+    monkeypatch.setattr("nephrite.tracking.tracking_uri", lambda: "http://mlflow")
+    monkeypatch.setattr("nephrite.tracking.connect", refuse)
+    with pytest.raises(TrackingUnreachableError, match="401"):
+        record_stage(load("tracking.patience=20"), "prepare")
+    assert asked == [1]
+
+
+def test_stage_that_fails_without_a_server_leaves_no_spool(
+    record: str, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MlflowException("API request failed with exception: Connection refused")
+
+    def stage() -> None:
+        with open_run(load(), "prepare", output=tmp_path / "pairs"):
+            for call in ("log_batch", "set_terminated"):
+                monkeypatch.setattr(MlflowClient, call, fail)
+            raise StoreError("pairs", "is broken", "run 'prepare' again")
+
+    with pytest.raises(StoreError):
+        stage()
+    assert find_spools(tmp_path) == []

@@ -65,6 +65,11 @@ class LastingRun:
         """The run's id."""
         return self._run.id
 
+    @property
+    def keeps(self) -> bool:
+        """Whether calls are kept already."""
+        return self._kept > 0
+
     def settings(self, values: Mapping[str, object]) -> None:
         """Record settings."""
         self._call("settings", values=json.loads(json.dumps(values, default=str)))

@@ -22,7 +22,6 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
-    retry_if_exception_type,
     stop_after_attempt,
     stop_after_delay,
     wait_exponential,
@@ -138,7 +137,8 @@ def open_run(
     except BaseException as error:
         killed = isinstance(error, KeyboardInterrupt | SystemExit)
         with suppress(Exception), short_patience():  # the error itself matters more than its record
-            run.end("KILLED" if killed else "FAILED", reason=reason_of(error))
+            # a stage that fails leaves nothing behind to be sent, unless something is there already
+            (run if run.keeps else started).end("KILLED" if killed else "FAILED", reason=reason_of(error))
         raise
     run.end("FINISHED")
 
@@ -342,6 +342,11 @@ def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
     return MlflowRun(client, child, parent, stage)
 
 
+def _may_pass(error: BaseException) -> bool:
+    """Whether a server may answer later: not to a wrong password."""
+    return isinstance(error, TrackingUnreachableError) and not re.search(r"error code 40[13]\b", str(error))
+
+
 def _first_contact(patience: float) -> MlflowClient:
     """Connect; a server may be starting again, a file on this machine is not."""
     if tracking_uri().startswith(("sqlite", "file")) or patience == 0:
@@ -352,7 +357,7 @@ def _first_contact(patience: float) -> MlflowClient:
             logger.warning("%s; asking again for %g seconds", state.outcome.exception(), patience)
 
     asked = Retrying(
-        retry=retry_if_exception_type(TrackingUnreachableError),
+        retry=retry_if_exception(_may_pass),
         stop=stop_after_delay(patience),
         wait=wait_exponential(max=5),
         before_sleep=say,

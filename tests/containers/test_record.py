@@ -156,7 +156,8 @@ def acquire(record: Record, place: Path, root: Path, **variables: str) -> subpro
         "MLFLOW_TRACKING_USERNAME": "admin",
         "MLFLOW_TRACKING_PASSWORD": PASSWORD,
     }
-    settings = ("--params", str(root / "params.yaml"), "--set", "acquire.phantom={patients: 1, seed: 1, matrix: 64}")
+    chosen = ("acquire.phantom={patients: 1, seed: 1, matrix: 64}", "tracking.patience=0")
+    settings = ["--params", str(root / "params.yaml"), *(part for item in chosen for part in ("--set", item))]
     command = [NEPHRITE, "acquire", "--raw", str(place / "raw"), *settings]
     return subprocess.run(
         command, env={**os.environ, **known, **variables}, capture_output=True, text=True, check=False, cwd=place
