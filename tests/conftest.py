@@ -29,6 +29,7 @@ from nephrite import code_digest
 from nephrite.config import Arm, Config, load_config
 from nephrite.evidence import sealed
 from nephrite.files import sha256
+from nephrite.layout import Layout
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import PairStore, Patient, Provenance, finish_store, write_patient
@@ -480,3 +481,18 @@ def strip_meta(path: Path) -> bytes:
     bare.update(dcmread(path))
     bare.save_as(content, implicit_vr=True, little_endian=True)
     return content.getvalue()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished trial, written once; nobody changes it."""
+    from tests.finished_trial import write_trial  # which imports this file
+
+    return write_trial(tmp_path_factory.mktemp("written") / "trial").root
+
+
+@pytest.fixture
+def layout(written: Path, tmp_path: Path) -> Layout:
+    """A copy of the finished trial for one test."""
+    shutil.copytree(written, tmp_path / "trial")
+    return Layout(tmp_path / "trial")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,6 @@ from nephrite.store.slices import PairStore
 from nephrite.verdict.promotion import known_candidate
 from nephrite.verification import verify
 from tests.conftest import hash_again
-from tests.finished_trial import write_trial
 
 ARM, PAINTER = "real/light/1.0/0", "models/synthesizers/pix2pix/1.0/0"
 MISSING = object()
@@ -83,17 +81,6 @@ KINDS = {
     "evidence": Kind("reports/evidence.json", lambda path: read_sealed(path, Evidence, "run 'report' again")),
     "decision": Kind("promotion/decision.json", lambda path: known_candidate([read_json(path)], 1)),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_trial(tmp_path_factory.mktemp("written") / "trial").root
-
-
-@pytest.fixture
-def layout(written: Path, tmp_path: Path) -> Layout:
-    shutil.copytree(written, tmp_path / "trial")
-    return Layout(tmp_path / "trial")
 
 
 def places(content: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

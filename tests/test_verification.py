@@ -16,21 +16,8 @@ from nephrite.files import digest, read_json, sha256, write_json
 from nephrite.layout import Layout
 from nephrite.verification import verify
 from tests.conftest import SPLITS, finish, hash_again
-from tests.finished_trial import write_trial
 
 ARM = "real/light/1.0/0"
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_trial(tmp_path_factory.mktemp("written") / "trial").root
-
-
-@pytest.fixture
-def layout(written: Path, tmp_path: Path) -> Layout:
-    """A copy for one test."""
-    shutil.copytree(written, tmp_path / "trial")
-    return Layout(tmp_path / "trial")
 
 
 def changed(folder: Path) -> list[str]:

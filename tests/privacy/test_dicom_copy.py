@@ -10,6 +10,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
     UID,
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -19,7 +20,7 @@ from pydicom.uid import (
 )
 
 from nephrite.errors import DicomError
-from nephrite.privacy.dicom_copy import copy_dicom, sop_class
+from nephrite.privacy.dicom_copy import copy_dicom
 
 MARKER, SALT = b"DOEJANE", "ab" * 32
 MarkSlice = Callable[..., Path]
@@ -146,9 +147,22 @@ def test_structure_set_still_belongs_to_its_series(source: Path, tmp_path: Path)
     assert kept.ContourImageSequence[0].ReferencedSOPInstanceUID == slice_after.SOPInstanceUID
 
 
-def test_kind_of_object_is_told(source: Path, tmp_path: Path) -> None:
-    (tmp_path / "text.dcm").write_text("no DICOM")
-    assert (sop_class(source), sop_class(tmp_path / "text.dcm")) == (str(CTImageStorage), "")
+def test_deflated_file_that_is_damaged_is_one_error(source: Path, tmp_path: Path) -> None:
+    header = dcmread(source)
+    header.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    header.save_as(source, enforce_file_format=True)
+    copy_dicom(source, tmp_path / "whole.dcm", SALT)
+    content = bytearray(source.read_bytes())
+    content[len(content) // 2 :] = b"\xff" * (len(content) - len(content) // 2)
+    source.write_bytes(bytes(content))
+    with pytest.raises(DicomError, match="cannot be de-identified"):
+        copy_dicom(source, tmp_path / "copy.dcm", SALT)
+    assert not (tmp_path / "copy.dcm").exists()
+
+
+def test_disk_that_refuses_says_nothing_about_the_source(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        copy_dicom(source, tmp_path / "missing" / "copy.dcm", SALT)
 
 
 def test_what_is_no_dicom_is_refused(tmp_path: Path) -> None:

@@ -7,16 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pydicom.uid import RTStructureSetStorage, SegmentationStorage
-
 from nephrite.imaging.dicom import open_moai
+from nephrite.imaging.dicom_file import read_content
 from nephrite.imaging.sources import Case, Scan, open_scan
-from nephrite.privacy.dicom_copy import copy_dicom, sop_class
+from nephrite.privacy.dicom_copy import copy_dicom
 from nephrite.privacy.nifti_copy import copy_nifti
 from nephrite.privacy.png_copy import copy_png
-
-LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
-REGIONS = {str(SegmentationStorage), LABEL_MAP_SEGMENTATION, str(RTStructureSetStorage)}
 
 
 class Copy(NamedTuple):
@@ -95,7 +91,7 @@ def _dicom_copies(case: Case | Scan, root: Path, name: str) -> Iterator[Copy]:
             yield Copy(path, labels / f"{number if single else header.instance or number:04d}.png")
     # DICOM objects that mark regions
     others = [path for folder in dict.fromkeys((case.image, case.label)) for path in _files(folder)]
-    regions = [path for path in others if path not in images and sop_class(path) in REGIONS]
+    regions = [path for path in others if path not in images and read_content(path).kind == "regions"]
     for number, path in enumerate(regions, 1):
         yield Copy(path, (place if case.image in path.parents else labels) / f"regions-{number:04d}.dcm")
 

@@ -8,6 +8,7 @@ are stored, compressed or not. Elements of code strings keep known codes only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from nephrite.errors import DicomError
+from nephrite.imaging.dicom_elements import BROKEN
 
 REGISTERED = "1.2.840.10008."  # identifiers that the standard defines: kinds of objects, ways of storing them
 METHOD = "Nephrite: allow-list of elements"
@@ -63,11 +64,8 @@ _TEXT = {"AE", "AS", "CS", "DA", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC",
 _BYTES = {"OB", "OW", "OV", "OB or OW"}
 _BINARY = {"PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"}
 _NUMBERS = {"AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "US or SS"}
-_FIRST_GROUPS = (b"\x02\0", b"\x08\0")  # with which a file without preamble begins
 _EMPTY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID")
-_BROKEN = (
-    AttributeError, BytesLengthException, EOFError, KeyError, NotImplementedError, TypeError, ValueError,
-)  # fmt: skip
+_BROKEN = (*BROKEN, AttributeError)  # the latter where an element is to be written
 
 
 def copy_dicom(source: Path, target: Path, salt: str) -> None:
@@ -87,9 +85,12 @@ def copy_dicom(source: Path, target: Path, salt: str) -> None:
         meta.MediaStorageSOPClassUID = UID(str(clean.get("SOPClassUID") or _new_uid(str(named), salt)))
         meta.MediaStorageSOPInstanceUID = UID(str(clean.get("SOPInstanceUID") or _new_uid(source.name, salt)))
         clean.file_meta = meta
-        clean.save_as(target, enforce_file_format=True)
-    except (*_BROKEN, InvalidDicomError) as error:
+        content = BytesIO()
+        clean.save_as(content, enforce_file_format=True)
+    except _BROKEN as error:
         raise DicomError(source, f"cannot be de-identified ({type(error).__name__})", "fetch it again") from error
+    # apart from the above: what a disk answers says nothing about the source
+    target.write_bytes(content.getbuffer())
 
 
 def clean_dataset(header: Dataset, salt: str) -> Dataset:
@@ -100,20 +101,6 @@ def clean_dataset(header: Dataset, salt: str) -> Dataset:
         setattr(clean, name, "")
     clean.PatientIdentityRemoved, clean.DeidentificationMethod = "YES", METHOD
     return clean
-
-
-def sop_class(path: Path) -> str:
-    """The kind of object that a file holds; '' where it is no DICOM or does not say so."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-        if head[128:] != b"DICM" and head[:2] not in _FIRST_GROUPS:
-            return ""
-        header = dcmread(path, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID"])
-        meta = getattr(header, "file_meta", Dataset())
-        return str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
-    except (*_BROKEN, InvalidDicomError, OSError):
-        return ""
 
 
 def _kept(header: Dataset, new_uid: Callable[[str], str]) -> Dataset:

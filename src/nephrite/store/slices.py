@@ -156,23 +156,6 @@ def source_of(patient: str) -> str:
     return patient.removeprefix(SYNTHETIC_PREFIX).partition(NUMBER_MARK)[0]
 
 
-def create_arrays(
-    root: Path, patient: str, shape: tuple[int, int, int]
-) -> tuple[Int16[np.ndarray, "slice height width"], UInt8[np.ndarray, "slice height width"]]:
-    """Create a patient's image and label map in a store, memory-mapped for writing.
-
-    Args:
-        root: the store that is being written.
-        patient: id.
-        shape: slices, height and width.
-    """
-    folder = root / "patients" / patient
-    folder.mkdir(parents=True)
-    image = np.lib.format.open_memmap(folder / "image.npy", mode="w+", dtype=np.int16, shape=shape)
-    label = np.lib.format.open_memmap(folder / "label.npy", mode="w+", dtype=np.uint8, shape=shape)
-    return image, label
-
-
 def meta_file(patient: str) -> str:
     """Where a patient's meta.json lies in a store."""
     return f"patients/{patient}/meta.json"
