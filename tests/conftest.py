@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
+from mlflow.entities import Run as RunEntity
+from mlflow.tracking import MlflowClient
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -31,9 +33,10 @@ from nephrite.evidence import sealed
 from nephrite.files import sha256
 from nephrite.layout import Layout
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
+from nephrite.mlflow_client import connect
 from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import PairStore, Patient, Provenance, finish_store, write_patient
-from nephrite.tracking import connect
+from nephrite.tracking import open_run
 from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -496,3 +499,19 @@ def layout(written: Path, tmp_path: Path) -> Layout:
     """A copy of the finished trial for one test."""
     shutil.copytree(written, tmp_path / "trial")
     return Layout(tmp_path / "trial")
+
+
+def runs(uri: str, **tags: str) -> list[RunEntity]:
+    """All runs whose 'nephrite.' tags have these values, the oldest first."""
+    client = MlflowClient(uri)
+    found = client.search_runs(
+        [e.experiment_id for e in client.search_experiments()], order_by=["attributes.start_time ASC"]
+    )
+    return [run for run in found if all(run.data.tags.get(f"nephrite.{key}") == value for key, value in tags.items())]
+
+
+def record_stage(config: Config, stage: str) -> str:
+    """Record a stage that does nothing; the id of its run."""
+    with open_run(config, stage) as run:
+        assert run.id
+        return run.id

@@ -16,9 +16,6 @@ PACKAGE = ROOT / "src" / "nephrite"
 FILES = sorted(PACKAGE.rglob("*.py"))
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "core", "misc"}
 LONGEST_FUNCTION, LONGEST_FILE = 60, 300
-LONG_FILES = {
-    "tracking.py",  # the one file that records runs; what could leave it did: tracking_address.py, lineage.py
-}
 FRONTS = {"config"}  # packages whose __init__ hands out what they hold: callers need not know in which part it stands
 TESTED_BY = {  # parts of one picture, which only show when it is drawn
     f"phantom/{part}.py": "phantom/test_phantom.py" for part in ("anatomy", "canvas", "kidneys", "skeleton")
@@ -87,7 +84,7 @@ def test_module_name_says_what_it_holds(path: Path) -> None:
 @every_file
 def test_file_is_short(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= LONGEST_FILE or path.name in LONG_FILES, f"{lines} lines"
+    assert lines <= LONGEST_FILE, f"{lines} lines"
 
 
 @every_file

@@ -12,7 +12,8 @@ from nephrite.local_record import PLACES, mend_places
 
 KEEP = """
 import sys
-from nephrite.tracking import connect, _experiment
+from nephrite.mlflow_client import connect
+from nephrite.tracking import _experiment
 client = connect()
 run = client.create_run(_experiment(client, "nephrite"))
 client.log_text(run.info.run_id, sys.argv[1], "text.txt")

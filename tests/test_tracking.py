@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mlflow.entities import Run as RunEntity
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -21,26 +17,11 @@ from nephrite.errors import StoreError, TrackingError, TrackingUnreachableError
 from nephrite.processes import this_process
 from nephrite.recording import SilentRun
 from nephrite.spool import find_spools
-from nephrite.tracking import close_trial, connect, open_run, send_records
+from nephrite.tracking import close_trial, open_run, send_records
+from tests.conftest import record_stage, runs
 
 Load = Callable[..., Config]
 ARM = "arm=real+geometric/light/1.0/0"
-
-
-def runs(uri: str, **tags: str) -> list[RunEntity]:
-    """All runs whose 'nephrite.' tags have these values, the oldest first."""
-    client = MlflowClient(uri)
-    found = client.search_runs(
-        [e.experiment_id for e in client.search_experiments()], order_by=["attributes.start_time ASC"]
-    )
-    return [run for run in found if all(run.data.tags.get(f"nephrite.{key}") == value for key, value in tags.items())]
-
-
-def record_stage(config: Config, stage: str) -> str:
-    """Record a stage that does nothing; the id of its run."""
-    with open_run(config, stage) as run:
-        assert run.id
-        return run.id
 
 
 def test_stages_of_one_trial_share_a_parent(record: str, load: Load) -> None:
@@ -90,55 +71,6 @@ def test_use_of_the_champion_leaves_the_trial_alone(record: str, load: Load) -> 
     assert not {"nephrite.trial_id", "mlflow.parentRunId", "nephrite.superseded_by"} & set(finished.data.tags)
     assert not any(key.startswith("trial.") for key in finished.data.params)
     assert close_trial(load()) == "FINISHED"
-
-
-def test_metrics_keep_their_step(record: str, load: Load) -> None:
-    with open_run(load(), "train_gan") as run:
-        run.metrics({"loss": 2.0}, step=10)
-        run.metrics({"loss": 1.0}, step=20)
-    history = MlflowClient(record).get_metric_history(str(run.id), "loss")
-    assert [(metric.step, metric.value) for metric in history] == [(10, 2.0), (20, 1.0)]
-
-
-def test_plus_in_a_metric_name_becomes_a_dash(record: str, load: Load) -> None:
-    with open_run(load(), "evaluate") as run:
-        run.metrics({"real+synthetic/dice": 0.5}, step=0)
-    assert MlflowClient(record).get_run(str(run.id)).data.metrics == {"real-synthetic/dice": 0.5}
-
-
-def test_metrics_of_the_report_reach_the_parent(record: str, load: Load) -> None:
-    with open_run(load(), "evaluate") as run:
-        run.metrics({"dice": 0.4}, step=0)
-    with open_run(load(), "report") as run:
-        run.metrics({"difference": 0.1}, step=0)
-    (parent,) = runs(record, stage="trial")
-    assert (parent.data.metrics, parent.info.status) == ({"difference": 0.1}, "FINISHED")
-
-
-def test_long_setting_is_cut(record: str, load: Load) -> None:
-    with open_run(load(), "prepare") as run:
-        run.settings({"patients": {"train": "x" * 7000}})
-    assert len(MlflowClient(record).get_run(str(run.id)).data.params["patients.train"]) == 6000
-
-
-def test_folder_is_kept_with_its_content(record: str, load: Load, tmp_path: Path) -> None:
-    (tmp_path / "samples.partial").mkdir()
-    (tmp_path / "samples.partial" / "sheet.png").write_bytes(b"png")
-    with open_run(load(), "train_gan") as run:
-        run.artifact(tmp_path / "samples.partial", folder="samples")
-    kept = MlflowClient(record).list_artifacts(str(run.id), "samples")
-    assert [item.path for item in kept] == ["samples/sheet.png"]
-
-
-def test_dataset_carries_digest_and_dvc_hash(record: str, load: Load) -> None:
-    Path("dvc.lock").write_text("stages: {prepare: {outs: [{path: data/prepared, md5: abc.dir}]}}", encoding="utf-8")
-    with open_run(load(), "train_gan") as run:
-        run.dataset(Path("data/prepared"), name="pairs", digest="d" * 64)
-    inputs = MlflowClient(record).get_run(str(run.id)).inputs
-    assert inputs
-    (entry,) = inputs.dataset_inputs
-    assert (entry.dataset.name, entry.dataset.digest) == ("pairs", "d" * 36)
-    assert '"dvc_md5": "abc.dir"' in entry.dataset.source
 
 
 def test_error_ends_the_run_as_failed_and_says_why(record: str, load: Load) -> None:
@@ -232,45 +164,6 @@ def test_broken_artifact_store_shows_before_the_stage(record: str, load: Load, t
     assert [run.info.status for run in runs(record, stage="prepare")] == ["FAILED"]
 
 
-@pytest.fixture
-def closed_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-@pytest.fixture
-def mute_port() -> Iterator[int]:
-    """A port that takes connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield int(server.getsockname()[1])
-
-
-def test_closed_port_is_unreachable_at_once(closed_port: int, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:secret@127.0.0.1:{closed_port}")
-    start = time.monotonic()
-    with pytest.raises(TrackingUnreachableError) as caught:
-        record_stage(load(), "prepare")
-    line = str(caught.value)
-    assert line.startswith(f"http://127.0.0.1:{closed_port}: the record of runs does not answer (")
-    assert "Connection refused); start the server, mend MLFLOW_TRACKING_URI, or unset it" in line
-    assert "secret" not in line
-    assert time.monotonic() - start < 5  # MLflow alone would retry for minutes
-
-
-def test_mute_server_is_unreachable(mute_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nephrite.tracking_address.PATIENCE", 1)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{mute_port}")
-    with pytest.raises(TrackingUnreachableError, match=r"does not answer \(Read timed out\)"):
-        connect()
-
-
-def test_folder_of_files_is_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path))
-    with pytest.raises(TrackingUnreachableError, match="does not answer"):
-        connect()
-
-
 def killed(config: Config, stage: str, error: BaseException) -> None:
     """Record a stage that ends by an error."""
 
@@ -354,35 +247,6 @@ def test_stage_that_failed_and_was_repeated_does_not_fail_the_trial(record: str,
     assert close_trial(load()) == "FINISHED"
 
 
-def test_data_set_that_two_arms_describe_at_once_is_recorded_by_both(
-    record: str, load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log_inputs, refusals = MlflowClient.log_inputs, iter(["UNIQUE constraint failed: datasets.name"])
-
-    def sometimes(*arguments: Any, **named: Any) -> None:
-        for refusal in refusals:
-            raise MlflowException(refusal)
-        log_inputs(*arguments, **named)
-
-    monkeypatch.setattr(MlflowClient, "log_inputs", sometimes)
-    with open_run(load(), "prepare") as run:
-        run.dataset(Path("data"), name="pairs", digest="d")
-    inputs = MlflowClient(record).get_run(str(run.id)).inputs
-    assert inputs
-    assert [entry.dataset.name for entry in inputs.dataset_inputs] == ["pairs"]
-
-
-def test_other_refusals_of_a_data_set_are_told_at_once(
-    record: str, load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*arguments: Any, **named: Any) -> None:
-        raise MlflowException("read only")
-
-    monkeypatch.setattr(MlflowClient, "log_inputs", refuse)
-    with open_run(load(), "prepare") as run, pytest.raises(TrackingError, match="read only"):
-        run.dataset(Path("data"), name="pairs", digest="d")
-
-
 def test_run_of_a_killed_process_ends_at_the_next_start_and_goes_on(record: str, load: Load) -> None:
     client = MlflowClient(record)
     orphan, other = record_stage(load(), "prepare"), record_stage(load(ARM), "evaluate")
@@ -426,34 +290,6 @@ def test_record_that_fails_under_way_is_sent_later(
     assert (sent.info.status, sent.data.metrics) == ("FINISHED", {"dice": 0.5})
     assert [file.path for file in client.list_artifacts(str(run.id))] == ["card.json", "settings.yaml"]
     assert find_spools(tmp_path) == []
-
-
-def test_server_that_starts_late_is_waited_for(load: Load, monkeypatch: pytest.MonkeyPatch, record: str) -> None:
-    found, answers = connect(), iter([TrackingUnreachableError("http://mlflow", "does not answer", "start it"), None])
-
-    def late() -> MlflowClient:
-        if error := next(answers):
-            raise error
-        return found
-
-    monkeypatch.setattr("nephrite.tracking.tracking_uri", lambda: "http://mlflow")
-    monkeypatch.setattr("nephrite.tracking.connect", late)
-    record_stage(load("tracking.patience=20"), "prepare")
-    assert len(runs(record, stage="prepare")) == 1
-
-
-def test_wrong_password_is_told_at_once(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-
-    def refuse() -> MlflowClient:
-        asked.append(1)
-        raise TrackingUnreachableError("http://mlflow", "failed with error code 401 != 200", "mend the password")
-
-    monkeypatch.setattr("nephrite.tracking.tracking_uri", lambda: "http://mlflow")
-    monkeypatch.setattr("nephrite.tracking.connect", refuse)
-    with pytest.raises(TrackingUnreachableError, match="401"):
-        record_stage(load("tracking.patience=20"), "prepare")
-    assert asked == [1]
 
 
 def test_stage_that_fails_without_a_server_leaves_no_spool(

@@ -29,7 +29,7 @@ from torch.export.passes import move_to_device_pass
 from nephrite.errors import ModelNotRegisteredError, StoreError
 from nephrite.evidence import sealed
 from nephrite.files import digest, read_json, sha256, write_json
-from nephrite.tracking import connect, tracking_errors
+from nephrite.mlflow_client import connect, tracking_errors
 from nephrite.tracking_address import shown, tracking_uri
 
 logger = logging.getLogger(__name__)

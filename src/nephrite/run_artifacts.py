@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nephrite.errors import TrackingError
-from nephrite.tracking import connect, tracking_errors
+from nephrite.mlflow_client import connect, tracking_errors
 from nephrite.tracking_address import shown, tracking_uri
 
 if TYPE_CHECKING:

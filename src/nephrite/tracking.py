@@ -1,108 +1,47 @@
 """The record of runs in MLflow: one parent run per trial, a child per stage and arm.
 
-The only module, beside registry.py, that uses MLflow. Without MLFLOW_TRACKING_URI, runs are recorded in `mlflow.db`
-and `mlruns/` of the working folder. A run that the caller made (MLFLOW_RUN_ID: `mlflow run`, a cluster's plugin) is
-adopted, and one that was killed is resumed by the next attempt; in further processes of one training
-(RANK, LOCAL_RANK above 0) nothing is recorded twice.
+Without MLFLOW_TRACKING_URI, runs are recorded in `mlflow.db` and `mlruns/` of the working folder. A run that the caller
+made (MLFLOW_RUN_ID: `mlflow run`, a cluster's plugin) is adopted, and one that was killed is resumed by the next
+attempt; in further processes of one training (RANK, LOCAL_RANK above 0) nothing is recorded twice.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import re
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_after_delay,
-    wait_exponential,
-    wait_random,
-)
-
 from nephrite.commit import code_state
 from nephrite.config import Config
-from nephrite.errors import TrackingError, TrackingUnreachableError
-from nephrite.lineage import cluster_facts, dvc_hash, flatten, library_versions, stage_settings, trial_id
+from nephrite.errors import TrackingError
+from nephrite.lineage import cluster_facts, library_versions, stage_settings, trial_id
+from nephrite.mlflow_client import as_key, connect, find_runs, first_contact, tracking_errors
+from nephrite.mlflow_run import LONGEST_TAG, MlflowRun
 from nephrite.processes import still_runs, this_host, this_process
 from nephrite.recording import Run, SilentRun
-from nephrite.redaction import hidden_path, reason_of, settings_without_paths
+from nephrite.redaction import reason_of
 from nephrite.spool import Head, LastingRun, send, spool_of
 from nephrite.tracking_address import (
-    REMEDY,
-    check_address,
     keep_files_here,
     one_at_a_time,
     short_patience,
-    shown,
     tracking_uri,
-    unreachable,
 )
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as RunEntity
     from mlflow.tracking import MlflowClient
 
-BATCH = 100  # MLflow's limit on parameters and tags per call
-LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6000, 5000, 36
-CLOSING_STAGES = ("report", "promote")
 logger = logging.getLogger(__name__)
-MEND = "mend the store or its credentials"
 APART = ("predict",)  # not part of a trial, whose result they use: no parent run, never superseded
 UNENDED = ("RUNNING", "SCHEDULED")
 HOST, PROCESS = "nephrite.host", "nephrite.process"
 PARENT, NAME, NOTE, COMMIT, SOURCE = (
     f"mlflow.{name}" for name in ("parentRunId", "runName", "note.content", "source.git.commit", "source.name")
 )
-
-
-def prepare_mlflow() -> None:
-    """Set what MLflow reads when it is imported: no telemetry, no pickled models, no log messages."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
-
-
-def connect() -> MlflowClient:
-    """A client of a store that has just answered.
-
-    Raises:
-        TrackingUnreachableError: it did not, within seconds.
-    """
-    # quick checks before the slow import
-    prepare_mlflow()
-    uri = tracking_uri()
-    check_address(uri)
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
-
-    with one_at_a_time(uri), short_patience():  # two processes must not make the tables of one database
-        try:
-            client = MlflowClient(uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
-            client.search_experiments(max_results=1)
-            keep_files_here(uri)
-        except MlflowException as error:
-            raise unreachable(uri, _reason(str(error))) from None
-    return client
-
-
-@contextmanager
-def tracking_errors() -> Iterator[None]:
-    """Turn what MLflow raises into one line."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        raise TrackingError(shown(tracking_uri()), f"MLflow refused ({shown(str(error))})", REMEDY) from error
 
 
 @contextmanager
@@ -143,120 +82,6 @@ def open_run(
     run.end("FINISHED")
 
 
-class MlflowRun:
-    """A run in MLflow; made by `open_run`.
-
-    Args:
-        client: of a store that answers.
-        child: the run of this stage and arm.
-        parent: id of the trial's run; None for a run that belongs to none.
-        stage: name of the stage.
-    """
-
-    def __init__(self, client: MlflowClient, child: RunEntity, parent: str | None, stage: str) -> None:
-        self._client, self._child, self._parent, self._stage = client, child, parent, stage
-        self._id: str = child.info.run_id
-
-    @property
-    def head(self) -> Head:
-        """By which a later process finds the run."""
-        return Head(self._id, self._parent, self._stage)
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self._id
-
-    def settings(self, values: Mapping[str, object]) -> None:
-        """Record settings as parameters, flattened to dotted names; long values are cut."""
-        from mlflow.entities import Param
-
-        params = [Param(_name(key), value[:LONGEST_PARAMETER]) for key, value in flatten(values).items()]
-        with tracking_errors():
-            for start in range(0, len(params), BATCH):
-                self._client.log_batch(self._id, params=params[start : start + BATCH])
-
-    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
-        """Record a batch of metrics in one call; those of the report are shown at the trial's run, too."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        metrics = [Metric(_name(key), float(value), now, step) for key, value in values.items()]
-        with tracking_errors():
-            for run_id in (self._id, self._parent) if self._parent and self._stage == "report" else (self._id,):
-                self._client.log_batch(run_id, metrics=metrics)
-
-    def artifact(self, path: Path, *, folder: str = "") -> None:
-        """Keep a file in `folder`; of a folder the content goes into `folder`, or under its own name without one."""
-        try:
-            if path.is_dir():
-                self._client.log_artifacts(self._id, str(path), folder or path.name)
-            else:
-                self._client.log_artifact(self._id, str(path), folder or None)
-        except Exception as error:  # each kind of store raises its own
-            place = f"artifact store of {shown(tracking_uri())}"
-            raise TrackingError(place, f"takes no files ({type(error).__name__}: {shown(str(error))})", MEND) from error
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Record short facts to search runs by, as tags under 'nephrite.'."""
-        self._tag({f"nephrite.{key}": value for key, value in values.items()})
-
-    def dataset(self, path: Path, *, name: str, digest: str) -> None:
-        """Record an input data set with its digest, its DVC hash and the commit that was checked out, not its path."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        commit = code_state().commit
-        source = {"uri": hidden_path(path), "digest": digest, "dvc_md5": dvc_hash(path), "git_commit": commit}
-        entity = Dataset(name, digest[:LONGEST_DIGEST], source_type="local", source=json.dumps(source))
-        context = InputTag("mlflow.data.context", self._stage)
-        with tracking_errors():
-            for attempt in _when_others_came_first():
-                with attempt:
-                    self._client.log_inputs(self._id, [DatasetInput(entity, tags=[context])])
-
-    def keep_settings(self, config: Config) -> None:
-        """Keep all settings, paths hidden, as the first artifact: a broken store of files shows before a training.
-
-        Raises:
-            TrackingUnreachableError: the store takes no files.
-        """
-        try:
-            with short_patience():
-                self._client.log_dict(self._id, settings_without_paths(config), "settings.yaml")
-        except Exception as error:  # each kind of store raises its own
-            place = f"artifact store of {shown(tracking_uri())}"
-            finding = f"takes no files ({type(error).__name__}: {shown(str(error))})"
-            raise TrackingUnreachableError(place, finding, MEND) from error
-
-    def end(self, status: str, *, reason: str = "") -> None:
-        """Close the run; a finished one supersedes earlier runs of the same stage and arm."""
-        with tracking_errors():
-            if reason:
-                self._tag({"nephrite.error": reason})
-            self._client.set_terminated(self._id, status)
-            if self._parent is None:
-                return
-            if status == "FINISHED":
-                self._supersede()
-            if status != "FINISHED" or self._stage in CLOSING_STAGES:
-                self._client.set_terminated(self._parent, status)
-
-    def _supersede(self) -> None:
-        same = ("nephrite.trial_id", "nephrite.stage", "nephrite.arm")
-        for run in _find(
-            self._client, self._child.info.experiment_id, {key: self._child.data.tags[key] for key in same}
-        ):
-            if run.info.run_id != self._id and "nephrite.superseded_by" not in run.data.tags:
-                self._client.set_tag(run.info.run_id, "nephrite.superseded_by", self._id)
-
-    def _tag(self, values: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        tags = [RunTag(_name(key), value[:LONGEST_TAG]) for key, value in values.items()]
-        with tracking_errors():
-            self._client.log_batch(self._id, tags=tags)
-
-
 def send_records(spools: Iterable[Path]) -> int:
     """Send what could not be sent when it was recorded; gives the number of runs.
 
@@ -291,7 +116,7 @@ def close_trial(config: Config) -> str:
         # all runs of the trial but its parent
         experiment = _experiment(client, config.tracking.experiment)
         facts = {f"nephrite.{key}": value for key, value in cluster_facts().items() if key == "kubeflow_run"}
-        found = _find(client, experiment, {"nephrite.trial_id": trial, **facts})
+        found = find_runs(client, experiment, {"nephrite.trial_id": trial, **facts})
         runs = [run for run in found if run.data.tags["nephrite.stage"] != "trial"]
         # what still runs was killed
         for run in runs:
@@ -301,27 +126,15 @@ def close_trial(config: Config) -> str:
         last = {(run.data.tags["nephrite.stage"], run.data.tags["nephrite.arm"]): run.info.status for run in runs}
         finished = ("report", "") in last and set(last.values()) == {"FINISHED"}
         status = "FINISHED" if finished else "FAILED"
-        for run in _find(client, experiment, {"nephrite.trial_id": trial, "nephrite.stage": "trial"}):
+        for run in find_runs(client, experiment, {"nephrite.trial_id": trial, "nephrite.stage": "trial"}):
             client.set_terminated(run.info.run_id, status)
     return status
 
 
-def _when_others_came_first() -> Retrying:
-    """Retries of a request that fails because another arm records the same data at the same time."""
-    from mlflow.exceptions import MlflowException
-
-    def collided(error: BaseException) -> bool:
-        return isinstance(error, MlflowException) and bool(re.search("(?i)unique|duplicate", str(error)))
-
-    return Retrying(
-        retry=retry_if_exception(collided), stop=stop_after_attempt(5), wait=wait_random(0, 0.5), reraise=True
-    )
-
-
 def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
-    client, trial = _first_contact(config.tracking.patience), None if stage in APART else trial_id(config)
+    client, trial = first_contact(config.tracking.patience), None if stage in APART else trial_id(config)
     # what describes the run
-    lineage = {f"nephrite.{_name(key)}": value[:LONGEST_TAG] for key, value in facts.items() if value}
+    lineage = {f"nephrite.{as_key(key)}": value[:LONGEST_TAG] for key, value in facts.items() if value}
     tags = {**_child_tags(config, stage, trial), **lineage}
     with tracking_errors():
         # a run that was opened for us is adopted
@@ -342,33 +155,9 @@ def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
     return MlflowRun(client, child, parent, stage)
 
 
-def _may_pass(error: BaseException) -> bool:
-    """Whether a server may answer later: not to a wrong password."""
-    return isinstance(error, TrackingUnreachableError) and not re.search(r"error code 40[13]\b", str(error))
-
-
-def _first_contact(patience: float) -> MlflowClient:
-    """Connect; a server may be starting again, a file on this machine is not."""
-    if tracking_uri().startswith(("sqlite", "file")) or patience == 0:
-        return connect()
-
-    def say(state: RetryCallState) -> None:
-        if state.attempt_number == 1 and state.outcome:
-            logger.warning("%s; asking again for %g seconds", state.outcome.exception(), patience)
-
-    asked = Retrying(
-        retry=retry_if_exception(_may_pass),
-        stop=stop_after_delay(patience),
-        wait=wait_exponential(max=5),
-        before_sleep=say,
-        reraise=True,
-    )
-    return asked(connect)
-
-
 def _end_orphans(client: MlflowClient, experiment: str) -> None:
     """End runs of processes of this host that were killed: they could not say so."""
-    for run in _find(client, experiment, {HOST: this_host()}, "attributes.status = 'RUNNING'"):
+    for run in find_runs(client, experiment, {HOST: this_host()}, "attributes.status = 'RUNNING'"):
         if not still_runs(run.data.tags.get(PROCESS, "")):
             for run_id in filter(None, (run.info.run_id, run.data.tags.get(PARENT))):
                 client.set_terminated(run_id, "KILLED")
@@ -405,7 +194,7 @@ def _interrupted(client: MlflowClient, experiment: str, tags: Mapping[str, str])
     A pod that vanished could not say so: its run still counts as running, and its retry has the same Kubeflow run.
     """
     same = ("nephrite.trial_id", "nephrite.stage", "nephrite.arm", COMMIT)
-    found = _find(client, experiment, {key: tags[key] for key in same if key in tags})
+    found = find_runs(client, experiment, {key: tags[key] for key in same if key in tags})
     if not found:
         return None
     last, kubeflow_run = found[-1], tags.get("nephrite.kubeflow_run")
@@ -439,19 +228,11 @@ def _experiment(client: MlflowClient, name: str) -> str:
 def _parent(client: MlflowClient, experiment: str, config: Config, trial: str) -> str:
     """The trial's run: found, or made. Of several that were made at once every process takes the oldest."""
     wanted = {"nephrite.trial_id": trial, "nephrite.stage": "trial"}
-    found = _find(client, experiment, wanted)
+    found = find_runs(client, experiment, wanted)
     if not found:
         client.create_run(experiment, tags={**wanted, NAME: config.trial.name, NOTE: _note(config, trial)})
-        found = _find(client, experiment, wanted)
+        found = find_runs(client, experiment, wanted)
     return str(found[0].info.run_id)
-
-
-def _find(client: MlflowClient, experiment: str, tags: Mapping[str, str], *conditions: str) -> list[RunEntity]:
-    """Runs that carry all of these tags and meet the conditions, the oldest first."""
-    query = " and ".join([*(f"tags.`{key}` = '{value}'" for key, value in tags.items()), *conditions])
-    return list(
-        client.search_runs([experiment], query, order_by=["attributes.start_time ASC", "attributes.run_id ASC"])
-    )
 
 
 def _note(config: Config, trial: str) -> str:
@@ -461,13 +242,3 @@ def _note(config: Config, trial: str) -> str:
         f"per-patient Dice of *{plan.primary}* against `{plan.reference}`.\n\nBelow it are its stages, one run per "
         f"arm where a stage works on one. Metrics here are those of `report`. Trial id `{trial}`."
     )
-
-
-def _reason(text: str) -> str:
-    """The innermost error of a failed request, out of those that MLflow chains, e.g. 'Connection refused'."""
-    return text.rsplit(": ", 1)[-1].partition(" (")[0].rstrip('.)"') if "failed with exception" in text else text
-
-
-def _name(key: str) -> str:
-    """MLflow refuses '+' and other signs in names."""
-    return re.sub(r"[^\w./ :-]", "-", key)
