@@ -9,18 +9,27 @@ import pytest
 from scipy.ndimage import gaussian_filter, zoom
 
 from nephrite.errors import SourceError
+from nephrite.store import twins
 from nephrite.store.twins import (
     ALIKE,
     SHOWN,
+    Looks,
     NearTwins,
     check_twins,
     find_near_twins,
-    likeness,
     slice_looks,
     warn_of_near_twins,
 )
 
 RAW = Path("raw")
+
+
+def likeness(first: Looks, second: Looks) -> float:
+    """How alike two scans are, whatever is warned of."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(twins, "ALIKE", -2)
+        (pair,) = find_near_twins({"a": first, "b": second})
+    return pair.likeness
 
 
 def body(seed: int, slices: int = 12) -> np.ndarray:

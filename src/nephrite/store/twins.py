@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,20 +59,26 @@ def slice_looks(image: Int16[np.ndarray, "slice height width"]) -> Looks:
     return looks
 
 
-def likeness(first: Looks, second: Looks) -> float:
-    """Median over slices of the shorter scan of the best cosine among the slices of the longer one."""
-    shorter, longer = sorted((first, second), key=len)
-    chosen = np.unique(np.linspace(0, len(shorter) - 1, COMPARED).round().astype(int))
-    return float(np.median((shorter[chosen] @ longer.T).max(axis=1)))
-
-
 def find_near_twins(looks: Mapping[str, Looks]) -> list[NearTwins]:
-    """All pairs of patients whose scans look nearly the same, the most alike first."""
-    pairs = (
-        NearTwins(first, second, likeness(looks[first], looks[second]))
-        for first, second in combinations(sorted(looks), 2)
-    )
-    return sorted((pair for pair in pairs if pair.likeness >= ALIKE), key=lambda pair: -pair.likeness)
+    """All pairs of patients whose scans look nearly the same, the most alike first.
+
+    Alike is the median, over slices of the shorter scan, of the best cosine among the slices of the longer one.
+    """
+    # one matrix product per patient, with the slices of all
+    names = sorted(looks)
+    counts = [len(looks[name]) for name in names]
+    everyone, starts = np.concatenate([looks[name] for name in names]).T, np.cumsum([0, *counts[:-1]])
+    pairs = []
+    for place, name in enumerate(names):
+        chosen = np.unique(np.linspace(0, counts[place] - 1, COMPARED).round().astype(int))
+        best = np.maximum.reduceat(looks[name][chosen] @ everyone, starts, axis=1)
+        alike = np.median(best, axis=0)
+        # each pair once, seen from its shorter scan
+        for other in np.flatnonzero(alike >= ALIKE):
+            if (counts[place], place) < (counts[other], other):
+                first, second = sorted((name, names[other]))
+                pairs.append(NearTwins(first, second, float(alike[other])))
+    return sorted(pairs, key=lambda pair: -pair.likeness)
 
 
 def warn_of_near_twins(raw: Path, pairs: list[NearTwins], splits: Mapping[str, str]) -> None:
