@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nephrite.errors import OutputError
 
-MARK = ".nephrite"
+MARK = ".written-by-nephrite"
 SENTENCE = "Written by Nephrite as '{kind}', which may replace this folder. Below: digests of the names of its files."
 OF_DESKTOPS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # written into any folder that is looked at
 OTHER_PLACE = "name another folder, or move what is there"
