@@ -129,17 +129,6 @@ def test_link_to_a_folder_is_followed(tmp_path: Path) -> None:
     assert (tmp_path / "volume" / "file").exists()
 
 
-def test_second_writer_of_a_folder_is_refused(tmp_path: Path) -> None:
-    with whole_folder(tmp_path / "out", "pairs") as folder:
-        (folder / "file").touch()
-        with (
-            pytest.raises(OutputError, match="out: is being written by another process"),
-            whole_folder(tmp_path / "out", "pairs"),
-        ):
-            pytest.fail("the block must not start")
-    assert (tmp_path / "out" / "file").exists()
-
-
 def test_scratch_lies_beside_the_output_and_is_gone_afterwards(tmp_path: Path) -> None:
     (tmp_path / "out.scratch.partial").mkdir()
     (tmp_path / "out.scratch.partial" / "stale").touch()

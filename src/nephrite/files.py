@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from typing import Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 
 from nephrite.errors import DiskFullError, OutputError, StoreError
+from nephrite.locks import hold_folder
 from nephrite.ownership import check_replaceable, mark_folder
 
 PARTIAL = ".partial"
@@ -83,31 +83,6 @@ def whole_folder(target: Path, kind: str | None, *, keep_partial: bool = False) 
             partial.rename(target)
             _flush(target.parent)
             shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def hold_folder(folder: Path, target: Path) -> Iterator[None]:
-    """Hold a folder as long as the block runs; the end of the process, a kill too, releases it.
-
-    Args:
-        folder: that exists.
-        target: what is written, for the error.
-
-    Raises:
-        OutputError: another process holds it: both would write the same files.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = os.path.samestat(os.fstat(descriptor), folder.stat())
-        except (BlockingIOError, FileNotFoundError):  # held, or renamed since
-            held = False
-        if not held:
-            raise OutputError(target, "is being written by another process", "wait for its end, or name another folder")
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def remove_output(path: Path, kind: str) -> None:

@@ -20,11 +20,12 @@ from nephrite.config import SPLITS, Arm, Config, GeneratorRun
 from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.execution import Notes, run_stage
-from nephrite.files import digest, disk_errors, hold_folder, read_json, remove_output, write_json
+from nephrite.files import digest, disk_errors, read_json, remove_output, write_json
 from nephrite.generation.demands import check_generators
 from nephrite.imaging.sources import find_cases, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
+from nephrite.locks import hold_folder
 from nephrite.ownership import check_apart
 from nephrite.progress import new_bar
 from nephrite.segmentation.demands import check_trial

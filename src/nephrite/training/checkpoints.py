@@ -21,11 +21,11 @@ from nephrite.files import (
     digest,
     disk_errors,
     empty_folder,
-    hold_folder,
     read_json,
     whole_folder,
     write_json,
 )
+from nephrite.locks import hold_folder
 from nephrite.training.devices import process_rank
 
 if TYPE_CHECKING:
