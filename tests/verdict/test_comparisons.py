@@ -177,7 +177,7 @@ def test_a_null_is_that_of_the_arm_that_is_compared_with(null_trial: Trial) -> N
 def test_intervals_follow_the_plan(make_arms: Callable[..., list[ArmScores]]) -> None:
     def interval(**changes: object) -> tuple[float | None, float | None]:
         arms = tuple(make_arms(gain=0.02))
-        (found,) = answers(Trial(replace(PLAN, question=(GOOD, REFERENCE), **changes), arms))  # type: ignore[arg-type]
+        (found,) = answers(Trial(replace(PLAN, question=(GOOD, REFERENCE), **changes), arms))  # type: ignore[arg-type]  # one of its fields
         assert found.null is not None
         return found.interval.low, found.null.high
 

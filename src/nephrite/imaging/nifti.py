@@ -241,7 +241,7 @@ def _load_header(path: Path) -> tuple[nib.Nifti1Header, np.dtype[np.generic], tu
         kind = next((kind for kind in (nib.Nifti1Header, nib.Nifti2Header) if kind.may_contain_header(block)), None)
         if kind is None:
             raise VolumeError(path, "is not a readable NIfTI file (no NIfTI header)", remedy)
-        header = kind(block[: kind.sizeof_hdr])  # type: ignore[no-untyped-call]
+        header = kind(block[: kind.sizeof_hdr])  # type: ignore[no-untyped-call]  # nibabel has no types
         slope, intercept = header.get_slope_inter()
         return header, header.get_data_dtype(), (float(1 if slope is None else slope), float(intercept or 0))
     except (HeaderDataError, WrapStructError, EOFError, OSError, zlib.error, ValueError) as error:

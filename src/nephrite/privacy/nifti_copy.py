@@ -71,7 +71,7 @@ def _header(path: Path, file: IO[bytes]) -> tuple[nib.Nifti1Header, nib.Nifti1He
     if kind is None or len(block) < kind.sizeof_hdr:
         finding = "is not a readable NIfTI file (no NIfTI header)" if block else "is empty"
         raise VolumeError(path, finding, "fetch the file again, or convert it to NIfTI")
-    header = kind(block[: kind.sizeof_hdr], check=False)  # type: ignore[no-untyped-call]
+    header = kind(block[: kind.sizeof_hdr], check=False)  # type: ignore[no-untyped-call]  # nibabel has no types
     return header, clean_header(header)
 
 
