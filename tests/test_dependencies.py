@@ -106,7 +106,7 @@ def test_a_share_of_fakes_concerns_the_arms_that_see_them(load: Load) -> None:
     [
         ("words.py", ('f"{number} {noun}s"', 'f"{number} {noun}es"'), set()),
         ("errors.py", ("class ConfigError", "class Unused:\n    pass\n\n\nclass ConfigError"), set()),
-        ("tracking.py", ("BATCH = 100", "BATCH = 50"), set()),
+        ("mlflow_run.py", ("BATCH = 100", "BATCH = 50"), set()),
         ("verdict/statistics.py", ("MINIMUM_CELLS = 3", "MINIMUM_CELLS = 4"), {"report", "promote"}),
         ("phantom/kidneys.py", ("return", "pass\n    return"), {"acquire"}),
         ("report/figures.py", ("GRAY = ", "GREY = GRAY = "), {"report"}),
