@@ -172,6 +172,10 @@ def test_what_computes_without_torch_does_not_import_it(module: str) -> None:
     assert not modules_after(f"import nephrite.{module}") & {"torch", "lightning", "mlflow", "monai", "timm"}
 
 
+def test_workers_of_prepare_start_without_scipy() -> None:
+    assert "scipy" not in modules_after("import nephrite.stages.prepare")
+
+
 def test_configs_and_faces_name_no_place_of_this_machine() -> None:
     named = ["params.yaml", "dvc.yaml", "MLproject", "Makefile", "pyproject.toml"]
     named += [str(path.relative_to(ROOT)) for path in (ROOT / "configs").iterdir()]

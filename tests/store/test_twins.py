@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter, zoom
+from scipy.stats import rankdata
 
 from nephrite.errors import SourceError
 from nephrite.store import twins
@@ -113,3 +116,13 @@ def test_a_digest_that_two_patients_have_is_refused() -> None:
     check_twins(RAW, "b", ["3"], owners)
     with pytest.raises(SourceError, match="raw/c: holds the same scan as 'a'; keep one of them"):
         check_twins(RAW, "c", ["4", "2"], owners)
+
+
+def test_looks_are_the_frequencies_of_ranks_as_scipy_has_them() -> None:
+    image = body(3, slices=2)
+    low, high = np.percentile(image, (1, 99))
+    gray = np.clip((image[0].astype(np.float32) - low) / (high - low), 0, 1).astype(np.float32)
+    small = np.asarray(Image.fromarray(gray).resize((32, 32), Image.Resampling.BOX))
+    expected = dctn(rankdata(np.rint(small * 32)).reshape(32, 32), norm="ortho")[:12, :12]
+    expected[:3, :3] = 0
+    np.testing.assert_allclose(slice_looks(image)[0], expected.ravel() / np.linalg.norm(expected), atol=1e-5)
