@@ -22,6 +22,7 @@ from nephrite.report.trial_record import (
     VERSION,
     ArmRecord,
     BestRunRecord,
+    BlindRecord,
     PlanRecord,
     RegionRecord,
     TrialRecord,
@@ -40,6 +41,7 @@ SECTIONS: dict[str, type[Record]] = {
     "A point of a curve": CurvePointRecord,
     "An arm": ArmRecord,
     "A region of an arm": RegionRecord,
+    "A blind baseline": BlindRecord,
     "The best run": BestRunRecord,
 }
 HEAD = f"""# reports/trial.json
@@ -53,8 +55,9 @@ by hand.
 All numbers are finite; what is not defined is `null`. Dice, surface Dice, IoU and differences are shares (0 to 1),
 distances are millimeters, `capstone_iou` and `predict_nothing` are percent.
 
-**Versions.** This is version {VERSION}. Version 2 is read, too: it lacks `dice_by_cell`, and in its first files `arm`
-of a null, which are `null` then. Any other version is refused; `report` writes the file again from the scores.
+**Versions.** This is version {VERSION}. Versions 2 and 3 are read, too: both lack `blind`; version 2 lacks
+`dice_by_cell`, and in its first files `arm` of a null. These are `null` then. Any other version is
+refused; `report` writes the file again from the scores.
 
 ## What the numbers mean
 

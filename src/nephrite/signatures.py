@@ -152,7 +152,7 @@ STAGES: Mapping[str, Signature] = {
         "Score one arm on the test patients.",
         {"pairs": True, "segmenter": True, "scores": True},
         "scores",
-        (Read(("trial.primary", "evaluate.regions", "evaluate.threshold")),),
+        (Read(("trial.primary", "trial.seed", "evaluate.regions", "evaluate.threshold", "evaluate.windows")),),
         "arm",
         ("segmenter",),
         record=("arm", "patients"),
@@ -169,7 +169,9 @@ STAGES: Mapping[str, Signature] = {
         "promotion",
         (
             Read(("trial.seed", "report.resamples", "report.confidence", "promote")),
-            Read(("evaluate.regions", "evaluate.threshold")),  # the champion is scored once more
+            Read(
+                ("trial.primary", "evaluate.regions", "evaluate.threshold", "evaluate.windows")
+            ),  # the champion is scored once more
         ),
         kinds=("all segmenters",),
         record=("decision", "candidate"),

@@ -24,6 +24,7 @@ REQUIRED = {  # beside every 'kind': what the data are, what is asked of them, a
     "prepare.classes",
     *(f"prepare.{key}" for key in ("intensity.center", "intensity.width", "in_plane.size", "in_plane.spacing")),
     "evaluate.regions.labels",
+    "evaluate.windows.size",
     "promote.model",
     *(f"train_segmenter.segmenters.{key}" for key in ("architecture", "network")),  # which of a library's networks
 }
@@ -37,6 +38,7 @@ REFUSED = {
     "trial.segmenters=[light, giant]": r"'trial\.segmenters' names \['giant'\]",
     "trial.primary=liver": r"'trial\.primary' is 'liver'; not among 'evaluate\.regions'",
     "evaluate.regions.tumor.labels=[3]": r"region 'tumor' with labels \[3\] is not a union of 'prepare\.channels'",
+    "evaluate.windows={size: 65}": r"'evaluate.windows.size' is 65; slices of 'prepare.in_plane' have 32 pixels",
     "arm=real/light/1.0/99": r"arm 'real/light/1.0/99' is not among the trial's",
 }
 

@@ -88,11 +88,16 @@ def test_the_schema_refuses_other_content(path: Path, change: dict[str, Any]) ->
 def test_a_published_trial_of_version_2_is_read_whole(published: Path) -> None:
     trial, content = read_trial(published), read_json(published)
     assert content["version"] == 2
-    assert trial.version == 3
+    assert trial.version == 4
     assert all(arm.dice_by_cell is None for arm in trial.arms)
     sets = [arm["training_set"] for arm in content["arms"]]
     copies = {name: name.removesuffix("+null") for name in sets if name.endswith("+null")}
-    expected = {**content, "version": 3, "arms": [{**arm, "dice_by_cell": None} for arm in content["arms"]]}
+    expected = {
+        **content,
+        "version": 4,
+        "blind": None,
+        "arms": [{**arm, "dice_by_cell": None} for arm in content["arms"]],
+    }
     expected["plan"] = {**content["plan"], "copies": copies}
     assert _without_null_arms(json.loads(trial.model_dump_json())) == _without_null_arms(expected)
     assert report_markdown(trial, {}).startswith(f"# {trial.headline.partition(':')[0]}")
@@ -114,19 +119,19 @@ def test_all_published_trials_are_tried() -> None:
     assert len(PUBLISHED) == 5
 
 
-@pytest.mark.parametrize("version", [1, 4, "3", None, [2]])
+@pytest.mark.parametrize("version", [1, 5, "3", None, [2]])
 @pytest.mark.usefixtures("written")
 def test_another_version_is_refused_in_one_line(path: Path, version: Any) -> None:
     write_json(path, read_json(path) | {"version": version})
     with pytest.raises(StoreError) as caught:
         read_trial(path)
-    assert str(caught.value) == f"{path}: has version {version}, not 3 (or 2); run 'report' again"
+    assert str(caught.value) == f"{path}: has version {version}, not 4 (or 2, 3); run 'report' again"
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "{}", "null"])
 def test_what_names_no_version_is_refused(path: Path, text: str) -> None:
     path.write_text(text)
-    with pytest.raises(StoreError, match=r"has version None, not 3 \(or 2\); run 'report' again"):
+    with pytest.raises(StoreError, match=r"has version None, not 4 \(or 2, 3\); run 'report' again"):
         read_trial(path)
 
 

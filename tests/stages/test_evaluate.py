@@ -15,6 +15,7 @@ from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.evidence import sealed
 from nephrite.files import read_json
 from nephrite.metrics.scores import ArmScores
+from nephrite.metrics.windows import windows_of
 from nephrite.recording import SilentRun
 from nephrite.stages.evaluate import evaluate
 from nephrite.stages.train_segmenter import train_segmenter
@@ -121,4 +122,18 @@ def test_a_lesion_that_vanished_on_the_grid_counts_as_missed(
     assert scores.patients[0].regions["kidney_and_tumor"].truth_volume > 1
 
 
-# NEED
+def test_windows_are_scored_as_one_volume_the_same_for_every_look(load: Load, pairs: Path, segmenter: Path) -> None:
+    setting = "evaluate.windows={size: 16, count: 3, free: 0.34}"
+    metrics = score(load, pairs, segmenter, setting, "evaluate.threshold=0")
+    store, config = PairStore(pairs), load(ARM, setting)
+    expected = []
+    for patient in ("c1", "c2"):
+        label = np.asarray(store.label(patient))
+        parts = [window.cut(label) == 2 for window in windows_of(config, patient, label)]
+        marked = np.count_nonzero(np.concatenate(parts))
+        expected.append(2 * marked / (marked + 3 * len(label) * 16 * 16))
+    assert metrics["tumor_dice"] == pytest.approx(np.mean(expected))
+    path = segmenter.parent / "scores.json"
+    scores = ArmScores.from_json(read_json(path), path)
+    assert {patient.regions["tumor"].hd95 for patient in scores.patients} == {None}
+    assert scores.patients[0].slices.slices == 3 * len(store.label("c1"))

@@ -8,14 +8,7 @@ import torch
 
 from nephrite.errors import ConfigError
 from nephrite.store.slices import PairStore, SliceRef
-from nephrite.training.data import (
-    OrderedBatches,
-    Pairs,
-    ShuffledBatches,
-    batch_loader,
-    channel_masks,
-    derive_seed,
-)
+from nephrite.training.data import OrderedBatches, Pairs, ShuffledBatches, batch_loader, channel_masks
 
 
 def shuffled(epoch: int = 0, *, rank: int = 0, ranks: int = 1, seed: int = 3) -> list[list[int]]:
@@ -106,8 +99,3 @@ def test_channels_are_unions_of_label_values() -> None:
     label = torch.tensor([[[0, 1], [2, 3]]], dtype=torch.uint8)
     masks = channel_masks(label, {"kidney": (1, 2), "cyst": (3,)})
     assert masks.int().tolist() == [[[[0, 1], [1, 0]], [[0, 0], [0, 1]]]]
-
-
-def test_seeds_of_different_parts_differ() -> None:
-    assert derive_seed(7, 0, "order") == derive_seed(7, 0, "order")
-    assert len({derive_seed(7, 0, "order"), derive_seed(7, 1, "order"), derive_seed(7, 0, "weights")}) == 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from nephrite.config.settings import Fraction, LabelValue, Millimeters, Name, Positive, Settings
@@ -16,6 +18,21 @@ class RegionSettings(Settings):
     )
 
 
+class ScoreWindowSettings(Settings):
+    """Windows in which patients are scored, at seeded places, for scans that were cut about their lesions."""
+
+    size: Positive = Field(description="Pixels per side, of a slice on the grid of 'prepare.in_plane'.")
+    count: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=4,
+        description="Windows per patient, scored as one volume; 4 cover most of a slice twice as wide.",
+    )
+    free: Fraction = Field(
+        default=0.5,
+        description="Share of them that hold nothing of the primary region, where the scan has room for such; at half "
+        "of them, a mark in an empty window costs as much as a miss.",
+    )
+
+
 class EvaluateSettings(Settings):
     """Scores of one arm on the test patients."""
 
@@ -26,6 +43,11 @@ class EvaluateSettings(Settings):
         default=0.5, description="Sigmoid outputs at or above it are foreground; at 0.5 both answers are as likely."
     )
     batch_size: Positive = Field(default=32, description="Slices per forward pass; no effect on the scores.")
+    windows: ScoreWindowSettings | None = Field(
+        default=None,
+        description="Score windows in place of whole slices: where every scan was cut about its lesion, the middle "
+        "gives it away. null = whole slices.",
+    )
 
 
 class ReportSettings(Settings):

@@ -100,6 +100,10 @@ class Config(Settings):
         pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions]
         if pasting and not self.prepare.lesions:
             yield f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none"
+        # windows lie within slices
+        windows, side = self.evaluate.windows, self.prepare.in_plane.size
+        if windows and windows.size > side:
+            yield f"'evaluate.windows.size' is {windows.size}; slices of 'prepare.in_plane' have {side} pixels per side"
         # regions must be visible in the channels
         for name, region in self.evaluate.regions.items():
             if not self._is_made_of_channels(region):

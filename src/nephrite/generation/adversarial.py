@@ -20,7 +20,8 @@ from nephrite.generation.kind import AdversarialKind
 from nephrite.models import diffaugment
 from nephrite.models.discriminators import build_discriminator
 from nephrite.models.losses import discriminator_loss, generator_loss, weighted_mean
-from nephrite.training.data import Batch, derive_seed
+from nephrite.seeds import derive_seed
+from nephrite.training.data import Batch
 
 
 class Judgment(NamedTuple):

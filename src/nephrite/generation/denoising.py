@@ -6,7 +6,8 @@ import torch
 
 from nephrite.generation.fitting import GenerationModule
 from nephrite.generation.kind import DenoisingKind
-from nephrite.training.data import Batch, derive_seed
+from nephrite.seeds import derive_seed
+from nephrite.training.data import Batch
 
 
 class DenoisingModule(GenerationModule):

@@ -26,7 +26,8 @@ from nephrite.generation.conditioning import Conditioning, Scene
 from nephrite.generation.kind import Kind, kind_of
 from nephrite.generation.synthesizers import Synthesizer
 from nephrite.recording import Run
-from nephrite.training.data import Batch, Pairs, ShuffledBatches, batch_loader, derive_seed
+from nephrite.seeds import derive_seed
+from nephrite.training.data import Batch, Pairs, ShuffledBatches, batch_loader
 from nephrite.training.devices import node_count
 from nephrite.training.trainer import RecordedModule, check_finite, fit
 

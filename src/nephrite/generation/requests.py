@@ -20,13 +20,13 @@ from nephrite.generation.conditioning import Conditioning, Request
 from nephrite.generation.intensities import fit_tissue
 from nephrite.generation.mask_ranges import mask_ranges, scan_ranges
 from nephrite.generation.source_slices import Pass, scan_runs
+from nephrite.seeds import derive_seed
 from nephrite.store.class_presence import holders
 from nephrite.store.slices import PairStore, SliceRef
 from nephrite.store.thinning import thin
 from nephrite.synthesis import masks
 from nephrite.synthesis.edits import LesionEdit
 from nephrite.synthesis.masks import MaskRanges, fit_hosts
-from nephrite.training.data import derive_seed
 from nephrite.training.pseudo_labels import believed, found_somewhere
 
 AT_ONCE = 32  # slices whose tissue maps are made together

@@ -12,8 +12,8 @@ from nephrite.generation.fitting import GenerationModule
 from nephrite.generation.synthesizers import Synthesizer
 from nephrite.imaging.sheet import Sample, write_sheet
 from nephrite.recording import Run
+from nephrite.seeds import derive_seed
 from nephrite.store.slices import PairStore, SliceRef
-from nephrite.training.data import derive_seed
 
 FOLDER = "samples"
 SHOWN = 8

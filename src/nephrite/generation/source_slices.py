@@ -10,8 +10,8 @@ import numpy as np
 
 from nephrite.config import SynthesizeSettings
 from nephrite.errors import ConfigError
+from nephrite.seeds import derive_seed
 from nephrite.store.slices import PairStore
-from nephrite.training.data import derive_seed
 
 RUN = 12  # neighboring slices of a scan that get new lesions together
 

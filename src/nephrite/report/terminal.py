@@ -43,7 +43,16 @@ def summary_lines(trial: TrialRecord) -> list[str]:
     chosen = f"Best run by validation: {name}, validation score {best.validation_score:.3f}."
     answers = [_answer(row) for row in trial.answers] if len(trial.answers) > 1 else []
     worth = [f"{found.segmenter}: {found.sentence}" for found in trial.equivalence or ()]
-    return [trial.headline, *answers, *best_synthetic_lines(trial), *worth, chosen, *trial.notes]
+    return [trial.headline, *answers, *best_synthetic_lines(trial), *worth, *blind_lines(trial), chosen, *trial.notes]
+
+
+def blind_lines(trial: TrialRecord) -> list[str]:
+    """What masks score that never look at the image, beside the reference."""
+    if not trial.blind:
+        return []
+    shown = ", ".join(f"{row.name} {row.dice:.3f}" for row in trial.blind)
+    reference = trial.blind[0].dice + trial.blind[0].mean
+    return [f"Without looking at the image: {shown}; {trial.plan.reference} {reference:.3f}."]
 
 
 def best_synthetic_lines(trial: TrialRecord) -> list[str]:

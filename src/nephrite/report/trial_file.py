@@ -18,24 +18,26 @@ AGAIN = "run 'report' again"
 
 
 def read_trial(path: Path) -> TrialRecord:
-    """Read trial.json of this version, or of version 2; what that lacked is null.
+    """Read trial.json of this version, or of version 2 or 3; what those lacked is null.
 
     Raises:
         StoreError: the file is missing or broken, or has another version.
     """
     content = read_json(path, AGAIN)
     version = content.get("version") if isinstance(content, dict) else None
-    if version not in (2, VERSION):
-        raise StoreError(path, f"has version {str(version)[:LONGEST_SHOWN]}, not {VERSION} (or 2)", AGAIN)
+    if version not in (2, 3, VERSION):
+        raise StoreError(path, f"has version {str(version)[:LONGEST_SHOWN]}, not {VERSION} (or 2, 3)", AGAIN)
     # older versions are brought up to date, then checked as a whole
     try:
         if version == 2:
             _bring_from_version_2(content)
+        if version != VERSION:
+            content |= {"blind": None, "version": VERSION}
         return TrialRecord.model_validate_json(json.dumps(content))
     except ValidationError as error:
         raise StoreError(path, first_problem(error), AGAIN) from None
     except (AttributeError, KeyError, TypeError) as error:
-        raise StoreError(path, f"is no trial of version 2 ({error!r})", AGAIN) from None
+        raise StoreError(path, f"is no trial of version {version} ({error!r})", AGAIN) from None
 
 
 def trial_schema() -> dict[str, Any]:
@@ -56,4 +58,3 @@ def _bring_from_version_2(content: dict[str, Any]) -> None:
         arm["dice_by_cell"] = None
     sets = (arm["training_set"] for arm in content["arms"])
     content["plan"]["copies"] = {name: name.removesuffix(NULL) for name in sets if name.endswith(NULL)}
-    content["version"] = VERSION

@@ -16,8 +16,10 @@ from nephrite.report.comparison_record import (
     Cells,
     ComparisonRecord,
     Count,
+    Difference,
     EquivalenceRecord,
     Fraction,
+    LowerEnd,
     Names,
     NotNegative,
     PatientId,
@@ -27,9 +29,10 @@ from nephrite.report.comparison_record import (
     Share,
     SomeNames,
     Text,
+    UpperEnd,
 )
 
-VERSION: Literal[3] = 3
+VERSION: Literal[4] = 4
 
 
 class PlanRecord(Record):
@@ -109,6 +112,20 @@ class ArmRecord(Record):
         return (self.segmenter,)
 
 
+class BlindRecord(Record):
+    """A baseline that never looks at the image, and the reference's difference to it at the headline's fraction."""
+
+    name: str = Field(description="`predict nothing`, or `mean training mask`: pixels that training patients share.")
+    dice: Share = Field(description="Mean 3-D Dice of the declared region over the patients that are judged.")
+    threshold: Share | None = Field(
+        description="Share of the training slices from which on the mean mask marks a pixel, chosen on them; null "
+        "where nothing is marked."
+    )
+    mean: Difference = Field(description="Mean difference: the reference, all segmenters averaged, minus it.")
+    low: LowerEnd
+    high: UpperEnd
+
+
 class BestRunRecord(Record):
     """The run to promote, chosen by its validation score and never by test scores."""
 
@@ -135,7 +152,7 @@ class BestRunRecord(Record):
 class TrialRecord(Record):
     """Content of reports/trial.json. docs/trial-json.md explains it."""
 
-    version: Literal[3] = Field(description="Version of this format.")
+    version: Literal[4] = Field(description="Version of this format.")
     headline: Text = Field(description="The verdict as one sentence.")
     plan: PlanRecord = Field(description="What was declared before any run.")
     patients: SomeNames = Field(description="Ids of the test patients.")
@@ -163,6 +180,10 @@ class TrialRecord(Record):
     arms: Annotated[tuple[ArmRecord, ...], Field(min_length=1)] = Field(
         description="Scores of each training set, segmenter and label fraction."
     )
+    blind: tuple[BlindRecord, ...] | None = Field(
+        description="What masks score that never look at the image; null in files of versions 2 and 3, which do not "
+        "hold it."
+    )
     best_run: BestRunRecord = Field(description="The run to promote, chosen on validation only.")
     notes: tuple[str, ...] = Field(description="What a reader must know, e.g. how to get more cells.")
 
@@ -175,6 +196,12 @@ class TrialRecord(Record):
     def several_fractions(self) -> bool:
         """Whether the arms differ in their label fraction."""
         return len({arm.fraction for arm in self.arms}) > 1
+
+    @property
+    def blind_is_level(self) -> BlindRecord | None:
+        """The best blind baseline that the reference is not clearly above; None where it is above all."""
+        level = [row for row in self.blind or () if (row.mean if row.low is None else row.low) <= 0]
+        return max(level, key=lambda row: row.dice, default=None)
 
     def differences(self, row: ComparisonRecord, region: str | None = None) -> Float[np.ndarray, "cell patient"]:
         """The table that a comparison rests on: Dice of one training set minus that of the other, segmenters averaged.

@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float32, UInt8
 from nephrite.config import ComputeSettings, Config, SegmenterSettings
 from nephrite.errors import ConfigError
 from nephrite.imaging.masks import split_channels
+from nephrite.metrics.windows import Window
 from nephrite.segmentation.fit_task import FitTask, Row
 from nephrite.store.slices import PairStore, SliceRef
 
@@ -82,16 +83,17 @@ class Scan(Protocol):
 
 @dataclass(frozen=True)
 class StoredScan:
-    """A patient of a store; labels are never read."""
+    """A patient of a store, or a window of the patient's slices; labels are never read."""
 
     store: PairStore
     patient: str
+    window: Window | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Slices, height and width."""
         slices, height, width = self.store.image(self.patient).shape
-        return slices, height, width
+        return (slices, self.window.size, self.window.size) if self.window else (slices, height, width)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -100,7 +102,8 @@ class StoredScan:
 
     def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
         """Some slices in [0, 1]."""
-        return self.store.windowed_of(SliceRef(self.patient, position) for position in part)
+        planes = self.store.windowed_of(SliceRef(self.patient, position) for position in part)
+        return self.window.cut(planes) if self.window else planes
 
 
 class Prediction(NamedTuple):

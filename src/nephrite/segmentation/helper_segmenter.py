@@ -11,10 +11,10 @@ from pathlib import Path
 
 from nephrite.config import Config
 from nephrite.recording import SilentRun
+from nephrite.seeds import derive_seed
 from nephrite.segmentation.backend import StoredScan, Trained, backend_of
 from nephrite.segmentation.fit_task import Cohort, FitTask
 from nephrite.store.slices import PairStore
-from nephrite.training.data import derive_seed
 from nephrite.training.pseudo_labels import PseudoLabels, sure_labels
 
 EPOCHS = 4  # epochs to choose the weights from

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool
@@ -10,6 +12,7 @@ from jaxtyping import Bool
 from nephrite.config import Config
 from nephrite.imaging.masks import split_channels
 from nephrite.metrics.scores import ArmScores, PatientScore, score_regions, score_slices
+from nephrite.metrics.windows import stack_apart, windows_of
 from nephrite.progress import progress_bar
 from nephrite.segmentation.artifacts import TrainedSegmenter
 from nephrite.segmentation.backend import StoredScan, Trained
@@ -42,23 +45,35 @@ def score_patients(config: Config, store: PairStore, segmenter: TrainedSegmenter
 
 
 def _score_patient(config: Config, store: PairStore, trained: Trained, patient: str) -> PatientScore:
-    # predict on the scan's voxels
-    settings, channels = config.evaluate, trained.channels
-    prediction = trained.backend.predict(trained, StoredScan(store, patient))
-    predicted = prediction.masks(channels, settings.threshold)
-    label = np.asarray(store.label(patient))
-    truth = split_channels(label, channels)
+    # predict on the scan's voxels, window by window where there are windows
+    settings, channels, label = config.evaluate, trained.channels, np.asarray(store.label(patient))
+    windows = windows_of(config, patient, label)
+    scans = [StoredScan(store, patient, window) for window in windows] or [StoredScan(store, patient)]
+    found = [trained.backend.predict(trained, scan).masks(channels, settings.threshold) for scan in scans]
+    marked = [window.cut(label) for window in windows] or [label]
     # score volumes by region, slices by channel
     regions = {name: region.labels for name, region in settings.regions.items()}
+    in_found = {name: [region_mask(part, channels, labels) for part in found] for name, labels in regions.items()}
+    in_truth = {name: [np.isin(part, labels) for part in marked] for name, labels in regions.items()}
     patient_record, classes = store.patient(patient), store.manifest.classes
+    tolerances = {name: region.tolerance for name, region in settings.regions.items()}
+    gap = _empty_slices(max(tolerances.values()), patient_record.spacing)
     scores = score_regions(
-        {name: region_mask(predicted, channels, labels) for name, labels in regions.items()},
-        {name: np.isin(label, labels) for name, labels in regions.items()},
+        {name: stack_apart(parts, gap) for name, parts in in_found.items()},
+        {name: stack_apart(parts, gap) for name, parts in in_truth.items()},
         spacing=patient_record.spacing,
-        tolerances={name: region.tolerance for name, region in settings.regions.items()},
+        tolerances=tolerances,
         vanished={name: vanished_volume(patient_record, classes, labels) for name, labels in regions.items()},
     )
-    return PatientScore(patient, scores, score_slices(predicted, truth, channels=list(channels)))
+    if windows:  # between two windows there is no distance
+        scores = {name: replace(score, hd95=None) for name, score in scores.items()}
+    truth = split_channels(np.concatenate(marked), channels)
+    return PatientScore(patient, scores, score_slices(np.concatenate(found), truth, channels=list(channels)))
+
+
+def _empty_slices(tolerance: float, spacing: tuple[float, float, float]) -> int:
+    """So many slices that a surface beyond them is farther away than the tolerance in mm."""
+    return math.ceil(tolerance / spacing[0]) + 1
 
 
 def region_mask(

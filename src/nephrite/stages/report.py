@@ -31,6 +31,7 @@ from nephrite.store.class_presence import absent_classes
 from nephrite.store.grid_loss import grid_losses, loss_lines
 from nephrite.store.slices import MANIFEST, PairStore, SliceRef, read_manifest
 from nephrite.store.split import training_subset
+from nephrite.verdict.blind import blind_baselines
 from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
 from nephrite.words import counted
 
@@ -55,7 +56,7 @@ def report(
     check_patients(arms, store, scores)
     trial = Trial(trial_plan(config), tuple(arms))
     notes = absence_notes(config, pairs) + loss_notes(pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
-    record = summarize(trial, notes)
+    record = summarize(trial, notes, blind_baselines(config, store, "test"))
     # draw and write
     with whole_folder(report, "report") as folder:
         pictures = _draw(record, arms, folder)

@@ -32,6 +32,7 @@ from nephrite.screening.class_intensity import intensity_ranges
 from nephrite.screening.examination import examine, nearest_masks
 from nephrite.screening.memorization import Memorization, measure_memorization, repeated_slices, small_slices
 from nephrite.screening.screening_page import headline_figures, screening_facts, screening_markdown, screening_rows
+from nephrite.seeds import derive_seed
 from nephrite.segmentation.backend import Trained
 from nephrite.segmentation.demands import check_segmenters, shape_of
 from nephrite.segmentation.helper_segmenter import fit_helper
@@ -40,7 +41,6 @@ from nephrite.store.slices import PairStore, SliceRef, finish_synthetic, write_p
 from nephrite.store.split import training_subset
 from nephrite.store.thinning import thin
 from nephrite.training.checkpoints import resumable_folder
-from nephrite.training.data import derive_seed
 from nephrite.training.leakage import check_synthetic
 from nephrite.training.nearest_masks import TrainingMasks
 

@@ -29,6 +29,7 @@ from nephrite.generation.synthesizers import Synthesizer, SynthesizerCard, check
 from nephrite.imaging.intensity import invert_window
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
+from nephrite.seeds import derive_seed
 from nephrite.segmentation.demands import check_segmenters, shape_of
 from nephrite.segmentation.helper_segmenter import fit_helper, label_scans
 from nephrite.store.arrays import create_arrays
@@ -41,7 +42,6 @@ from nephrite.store.slices import (
     write_patient,
 )
 from nephrite.store.split import training_subset, unlabeled_patients
-from nephrite.training.data import derive_seed
 from nephrite.training.devices import pick_device
 from nephrite.training.nearest_masks import Nearest, TrainingMasks
 from nephrite.training.pseudo_labels import found_somewhere

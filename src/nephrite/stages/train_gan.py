@@ -18,11 +18,12 @@ from nephrite.generation.intensities import fit_intensities, fit_tissue
 from nephrite.generation.samples import SampleSheets
 from nephrite.generation.synthesizers import CARD, HISTORY, WEIGHTS, SynthesizerCard, write_synthesizer
 from nephrite.recording import Run, SilentRun
+from nephrite.seeds import derive_seed
 from nephrite.store.class_presence import holders
 from nephrite.store.slices import PairStore, SliceRef
 from nephrite.store.split import training_subset, unlabeled_patients
 from nephrite.training.checkpoints import resumable_folder
-from nephrite.training.data import Pairs, derive_seed
+from nephrite.training.data import Pairs
 from nephrite.training.devices import process_rank
 from nephrite.training.pseudo_labels import blank_labels
 

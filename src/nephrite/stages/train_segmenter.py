@@ -12,6 +12,7 @@ from nephrite.config import Config
 from nephrite.dependencies import facts
 from nephrite.errors import StoreError
 from nephrite.recording import Run, SilentRun
+from nephrite.seeds import derive_seed
 from nephrite.segmentation.arm_inputs import ArmInputs, open_stores
 from nephrite.segmentation.artifacts import SegmenterCard, write_card
 from nephrite.segmentation.backend import Trained, backend_of
@@ -21,7 +22,6 @@ from nephrite.segmentation.helper_segmenter import label_scans
 from nephrite.segmentation.in_process.fitting import best_epoch
 from nephrite.store.grid_loss import vanished_patients
 from nephrite.training.checkpoints import resumable_folder
-from nephrite.training.data import derive_seed
 from nephrite.training.devices import process_rank
 from nephrite.training.lesion_bank import fill_bank
 

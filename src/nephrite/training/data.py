@@ -5,7 +5,6 @@ Read whole batches, straight from the memory-mapped stores; the intensity window
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nephrite.errors import ConfigError
+from nephrite.seeds import derive_seed
 from nephrite.store.slices import SliceRef
 
 
@@ -247,12 +247,6 @@ def channel_masks(
 def value_mask(label: UInt8[Tensor, "..."], values: Sequence[int]) -> Bool[Tensor, "..."]:
     """Where the label is one of `values`."""
     return torch.stack([label == value for value in values]).any(dim=0)
-
-
-def derive_seed(*parts: object) -> int:
-    """A seed of 63 bits that follows from `parts` and is unlike that of any other parts."""
-    text = "/".join(map(str, parts))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -23,8 +23,8 @@ from nephrite.config import ComputeSettings
 from nephrite.errors import NonFiniteLossError, ResourceError
 from nephrite.progress import new_bar
 from nephrite.recording import Run
+from nephrite.seeds import derive_seed
 from nephrite.training.checkpoints import save_checkpoint, whole_checkpoint
-from nephrite.training.data import derive_seed
 from nephrite.training.devices import check_accelerator, node_count, process_rank, resolve_precision
 
 Row = dict[str, float]

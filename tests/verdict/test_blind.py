@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nephrite.config import Config
+from nephrite.store.slices import PairStore, Patient, write_patient
+from nephrite.verdict.blind import MEAN_MASK, NOTHING, best_threshold, blind_baselines
+from tests.conftest import SPLITS, finish, write_pair
+
+Load = Callable[..., Config]
+SIZE = 32
+
+
+@pytest.fixture
+def centered(tmp_path: Path) -> PairStore:
+    """Patients with the same disc in the middle, but one test patient without any."""
+    row, column = np.indices((SIZE, SIZE)) - SIZE / 2
+    for number, patient in enumerate(SPLITS):
+        write_pair(tmp_path / "pairs", Patient(patient, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0)), number)
+        label = np.load(tmp_path / "pairs" / "patients" / patient / "label.npy", mmap_mode="r+")
+        label[:] = 0 if patient == "c2" else 2 * (np.hypot(row, column) < 4)
+    finish(tmp_path / "pairs", "real", dict(SPLITS))
+    return PairStore(tmp_path / "pairs")
+
+
+def test_the_middle_is_found_without_looking(load: Load, centered: PairStore) -> None:
+    nothing, mean = blind_baselines(load("trial.primary=tumor"), centered, "test")
+    assert (nothing.name, nothing.dice, nothing.threshold) == (NOTHING, (0.0, 1.0), None)
+    assert (mean.name, mean.dice) == (MEAN_MASK, (1.0, 0.0))
+
+
+def test_windows_take_the_middle_away(load: Load, centered: PairStore) -> None:
+    config = load("trial.primary=tumor", "evaluate.windows={size: 16, count: 8, free: 0.5}")
+    nothing, mean = blind_baselines(config, centered, "test")
+    assert nothing.dice == (0.0, 1.0)
+    assert mean.dice[0] < 0.4
+
+
+def test_training_patients_alone_make_the_mask_and_choose_its_threshold(load: Load, centered: PairStore) -> None:
+    changed = np.load(centered.root / "patients" / "c1" / "label.npy", mmap_mode="r+")
+    changed[:] = 0
+    changed[:, :4, :4] = 2
+    finish(centered.root, "real", dict(SPLITS))
+    _, mean = blind_baselines(load("trial.primary=tumor"), PairStore(centered.root), "test")
+    assert mean.dice == (0.0, 0.0)
+
+
+def test_a_region_that_vanished_counts_as_missed(load: Load, centered: PairStore) -> None:
+    patient = Patient("c2", (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), volumes={"tumor": (90.0, 0.0)})
+    write_patient(centered.root, patient)
+    finish(centered.root, "real", dict(SPLITS))
+    nothing, _ = blind_baselines(load("trial.primary=tumor"), PairStore(centered.root), "test")
+    assert nothing.dice == (0.0, 0.0)
+
+
+def test_the_threshold_is_the_best_for_the_mean_over_patients() -> None:
+    small, large = np.zeros((1, 8, 8), bool), np.zeros((1, 8, 8), bool)
+    small[0, 3:5, 3:5], large[0, 1:7, 1:7] = True, True
+    mean = (2 * small[0] + large[0]) / 3  # 1 inside both, a third in the ring
+    assert 1 / 3 < best_threshold(mean, [small, small, large]) <= 1
+    assert best_threshold(mean, [large, large, small]) <= 1 / 3
+
+
+def test_where_nothing_is_marked_in_training_the_mask_is_empty() -> None:
+    empty = np.zeros((1, 4, 4), bool)
+    assert not (np.zeros((4, 4)) >= best_threshold(np.zeros((4, 4)), [empty])).any()
