@@ -152,7 +152,18 @@ STAGES: Mapping[str, Signature] = {
         "Score one arm on the test patients.",
         {"pairs": True, "segmenter": True, "scores": True},
         "scores",
-        (Read(("trial.primary", "trial.seed", "evaluate.regions", "evaluate.threshold", "evaluate.windows")),),
+        (
+            Read(
+                (
+                    "trial.primary",
+                    "trial.seed",
+                    "evaluate.regions",
+                    "evaluate.threshold",
+                    "evaluate.lesions",
+                    "evaluate.windows",
+                )
+            ),
+        ),
         "arm",
         ("segmenter",),
         record=("arm", "patients"),

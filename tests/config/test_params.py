@@ -38,6 +38,8 @@ REFUSED = {
     "trial.segmenters=[light, giant]": r"'trial\.segmenters' names \['giant'\]",
     "trial.primary=liver": r"'trial\.primary' is 'liver'; not among 'evaluate\.regions'",
     "evaluate.regions.tumor.labels=[3]": r"region 'tumor' with labels \[3\] is not a union of 'prepare\.channels'",
+    "evaluate.lesions={liver: {}}": r"'evaluate.lesions' names 'liver'; not among 'evaluate.regions'",
+    "evaluate.lesions={kidney_and_tumor: {}}": r"whose labels \[1\] are no class of 'prepare.lesions'",
     "evaluate.windows={size: 65}": r"'evaluate.windows.size' is 65; slices of 'prepare.in_plane' have 32 pixels",
     "arm=real/light/1.0/99": r"arm 'real/light/1.0/99' is not among the trial's",
 }

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nephrite.config import Config
+from nephrite.config import Config, LesionRule
 from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.evidence import sealed
 from nephrite.files import read_json
+from nephrite.metrics.lesions import find_lesions
 from nephrite.metrics.scores import ArmScores
 from nephrite.metrics.windows import windows_of
 from nephrite.recording import SilentRun
@@ -137,3 +138,20 @@ def test_windows_are_scored_as_one_volume_the_same_for_every_look(load: Load, pa
     scores = ArmScores.from_json(read_json(path), path)
     assert {patient.regions["tumor"].hd95 for patient in scores.patients} == {None}
     assert scores.patients[0].slices.slices == 3 * len(store.label("c1"))
+
+
+def test_lesions_are_counted_one_by_one_where_the_settings_ask_for_it(load: Load, pairs: Path, segmenter: Path) -> None:
+    score(load, pairs, segmenter, "evaluate.lesions={tumor: {dimensions: 2}}")
+    path = segmenter.parent / "scores.json"
+    read = ArmScores.from_json(read_json(path), path)
+    label = np.asarray(PairStore(pairs).label("c1"))
+    found = read.patients[0].lesions["tumor"]
+    rule = LesionRule(dimensions=2)
+    truth = find_lesions((label == 2).astype(float), label == 2, rule, PairStore(pairs).patient("c1").spacing)
+    assert found.lesions == truth.lesions
+    assert found.images == len(label)
+    calibration = read.patients[0].calibration
+    assert sum(calibration["tumor"].voxels) == label.size
+    assert sum(calibration["kidney_and_tumor"].true) == np.count_nonzero(label)
+    score(load, pairs, segmenter)
+    assert ArmScores.from_json(read_json(path), path).patients[0].lesions == {}

@@ -1,6 +1,7 @@
 """params.yaml as frozen models: all settings of a run, validated as a whole before the first stage starts."""
 
 from nephrite.config.acquire import AcquireSettings
+from nephrite.config.evaluation import LesionRule
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
 from nephrite.config.operation import ComputeSettings
 from nephrite.config.params import Config
@@ -45,6 +46,7 @@ __all__ = [
     "GeneratorSettings",
     "Intake",
     "KindSettings",
+    "LesionRule",
     "MixingStrategy",
     "Name",
     "PercentileSettings",

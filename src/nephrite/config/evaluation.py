@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -33,6 +33,31 @@ class ScoreWindowSettings(Settings):
     )
 
 
+class LesionRule(Settings):
+    """How lesions of a region are looked for one by one, and when one counts as found."""
+
+    dimensions: Literal[2, 3] = Field(
+        default=3,
+        description="3 = a lesion is a component of the volume; 2 = of each slice, where slices are not contiguous. "
+        "False positives are counted per volume, or per slice.",
+    )
+    threshold: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.1,
+        description="A component of voxels with at least this probability is a candidate; its score is its largest "
+        "one. Low, so that the curve goes on to many false positives.",
+    )
+    hit: Literal["center", "overlap"] = Field(
+        default="center",
+        description="When a candidate hits a lesion: its center, weighted by probability, lies in it; or both overlap.",
+    )
+    overlap: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.1, description="Intersection over union from which on both overlap; 0.1 asks for the place alone."
+    )
+    smallest: Annotated[float, Field(ge=0, le=1000)] = Field(
+        default=0.0, description="Milliliters; a smaller lesion, or part of one in a window, counts neither way."
+    )
+
+
 class EvaluateSettings(Settings):
     """Scores of one arm on the test patients."""
 
@@ -43,6 +68,11 @@ class EvaluateSettings(Settings):
         default=0.5, description="Sigmoid outputs at or above it are foreground; at 0.5 both answers are as likely."
     )
     batch_size: Positive = Field(default=32, description="Slices per forward pass; no effect on the scores.")
+    lesions: dict[Name, LesionRule] = Field(
+        default_factory=dict,
+        description="Regions whose lesions are also counted one by one: 'nodule: {dimensions: 2}'. Such a region is a "
+        "union of classes of 'prepare.lesions'.",
+    )
     windows: ScoreWindowSettings | None = Field(
         default=None,
         description="Score windows in place of whole slices: where every scan was cut about its lesion, the middle "

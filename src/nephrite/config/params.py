@@ -100,6 +100,16 @@ class Config(Settings):
         pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions]
         if pasting and not self.prepare.lesions:
             yield f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none"
+        # what is counted one by one are lesions
+        lesions = {value for value, name in self.prepare.classes.items() if name in self.prepare.lesions}
+        for name in self.evaluate.lesions:
+            if name not in self.evaluate.regions:
+                yield f"'evaluate.lesions' names '{name}'; not among 'evaluate.regions'"
+            elif others := sorted(set(self.evaluate.regions[name].labels) - lesions):
+                yield (
+                    f"'evaluate.lesions' names '{name}', whose labels {others} are no class of 'prepare.lesions': its "
+                    "lesions cannot be counted"
+                )
         # windows lie within slices
         windows, side = self.evaluate.windows, self.prepare.in_plane.size
         if windows and windows.size > side:

@@ -16,6 +16,8 @@ from nephrite.errors import StoreError, TrialError
 from nephrite.evidence import as_sealed, sealed
 from nephrite.files import LONGEST_SHOWN, read_json
 from nephrite.imaging.geometry import voxel_milliliters
+from nephrite.metrics.calibration import Calibration
+from nephrite.metrics.lesions import LesionFindings
 from nephrite.metrics.overlap import capstone_iou, foreground_iou, predict_nothing_iou, volume_dice
 from nephrite.metrics.surface import Spacing, surface_scores
 from nephrite.record_fields import (
@@ -30,7 +32,7 @@ from nephrite.record_fields import (
     Share,
 )
 
-VERSION, OLDER = 2, 1  # version 1 holds no digests
+VERSION, OLDER = 3, (1, 2)  # version 1 holds no digests, both no lesions and no calibration
 AGAIN = "run 'evaluate' again"
 
 
@@ -70,13 +72,23 @@ class SliceScores:
 
 @dataclass(frozen=True)
 class PatientScore:
-    """Scores of one arm on one test patient."""
+    """Scores of one arm on one test patient.
+
+    Attributes:
+        patient: id.
+        regions: each region's scores.
+        slices: for comparison with the 2021 project.
+        lesions: of regions whose lesions are counted one by one.
+        calibration: of each region's probabilities; empty where the segmenter gives none.
+    """
 
     __pydantic_config__ = STRICT
 
     patient: PatientId
     regions: Annotated[Mapping[Name, RegionScore], Field(min_length=1)]
     slices: SliceScores
+    lesions: Mapping[Name, LesionFindings] = field(default_factory=dict)
+    calibration: Mapping[Name, Calibration] = field(default_factory=dict)
 
 
 def each_patient_once(scores: tuple[PatientScore, ...]) -> tuple[PatientScore, ...]:
@@ -115,7 +127,7 @@ class ArmScores:
     history: tuple[HistoryRow, ...] = ()
     inputs: Inputs = field(default_factory=dict)
     digest: Sha256 = field(default="0" * 64, compare=False)
-    version: Literal[1, 2] = field(default=2, compare=False)
+    version: Literal[1, 2, 3] = field(default=3, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """The scores as plain JSON values; `from_json` is the inverse."""
@@ -133,10 +145,9 @@ class ArmScores:
             StoreError: another version, or a key that is missing, unknown or of the wrong type.
         """
         version = content.get("version") if isinstance(content, dict) else None
-        if version not in (VERSION, OLDER):
-            raise StoreError(
-                place, f"scores have version {repr(version)[:LONGEST_SHOWN]}, not {VERSION} (or {OLDER})", AGAIN
-            )
+        if version not in (VERSION, *OLDER):
+            known = f"not {VERSION} (or {' or '.join(map(str, OLDER))})"
+            raise StoreError(place, f"scores have version {repr(version)[:LONGEST_SHOWN]}, {known}", AGAIN)
         try:
             return as_sealed(content, cls, Path(place), AGAIN)
         except StoreError as error:

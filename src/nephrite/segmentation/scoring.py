@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float32, Shaped
 
 from nephrite.config import Config
 from nephrite.imaging.masks import split_channels
+from nephrite.metrics.calibration import calibrate
+from nephrite.metrics.lesions import LesionFindings, find_lesions, pooled
 from nephrite.metrics.scores import ArmScores, PatientScore, score_regions, score_slices
 from nephrite.metrics.windows import stack_apart, windows_of
 from nephrite.progress import progress_bar
@@ -49,7 +51,8 @@ def _score_patient(config: Config, store: PairStore, trained: Trained, patient: 
     settings, channels, label = config.evaluate, trained.channels, np.asarray(store.label(patient))
     windows = windows_of(config, patient, label)
     scans = [StoredScan(store, patient, window) for window in windows] or [StoredScan(store, patient)]
-    found = [trained.backend.predict(trained, scan).masks(channels, settings.threshold) for scan in scans]
+    predictions = [trained.backend.predict(trained, scan) for scan in scans]
+    found = [prediction.masks(channels, settings.threshold) for prediction in predictions]
     marked = [window.cut(label) for window in windows] or [label]
     # score volumes by region, slices by channel
     regions = {name: region.labels for name, region in settings.regions.items()}
@@ -68,12 +71,57 @@ def _score_patient(config: Config, store: PairStore, trained: Trained, patient: 
     if windows:  # between two windows there is no distance
         scores = {name: replace(score, hd95=None) for name, score in scores.items()}
     truth = split_channels(np.concatenate(marked), channels)
-    return PatientScore(patient, scores, score_slices(np.concatenate(found), truth, channels=list(channels)))
+    slices = score_slices(np.concatenate(found), truth, channels=list(channels))
+    said = [part.probabilities for part in predictions if part.probabilities is not None]
+    lesions = _lesions(config, said or found, in_truth, channels, patient_record.spacing)
+    if not said:  # the segmenter says yes or no
+        return PatientScore(patient, scores, slices, lesions)
+    calibration = {
+        name: calibrate(region_probability(np.concatenate(said), channels, labels), np.concatenate(in_truth[name]))
+        for name, labels in regions.items()
+    }
+    return PatientScore(patient, scores, slices, lesions, calibration)
+
+
+def _lesions(
+    config: Config,
+    said: Sequence[Shaped[np.ndarray, "slice channel height width"]],
+    truth: Mapping[str, Sequence[Bool[np.ndarray, "slice height width"]]],
+    channels: Mapping[str, tuple[int, ...]],
+    spacing: tuple[float, float, float],
+) -> dict[str, LesionFindings]:
+    """Lesions of the regions where they are counted, over all views of one patient.
+
+    Args:
+        config: settings.
+        said: probabilities in each view, or masks.
+        truth: each region in each view.
+        channels: name to label values.
+        spacing: millimeters between slices, rows and columns.
+    """
+    found = {}
+    for name, rule in config.evaluate.lesions.items():
+        labels = config.evaluate.regions[name].labels
+        views = [region_probability(part.astype(np.float32), channels, labels) for part in said]
+        pairs = zip(views, truth[name], strict=True)
+        found[name] = pooled([find_lesions(view, mask, rule, spacing) for view, mask in pairs])
+    return found
 
 
 def _empty_slices(tolerance: float, spacing: tuple[float, float, float]) -> int:
     """So many slices that a surface beyond them is farther away than the tolerance in mm."""
     return math.ceil(tolerance / spacing[0]) + 1
+
+
+def region_probability(
+    probabilities: Float32[np.ndarray, "slice channel height width"],
+    channels: Mapping[str, tuple[int, ...]],
+    labels: tuple[int, ...],
+) -> Float32[np.ndarray, "slice height width"]:
+    """The region's probability: the largest one of the channels whose label values all belong to it."""
+    inside = [set(values) <= set(labels) for values in channels.values()]
+    largest: Float32[np.ndarray, "slice height width"] = probabilities[:, inside].max(axis=1)
+    return largest
 
 
 def region_mask(
