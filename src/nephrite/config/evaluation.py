@@ -28,8 +28,8 @@ class ScoreWindowSettings(Settings):
     )
     free: Fraction = Field(
         default=0.5,
-        description="Share of them that hold nothing of the primary region, where the scan has room for such; at half "
-        "of them, a mark in an empty window costs as much as a miss.",
+        description="Share of them that hold nothing of the primary region, where the scan has room for such; the "
+        "others hold some of it. Half and half: what is marked in an empty window weighs as much as a miss.",
     )
 
 

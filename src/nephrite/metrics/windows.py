@@ -53,13 +53,13 @@ def place_windows(
         region: what windows may have to be free of.
         size: pixels per side; at most the scan's own.
         count: number of windows; two may overlap.
-        free: so many of them hold nothing of the region. Where no place is free of it, they lie anywhere, too.
+        free: so many of them hold nothing of the region, the others some of it. Where no place does, they lie anywhere.
         seed: of the places.
     """
-    anywhere = np.ones([extent - size + 1 for extent in region.shape[1:]], dtype=bool)
     empty = _voxels_in_each(np.asarray(region.any(axis=0)), size) == 0
     generator = np.random.default_rng(seed)
-    kinds = [empty if number < free and empty.any() else anywhere for number in range(count)]
+    wanted = [empty if number < free else ~empty for number in range(count)]
+    kinds = [kind if kind.any() else np.ones_like(empty) for kind in wanted]
     places = [np.argwhere(kind)[generator.integers(np.count_nonzero(kind))] for kind in kinds]
     return tuple(Window(int(row), int(column), size) for row, column in places)
 
