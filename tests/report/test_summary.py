@@ -12,7 +12,6 @@ from nephrite.metrics.scores import ArmScores, PatientScore
 from nephrite.report.summary import equivalence_record, summarize
 from nephrite.report.trial_file import trial_schema
 from nephrite.report.trial_record import TrialRecord
-from nephrite.verdict.blind import BlindBaseline
 from nephrite.verdict.equivalence import data_equivalence
 from nephrite.verdict.trial import Trial, TrialPlan
 
@@ -166,24 +165,3 @@ def test_a_number_of_patients_beyond_the_curve_is_null_and_named(score: float, b
     assert found.beyond == beyond
     assert tuple(name for name in ("more", "low", "high") if getattr(found, name) is None) == beyond
     assert (found.training_set, found.against, found.start, found.largest) == ("with", "without", 5, 40)
-
-
-def test_a_reference_that_is_level_with_a_blind_mask_is_told_in_the_headline(make_trial: MakeTrial) -> None:
-    trial = make_trial()
-    reference = np.mean([trial.table("real+geometric", name, 1.0, (0, 1, 2)) for name in trial.segmenters], axis=(0, 1))
-    level = BlindBaseline("mean training mask", tuple(np.clip(reference + 0.01, 0, 1)), 0.4)
-    below = BlindBaseline("predict nothing", (0.0,) * len(reference))
-    told = summarize(trial, blind=[below, level])
-    _validate(told)
-    assert "But real+geometric" in told.headline
-    assert f"('mean training mask', {level_dice(level):.3f}; difference -0.0" in told.headline
-    (nothing, mask) = told.blind or ()
-    assert nothing.low is not None
-    assert nothing.low > 0
-    assert mask.mean == pytest.approx(-0.01, abs=1e-6)
-    clear = summarize(trial, blind=[below])
-    assert "But" not in clear.headline
-
-
-def level_dice(baseline: BlindBaseline) -> float:
-    return float(np.mean(baseline.dice))

@@ -9,6 +9,7 @@ from dataclasses import asdict
 import numpy as np
 
 from nephrite.metrics.scores import ArmScores, dice_by_patient, mean_over_slices
+from nephrite.report.blindness import blind_record, blindness
 from nephrite.report.comparison_record import (
     BestSyntheticRecord,
     ComparisonRecord,
@@ -21,7 +22,6 @@ from nephrite.report.trial_record import (
     VERSION,
     ArmRecord,
     BestRunRecord,
-    BlindRecord,
     PlanRecord,
     RegionRecord,
     TrialRecord,
@@ -37,7 +37,7 @@ from nephrite.verdict.comparisons import (
     with_rivals,
 )
 from nephrite.verdict.equivalence import CurvePoint, Equivalence, equivalences
-from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, paired_interval
+from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
 from nephrite.verdict.trial import Trial
 from nephrite.words import counted
 
@@ -76,22 +76,11 @@ def summarize(trial: Trial, notes: Sequence[str] = (), blind: Sequence[BlindBase
         best_synthetic=_best_synthetic(trial),
         equivalence=_equivalences(trial),
         arms=tuple(_arm(runs, trial) for runs in trial.grouped_runs()),
-        blind=tuple(_blind(trial, baseline) for baseline in blind),
+        blind=tuple(blind_record(trial, baseline) for baseline in blind),
         best_run=_best_run(trial.best_run(), trial.plan.region),
         notes=(*_notes(trial), *notes),
     )
     return record.model_copy(update={"headline": record.headline + blindness(record)})
-
-
-def blindness(record: TrialRecord) -> str:
-    """What the headline adds where the reference is not clearly above a mask that never looks at the image."""
-    if (level := record.blind_is_level) is None:
-        return ""
-    reference = level.dice + level.mean
-    return (
-        f" But {record.plan.reference} ({reference:.3f}) is not clearly above a mask that never looks at the image "
-        f"('{level.name}', {level.dice:.3f}; difference {interval_text(level)}): these scores say little."
-    )
 
 
 def _headline(answer: Comparison | None, region: str) -> str:
@@ -224,17 +213,6 @@ def _region(runs: Sequence[ArmScores], region: str) -> RegionRecord:
         hd95_defined=len(distances),
         scored=len(scores),
     )
-
-
-def _blind(trial: Trial, baseline: BlindBaseline) -> BlindRecord:
-    """The reference over all segmenters, minus the baseline, patient by patient in each cell."""
-    plan = trial.plan
-    cells = trial.shared_cells(plan.reference, plan.reference, trial.segmenters, plan.fraction)
-    tables = [trial.table(plan.reference, name, plan.fraction, cells) for name in trial.segmenters]
-    interval = paired_interval(
-        np.mean(tables, axis=0) - baseline.dice, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed
-    )
-    return BlindRecord(name=baseline.name, dice=_mean(baseline.dice), threshold=baseline.threshold, **asdict(interval))
 
 
 def _best_run(run: ArmScores, region: str) -> BestRunRecord:

@@ -1,0 +1,37 @@
+"""What the report says of masks that never look at the image."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from nephrite.report.trial_record import BlindRecord, TrialRecord
+from nephrite.report.wording import interval_text
+from nephrite.verdict.blind import BlindBaseline
+from nephrite.verdict.statistics import paired_interval
+from nephrite.verdict.trial import Trial
+
+
+def blind_record(trial: Trial, baseline: BlindBaseline) -> BlindRecord:
+    """The reference over all segmenters, minus the baseline, patient by patient in each cell."""
+    plan = trial.plan
+    cells = trial.shared_cells(plan.reference, plan.reference, trial.segmenters, plan.fraction)
+    tables = [trial.table(plan.reference, name, plan.fraction, cells) for name in trial.segmenters]
+    interval = paired_interval(
+        np.mean(tables, axis=0) - baseline.dice, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed
+    )
+    return BlindRecord(
+        name=baseline.name, dice=float(np.mean(baseline.dice)), threshold=baseline.threshold, **asdict(interval)
+    )
+
+
+def blindness(record: TrialRecord) -> str:
+    """What the headline adds where the reference is not clearly above a mask that never looks at the image."""
+    if (level := record.blind_is_level) is None:
+        return ""
+    reference = level.dice + level.mean
+    return (
+        f" But {record.plan.reference} ({reference:.3f}) is not clearly above a mask that never looks at the image "
+        f"('{level.name}', {level.dice:.3f}; difference {interval_text(level)}): these scores say little."
+    )
