@@ -1,7 +1,7 @@
 """params.yaml as frozen models: all settings of a run, validated as a whole before the first stage starts."""
 
 from nephrite.config.acquire import AcquireSettings
-from nephrite.config.evaluation import LesionRule
+from nephrite.config.evaluation import LesionRule, Metric
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
 from nephrite.config.operation import ComputeSettings
 from nephrite.config.params import Config
@@ -47,6 +47,7 @@ __all__ = [
     "Intake",
     "KindSettings",
     "LesionRule",
+    "Metric",
     "MixingStrategy",
     "Name",
     "PercentileSettings",

@@ -53,9 +53,19 @@ def calibrate(probability: Float[np.ndarray, "..."], truth: Bool[np.ndarray, "..
     )
 
 
-def expected_calibration_error(patients: Sequence[Calibration]) -> float:
-    """Mean gap between what is said and what is true, weighted by voxels, over the bins (Naeini et al. 2015)."""
+def expected_calibration_errors(
+    patients: Sequence[Calibration], weights: Float[np.ndarray, "draw patient"] | None = None
+) -> Float[np.ndarray, " draw"]:
+    """Mean gap between what is said and what is true, weighted by voxels, over the bins (Naeini et al. 2015).
+
+    Args:
+        patients: of a set; their bins are added up.
+        weights: how often each patient counts, in each draw; once where it is not given.
+    """
+    weights = np.ones((1, len(patients))) if weights is None else weights
     voxels, said, true = (
-        np.sum([getattr(each, name) for each in patients], axis=0) for name in ("voxels", "said", "true")
+        weights @ np.array([getattr(each, name) for each in patients], dtype=float)
+        for name in ("voxels", "said", "true")
     )
-    return float(np.abs(said - true).sum() / voxels.sum())
+    error: Float[np.ndarray, " draw"] = np.abs(said - true).sum(axis=1) / voxels.sum(axis=1)
+    return error

@@ -1,0 +1,126 @@
+"""Measures by which arms are compared, each as a table of cells and patients whose mean is the measure.
+
+Dice, surface Dice and the Brier score are means over patients as they stand. Sensitivity, the competition metric and
+the calibration error belong to a set of patients: one patient has no curve. For these the set is resampled many times,
+the measure is computed anew in each draw, and the table is the linear part of what the draws show: how much each
+patient, counted once more, would add (the projection of Hajek 1968; of the bootstrap, Efron 1992, "Jackknife-after-
+bootstrap standard errors and influence functions", section 4). Cells and patients then vary in it as they do in the
+measure, and comparisons, families and looks treat all measures alike.
+
+All measures are so that more is better: the Brier score and the calibration error are taken from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from nephrite.config import Metric
+from nephrite.errors import TrialError
+from nephrite.metrics.calibration import expected_calibration_errors
+from nephrite.metrics.lesions import LesionFindings
+from nephrite.metrics.scores import ArmScores, PatientScore
+from nephrite.verdict.froc import competition_metric, sensitivities
+
+DRAWS_PER_PATIENT, FEWEST_DRAWS = 20, 1000  # of the least squares that finds each patient's part
+NAMES: Mapping[Metric, str] = {
+    "dice": "Dice",
+    "surface_dice": "surface Dice",
+    "cpm": "CPM",
+    "sensitivity": "sensitivity per lesion at 1 false positive per image",
+    "brier": "1 - Brier score",
+    "calibration": "1 - calibration error",
+}
+Weights = Float[np.ndarray, "draw patient"]
+
+
+class Measure(NamedTuple):
+    """What is measured, and of which region."""
+
+    metric: Metric
+    region: str
+
+    def __str__(self) -> str:
+        return f"{NAMES[self.metric]} of {self.region}"
+
+
+def table_of(runs: Sequence[ArmScores], measure: Measure, *, seed: int = 0) -> Float[np.ndarray, "cell patient"]:
+    """The measure of some runs: a row for each, a column for each patient in the order of their ids.
+
+    Args:
+        runs: cells of one arm, scored on the same patients.
+        measure: see `Measure`.
+        seed: of the draws of patients; the same seed gives all arms the same draws.
+
+    Raises:
+        TrialError: the region was not scored, or not for this metric; or no patient has a lesion.
+    """
+    return np.array([_row(run, measure, seed) for run in runs])
+
+
+def _row(run: ArmScores, measure: Measure, seed: int) -> Float[np.ndarray, " patient"]:
+    patients = sorted(run.patients, key=lambda score: score.patient)
+    _demand(run, patients, measure)
+    region = measure.region
+    if measure.metric == "dice":
+        return np.array([each.regions[region].dice for each in patients])
+    if measure.metric == "surface_dice":
+        return np.array([each.regions[region].surface_dice for each in patients])
+    if measure.metric == "brier":
+        return np.array([1 - each.calibration[region].brier for each in patients])
+    if measure.metric == "calibration":
+        bins = [each.calibration[region] for each in patients]
+        return parts_of_set(lambda weights: 1 - expected_calibration_errors(bins, weights), len(patients), seed)
+    found = [each.lesions[region] for each in patients]
+    score = competition_metric if measure.metric == "cpm" else _sensitivity
+    return parts_of_set(lambda weights: score(found, weights), len(patients), seed)
+
+
+def parts_of_set(
+    measure: Callable[[Weights], Float[np.ndarray, " draw"]], patients: int, seed: int
+) -> Float[np.ndarray, " patient"]:
+    """What each patient adds to a measure of the whole set; the mean is the measure.
+
+    Args:
+        measure: of the set, for weights of its patients.
+        patients: how many there are.
+        seed: of the draws.
+    """
+    whole = float(measure(np.ones((1, patients)))[0])
+    if patients < 2:
+        return np.array([whole])
+    # draws of patients with replacement; those without any lesion have no measure
+    generator = np.random.default_rng(seed)
+    draws = max(FEWEST_DRAWS, DRAWS_PER_PATIENT * patients)
+    weights = generator.multinomial(patients, np.full(patients, 1 / patients), size=draws).astype(float)
+    found = measure(weights)
+    known = ~np.isnan(found)
+    # least squares on the weights, which sum to the same in every draw
+    slopes = np.linalg.lstsq(weights[known] - 1, found[known] - found[known].mean(), rcond=None)[0]
+    parts: Float[np.ndarray, " patient"] = whole + patients * (slopes - slopes.mean())
+    return parts
+
+
+def _sensitivity(found: Sequence[LesionFindings], weights: Weights) -> Float[np.ndarray, " draw"]:
+    share: Float[np.ndarray, " draw"] = sensitivities(found, (1.0,), weights)[:, 0]
+    return share
+
+
+def _demand(run: ArmScores, patients: Sequence[PatientScore], measure: Measure) -> None:
+    """Refuse a region that was not scored, or not in this way."""
+    known: list[set[str]]
+    if measure.metric in ("cpm", "sensitivity"):
+        known, key = [set(each.lesions) for each in patients], "evaluate.lesions"
+    elif measure.metric in ("brier", "calibration"):
+        known, key = [set(each.calibration) for each in patients], "evaluate.regions"
+    else:
+        known, key = [set(each.regions) for each in patients], "evaluate.regions"
+    if not all(measure.region in regions for regions in known):
+        finding = f"{measure} was not scored; it is known of {sorted(set.intersection(*known)) or 'no region'}"
+        raise TrialError(str(run.arm), finding, f"add it to '{key}' and run 'evaluate' again")
+    if measure.metric in ("cpm", "sensitivity") and not any(each.lesions[measure.region].lesions for each in patients):
+        finding = f"has no {measure}: none of its patients has a lesion"
+        raise TrialError(str(run.arm), finding, "raise 'prepare.split.test', or lower 'evaluate.lesions.smallest'")
