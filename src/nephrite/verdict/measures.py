@@ -98,8 +98,9 @@ def parts_of_set(
     weights = generator.multinomial(patients, np.full(patients, 1 / patients), size=draws).astype(float)
     found = measure(weights)
     known = ~np.isnan(found)
-    # least squares on the weights, which sum to the same in every draw
-    slopes = np.linalg.lstsq(weights[known] - 1, found[known] - found[known].mean(), rcond=None)[0]
+    # least squares on the weights, which sum to the same in every draw; the first column takes the curve's bend
+    columns = np.column_stack([np.ones(np.count_nonzero(known)), weights[known] - 1])
+    slopes = np.linalg.lstsq(columns, found[known], rcond=None)[0][1:]
     parts: Float[np.ndarray, " patient"] = whole + patients * (slopes - slopes.mean())
     return parts
 
