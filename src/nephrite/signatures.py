@@ -59,7 +59,10 @@ class Signature:
 CHOICE = ("trial.primary", "evaluate.regions.{primary}.labels", "evaluate.threshold")  # what chooses the best epoch
 FITTING = tuple(
     f"train_segmenter.{key}"
-    for key in ("batch_size", "learning_rate", "loss", "plateau_patience", "plateau_factor", "segmenters.{segmenter}")
+    for key in (
+        *("batch_size", "learning_rate", "schedule", "plateau_patience", "plateau_factor"),
+        *("loss", "segmenters.{segmenter}"),
+    )
 )
 HELPER = (*CHOICE, *FITTING, "train_segmenter.geometric", "train_segmenter.intensity")  # of helper segmenters
 LESIONS = ("prepare.lesions", "prepare.classes")  # their label values

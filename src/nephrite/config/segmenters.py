@@ -92,11 +92,18 @@ class TrainSegmenterSettings(Settings):
         default="dice_and_cross_entropy",
         description="The capstone's, or nnU-Net's sum of both, which learns from slices without foreground, too.",
     )
+    schedule: Literal["polynomial", "plateau"] = Field(
+        default="polynomial",
+        description="How the learning rate falls: to 0 over the whole training by (1 - step / steps) ** 0.9, as "
+        "nnU-Net's (Isensee et al. 2021), so that starts end alike; or at plateaus of the validation loss, as the "
+        "capstone's.",
+    )
     plateau_patience: int = Field(
         default=6,
         ge=0,
         le=10**9,
-        description="Epochs without better validation loss before the rate falls; the capstone's.",
+        description="Of 'schedule: plateau': epochs without better validation loss before the rate falls; the "
+        "capstone's.",
     )
     plateau_factor: float = Field(
         default=0.1, gt=0, lt=1, description="What the learning rate is then multiplied with; the capstone's."

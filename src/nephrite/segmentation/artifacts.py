@@ -69,6 +69,7 @@ class SegmenterCard:
         seconds: duration of the whole training.
         run_id: of the tracking run, or None.
         version: of the software that wrote it.
+        late_gain: by how much the last quarter of the epochs raised the best validation score; see `metrics.curves`.
         files, inputs, digest: see `nephrite.evidence`; no files in a card that an older version wrote.
     """
 
@@ -90,6 +91,7 @@ class SegmenterCard:
     seconds: NotNegative
     run_id: Line | None
     version: Line
+    late_gain: Share | None = None
     format: Literal[1] = 1
     files: Files = field(default_factory=dict, compare=False)
     inputs: Inputs = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from nephrite.augment.lesions import LesionBank
 from nephrite.config import Config
 from nephrite.dependencies import facts
 from nephrite.errors import StoreError
+from nephrite.metrics.curves import RISING, best_epoch, late_gain
 from nephrite.recording import Run, SilentRun
 from nephrite.segmentation.arm_inputs import ArmInputs, open_stores
 from nephrite.segmentation.artifacts import SegmenterCard, write_card
@@ -18,7 +20,6 @@ from nephrite.segmentation.backend import Trained, backend_of
 from nephrite.segmentation.demands import check_segmenters, shape_of
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
 from nephrite.segmentation.helper_segmenter import label_scans
-from nephrite.segmentation.in_process.fitting import best_epoch
 from nephrite.store.grid_loss import vanished_patients
 from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import derive_seed
@@ -26,6 +27,7 @@ from nephrite.training.devices import process_rank
 from nephrite.training.lesion_bank import fill_bank
 
 TEACHER = "teacher"
+logger = logging.getLogger(__name__)
 
 
 def train_segmenter(
@@ -84,11 +86,19 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
         trained = backend.fit(task)
         # one process writes
         card = _card(config, run, inputs, trained.history)
+        _tell_rising(card)
         if process_rank() == 0:
             shutil.rmtree(folder / TEACHER, ignore_errors=True)  # the card answers for what is there
             write_card(folder, card, trained.history)
     run.artifact(segmenter, folder="segmenter")
     return card, sum(len(cohort.slices()) for cohort in (task.training, *(each.cohort for each in additions)))
+
+
+def _tell_rising(card: SegmenterCard) -> None:
+    """Warn of a training that was not over: arms may then differ by how quickly they learn."""
+    if card.late_gain is not None and card.late_gain > RISING:
+        text = "arm %s: validation Dice still rose at the end, by %.3f in the last quarter of the steps: raise "
+        logger.warning(text + "'train_segmenter.epochs' or 'train_segmenter.steps_per_epoch'", card.arm, card.late_gain)
 
 
 def _pseudo_labeled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
@@ -187,6 +197,7 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         threshold=config.evaluate.threshold,
         steps=int(best["step"]),
         seconds=sum(row["seconds"] for row in history),
+        late_gain=late_gain(history),
         run_id=run.id,
         version=__version__,
         inputs=_digests(inputs),

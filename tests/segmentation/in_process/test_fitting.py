@@ -13,6 +13,7 @@ from torch import nn
 
 from nephrite.config import IGNORED, Augmentation, Config
 from nephrite.errors import NonFiniteLossError
+from nephrite.metrics.curves import best_epoch
 from nephrite.models.unet import Normalization
 from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import WEIGHTS
@@ -20,7 +21,6 @@ from nephrite.segmentation.in_process import fitting as segmentation
 from nephrite.segmentation.in_process.fitting import (
     SegmentationModule,
     SegmentationTask,
-    best_epoch,
     mean_dice,
     region_counts,
 )
@@ -68,7 +68,7 @@ def train(config: Config, pairs: Path, folder: Path, **changes: Any) -> Segmenta
 
 
 def test_training_learns(load: Load, pairs: Path, tmp_path: Path) -> None:
-    longer = ("train_segmenter.epochs=3", "train_segmenter.steps_per_epoch=25", "train_segmenter.learning_rate=0.01")
+    longer = ("train_segmenter.epochs=3", "train_segmenter.steps_per_epoch=25", "train_segmenter.learning_rate=0.03")
     history = train(load(*longer), pairs, tmp_path / "a").history
     assert max(row["validation_dice"] for row in history) > 0.5
     assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
@@ -86,14 +86,24 @@ def test_geometric_augmentation_changes_training_only(load: Load, pairs: Path, t
     )
 
 
+PLATEAU = "train_segmenter.schedule=plateau"
+
+
+def test_rate_falls_over_the_whole_training(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load("train_segmenter.learning_rate=0.01", "train_segmenter.epochs=2", "train_segmenter.steps_per_epoch=5")
+    history = train(config, pairs, tmp_path / "a").history
+    assert [row["learning_rate"] for row in history] == pytest.approx([0.01 * 0.6**0.9, 0.01 * 0.1**0.9])
+
+
 def test_rate_falls_when_validation_loss_stands_still(load: Load, pairs: Path, tmp_path: Path) -> None:
-    stuck = ("train_segmenter.learning_rate=1e-7", "train_segmenter.plateau_patience=0", "train_segmenter.epochs=3")
+    patience = "train_segmenter.plateau_patience=0"
+    stuck = (PLATEAU, "train_segmenter.learning_rate=1e-7", patience, "train_segmenter.epochs=3")
     history = train(load(*stuck), pairs, tmp_path / "a", normalization="none").history
     assert [row["learning_rate"] for row in history] == pytest.approx([1e-7, 1e-7, 1e-8])
 
 
 def test_rate_of_a_resumed_training_follows_from_its_history(load: Load, pairs: Path, tmp_path: Path) -> None:
-    module = module_of(load("train_segmenter.plateau_patience=1"), pairs, tmp_path)
+    module = module_of(load(PLATEAU, "train_segmenter.plateau_patience=1"), pairs, tmp_path)
     module.history = [{"validation_loss": 0.5}] * 3
     rate = module.configure_optimizers().param_groups[0]["lr"]
     assert rate == pytest.approx(module.settings.learning_rate * module.settings.plateau_factor)
@@ -184,7 +194,7 @@ def test_weights_of_the_first_of_equal_epochs_are_kept(
     for name, epochs in (("long", 4), ("short", 2)):
         scores = iter([0.2, 0.9, 0.9, 0.9])
         monkeypatch.setattr(segmentation, "mean_dice", lambda counts, scores=scores: next(scores))
-        history = train(load(f"train_segmenter.epochs={epochs}"), pairs, tmp_path / name).history
+        history = train(load(PLATEAU, f"train_segmenter.epochs={epochs}"), pairs, tmp_path / name).history
         assert best_epoch(history) == 1
     first, kept = (load_file(tmp_path / name / WEIGHTS) for name in ("short", "long"))
     assert all(torch.equal(kept[name], value) for name, value in first.items())
@@ -196,7 +206,3 @@ def test_weights_are_kept_even_where_nothing_is_found(
     monkeypatch.setattr(segmentation, "mean_dice", lambda counts: 0.0)
     assert best_epoch(train(load(), pairs, tmp_path / "a").history) == 0
     assert (tmp_path / "a" / WEIGHTS).exists()
-
-
-def test_first_of_equal_epochs_is_the_best() -> None:
-    assert best_epoch([{"validation_dice": value} for value in (0.1, 0.4, 0.4)]) == 1

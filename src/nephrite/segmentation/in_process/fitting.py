@@ -1,9 +1,9 @@
-"""How a segmenter is fitted: Dice loss, Adam, a learning rate that falls on a plateau, weights chosen on validation."""
+"""How a segmenter is fitted: Dice loss, Adam, a learning rate that falls, weights chosen on validation."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from nephrite.augment.lesions import LesionBank
 from nephrite.augment.parameters import take
 from nephrite.augment.standard import IntensityRanges
 from nephrite.config import IGNORED, Augmentation, TrainSegmenterSettings
+from nephrite.metrics.curves import best_epoch
 from nephrite.models.losses import dice_and_cross_entropy, dice_loss
 from nephrite.segmentation.artifacts import WEIGHTS
 from nephrite.segmentation.fit_task import Row
@@ -35,6 +36,7 @@ from nephrite.training.data import (
     channel_masks,
     value_mask,
 )
+from nephrite.training.schedules import polynomial_factor
 from nephrite.training.trainer import RecordedModule, check_finite
 from nephrite.training.weights import save_weights
 
@@ -120,14 +122,27 @@ class SegmentationModule(RecordedModule):
         return batch_loader(self.task.validation, batches, workers=self.task.workers)
 
     def configure_optimizers(self) -> Optimizer:
-        """Adam; the plateau schedule of a resumed training follows from its history."""
-        optimizer = Adam(self.network.parameters(), lr=self.settings.learning_rate, fused=True)
+        """Adam; the rate of a resumed training follows from its step, or with plateaus from its history."""
+        self.optimizer = Adam(self.network.parameters(), lr=self.settings.learning_rate, fused=True)
         self.plateau = ReduceLROnPlateau(
-            optimizer, patience=self.settings.plateau_patience, factor=self.settings.plateau_factor
+            self.optimizer, patience=self.settings.plateau_patience, factor=self.settings.plateau_factor
         )
         for row in self.history:
+            self.watch_plateau(row)
+        return self.optimizer
+
+    def watch_plateau(self, row: Row) -> None:
+        """Let the rate fall if the validation loss stands still, with the schedule that asks for it."""
+        if self.settings.schedule == "plateau":
             self.plateau.step(row["validation_loss"])
-        return optimizer
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Set the learning rate of the step."""
+        super().on_train_batch_start(batch, batch_idx)
+        if self.settings.schedule == "polynomial":
+            steps = self.settings.epochs * self.settings.steps_per_epoch
+            factor = polynomial_factor(self.step_of(batch_idx), steps)
+            self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * factor
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """Augment, predict, compare."""
@@ -190,7 +205,7 @@ class SegmentationModule(RecordedModule):
         self.history.append(row)
         if row["validation_dice"] > best and self.trainer.is_global_zero:
             save_weights(self.folder / WEIGHTS, self.network.state_dict())
-        self.plateau.step(row["validation_loss"])
+        self.watch_plateau(row)
         self.stop_if_stale()
 
     def finished_row(self) -> Row:
@@ -208,7 +223,7 @@ class SegmentationModule(RecordedModule):
             "train_loss": float(self.over_ranks(torch.stack(self.train_losses).mean(), "mean")),
             "validation_loss": float(validation_loss),
             "validation_dice": mean_dice(self.over_ranks(self.counts, "sum")),
-            "learning_rate": float(self.plateau.optimizer.param_groups[0]["lr"]),
+            "learning_rate": float(self.optimizer.param_groups[0]["lr"]),
             "seconds": time.monotonic() - self.started,
         }
         self.train_losses, self.started = [], time.monotonic()
@@ -237,11 +252,6 @@ class SegmentationModule(RecordedModule):
         patience = self.settings.early_stopping
         if patience and self.history and len(self.history) - 1 - best_epoch(self.history) >= patience:
             self.trainer.should_stop = True
-
-
-def best_epoch(history: Sequence[Row]) -> int:
-    """The first epoch with the best validation Dice; its weights were kept."""
-    return max(range(len(history)), key=lambda epoch: history[epoch]["validation_dice"])
 
 
 def region_counts(
