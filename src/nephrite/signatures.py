@@ -61,7 +61,7 @@ FITTING = tuple(
     f"train_segmenter.{key}"
     for key in (
         *("batch_size", "learning_rate", "schedule", "plateau_patience", "plateau_factor"),
-        *("loss", "segmenters.{segmenter}"),
+        *("loss", "window", "foreground", "segmenters.{segmenter}"),
     )
 )
 HELPER = (*CHOICE, *FITTING, "train_segmenter.geometric", "train_segmenter.intensity")  # of helper segmenters
@@ -155,7 +155,7 @@ STAGES: Mapping[str, Signature] = {
         "Score one arm on the test patients.",
         {"pairs": True, "segmenter": True, "scores": True},
         "scores",
-        (Read(("trial.primary", "evaluate.regions", "evaluate.threshold")),),
+        (Read(("trial.primary", "evaluate.regions", "evaluate.threshold", "evaluate.mirroring")),),
         "arm",
         ("segmenter",),
         record=("arm", "patients"),
@@ -172,7 +172,7 @@ STAGES: Mapping[str, Signature] = {
         "promotion",
         (
             Read(("trial.seed", "report.resamples", "report.confidence", "promote")),
-            Read(("evaluate.regions", "evaluate.threshold")),  # the champion is scored once more
+            Read(("evaluate.regions", "evaluate.threshold", "evaluate.mirroring")),  # the champion is scored once more
         ),
         kinds=("all segmenters",),
         record=("decision", "candidate"),

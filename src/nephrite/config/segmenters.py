@@ -82,6 +82,17 @@ class TrainSegmenterSettings(Settings):
         default=100, description="Optimizer steps; the same for small and large training sets, so that arms are alike."
     )
     batch_size: Positive = Field(default=8, description="Slices per optimizer step; 8 as in the capstone.")
+    window: Positive | None = Field(
+        default=None,
+        description="Pixels per side of the random windows that are learned from, no larger than "
+        "'prepare.in_plane.size'; slices are then predicted by overlapping windows. null = whole slices.",
+    )
+    foreground: Fraction | None = Field(
+        default=0.33,
+        description="Share of a batch's slices that must hold foreground, and show it in their window, in every arm; "
+        "nnU-Net's third. Of the others as many hold some as of the real slices. null = as they come, as in the "
+        "capstone.",
+    )
     learning_rate: float = Field(
         default=0.003,
         gt=0,

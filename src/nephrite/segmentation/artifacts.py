@@ -44,6 +44,7 @@ from nephrite.record_fields import (
 from nephrite.segmentation.backend import Trained, backend_of
 from nephrite.segmentation.fit_task import Row
 
+Side = Annotated[int, Field(ge=1, le=10**6)]
 CARD, WEIGHTS, HISTORY = "segmenter.json", "weights.safetensors", "history.json"
 REMEDY = "run 'train_segmenter' again"
 
@@ -69,6 +70,7 @@ class SegmenterCard:
         seconds: duration of the whole training.
         run_id: of the tracking run, or None.
         version: of the software that wrote it.
+        window: pixels per side of the windows that it learned from, and predicts slices by; None = it saw whole slices.
         late_gain: by how much the last quarter of the epochs raised the best validation score; see `metrics.curves`.
         files, inputs, digest: see `nephrite.evidence`; no files in a card that an older version wrote.
     """
@@ -91,6 +93,7 @@ class SegmenterCard:
     seconds: NotNegative
     run_id: Line | None
     version: Line
+    window: Side | None = None
     late_gain: Share | None = None
     format: Literal[1] = 1
     files: Files = field(default_factory=dict, compare=False)
@@ -138,7 +141,7 @@ def load_segmenter(folder: Path, *, as_fitted: bool = False) -> TrainedSegmenter
     check_files(folder, card.files, REMEDY)
     history: list[Row] = read_record(folder / HISTORY, list[HistoryRow], REMEDY)
     trained = backend_of(card.settings).load(folder, card.channels, card.threshold, as_fitted=as_fitted)
-    return TrainedSegmenter(card, replace(trained, history=history))
+    return TrainedSegmenter(card, replace(trained, history=history, window=card.window))
 
 
 def read_teacher(folder: Path, student: Arm, arm: Arm | None, pairs: str, patients: Sequence[str]) -> Trained:

@@ -44,9 +44,13 @@ def check_segmenters(
         others: names under 'train_segmenter.segmenters' that a stage trains for itself.
 
     Raises:
-        ConfigError: names the arm and what its segmenter does not take, or the segmenter and what was found.
+        ConfigError: names the arm and what its segmenter does not take, or the segmenter and what was found; or the
+            windows are larger than the slices.
     """
-    arms = list(arms)
+    arms, window = list(arms), config.train_segmenter.window
+    if window is not None and window > shape.size:
+        finding = f"is {window}, and slices have {shape.size} pixels per side"
+        raise ConfigError("train_segmenter.window", finding, "take a smaller window, or raise 'prepare.in_plane.size'")
     for arm in arms:
         _check_intake(config, arm)
     for name in dict.fromkeys([*(arm.segmenter for arm in arms), *others]):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from nephrite.config import Augmentation, ComputeSettings, MixingStrategy, TrainSegmenterSettings
 from nephrite.store.slices import SliceRef
@@ -30,8 +30,8 @@ class LabeledSource(Protocol):
     def label(self, patient: str, /) -> UInt8[np.ndarray, "slice height width"]:
         """All label maps of a patient."""
 
-    def slices(self) -> list[SliceRef]:
-        """References to all slices."""
+    def slices(self, *, labeled_only: bool = False) -> list[SliceRef]:
+        """References to all slices; with `labeled_only`, to those with any class."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Cohort:
         known = set(self.patients)
         found = [ref for ref in self.source.slices() if ref.patient in known]
         return found if self.most is None else thin(found, self.most)
+
+    def holds(self) -> Bool[np.ndarray, " slice"]:
+        """Of each of their slices, whether it holds any class."""
+        known = {*self.source.slices(labeled_only=True)}
+        return np.array([ref in known for ref in self.slices()], dtype=bool)
 
 
 @dataclass(frozen=True)

@@ -197,6 +197,7 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         threshold=config.evaluate.threshold,
         steps=int(best["step"]),
         seconds=sum(row["seconds"] for row in history),
+        window=config.train_segmenter.window,
         late_gain=late_gain(history),
         run_id=run.id,
         version=__version__,

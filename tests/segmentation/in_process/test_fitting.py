@@ -27,7 +27,7 @@ from nephrite.segmentation.in_process.fitting import (
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Pairs
-from nephrite.training.mixing import group_counts
+from nephrite.training.mixing import mix
 from nephrite.training.pseudo_labels import PseudoLabels
 from nephrite.training.trainer import fit
 
@@ -47,8 +47,7 @@ def module_of(
     steps = settings.epochs * settings.steps_per_epoch
     task = SegmentationTask(
         training=Pairs((store, slices)),
-        groups=(len(slices),),
-        counts=group_counts([], steps=steps, batch_size=settings.batch_size),
+        mixture=mix(np.ones(len(slices), bool), [], steps=steps, batch_size=settings.batch_size),
         validation=Pairs((store, store.slices("validation"))),
         channels=store.manifest.channels,
         region=(2,),
@@ -178,8 +177,8 @@ def test_pixels_whose_label_is_unsure_teach_nothing_where_some_are(
     label[:, :8], label[:, 20:] = 1, IGNORED
     taught = PseudoLabels(store, {"a1": label})
     module = module_of(config, pairs, tmp_path)
-    counts = group_counts([], steps=config.train_segmenter.steps_per_epoch, batch_size=4)
-    task = replace(module.task, training=Pairs((taught, taught.slices())), groups=(6,), counts=counts, unsure=unsure)
+    mixture = mix(np.ones(6, bool), [], steps=config.train_segmenter.steps_per_epoch, batch_size=4)
+    task = replace(module.task, training=Pairs((taught, taught.slices())), mixture=mixture, unsure=unsure)
     canvas = Canvas()
     module = SegmentationModule(canvas, task, config.train_segmenter, seed=1, folder=tmp_path)  # type: ignore[arg-type]  # a network that no setting can build
     fit(module, config.compute, folder=tmp_path, epochs=1, run=SilentRun(), text="test")
@@ -206,3 +205,16 @@ def test_weights_are_kept_even_where_nothing_is_found(
     monkeypatch.setattr(segmentation, "mean_dice", lambda counts: 0.0)
     assert best_epoch(train(load(), pairs, tmp_path / "a").history) == 0
     assert (tmp_path / "a" / WEIGHTS).exists()
+
+
+def test_a_training_on_windows_sees_windows_and_is_validated_on_whole_slices(
+    load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    config, sizes = load("train_segmenter.epochs=1"), list[tuple[int, ...]]()
+    module = module_of(config, pairs, tmp_path)
+    module.task = replace(module.task, window=20, forced=0.5)
+    module.network.register_forward_hook(lambda _, given, __: sizes.append(tuple(given[0].shape[-2:])))
+    fit(module, config.compute, folder=tmp_path, epochs=1, run=SilentRun(), text="test")
+    assert {*sizes} == {(20, 20)}
+    truth = sum(int((module.task.validation.read(place).label == 2).sum()) for place in range(12))
+    assert int(module.counts[:, 1].sum()) >= truth > 0

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, Integer, Shaped
+from jaxtyping import Bool, Float, Integer, Shaped
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -25,20 +24,23 @@ from nephrite.metrics.curves import best_epoch
 from nephrite.models.losses import dice_and_cross_entropy, dice_loss
 from nephrite.segmentation.artifacts import WEIGHTS
 from nephrite.segmentation.fit_task import Row
+from nephrite.segmentation.in_process.inference import slice_logits
 from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.store.slices import source_of
 from nephrite.training.data import (
     Batch,
-    MixedBatches,
     OrderedBatches,
     Pairs,
     batch_loader,
     channel_masks,
+    derive_seed,
     value_mask,
 )
+from nephrite.training.mixing import MixedBatches, Mixture
 from nephrite.training.schedules import polynomial_factor
 from nephrite.training.trainer import RecordedModule, check_finite
 from nephrite.training.weights import save_weights
+from nephrite.training.windows import WindowBatches, Windows
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,15 @@ class SegmentationTask:
     """What is learned, and what chooses the weights.
 
     Attributes:
-        training: slices to learn from, group after group: real ones, then what is mixed with them.
-        groups: number of slices of each group.
-        counts: for every step, how many slices each group gives.
+        training: slices to learn from: real ones, then what is added to them.
+        mixture: for every step, how many slices each group of them gives.
         validation: real slices; whole patients.
         channels: output channel to label values.
         region: label values of the region whose Dice chooses the weights.
         threshold: sigmoid outputs at or above it are foreground.
         augmentation: of training batches.
+        window: pixels per side of the windows that are learned from; None = whole slices.
+        forced: probability that a window must hold foreground, if its slice holds some.
         unsure: whether some labels are `IGNORED`.
         lesions: what is pasted into training batches; None where the arm does not paste.
         vanished: validation patients who have the region, and nothing of it on the grid.
@@ -61,13 +64,14 @@ class SegmentationTask:
     """
 
     training: Pairs
-    groups: tuple[int, ...]
-    counts: Int64[np.ndarray, "step group"]
+    mixture: Mixture
     validation: Pairs
     channels: Mapping[str, tuple[int, ...]]
     region: tuple[int, ...]
     threshold: float
     augmentation: Augmentation
+    window: int | None = None
+    forced: float = 0.0
     unsure: bool = False
     lesions: LesionBank | None = None
     vanished: frozenset[str] = frozenset()
@@ -101,15 +105,17 @@ class SegmentationModule(RecordedModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """The same number of batches per epoch for any training set."""
         batches = MixedBatches(
-            self.task.groups,
-            self.task.counts,
+            self.task.mixture,
             steps=self.settings.steps_per_epoch,
             seed=self.seed,
             rank=self.global_rank,
             ranks=self.trainer.world_size,
             done=self.done,
         )
-        return batch_loader(self.task.training, batches, workers=self.task.workers)
+        if self.task.window is None:
+            return batch_loader(self.task.training, batches, workers=self.task.workers)
+        windows = WindowBatches(batches, forced=self.task.forced, seed=derive_seed(self.seed, "windows"))
+        return batch_loader(Windows(self.task.training, self.task.window), windows, workers=self.task.workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """All validation slices, in their order."""
@@ -187,7 +193,7 @@ class SegmentationModule(RecordedModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss, and the region's voxels per patient."""
-        logits = self.network(batch.image)
+        logits = slice_logits(self.network, batch.image, window=self.task.window)
         self.validation_losses.append(self.loss(logits, channel_masks(batch.label, self.task.channels)))
         found = self.region_of(logits)
         truth = value_mask(batch.label, self.task.region)

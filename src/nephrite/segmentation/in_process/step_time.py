@@ -36,7 +36,7 @@ def network_step_seconds(config: Config, backend: InProcess[Any]) -> float:
     On a processor a step that would take long is extrapolated from a small one, since cost grows with the pixels, the
     slices, and as the kind says of itself.
     """
-    size, batch = config.prepare.in_plane.size, config.train_segmenter.batch_size
+    size, batch = config.learned_size, config.train_segmenter.batch_size
     if pick_device(config.compute) == "cpu":
         # on a processor, a cheap network tells if a step would take too long to be timed
         probe, factor = backend.cheap()
@@ -55,7 +55,7 @@ def network_step_seconds(config: Config, backend: InProcess[Any]) -> float:
 def augmentation_seconds(config: Config, augmentation: Augmentation) -> float:
     """Seconds that a batch's augmentation takes; pasted lesions are not counted."""
     # a made-up batch, augmented as in training
-    settings, size = config.train_segmenter, config.prepare.in_plane.size
+    settings, size = config.train_segmenter, config.learned_size
     batch, generator = settings.batch_size, torch.Generator().manual_seed(0)
     image, label = torch.rand(batch, 1, size, size), torch.zeros(batch, size, size, dtype=torch.uint8)
     moves = settings.geometric.model_dump()
