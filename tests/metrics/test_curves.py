@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nephrite.metrics.curves import best_epoch, late_gain
+from nephrite.metrics.curves import best_epoch, kept_epoch, late_gain
 
 
 def curve(*values: float) -> list[dict[str, float]]:
@@ -30,3 +30,8 @@ def test_gain_is_that_of_the_last_quarter_over_the_best_before(values: tuple[flo
 @pytest.mark.parametrize("values", [(), (0.5,)])
 def test_a_single_epoch_shows_no_course(values: tuple[float, ...]) -> None:
     assert late_gain(curve(*values)) is None
+
+
+def test_the_last_epoch_is_kept_or_the_best() -> None:
+    assert kept_epoch(curve(0.4, 0.1), "last") == 1
+    assert kept_epoch(curve(0.4, 0.1), "best") == 0

@@ -33,6 +33,7 @@ MACHINES = (
     *("compute.devices=1", "compute.strategy=ddp", "train_segmenter.epochs=1", "train_segmenter.steps_per_epoch=2"),
     "train_segmenter.segmenters.light={kind: unet, base_width: 4, depth: 2, padding: same, normalization: none}",
 )
+BEST = "train_segmenter.weights=best"
 REAL, BOTH = "arm=real/light/1.0/0", "arm=real+synthetic/light/1.0/0"
 
 
@@ -76,7 +77,7 @@ def test_kept_weights_are_those_of_the_best_epoch(
     for name, epochs in (("long", 3), ("short", 2)):
         scores = iter([0.2, 0.9, 0.1])
         monkeypatch.setattr(segmentation, "mean_dice", lambda counts, scores=scores: next(scores))
-        config = load(REAL, f"train_segmenter.epochs={epochs}", "train_segmenter.schedule=plateau")
+        config = load(REAL, f"train_segmenter.epochs={epochs}", "train_segmenter.schedule=plateau", BEST)
         train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / name)
     card = read_card(tmp_path / "long")
     assert (card.validation_score, card.steps) == (0.9, 6)
@@ -139,6 +140,28 @@ def test_a_training_whose_validation_still_rises_says_so(
         train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
     assert read_card(tmp_path / "s").late_gain == pytest.approx(last - 0.5)
     assert ("validation Dice still rose at the end" in caplog.text) == (last == 0.9)
+
+
+@pytest.mark.parametrize("asks", [BEST, "train_segmenter.schedule=plateau", "train_segmenter.early_stopping=5"])
+def test_a_label_fraction_holds_for_validation_patients_whose_labels_choose(
+    load: Load, pairs: Path, tmp_path: Path, asks: str
+) -> None:
+    half = ("trial.label_fractions=[0.5]", "arm=real/light/0.5/0")
+    for name, more in (("fixed", ()), ("chosen", (asks,))):
+        metrics = train_segmenter(load(*half, *more), SilentRun(), pairs=pairs, segmenter=tmp_path / name)
+        card = read_card(tmp_path / name)
+        assert len(card.training_patients) == 2
+        assert len(card.choosing_patients) == (1 if more else 0)
+        assert {*card.choosing_patients} <= {"b1", "b2"}
+        assert card.labels_used == metrics["labels_used"] == (3 if more else 2)
+
+
+def test_validation_labels_change_no_weights_of_a_fixed_schedule(load: Load, pairs: Path, tmp_path: Path) -> None:
+    train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation, "mean_dice", lambda counts: 0.0)
+        train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "b")
+    assert same_weights(tmp_path / "a", tmp_path / "b")
 
 
 def test_same_settings_give_the_same_weights_and_another_cell_others(load: Load, pairs: Path, tmp_path: Path) -> None:

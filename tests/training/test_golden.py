@@ -14,7 +14,11 @@ from nephrite.segmentation.in_process.fitting import SegmentationModule
 from nephrite.stages.train_segmenter import train_segmenter
 
 GOLDEN = [0.877394, 0.878489, 0.875092]
-CAPSTONE = ("train_segmenter.schedule=plateau", "train_segmenter.foreground=null")  # the capstone's way of training
+CAPSTONE = (
+    "train_segmenter.schedule=plateau",
+    "train_segmenter.foreground=null",
+    "train_segmenter.weights=best",
+)  # the capstone's way of training
 
 
 def test_three_steps_have_the_stored_losses(

@@ -6,6 +6,7 @@ A curve is a history: one row per epoch, with at least 'validation_dice'.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 RISING = 0.01  # Dice: a gain of the last quarter above it is more than the spread between starts of a steady training
 
@@ -13,6 +14,11 @@ RISING = 0.01  # Dice: a gain of the last quarter above it is more than the spre
 def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
     """The first epoch with the best validation Dice."""
     return max(range(len(history)), key=lambda epoch: history[epoch]["validation_dice"])
+
+
+def kept_epoch(history: Sequence[Mapping[str, float]], weights: Literal["last", "best"]) -> int:
+    """The epoch whose weights are kept."""
+    return len(history) - 1 if weights == "last" else best_epoch(history)
 
 
 def late_gain(history: Sequence[Mapping[str, float]]) -> float | None:

@@ -52,7 +52,7 @@ class Trained:
         channels: name to label values.
         threshold: a probability at or above it is foreground.
         history: one row per epoch, with at least 'step', 'validation_dice' and 'seconds'; the weights are those of the
-            first epoch with the best 'validation_dice'.
+            last epoch, or of the first with the best 'validation_dice': see 'train_segmenter.weights'.
         window: pixels per side of the windows that it learned from; None = it saw whole slices.
     """
 

@@ -71,14 +71,14 @@ class Addition:
 
 @dataclass(frozen=True, kw_only=True)
 class FitTask:
-    """What a backend learns, what chooses its weights, and where it works.
+    """What a backend learns, what shows how well, and where it works.
 
     Attributes:
         training: real patients to learn from.
         additions: what is mixed with them.
-        validation: whole patients, who choose the weights.
+        validation: whole patients; they choose the weights where 'train_segmenter.weights' is 'best'.
         channels: name to label values; a channel is a structure that is to be found.
-        region: label values of the region whose Dice chooses the weights.
+        region: label values of the region whose Dice is shown, and may choose the weights.
         vanished: validation patients who have the region in their scan, and nothing of it on the grid.
         threshold: a probability at or above it is foreground.
         augmentation: of what is learned from.

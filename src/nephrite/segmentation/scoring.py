@@ -27,6 +27,7 @@ def score_arm(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> 
         steps=card.steps,
         seconds=card.seconds,
         training_patients=len(card.training_patients),
+        choosing_patients=len(card.choosing_patients),
         history=tuple(segmenter.trained.history),
         inputs={"pairs": store.manifest.digest, "segmenter": card.digest},
     )

@@ -12,7 +12,7 @@ from nephrite.augment.lesions import LesionBank
 from nephrite.config import Config
 from nephrite.dependencies import facts
 from nephrite.errors import StoreError
-from nephrite.metrics.curves import RISING, best_epoch, late_gain
+from nephrite.metrics.curves import RISING, kept_epoch, late_gain
 from nephrite.recording import Run, SilentRun
 from nephrite.segmentation.arm_inputs import ArmInputs, open_stores
 from nephrite.segmentation.artifacts import SegmenterCard, write_card
@@ -39,7 +39,7 @@ def train_segmenter(
     synthetic: Path | None = None,
     teacher: Path | None = None,
 ) -> dict[str, float]:
-    """Train the segmenter of one arm and keep the weights that are best on validation.
+    """Train the segmenter of one arm, and keep the last weights or those that are best on validation.
 
     All arms take the same number of optimizer steps; within a cell they share patients, initialization and seeds.
     So the teacher of self-training equals the cell's arm without self-training: `teacher` is that arm's folder; without
@@ -67,6 +67,7 @@ def train_segmenter(
         "best_step": float(card.steps),
         "seconds": card.seconds,
         "training_slices": float(slices),
+        "labels_used": float(card.labels_used),
     }
 
 
@@ -122,7 +123,7 @@ def _task(
 ) -> FitTask:
     """What the arm learns; teacher and student of a cell start from the same weights, in the same order of slices."""
     cell, seed, chosen = config.this_arm.cell, config.trial.seed, config.this_training_set
-    choosing, region = inputs.real.patients("validation"), config.evaluate.regions[config.trial.primary].labels
+    choosing, region = inputs.validation, config.evaluate.regions[config.trial.primary].labels
     return FitTask(
         training=_some(inputs, "train", inputs.labeled),
         additions=tuple(additions),
@@ -181,10 +182,10 @@ def _digests(inputs: ArmInputs) -> dict[str, str]:
 
 def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -> SegmenterCard:
     # the epoch that was kept
-    best = history[best_epoch(history)]
+    kept, settings = history[kept_epoch(history, config.train_segmenter.weights)], config.train_segmenter
     return SegmenterCard(
         arm=str(config.this_arm),
-        settings=config.train_segmenter.segmenters[config.this_arm.segmenter],
+        settings=settings.segmenters[config.this_arm.segmenter],
         classes=inputs.real.manifest.classes,
         channels=inputs.real.manifest.channels,
         intensity=config.prepare.intensity,
@@ -192,12 +193,13 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         training_patients=tuple(inputs.labeled),
         synthesizer=inputs.synthesizer,
         pairs=inputs.real.manifest.digest,
-        validation_score=best["validation_dice"],
+        validation_score=kept["validation_dice"],
         region=config.trial.primary,
         threshold=config.evaluate.threshold,
-        steps=int(best["step"]),
+        steps=int(kept["step"]),
         seconds=sum(row["seconds"] for row in history),
-        window=config.train_segmenter.window,
+        choosing_patients=tuple(inputs.validation) if settings.asks_validation else (),
+        window=settings.window,
         late_gain=late_gain(history),
         run_id=run.id,
         version=__version__,

@@ -81,14 +81,16 @@ def test_what_was_fitted_predicts_the_same_once_it_was_loaded(load: Load, pairs:
     assert UNET.identity(tmp_path / "s") == sha256(tmp_path / "s" / WEIGHTS)
 
 
-def test_weights_are_those_of_the_best_epoch_and_no_others(
-    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("weights", "steps"), [("best", 3), ("last", 6)])
+def test_weights_are_those_of_the_best_epoch_or_of_the_last(
+    load: Load, pairs: Path, tmp_path: Path, weights: str, steps: int
 ) -> None:
     scores = iter([0.9, 0.1])
-    monkeypatch.setattr("nephrite.segmentation.in_process.fitting.mean_dice", lambda _: next(scores))
-    state = UNET.fit(task(load(), pairs, tmp_path / "s")).network.state_dict()
-    counts = {int(value) for name, value in state.items() if name.endswith("num_batches_tracked")}
-    assert counts == {3}  # steps of the first epoch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nephrite.segmentation.in_process.fitting.mean_dice", lambda _: next(scores))
+        fitted = UNET.fit(task(load(f"train_segmenter.weights={weights}"), pairs, tmp_path / "s"))
+    state = fitted.network.state_dict()
+    assert {int(value) for name, value in state.items() if name.endswith("num_batches_tracked")} == {steps}
 
 
 def test_first_weights_follow_from_their_seed_and_leave_other_draws_alone(

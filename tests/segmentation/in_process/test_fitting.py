@@ -27,9 +27,10 @@ from nephrite.segmentation.in_process.fitting import (
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Pairs
-from nephrite.training.mixing import mix
+from nephrite.training.mixing import Mixture, mix
 from nephrite.training.pseudo_labels import PseudoLabels
 from nephrite.training.trainer import fit
+from tests.conftest import write_synthetic
 
 Load = Callable[..., Config]
 
@@ -85,7 +86,7 @@ def test_geometric_augmentation_changes_training_only(load: Load, pairs: Path, t
     )
 
 
-PLATEAU = "train_segmenter.schedule=plateau"
+PLATEAU, BEST = "train_segmenter.schedule=plateau", "train_segmenter.weights=best"
 
 
 def test_rate_falls_over_the_whole_training(load: Load, pairs: Path, tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_weights_of_the_first_of_equal_epochs_are_kept(
     for name, epochs in (("long", 4), ("short", 2)):
         scores = iter([0.2, 0.9, 0.9, 0.9])
         monkeypatch.setattr(segmentation, "mean_dice", lambda counts, scores=scores: next(scores))
-        history = train(load(PLATEAU, f"train_segmenter.epochs={epochs}"), pairs, tmp_path / name).history
+        history = train(load(PLATEAU, BEST, f"train_segmenter.epochs={epochs}"), pairs, tmp_path / name).history
         assert best_epoch(history) == 1
     first, kept = (load_file(tmp_path / name / WEIGHTS) for name in ("short", "long"))
     assert all(torch.equal(kept[name], value) for name, value in first.items())
@@ -203,7 +204,7 @@ def test_weights_are_kept_even_where_nothing_is_found(
     load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segmentation, "mean_dice", lambda counts: 0.0)
-    assert best_epoch(train(load(), pairs, tmp_path / "a").history) == 0
+    assert best_epoch(train(load(BEST), pairs, tmp_path / "a").history) == 0
     assert (tmp_path / "a" / WEIGHTS).exists()
 
 
@@ -218,3 +219,23 @@ def test_a_training_on_windows_sees_windows_and_is_validated_on_whole_slices(
     assert {*sizes} == {(20, 20)}
     truth = sum(int((module.task.validation.read(place).label == 2).sum()) for place in range(12))
     assert int(module.counts[:, 1].sum()) >= truth > 0
+
+
+def test_painted_slices_leave_the_running_averages_to_real_ones(load: Load, pairs: Path, tmp_path: Path) -> None:
+    store, painted = PairStore(pairs), PairStore(write_synthetic(tmp_path / "painted", "a1", ("a1",)))
+    config, means = load("train_segmenter.epochs=1", "train_segmenter.learning_rate=1e-30"), []
+    for share in (0.5, 0.0):
+        module = module_of(config, pairs, tmp_path)
+        real = store.slices("train")
+        slices = Pairs((store, real), (painted, painted.slices()))
+        places = [np.arange(2), np.arange(len(real), len(slices))]
+        taken = [2, 2] if share else [2, 0]
+        mixture = Mixture((*places,), np.array([taken] * 3), 1.0, 1.0)
+        task = replace(module.task, training=slices, mixture=mixture)
+        module = SegmentationModule(module.network, task, module.settings, seed=1, folder=tmp_path)
+        (tmp_path / str(share)).mkdir()
+        fit(module, config.compute, folder=tmp_path / str(share), epochs=1, run=SilentRun(), text="test")
+        means.append([value for name, value in module.network.state_dict().items() if name.endswith("running_mean")])
+    assert means[0]
+    for with_painted, without in zip(*means, strict=True):
+        torch.testing.assert_close(with_painted, without)

@@ -89,7 +89,7 @@ class InProcess(Backend[S, TrainedNetwork]):
         return self, 1.0
 
     def fit(self, task: FitTask) -> TrainedNetwork:
-        """Train to the end, and take the weights that were best on validation."""
+        """Train to the end, and take the last weights, or those that were best on validation."""
         import torch
 
         from nephrite.segmentation.in_process.fitting import SegmentationModule
@@ -105,7 +105,7 @@ class InProcess(Backend[S, TrainedNetwork]):
             network, segmentation_task(task), task.settings, seed=task.order_seed, folder=task.folder
         )
         fit(module, task.compute, folder=task.folder, epochs=task.settings.epochs, run=task.run, text=task.text)
-        # the weights of the best epoch, not of the last one
+        # the weights that were kept: those of the last epoch, or of the best one
         load_weights(module.network, task.folder / WEIGHTS, remedy=REMEDY)
         module.trainer.strategy.barrier()  # wait until all processes have read it: the first one moves the folder away
         return TrainedNetwork(

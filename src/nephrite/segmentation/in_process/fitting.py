@@ -1,4 +1,4 @@
-"""How a segmenter is fitted: Dice loss, Adam, a learning rate that falls, weights chosen on validation."""
+"""How a segmenter is fitted: Dice loss, Adam, a learning rate that falls, the last weights or the best ones."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from nephrite.augment import copy_paste, geometric, standard
 from nephrite.augment.copy_paste import PasteRanges
 from nephrite.augment.lesions import LesionBank
 from nephrite.augment.parameters import take
+from nephrite.augment.spatial import SpatialRanges
 from nephrite.augment.standard import IntensityRanges
 from nephrite.config import IGNORED, Augmentation, TrainSegmenterSettings
-from nephrite.metrics.curves import best_epoch
+from nephrite.metrics.curves import best_epoch, kept_epoch
 from nephrite.models.losses import dice_and_cross_entropy, dice_loss
 from nephrite.segmentation.artifacts import WEIGHTS
 from nephrite.segmentation.fit_task import Row
 from nephrite.segmentation.in_process.inference import slice_logits
 from nephrite.segmentation.in_process.networks import Segmenter
-from nephrite.store.slices import source_of
+from nephrite.store.slices import is_synthetic, source_of
+from nephrite.training.batch_statistics import forward_apart
 from nephrite.training.data import (
     Batch,
     OrderedBatches,
@@ -45,14 +47,14 @@ from nephrite.training.windows import WindowBatches, Windows
 
 @dataclass(frozen=True)
 class SegmentationTask:
-    """What is learned, and what chooses the weights.
+    """What is learned, and what shows how well.
 
     Attributes:
         training: slices to learn from: real ones, then what is added to them.
         mixture: for every step, how many slices each group of them gives.
         validation: real slices; whole patients.
         channels: output channel to label values.
-        region: label values of the region whose Dice chooses the weights.
+        region: label values of the region whose Dice is shown, and may choose the weights.
         threshold: sigmoid outputs at or above it are foreground.
         augmentation: of training batches.
         window: pixels per side of the windows that are learned from; None = whole slices.
@@ -86,7 +88,7 @@ class SegmentationModule(RecordedModule):
         task: what is learned.
         settings: the same in all arms.
         seed: of the order of slices and of augmentation.
-        folder: gets the best weights whenever there are better ones.
+        folder: gets the weights after each epoch, or whenever there are better ones.
     """
 
     def __init__(
@@ -96,7 +98,9 @@ class SegmentationModule(RecordedModule):
         self.network = network.to(memory_format=torch.channels_last)
         self.task, self.settings, self.folder = task, settings, folder
         self.loss = {"dice": dice_loss, "dice_and_cross_entropy": dice_and_cross_entropy}[settings.loss]
+        self.painted = torch.tensor([is_synthetic(patient) for patient in task.training.patients])
         self.paste_ranges = PasteRanges(**settings.copy_paste.model_dump())
+        self.spatial_ranges = SpatialRanges(**settings.spatial.model_dump())
         self.intensity_ranges = IntensityRanges(**settings.intensity.model_dump())
         self.train_losses: list[Tensor] = []
         self.validation_losses: list[Tensor] = []
@@ -154,7 +158,8 @@ class SegmentationModule(RecordedModule):
         """Augment, predict, compare."""
         image, label = self.augmented(batch, batch_idx)
         known = label != IGNORED if self.task.unsure else None
-        loss = self.loss(self.network(image), channel_masks(label, self.task.channels), known)
+        logits = forward_apart(self.network, image, self.painted[batch.patient.cpu()].to(image.device))
+        loss = self.loss(logits, channel_masks(label, self.task.channels), known)
         check_finite(f"training loss ({self.settings.loss})", loss, self.step_of(batch_idx))
         self.train_losses.append(loss.detach())
         return loss
@@ -176,8 +181,8 @@ class SegmentationModule(RecordedModule):
             ranges = self.settings.geometric.model_dump()
             return geometric.apply(take(geometric.draw(size, **ranges, generator=generator), share), image, label)
         if self.task.augmentation == "standard":
-            moves = self.settings.geometric.model_dump()
-            drawn = standard.draw(size, **moves, ranges=self.intensity_ranges, generator=generator)
+            moves, intensity = self.spatial_ranges, self.intensity_ranges
+            drawn = standard.draw(size, moves=moves, ranges=intensity, generator=generator)
             return standard.apply(take(drawn, share), image, label)
         return image, label
 
@@ -205,11 +210,11 @@ class SegmentationModule(RecordedModule):
         return (logits[:, inside].sigmoid() >= self.task.threshold).any(dim=1)
 
     def on_train_epoch_end(self) -> None:
-        """One row of the history; then better weights are kept, the rate may fall, the training may stop."""
+        """One row of the history; then new or better weights are kept, the rate may fall, the training may stop."""
         row = self.finished_row()
-        best = max((earlier["validation_dice"] for earlier in self.history), default=-1.0)
         self.history.append(row)
-        if row["validation_dice"] > best and self.trainer.is_global_zero:
+        kept = kept_epoch(self.history, self.settings.weights)
+        if kept == len(self.history) - 1 and self.trainer.is_global_zero:
             save_weights(self.folder / WEIGHTS, self.network.state_dict())
         self.watch_plateau(row)
         self.stop_if_stale()

@@ -1,8 +1,8 @@
 """Forward passes of a trained segmenter: logits of slices of any size, sigmoid outputs, and features.
 
 A network that learned from windows predicts larger slices by overlapping windows. Their logits are averaged with
-weights that fall towards a window's edge, where it sees less of the surroundings (Isensee et al. 2021, nnU-Net, methods:
-half a window of overlap, a Gaussian of an eighth of its side).
+weights that fall towards a window's edge, where it sees less of the surroundings: half a window of overlap, a Gaussian
+of an eighth of its side (Isensee et al. 2021, nnU-Net, methods).
 
 b  batch    c  channels    h, w  height and width in pixels
 """
