@@ -48,7 +48,7 @@ def forward_apart(
 
 
 def _logits(network: nn.Module, image: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c h w"]:
-    """A single slice passes twice: its statistics are the same, and a layer of one pixel refuses to take them of one."""
+    """A single slice passes twice: statistics stay the same, and a layer of one pixel refuses to take them of one."""
     logits: Tensor = network(image if len(image) > 1 else image.repeat(2, 1, 1, 1))
     return logits[: len(image)]
 
