@@ -41,9 +41,9 @@ class Generator(nn.Module):
         depth: number of down-samplings; `fitting_depth` names the largest sensible one for an image size.
         upsampling: "transposed" convolutions as in the paper, or "resize", which shows no checkerboard.
         dropout: share of features dropped in the first three decoder levels.
-        normalization: "slice" by the statistics of the slice itself, in training and in painting: what the paper's batch
-            normalization is at its batch of one; or "batch" by those of the batch in training, and by their running
-            averages in painting, which are those of no slice.
+        normalization: "slice" by the statistics of the slice itself, in training and in painting: what the paper's
+            batch normalization is at its batch of one; or "batch" by those of the batch in training, and by their
+            running averages in painting, which are those of no slice.
     """
 
     def __init__(

@@ -27,8 +27,8 @@ class SpadeSettings(GeneratorSettings):
     WEARS_STYLE: ClassVar[bool] = True
 
     kind: Literal["spade"] = Field(
-        description="Spatially adaptive normalization with a style code (Park et al. 2019), trained as pix2pix: without "
-        "the paper's hinge loss, feature matching, several scales and spectral normalization."
+        description="Spatially adaptive normalization with a style code (Park et al. 2019), trained as pix2pix: "
+        "without the paper's hinge loss, feature matching, several scales and spectral normalization."
     )
     base_width: int = Field(
         default=16,
