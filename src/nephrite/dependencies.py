@@ -112,8 +112,8 @@ def _holds(config: Config, condition: Condition) -> bool:
         return config.screen.filter != "all"
     sees = config.this_training_set
     return {
-        "augments": sees.augmentation != "none",
-        "alters intensity": sees.augmentation == "standard",
+        "moves slices": sees.augmentation == "geometric",
+        "augments as nnU-Net": sees.augmentation == "standard",
         "pastes lesions": sees.pastes_lesions,
         "trains itself": sees.trains_itself,
     }[condition]

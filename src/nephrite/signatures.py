@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Condition = Literal["augments", "alters intensity", "pastes lesions", "trains itself", "labels scans", "screens"]
+Condition = Literal["moves slices", "augments as nnU-Net", "pastes lesions", "trains itself", "labels scans", "screens"]
 Kind = Literal["generator", "segmenter", "helper", "all segmenters"]
 
 
@@ -59,9 +59,16 @@ class Signature:
 CHOICE = ("trial.primary", "evaluate.regions.{primary}.labels", "evaluate.threshold")  # what chooses the best epoch
 FITTING = tuple(
     f"train_segmenter.{key}"
-    for key in ("batch_size", "learning_rate", "loss", "plateau_patience", "plateau_factor", "segmenters.{segmenter}")
+    for key in (
+        *("batch_size", "learning_rate", "schedule", "plateau_patience", "plateau_factor", "weights"),
+        *("loss", "window", "foreground", "segmenters.{segmenter}"),
+    )
 )
-HELPER = (*CHOICE, *FITTING, "train_segmenter.geometric", "train_segmenter.intensity")  # of helper segmenters
+HELPER = (*CHOICE, *FITTING, "train_segmenter.spatial", "train_segmenter.intensity")  # of helper segmenters
+SCORING = (
+    *("trial.primary", "trial.seed"),
+    *(f"evaluate.{key}" for key in ("regions", "threshold", "mirroring", "lesions", "windows")),
+)
 LESIONS = ("prepare.lesions", "prepare.classes")  # their label values
 SYNTHESIZE = ("ratio", "labeled_only", "masks", "deformation", "edits", "style", "unlabeled", "labeler")
 SECTIONS = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate", "report")
@@ -140,8 +147,8 @@ STAGES: Mapping[str, Signature] = {
         (
             Read(("trial.seed", "prepare.intensity", "prepare.in_plane", *CHOICE, *FITTING)),
             Read(tuple(f"train_segmenter.{key}" for key in ("epochs", "steps_per_epoch", "early_stopping"))),
-            Read(("train_segmenter.geometric",), "augments"),
-            Read(("train_segmenter.intensity",), "alters intensity"),
+            Read(("train_segmenter.geometric",), "moves slices"),
+            Read(("train_segmenter.spatial", "train_segmenter.intensity"), "augments as nnU-Net"),
             Read(("train_segmenter.copy_paste", *LESIONS), "pastes lesions"),
             Read(("train_segmenter.self_training",), "trains itself"),
         ),
@@ -152,18 +159,7 @@ STAGES: Mapping[str, Signature] = {
         "Score one arm on the test patients.",
         {"pairs": True, "segmenter": True, "scores": True},
         "scores",
-        (
-            Read(
-                (
-                    "trial.primary",
-                    "trial.seed",
-                    "evaluate.regions",
-                    "evaluate.threshold",
-                    "evaluate.lesions",
-                    "evaluate.windows",
-                )
-            ),
-        ),
+        (Read(SCORING),),
         "arm",
         ("segmenter",),
         record=("arm", "patients"),
@@ -180,9 +176,7 @@ STAGES: Mapping[str, Signature] = {
         "promotion",
         (
             Read(("trial.seed", "report.resamples", "report.confidence", "promote")),
-            Read(
-                ("trial.primary", "evaluate.regions", "evaluate.threshold", "evaluate.windows")
-            ),  # the champion is scored once more
+            Read(SCORING),  # the champion is scored once more
         ),
         kinds=("all segmenters",),
         record=("decision", "candidate"),

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from nephrite.augment import geometric
+from nephrite.augment import spatial
 from nephrite.augment.parameters import take
+from nephrite.augment.spatial import SpatialRanges
 from nephrite.augment.standard import (
     IntensityParameters,
     IntensityRanges,
@@ -53,7 +54,8 @@ def nothing() -> IntensityParameters:
 
 
 def everything(number: int, ranges: IntensityRanges = ALWAYS) -> StandardParameters:
-    return draw(number, rotation=45, scale=0.15, shift=0.1, ranges=ranges, generator=source(5))
+    moves = SpatialRanges(rotation_probability=1, scale_probability=1, shift=0.1)
+    return draw(number, moves=moves, ranges=ranges, generator=source(5))
 
 
 def test_nothing_drawn_changes_nothing() -> None:
@@ -70,11 +72,11 @@ def test_strength_zero_changes_nothing_even_when_everything_comes() -> None:
     assert torch.equal(apply_intensity(draw_intensity(4, ranges=still, generator=source()), image), image)
 
 
-def test_label_maps_are_moved_by_the_geometric_part_alone() -> None:
+def test_label_maps_are_moved_by_the_spatial_part_alone() -> None:
     image, label = slices(4)
     drawn = everything(4)
     _, moved = apply(drawn, image, label)
-    assert torch.equal(moved, geometric.apply(drawn.geometric, image, label)[1])
+    assert torch.equal(moved, spatial.apply(drawn.spatial, image, label)[1])
     assert moved.dtype == torch.uint8
     assert set(moved.flatten().tolist()) == {0, 2}
 
@@ -85,7 +87,7 @@ def test_the_same_parameters_replay_the_same_batch_and_leave_the_input() -> None
     first, second = (apply(everything(4), image, label)[0] for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(image, before)
-    assert not torch.allclose(first, geometric.apply(everything(4).geometric, image, label)[0], atol=0.01)
+    assert not torch.allclose(first, spatial.apply(everything(4).spatial, image, label)[0], atol=0.01)
 
 
 def test_results_stay_in_the_unit_range() -> None:

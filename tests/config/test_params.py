@@ -134,7 +134,9 @@ def test_every_setting_but_what_the_data_and_the_trial_are_has_a_default() -> No
 def test_capstone_settings_are_the_capstones(root: Path) -> None:
     config = load_config(root / "configs" / "moai.yaml")
     training, split = config.train_segmenter, config.prepare.split
-    assert (training.epochs, training.learning_rate, training.plateau_patience) == (100, 0.001, 6)
+    assert (training.epochs, training.learning_rate) == (100, 0.001)
+    assert (training.schedule, training.plateau_patience, training.weights) == ("plateau", 6, "best")
+    assert (training.foreground, training.window) == (None, None)
     assert (split.train, split.validation, split.test) == (0.7, 0.2, 0.1)
     assert config.prepare.intensity.model_dump() == {"kind": "window", "center": 0, "width": 400}
     assert training.geometric.model_dump() == {"rotation": 45, "scale": 0.15, "shift": 0.10}

@@ -34,7 +34,7 @@ def bounds(schema: object, place: str = "") -> Iterator[tuple[str, bool]]:
         for number, part in enumerate(schema):
             yield from bounds(part, f"{place}.{number}")
     if isinstance(schema, dict):
-        if schema.get("type") in ("number", "integer"):
+        if schema.get("type") in ("number", "integer") and "enum" not in schema:
             low, high = ({f"{end}imum", f"exclusive{end.title()}imum"} for end in ("min", "max"))
             yield place, bool(low & {*schema}) and bool(high & {*schema})
         for name, part in schema.items():

@@ -19,15 +19,17 @@ from nephrite.stages.train_gan import train_gan
 from nephrite.store.slices import PairStore
 
 METHODS = {
-    "pix2pix": "{kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
+    "pix2pix": "{kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5, normalization: batch}",
     "spade": "{kind: spade, base_width: 4, depth: 3, hidden_width: 4, code_length: 4, divergence_weight: 0.05}",
-    "paint_in": "{kind: paint_in, base_width: 4, depth: 3, upsampling: transposed, dropout: 0.5, rim: 2}",
+    "paint_in": "{kind: paint_in, base_width: 4, depth: 3, upsampling: transposed, dropout: 0.5, rim: 2, "
+    "normalization: batch}",
     "randomized": "{kind: randomized, spread: 0.1}",
     "diffusion": "{kind: diffusion, base_width: 8, depth: 1, noise_steps: 50, sampling_steps: 3}",
 }
 TWO_STEPS = ("train_gan.pix2pix.epochs=1", "train_gan.pix2pix.batch_size=9", "train_gan.pix2pix.ema_decay=0.9")
 CAREFUL = (
     "trial.seed=7",
+    "train_gan.pix2pix.l1_weight=50",
     "train_gan.pix2pix.learning_rate=0.003",
     "train_gan.pix2pix.differentiable_augmentation=[translation, cutout, intensity]",
 )

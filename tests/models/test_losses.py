@@ -80,7 +80,7 @@ def test_the_parts_add_up() -> None:
     logits, real = torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 4, 4)
     loss = generator_loss(logits, real + 0.25, real, l1_weight=10)
     assert (float(loss.l1), float(loss.adversarial)) == pytest.approx((0.25, math.log(2)))
-    assert float(loss.total) == pytest.approx(math.log(2) + 2.5)
+    assert float(loss.total) == pytest.approx(math.log(2) + 10 * 0.5)  # 0.25 of [0, 1] is 0.5 of the paper's [-1, 1]
 
 
 def test_losses_of_extreme_logits_stay_finite() -> None:

@@ -77,3 +77,9 @@ def test_what_screens_is_tried_where_slices_are_screened(load: Load) -> None:
     with pytest.raises(ConfigError, match="architecture 'Unett'"):
         check_trial(load(*screened, *config, "screen.filter=tests"))
     check_trial(load(*screened, *config, "screen.filter=all"))
+
+
+def test_windows_larger_than_the_slices_are_refused(load: Load) -> None:
+    with pytest.raises(ConfigError, match=r"train_segmenter\.window: is 33, and slices have 32 pixels per side"):
+        check_trial(load("trial.segmenters=[light]", "train_segmenter.window=33"))
+    check_trial(load("trial.segmenters=[light]", "train_segmenter.window=32"))

@@ -145,6 +145,17 @@ def test_model_sees_what_its_recipe_says_whatever_the_settings_are(phantom: Path
     assert np.array_equal(np.asarray(mask.dataobj), expected(nib.Nifti1Image.from_filename(case / "imaging.nii.gz")))
 
 
+@pytest.mark.parametrize("mirroring", [False, True])
+def test_model_of_windows_segments_slices_that_are_larger(
+    phantom: Path, masks: Path, load: Load, mirroring: bool
+) -> None:
+    register(recipe=replace(RECIPE, window=24, mirroring=mirroring), size=24)
+    predict(load(), SilentRun(), scans=phantom, masks=masks)
+    case = min(phantom.iterdir())
+    mask = nib.Nifti1Image.from_filename(masks / case.name / "segmentation.nii.gz")
+    assert np.array_equal(np.asarray(mask.dataobj), expected(nib.Nifti1Image.from_filename(case / "imaging.nii.gz")))
+
+
 @pytest.mark.parametrize("size", [40, 48])  # the 64 mm of the scan are 43 pixels: cropped, padded
 def test_mask_of_a_resampled_scan_lies_on_the_scan(masks: Path, load: Load, tmp_path: Path, size: int) -> None:
     plan = ResampleSettings(kind="resample", spacing=1.5, size=size)

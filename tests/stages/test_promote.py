@@ -184,13 +184,13 @@ def test_same_weights_get_no_second_version(trial: Trial, load: Load) -> None:
 
 def test_version_says_what_it_wants_to_see(trial: Trial, load: Load, record: str) -> None:
     trial.train(seed=1, dice=0.5)
-    trial.promote(load("prepare.in_plane={kind: resize, size: 96}"))
+    trial.promote(load("prepare.in_plane={kind: resize, size: 96}", "evaluate.mirroring=true"))
     made = card(0.6)
-    expected = Recipe(made.classes, made.channels, made.intensity, made.in_plane, made.threshold)
+    expected = Recipe(made.classes, made.channels, made.intensity, made.in_plane, made.threshold, mirroring=True)
     assert read_recipe(Registry(MODEL).required(CHAMPION).tags[RECIPE], "here") == expected
 
     MlflowClient(record).delete_model_version_tag(MODEL, "1", RECIPE)  # as versions were before
-    trial.promote(load())
+    trial.promote(load("evaluate.mirroring=true"))
     assert read_recipe(Registry(MODEL).required(CHAMPION).tags[RECIPE], "here") == expected
 
 

@@ -33,6 +33,7 @@ MACHINES = (
     *("compute.devices=1", "compute.strategy=ddp", "train_segmenter.epochs=1", "train_segmenter.steps_per_epoch=2"),
     "train_segmenter.segmenters.light={kind: unet, base_width: 4, depth: 2, padding: same, normalization: none}",
 )
+BEST = "train_segmenter.weights=best"
 REAL, BOTH = "arm=real/light/1.0/0", "arm=real+synthetic/light/1.0/0"
 
 
@@ -76,17 +77,20 @@ def test_kept_weights_are_those_of_the_best_epoch(
     for name, epochs in (("long", 3), ("short", 2)):
         scores = iter([0.2, 0.9, 0.1])
         monkeypatch.setattr(segmentation, "mean_dice", lambda counts, scores=scores: next(scores))
-        config = load(REAL, f"train_segmenter.epochs={epochs}")
+        config = load(REAL, f"train_segmenter.epochs={epochs}", "train_segmenter.schedule=plateau", BEST)
         train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / name)
     card = read_card(tmp_path / "long")
     assert (card.validation_score, card.steps) == (0.9, 6)
     assert same_weights(tmp_path / "long", tmp_path / "short")
 
 
+@pytest.mark.parametrize("schedule", ["polynomial", "plateau"])
 @pytest.mark.parametrize("arm", ["real+geometric/light/1.0/0", "real+geometric/fpn/1.0/0"])
-def test_killed_training_ends_like_an_undisturbed_one(load: Load, pairs: Path, tmp_path: Path, arm: str) -> None:
-    fpn = "train_segmenter.segmenters.fpn.weights=none"
-    config = load(f"arm={arm}", fpn, "train_segmenter.plateau_patience=0", "train_segmenter.learning_rate=0.02")
+def test_killed_training_ends_like_an_undisturbed_one(
+    load: Load, pairs: Path, tmp_path: Path, arm: str, schedule: str
+) -> None:
+    fpn, falls = "train_segmenter.segmenters.fpn.weights=none", f"train_segmenter.schedule={schedule}"
+    config = load(f"arm={arm}", fpn, falls, "train_segmenter.plateau_patience=0", "train_segmenter.learning_rate=0.02")
     train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "a")
     with pytest.raises(KeyError, match="killed"):
         train_segmenter(config, Kill(at_step=3), pairs=pairs, segmenter=tmp_path / "b")
@@ -97,11 +101,13 @@ def test_killed_training_ends_like_an_undisturbed_one(load: Load, pairs: Path, t
     assert [{**row, "seconds": 0} for row in rows[0]] == [{**row, "seconds": 0} for row in rows[1]]
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 5])
+@pytest.mark.parametrize("case", ["1 polynomial", "2 plateau", "3 polynomial", "5 polynomial"])
 def test_terminated_pod_goes_on_at_the_same_step_on_another_machine(
-    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    config = load("arm=real+geometric/light/1.0/0", "train_segmenter.plateau_patience=0")
+    step, schedule = int(case[0]), case[2:]
+    falls = f"train_segmenter.schedule={schedule}"
+    config = load("arm=real+geometric/light/1.0/0", falls, "train_segmenter.plateau_patience=0")
     train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "undisturbed")
     monkeypatch.setenv("NEPHRITE_CHECKPOINTS", str(tmp_path / "volume"))
     steps: list[int] = []
@@ -122,6 +128,40 @@ def test_terminated_pod_goes_on_at_the_same_step_on_another_machine(
     assert [{**row, "seconds": 0} for row in rows[0]] == [{**row, "seconds": 0} for row in rows[1]]
     assert not (tmp_path / "first").exists()
     assert not list((tmp_path / "volume").iterdir())
+
+
+@pytest.mark.parametrize("last", [0.9, 0.505])
+def test_a_training_whose_validation_still_rises_says_so(
+    load: Load, pairs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, last: float
+) -> None:
+    scores = iter([0.5, last])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation, "mean_dice", lambda counts: next(scores))
+        train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
+    assert read_card(tmp_path / "s").late_gain == pytest.approx(last - 0.5)
+    assert ("validation Dice still rose at the end" in caplog.text) == (last == 0.9)
+
+
+@pytest.mark.parametrize("asks", [BEST, "train_segmenter.schedule=plateau", "train_segmenter.early_stopping=5"])
+def test_a_label_fraction_holds_for_validation_patients_whose_labels_choose(
+    load: Load, pairs: Path, tmp_path: Path, asks: str
+) -> None:
+    half = ("trial.label_fractions=[0.5]", "arm=real/light/0.5/0")
+    for name, more in (("fixed", ()), ("chosen", (asks,))):
+        metrics = train_segmenter(load(*half, *more), SilentRun(), pairs=pairs, segmenter=tmp_path / name)
+        card = read_card(tmp_path / name)
+        assert len(card.training_patients) == 2
+        assert len(card.choosing_patients) == (1 if more else 0)
+        assert {*card.choosing_patients} <= {"b1", "b2"}
+        assert card.labels_used == metrics["labels_used"] == (3 if more else 2)
+
+
+def test_validation_labels_change_no_weights_of_a_fixed_schedule(load: Load, pairs: Path, tmp_path: Path) -> None:
+    train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation, "mean_dice", lambda counts: 0.0)
+        train_segmenter(load(REAL), SilentRun(), pairs=pairs, segmenter=tmp_path / "b")
+    assert same_weights(tmp_path / "a", tmp_path / "b")
 
 
 def test_same_settings_give_the_same_weights_and_another_cell_others(load: Load, pairs: Path, tmp_path: Path) -> None:

@@ -23,7 +23,11 @@ def compute(**changes: Any) -> ComputeSettings:
 
 @pytest.mark.parametrize(
     ("flags", "precision"),
-    [({"avx512_bf16": True}, "bf16-mixed"), ({"amx_bf16": True}, "bf16-mixed"), ({"avx2": True}, "32-true")],
+    [
+        ({"avx512_bf16": True, "amx_bf16": True}, "bf16-mixed"),
+        ({"avx512_bf16": True, "amx_bf16": False}, "32-true"),
+        ({"avx2": True}, "32-true"),
+    ],
 )
 def test_processor_decides_on_bf16(monkeypatch: pytest.MonkeyPatch, flags: dict[str, bool], precision: str) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: flags)

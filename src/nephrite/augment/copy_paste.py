@@ -1,8 +1,10 @@
 """Lesions of other training patients pasted into a slice: a baseline that synthetic data must beat.
 
-After Yang et al., "TumorCP: A Simple but Effective Object-Level Data Augmentation for Tumor Segmentation", MICCAI 2021,
-section 2: a lesion is turned, rescaled, bent and changed in gamma, then put into another patient's organ. Two things
-are added: its contrast is carried over to the surroundings it comes into, and its border fades into them.
+The idea is that of Yang et al., "TumorCP: A Simple but Effective Object-Level Data Augmentation for Tumor
+Segmentation", MICCAI 2021, section 2: a lesion is turned, rescaled, bent and changed in gamma, then put into another
+patient's organ. It is not their method: here each of the four changes always comes (there each comes to half of the
+lesions, as do mirroring and blur), half of the slices get a lesion (there 80 %), a lesion's contrast is carried over to
+the surroundings it comes into, and its border fades into them.
 
 Three steps, all replayable. `draw` takes random numbers for a whole batch, whatever is in it; `place` decides by them,
 slice by slice, which lesion goes where; `apply` pastes. So several devices that share a batch draw it alike, and each
@@ -40,8 +42,7 @@ NOTHING: Placed = (NOWHERE, (0, 0), 0.0)
 
 @dataclass(frozen=True)
 class PasteRanges:
-    """How often a lesion is pasted and how far it is changed; the defaults are TumorCP's, except that half the slices
-    get none.
+    """How often a lesion is pasted and how far it is changed; the ranges are those of TumorCP's code.
 
     Attributes:
         probability: that a slice gets a lesion, if one fits.

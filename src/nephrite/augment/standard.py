@@ -1,5 +1,5 @@
-"""Geometric and intensity augmentation of a batch as nnU-Net draws it, and a bias field: a baseline that synthetic
-data must beat. Isensee, Jaeger, Kohl, Petersen, Maier-Hein, "nnU-Net", Nature Methods 2021, supplementary note 4.
+"""Spatial and intensity augmentation of a batch as nnU-Net draws it, and a bias field: a baseline that synthetic data
+must beat. Isensee, Jaeger, Kohl, Petersen, Maier-Hein, "nnU-Net", Nature Methods 2021, supplementary note 4.
 
 nnU-Net's images are z-scored, ours lie in [0, 1]. What depends on the unit is converted so:
 * noise is given in deviations of the slice itself, which is what a z-scored image has as its unit (the paper writes
@@ -21,9 +21,9 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.nn import functional
 
-from nephrite.augment import geometric
-from nephrite.augment.geometric import GeometricParameters
+from nephrite.augment import spatial
 from nephrite.augment.smoothing import blur
+from nephrite.augment.spatial import SpatialParameters, SpatialRanges, around_one
 
 Range = tuple[float, float]
 Change = Callable[[Tensor, Tensor], Tensor]
@@ -93,29 +93,23 @@ class IntensityParameters:
 class StandardParameters:
     """Geometry first, then intensity."""
 
-    geometric: GeometricParameters
+    spatial: SpatialParameters
     intensity: IntensityParameters
 
 
 def draw(
-    batch_size: int,
-    *,
-    rotation: float,
-    scale: float,
-    shift: float,
-    ranges: IntensityRanges,
-    generator: torch.Generator,
+    batch_size: int, *, moves: SpatialRanges, ranges: IntensityRanges, generator: torch.Generator
 ) -> StandardParameters:
-    """Parameters for `batch_size` slices; rotation, scale and shift are those of `geometric.draw`."""
-    moves = geometric.draw(batch_size, rotation=rotation, scale=scale, shift=shift, generator=generator)
-    return StandardParameters(moves, draw_intensity(batch_size, ranges=ranges, generator=generator))
+    """Parameters for `batch_size` slices."""
+    drawn = spatial.draw(batch_size, ranges=moves, generator=generator)
+    return StandardParameters(drawn, draw_intensity(batch_size, ranges=ranges, generator=generator))
 
 
 def apply(
     parameters: StandardParameters, image: Float[Tensor, "b 1 h w"], label: Integer[Tensor, "b h w"]
 ) -> tuple[Float[Tensor, "b 1 h w"], Integer[Tensor, "b h w"]]:
     """Move slices and label maps alike, then change the slices' intensities; they stay in [0, 1]."""
-    moved_image, moved_label = geometric.apply(parameters.geometric, image, label)
+    moved_image, moved_label = spatial.apply(parameters.spatial, image, label)
     return apply_intensity(parameters.intensity, moved_image), moved_label
 
 
@@ -130,12 +124,12 @@ def draw_intensity(batch_size: int, *, ranges: IntensityRanges, generator: torch
         noise=_some(chance[0], ranges.noise_probability, _between(at[0], ranges.noise_deviation), 0),
         noise_seed=seeds,
         blur=_some(chance[1], ranges.blur_probability, _between(at[1], ranges.blur_sigma), 0),
-        brightness=_some(chance[2], ranges.brightness_probability, _around_one(at[2], ranges.brightness), 1),
-        contrast=_some(chance[3], ranges.contrast_probability, _around_one(at[3], ranges.contrast), 1),
+        brightness=_some(chance[2], ranges.brightness_probability, around_one(at[2], ranges.brightness), 1),
+        contrast=_some(chance[3], ranges.contrast_probability, around_one(at[3], ranges.contrast), 1),
         bias=bias[:, None, None] * knots,
         zoom=_some(chance[5], ranges.low_resolution_probability, _between(at[5], ranges.zoom), 1),
-        inverted_gamma=_some(chance[6], ranges.inverted_gamma_probability, _around_one(at[6], ranges.gamma), 1),
-        gamma=_some(chance[7], ranges.gamma_probability, _around_one(at[7], ranges.gamma), 1),
+        inverted_gamma=_some(chance[6], ranges.inverted_gamma_probability, around_one(at[6], ranges.gamma), 1),
+        gamma=_some(chance[7], ranges.gamma_probability, around_one(at[7], ranges.gamma), 1),
     )
 
 
@@ -159,12 +153,6 @@ def _some(chance: Tensor, probability: float, strength: Tensor, nothing: float) 
 
 def _between(uniform: Float[Tensor, " b"], limits: Range) -> Float[Tensor, " b"]:
     return limits[0] + (limits[1] - limits[0]) * uniform
-
-
-def _around_one(uniform: Float[Tensor, " b"], limits: Range) -> Float[Tensor, " b"]:
-    """Factors as nnU-Net draws them: half of them below 1 and half above, however long each side of the range is."""
-    below, above = min(limits[0], 1.0), max(limits[1], 1.0)
-    return torch.where(uniform < 0.5, below + (1 - below) * 2 * uniform, 1 + (above - 1) * (2 * uniform - 1))
 
 
 def _change(image: Float[Tensor, "b h w"], strength: Tensor, nothing: float, change: Change) -> Float[Tensor, "b h w"]:

@@ -69,6 +69,11 @@ class EvaluateSettings(Settings):
     threshold: Fraction = Field(
         default=0.5, description="Sigmoid outputs at or above it are foreground; at 0.5 both answers are as likely."
     )
+    mirroring: bool = Field(
+        default=False,
+        description="Average predictions over the slice as it is, and mirrored in rows, in columns and in both, as "
+        "nnU-Net does (Isensee et al. 2021); four times the cost. A registered model predicts as it was evaluated.",
+    )
     batch_size: Positive = Field(default=32, description="Slices per forward pass; no effect on the scores.")
     lesions: dict[Name, LesionRule] = Field(
         default_factory=dict,

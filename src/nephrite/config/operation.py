@@ -53,7 +53,7 @@ class ComputeSettings(Settings):
     )
     strategy: str = Field(default="auto", description="'auto', or 'ddp' for several devices.")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
-        default="auto", description="'auto' takes bf16 where the processor has it."
+        default="auto", description="'auto' takes bf16 where the GPU has it, or the processor has matrix units (AMX)."
     )
     threads: Positive | Literal["auto"] = Field(
         default=1,

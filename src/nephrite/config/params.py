@@ -134,6 +134,11 @@ class Config(Settings):
             yield f"arm '{self.arm}' is not among the trial's training sets x segmenters x label fractions x cells"
 
     @property
+    def learned_size(self) -> int:
+        """Pixels per side of what a segmenter learns from: windows, or whole slices."""
+        return self.train_segmenter.window or self.prepare.in_plane.size
+
+    @property
     def this_arm(self) -> Arm:
         """The arm that a stage was called for.
 

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from nephrite.config.kinds import SegmenterSettings
-from nephrite.config.settings import Fraction, Name, Positive, Range, Settings
+from nephrite.config.settings import Fraction, Name, Positive, Range, Settings, rising
+
+Magnification = Annotated[float, Field(gt=0, le=10)]
+Scale = Annotated[tuple[Magnification, Magnification], AfterValidator(rising)]
 
 
 class GeometricSettings(Settings):
-    """Geometric augmentation: each draw is uniform in the range."""
+    """Augmentation 'geometric', the capstone's: each draw is uniform in the range."""
 
     rotation: float = Field(default=45.0, ge=0, le=180, description="Degrees, plus or minus; the capstone's.")
     scale: float = Field(default=0.15, ge=0, lt=1, description="Share, plus or minus; the capstone's.")
     shift: float = Field(default=0.1, ge=0, lt=1, description="Share of the side, plus or minus; the capstone's.")
+
+
+class SpatialSettings(Settings):
+    """Geometry of 'standard', with nnU-Net's numbers (Isensee et al. 2021); probabilities per slice."""
+
+    rotation_probability: Fraction = Field(default=0.2, description="Probability of a rotation.")
+    rotation: float = Field(default=180.0, ge=0, le=180, description="Degrees, plus or minus.")
+    scale_probability: Fraction = Field(
+        default=0.2, description="Probability of a scale; 1 together with a wide range for another hospital."
+    )
+    scale: Scale = Field(
+        default=(0.7, 1.4), description="Magnification, below 1 as often as above; wide is [0.55, 1.45]."
+    )
+    shift: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the side, plus or minus; nnU-Net has none, since its patches lie anywhere, as "
+        "'train_segmenter.window' does. 0.1 where whole slices are learned from and lesions lie in their middle.",
+    )
+    mirroring: bool = Field(default=True, description="Whether each axis is mirrored in half of the slices.")
 
 
 class IntensitySettings(Settings):
@@ -49,7 +73,7 @@ class IntensitySettings(Settings):
 
 
 class CopyPasteSettings(Settings):
-    """Lesions of other training patients pasted into slices while training (TumorCP, Yang et al. 2021)."""
+    """Lesions of other training patients pasted into slices while training; see `augment.copy_paste`."""
 
     probability: Fraction = Field(default=0.5, description="Probability that a slice gets a lesion, if one fits.")
     rotation: float = Field(default=180.0, ge=0, le=180, description="Degrees, plus or minus.")
@@ -82,6 +106,17 @@ class TrainSegmenterSettings(Settings):
         default=100, description="Optimizer steps; the same for small and large training sets, so that arms are alike."
     )
     batch_size: Positive = Field(default=8, description="Slices per optimizer step; 8 as in the capstone.")
+    window: Positive | None = Field(
+        default=None,
+        description="Pixels per side of the random windows that are learned from, no larger than "
+        "'prepare.in_plane.size'; slices are then predicted by overlapping windows. null = whole slices.",
+    )
+    foreground: Fraction | None = Field(
+        default=0.33,
+        description="Share of a batch's slices that must hold foreground, and show it in their window, in every arm; "
+        "nnU-Net's third. Of the others as many hold some as of the real slices. null = as they come, as in the "
+        "capstone.",
+    )
     learning_rate: float = Field(
         default=0.003,
         gt=0,
@@ -92,14 +127,26 @@ class TrainSegmenterSettings(Settings):
         default="dice_and_cross_entropy",
         description="The capstone's, or nnU-Net's sum of both, which learns from slices without foreground, too.",
     )
+    schedule: Literal["polynomial", "plateau"] = Field(
+        default="polynomial",
+        description="How the learning rate falls: to 0 over the whole training by (1 - step / steps) ** 0.9, as "
+        "nnU-Net's (Isensee et al. 2021), so that starts end alike; or at plateaus of the validation loss, as the "
+        "capstone's.",
+    )
     plateau_patience: int = Field(
         default=6,
         ge=0,
         le=10**9,
-        description="Epochs without better validation loss before the rate falls; the capstone's.",
+        description="Of 'schedule: plateau': epochs without better validation loss before the rate falls; the "
+        "capstone's.",
     )
     plateau_factor: float = Field(
         default=0.1, gt=0, lt=1, description="What the learning rate is then multiplied with; the capstone's."
+    )
+    weights: Literal["last", "best"] = Field(
+        default="last",
+        description="Which are kept: those of the last step, for which no label of a validation patient is used; or, "
+        "as in the capstone, those of the epoch with the best validation Dice.",
     )
     early_stopping: int | None = Field(
         default=None,
@@ -108,6 +155,7 @@ class TrainSegmenterSettings(Settings):
         description="Epochs without better validation Dice; null = never stop, so that all arms take as many steps.",
     )
     geometric: GeometricSettings = Field(default_factory=GeometricSettings)
+    spatial: SpatialSettings = Field(default_factory=SpatialSettings)
     intensity: IntensitySettings = Field(default_factory=IntensitySettings)
     copy_paste: CopyPasteSettings = Field(default_factory=CopyPasteSettings)
     self_training: SelfTrainingSettings = Field(default_factory=SelfTrainingSettings)
@@ -115,3 +163,8 @@ class TrainSegmenterSettings(Settings):
         default_factory=_one_unet,
         description="Networks by names of your own; 'trial.segmenters' says which are compared.",
     )
+
+    @property
+    def asks_validation(self) -> bool:
+        """Whether the weights depend on validation patients, whose labels then count as used."""
+        return self.weights == "best" or self.schedule == "plateau" or self.early_stopping is not None

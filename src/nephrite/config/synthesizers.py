@@ -65,7 +65,10 @@ class TrainGanSettings(Settings):
     )
     beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's first momentum; 0.5 in the paper.")
     l1_weight: float = Field(
-        default=100.0, ge=0, le=1e9, description="Weight of L1 beside the adversarial loss; 100 in the paper."
+        default=100.0,
+        ge=0,
+        le=1e9,
+        description="Weight of L1 beside the adversarial loss, of images in [-1, 1] as in the paper, which has 100.",
     )
     constant_share: Fraction = Field(
         default=0.5,

@@ -23,7 +23,7 @@ class SetFields(Settings):
 
     augmentation: Augmentation = Field(
         default="none",
-        description="Of batches: the capstone's 'geometric', or nnU-Net's 'standard', which includes it.",
+        description="Of batches: the capstone's 'geometric', or nnU-Net's 'standard'.",
     )
     baselines: tuple[Baseline, ...] = Field(
         default=(), description="What needs no generator: lesions pasted from other patients, pseudo-labels on scans."
@@ -187,6 +187,6 @@ def parse_label(label: str) -> tuple[SetFields, str | None]:
         raise ValueError(f"'{label}' is not 'real', then any of {known} and at most one name of fakes")
     chosen = [part for part in others if part in AUGMENTATIONS]
     if len(chosen) > 1:
-        raise ValueError(f"'{label}' has both 'geometric' and 'standard', which includes it")
+        raise ValueError(f"'{label}' has both 'geometric' and 'standard'; each moves slices in its own way")
     content = {"augmentation": "".join(chosen) or "none", "baselines": [part for part in others if part in BASELINES]}
     return SetFields.model_validate(content), unknown[0] if unknown else None

@@ -23,6 +23,9 @@ class Recipe:
         intensity: how intensities become the network's input in [0, 1].
         in_plane: how slices are brought to the network's grid.
         threshold: sigmoid outputs at or above it are foreground.
+        window: pixels per side of what the network takes; larger slices go through it by overlapping windows. None: it
+            takes whole slices.
+        mirroring: whether its logits are averaged over mirrored slices.
     """
 
     __pydantic_config__ = STRICT
@@ -32,6 +35,8 @@ class Recipe:
     intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
     in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
     threshold: Share
+    window: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    mirroring: bool = False
     format: Literal[1] = 1
 
     def to_text(self) -> str:

@@ -112,6 +112,7 @@ class ArmScores:
         training_patients: number of real patients that the segmenter was trained on.
         history: the training's learning curve, one row per epoch (step, losses, validation Dice, learning rate).
         inputs: digests of the records of 'pairs' and 'segmenter'; none in a file that an older version wrote.
+        choosing_patients: number of validation patients whose labels chose its weights.
         digest: of all else; see `nephrite.evidence`.
         version: of the file.
     """
@@ -126,6 +127,7 @@ class ArmScores:
     training_patients: Count
     history: tuple[HistoryRow, ...] = ()
     inputs: Inputs = field(default_factory=dict)
+    choosing_patients: Count = 0
     digest: Sha256 = field(default="0" * 64, compare=False)
     version: Literal[1, 2, 3] = field(default=3, compare=False)
 

@@ -5,7 +5,7 @@ b  batch                                k  channels of the condition, e.g. class
 h  height, w in shapes: width           n  base width: channels after the first convolution (paper: 64)
 d  depth: number of down-samplings (paper: 8, for 256 px)
 
-Ck is Convolution-BatchNorm-ReLU with k channels, CDk the same with dropout. At n = 64 and d = 8:
+Ck is Convolution-Normalization-ReLU with k channels, CDk the same with dropout. At n = 64 and d = 8:
 encoder  C64-C128-C256-C512-C512-C512-C512-C512
 decoder  CD512-CD512-CD512-C512-C256-C128-C64, each with the encoder's features of its size concatenated
 """
@@ -23,6 +23,7 @@ from torch.nn import functional
 from nephrite.models.unet import crop_center
 
 Upsampling = Literal["transposed", "resize"]
+Normalization = Literal["slice", "batch"]
 WIDEST = 8  # times the base width
 DROPOUT_LEVELS = 3
 PADDING_SHARE = 0.25
@@ -40,17 +41,27 @@ class Generator(nn.Module):
         depth: number of down-samplings; `fitting_depth` names the largest sensible one for an image size.
         upsampling: "transposed" convolutions as in the paper, or "resize", which shows no checkerboard.
         dropout: share of features dropped in the first three decoder levels.
+        normalization: "slice" by the statistics of the slice itself, in training and in painting: what the paper's
+            batch normalization is at its batch of one; or "batch" by those of the batch in training, and by their
+            running averages in painting, which are those of no slice.
     """
 
     def __init__(
-        self, in_channels: int, *, base_width: int, depth: int, upsampling: Upsampling, dropout: float
+        self,
+        in_channels: int,
+        *,
+        base_width: int,
+        depth: int,
+        upsampling: Upsampling,
+        dropout: float,
+        normalization: Normalization = "slice",
     ) -> None:
         super().__init__()
         self.depth = depth
         # down to 1 x 1 of the deepest level, then up with skip connections
         widths = [base_width * min(2**level, WIDEST) for level in range(depth)]
         self.encoder = nn.ModuleList(
-            Down(before, after, normalized=0 < level < depth - 1)
+            Down(before, after, normalization if 0 < level < depth - 1 else None)
             for level, (before, after) in enumerate(pairwise([in_channels, *widths]))
         )
         self.decoder = nn.ModuleList(
@@ -59,6 +70,7 @@ class Generator(nn.Module):
                 widths[level - 1],
                 upsampling,
                 dropout if depth - 1 - level < DROPOUT_LEVELS else 0.0,
+                normalization,
             )
             for level in range(depth - 1, 0, -1)
         )
@@ -90,24 +102,31 @@ class Down(nn.Sequential):
     pixel per channel a batch of one would be normalized to zero (the authors' erratum, section 7).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, normalized: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, normalization: Normalization | None) -> None:
         super().__init__(nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1))
-        if normalized:
-            self.append(nn.BatchNorm2d(out_channels))
+        if normalization:
+            self.append(normalize(out_channels, normalization))
         # Not in place: the decoder's skip connection takes these features.
         self.append(nn.LeakyReLU(0.2))
 
 
 class Up(nn.Sequential):
-    """ReLU, up-sampling by 2, batch normalization, dropout (Isola 2017, appendix 6.1.1)."""
+    """ReLU, up-sampling by 2, normalization, dropout (Isola 2017, appendix 6.1.1)."""
 
-    def __init__(self, in_channels: int, out_channels: int, upsampling: Upsampling, dropout: float) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, upsampling: Upsampling, dropout: float, normalization: Normalization
+    ) -> None:
         super().__init__(
             nn.ReLU(),
             upsample(in_channels, out_channels, upsampling),
-            nn.BatchNorm2d(out_channels),
+            normalize(out_channels, normalization),
             nn.Dropout(dropout),
         )
+
+
+def normalize(channels: int, normalization: Normalization) -> nn.Module:
+    """Normalization by the statistics of each slice, or of the batch; with learned scale and offset."""
+    return nn.InstanceNorm2d(channels, affine=True) if normalization == "slice" else nn.BatchNorm2d(channels)
 
 
 def upsample(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.Module:
@@ -151,7 +170,7 @@ def initialize_gaussian(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
+    elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)
 

@@ -11,9 +11,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+PAPER_RANGE = 2  # of the paper's images, from -1 to 1, in units of ours, from 0 to 1
+
 
 class GeneratorLoss(NamedTuple):
-    """The generator's loss and its parts; `l1` comes without its weight."""
+    """The generator's loss and its parts; `l1` comes without its weight, of images in [0, 1]."""
 
     total: Float[Tensor, ""]
     adversarial: Float[Tensor, ""]
@@ -92,18 +94,18 @@ def generator_loss(
 ) -> GeneratorLoss:
     """-log D(x, G(x)) + weight * |y - G(x)|, averaged over patches and pixels (Isola 2017, equation 4, section 3.3).
 
-    The paper's weight of 100 is for images in [-1, 1]; an L1 of images in [0, 1] is half as large.
+    The weight is the paper's, for images in [-1, 1]; ours lie in [0, 1], where L1 is half as large, so it counts twice.
 
     Args:
         fake_logits: of painted slices.
         fake: painted slices.
         real: the slices that they should be.
-        l1_weight: of the L1 loss.
+        l1_weight: of the L1 loss of images in [-1, 1].
         patches, pixels: weight of each patch and of each pixel, where only a part was painted; None = all alike.
     """
     adversarial = weighted_mean(functional.softplus(-fake_logits.float()), patches)
     l1 = weighted_mean((fake.float() - real.float()).abs(), pixels)
-    return GeneratorLoss(adversarial + l1_weight * l1, adversarial, l1)
+    return GeneratorLoss(adversarial + l1_weight * PAPER_RANGE * l1, adversarial, l1)
 
 
 def weighted_mean(values: Float[Tensor, "..."], weights: Float[Tensor, "..."] | None) -> Float[Tensor, ""]:

@@ -1,6 +1,11 @@
 """SPADE with a style code: Park, Liu, Wang, Zhu, "Semantic Image Synthesis with Spatially-Adaptive Normalization",
 CVPR 2019.
 
+What the paper has beside the generator is not all here: its discriminator judges at several scales, with spectral
+normalization and a hinge loss, and the generator also matches the discriminator's and VGG's features (section 3.1,
+appendix A). Here the discriminator is pix2pix's, with cross-entropy and L1 (`generation.adversarial`), and no network
+is spectrally normalized.
+
 Own blocks and not MONAI's: those of 1.6 normalize scale and offset too, against the paper's figure 2, which erases the
 style of a uniform tissue and takes a third of the time.
 

@@ -24,6 +24,8 @@ class ArmInputs(NamedTuple):
     Attributes:
         real: all real slices.
         labeled: training patients whose labels it knows.
+        validation: patients who show how well it learns. Where they choose its weights, the label fraction holds for
+            them, too: else a few labeled training patients would come with many labeled patients to choose by.
         synthetic: synthetic slices, for an arm that has some.
         synthesizer: id of their synthesizer; None if there are none, or if screening accepted no slice.
         teacher: of an arm with self-training, if it was given; on the processor.
@@ -31,6 +33,7 @@ class ArmInputs(NamedTuple):
 
     real: PairStore
     labeled: list[str]
+    validation: list[str]
     synthetic: PairStore | None = None
     synthesizer: str | None = None
     teacher: Trained | None = None
@@ -61,9 +64,12 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
     _check_arm(config, synthetic, teacher)
     real = PairStore(pairs)
     labeled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
-    _check_region(config, real, labeled)
+    validation = real.patients("validation")
+    if config.train_segmenter.asks_validation and validation:
+        validation = training_subset(validation, arm.fraction, cell=arm.cell, seed=config.trial.seed, least=1)
+    _check_region(config, real, labeled, validation)
     # synthetic slices, after the leakage guard
-    inputs = ArmInputs(real, labeled)
+    inputs = ArmInputs(real, labeled, validation)
     if synthetic is not None:
         inputs = _with_synthetic(config, inputs, PairStore(synthetic))
     # self-training: scans without labels, and a teacher if it was trained apart
@@ -96,13 +102,13 @@ def _check_arm(config: Config, synthetic: Path | None, teacher: Path | None) -> 
         raise ConfigError(f"arm {arm}", "learns from no teacher", "leave '--teacher' out")
 
 
-def _check_region(config: Config, real: PairStore, labeled: list[str]) -> None:
+def _check_region(config: Config, real: PairStore, labeled: list[str], validation: list[str]) -> None:
     """Refuse an arm that cannot learn the primary region, or whose weights could not be chosen by it."""
     region = config.trial.primary
-    values, validation = config.evaluate.regions[region].labels, real.patients("validation")
+    values = config.evaluate.regions[region].labels
     who = f"training patients of cell {config.this_arm.cell} at label fraction {config.this_arm.fraction:g}"
     remedy = "take a larger label fraction, other cells, or more patients that have it"
     demand_holders(real, labeled, values, region=region, who=who, remedy=remedy)
     if validation:  # no patients at all are an error of their own
-        remedy = "raise 'prepare.split.validation', or add patients that have it"
+        remedy = "raise 'prepare.split.validation' or the label fraction, or set 'train_segmenter.weights' to 'last'"
         demand_holders(real, validation, values, region=region, who="validation patients", remedy=remedy)

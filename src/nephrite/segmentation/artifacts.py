@@ -1,7 +1,7 @@
 """The folder of a trained segmenter.
 
 segmenter.json        SegmenterCard below, written last: it answers for the other files
-weights.safetensors   of the epoch with the best validation score
+weights.safetensors   of the last epoch, or of the one with the best validation score
 history.json          one row per epoch: step, train_loss, validation_loss, validation_dice, learning_rate, seconds
 """
 
@@ -44,6 +44,7 @@ from nephrite.record_fields import (
 from nephrite.segmentation.backend import Trained, backend_of
 from nephrite.segmentation.fit_task import Row
 
+Side = Annotated[int, Field(ge=1, le=10**6)]
 CARD, WEIGHTS, HISTORY = "segmenter.json", "weights.safetensors", "history.json"
 REMEDY = "run 'train_segmenter' again"
 
@@ -63,12 +64,16 @@ class SegmenterCard:
         synthesizer: id of the synthesizer of its synthetic slices, or None.
         pairs: digest of the store that it was trained and validated on.
         validation_score: mean 3-D Dice of `region` over the validation patients, of the weights that were kept.
-        region: the region that chose the weights.
+        region: the region of that score.
         threshold: sigmoid outputs at or above it are foreground.
         steps: optimizer steps of the weights that were kept.
         seconds: duration of the whole training.
         run_id: of the tracking run, or None.
         version: of the software that wrote it.
+        choosing_patients: validation patients whose labels chose the weights, or when the learning rate fell or the
+            training ended; none with a fixed schedule and the last weights.
+        window: pixels per side of the windows that it learned from, and predicts slices by; None = it saw whole slices.
+        late_gain: by how much the last quarter of the epochs raised the best validation score; see `metrics.curves`.
         files, inputs, digest: see `nephrite.evidence`; no files in a card that an older version wrote.
     """
 
@@ -90,10 +95,18 @@ class SegmenterCard:
     seconds: NotNegative
     run_id: Line | None
     version: Line
+    choosing_patients: tuple[PatientId, ...] = ()
+    window: Side | None = None
+    late_gain: Share | None = None
     format: Literal[1] = 1
     files: Files = field(default_factory=dict, compare=False)
     inputs: Inputs = field(default_factory=dict)
     digest: Sha256 = field(default="0" * 64, compare=False)
+
+    @property
+    def labels_used(self) -> int:
+        """Patients whose labels the weights depend on, in training or in choosing."""
+        return len({*self.training_patients, *self.choosing_patients})
 
 
 @dataclass(frozen=True)
@@ -136,7 +149,7 @@ def load_segmenter(folder: Path, *, as_fitted: bool = False) -> TrainedSegmenter
     check_files(folder, card.files, REMEDY)
     history: list[Row] = read_record(folder / HISTORY, list[HistoryRow], REMEDY)
     trained = backend_of(card.settings).load(folder, card.channels, card.threshold, as_fitted=as_fitted)
-    return TrainedSegmenter(card, replace(trained, history=history))
+    return TrainedSegmenter(card, replace(trained, history=history, window=card.window))
 
 
 def read_teacher(folder: Path, student: Arm, arm: Arm | None, pairs: str, patients: Sequence[str]) -> Trained:

@@ -53,13 +53,15 @@ class Trained:
         channels: name to label values.
         threshold: a probability at or above it is foreground.
         history: one row per epoch, with at least 'step', 'validation_dice' and 'seconds'; the weights are those of the
-            first epoch with the best 'validation_dice'.
+            last epoch, or of the first with the best 'validation_dice': see 'train_segmenter.weights'.
+        window: pixels per side of the windows that it learned from; None = it saw whole slices.
     """
 
     backend: Backend[Any, Any]
     channels: Mapping[str, tuple[int, ...]]
     threshold: float
     history: Sequence[Row] = ()
+    window: int | None = None
 
 
 class Scan(Protocol):
@@ -134,7 +136,10 @@ class Examination(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """What the registry of models keeps: [batch, 1, size, size] in [0, 1] to logits [batch, channel, size, size]."""
+    """What the registry of models keeps: [batch, 1, size, size] in [0, 1] to logits [batch, channel, size, size].
+
+    Of a network that learned from windows, `size` is theirs: larger slices are predicted by overlapping windows.
+    """
 
     network: nn.Module
     size: int
@@ -191,8 +196,15 @@ class Backend(ABC, Generic[S, T]):
     def step_seconds(self, config: Config) -> float:
         """Seconds that an optimizer step will take on one thread of this machine, or on its GPU; for `plan`."""
 
-    def ready(self, trained: T, compute: ComputeSettings, *, batch_size: int) -> T:
-        """The same segmenter ready to predict: on the device of the settings, with so many slices at a time."""
+    def ready(self, trained: T, compute: ComputeSettings, *, batch_size: int, mirroring: bool = False) -> T:
+        """The same segmenter ready to predict: on the device of the settings, with so many slices at a time.
+
+        Args:
+            trained: on any device.
+            compute: the settings.
+            batch_size: slices.
+            mirroring: whether predictions are averaged over mirrored slices.
+        """
         return trained
 
     def examine(self, trained: T, planes: Float32[np.ndarray, "slice height width"]) -> Examination:

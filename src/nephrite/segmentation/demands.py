@@ -20,6 +20,8 @@ def check_trial(config: Config) -> None:
     others = [config.screen.segmenter] if painters and config.screen.filter != "all" else []
     others += [labeler.segmenter] if painters and labeler else []
     check_segmenters(config, shape_asked(config), arms=config.trial.arms, others=others)
+    if windows := config.evaluate.windows:  # which may be smaller than what is learned from
+        _check_networks(config, shape_asked(config)._replace(size=windows.size), config.trial.segmenters)
 
 
 def shape_of(made: Manifest) -> SliceShape:
@@ -44,12 +46,20 @@ def check_segmenters(
         others: names under 'train_segmenter.segmenters' that a stage trains for itself.
 
     Raises:
-        ConfigError: names the arm and what its segmenter does not take, or the segmenter and what was found.
+        ConfigError: names the arm and what its segmenter does not take, or the segmenter and what was found; or the
+            windows are larger than the slices.
     """
-    arms = list(arms)
+    arms, window = list(arms), config.train_segmenter.window
+    if window is not None and window > shape.size:
+        finding = f"is {window}, and slices have {shape.size} pixels per side"
+        raise ConfigError("train_segmenter.window", finding, "take a smaller window, or raise 'prepare.in_plane.size'")
     for arm in arms:
         _check_intake(config, arm)
-    for name in dict.fromkeys([*(arm.segmenter for arm in arms), *others]):
+    _check_networks(config, shape, [*(arm.segmenter for arm in arms), *others])
+
+
+def _check_networks(config: Config, shape: SliceShape, names: Iterable[str]) -> None:
+    for name in dict.fromkeys(names):
         try:
             backend_of(config.train_segmenter.segmenters[name]).check(config, shape)
         except ConfigError as error:

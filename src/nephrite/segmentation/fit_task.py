@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from nephrite.config import Augmentation, ComputeSettings, MixingStrategy, TrainSegmenterSettings
 from nephrite.store.slices import SliceRef
@@ -30,8 +30,8 @@ class LabeledSource(Protocol):
     def label(self, patient: str, /) -> UInt8[np.ndarray, "slice height width"]:
         """All label maps of a patient."""
 
-    def slices(self) -> list[SliceRef]:
-        """References to all slices."""
+    def slices(self, *, labeled_only: bool = False) -> list[SliceRef]:
+        """References to all slices; with `labeled_only`, to those with any class."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class Cohort:
         found = [ref for ref in self.source.slices() if ref.patient in known]
         return found if self.most is None else thin(found, self.most)
 
+    def holds(self) -> Bool[np.ndarray, " slice"]:
+        """Of each of their slices, whether it holds any class."""
+        known = {*self.source.slices(labeled_only=True)}
+        return np.array([ref in known for ref in self.slices()], dtype=bool)
+
 
 @dataclass(frozen=True)
 class Addition:
@@ -66,14 +71,14 @@ class Addition:
 
 @dataclass(frozen=True, kw_only=True)
 class FitTask:
-    """What a backend learns, what chooses its weights, and where it works.
+    """What a backend learns, what shows how well, and where it works.
 
     Attributes:
         training: real patients to learn from.
         additions: what is mixed with them.
-        validation: whole patients, who choose the weights.
+        validation: whole patients; they choose the weights where 'train_segmenter.weights' is 'best'.
         channels: name to label values; a channel is a structure that is to be found.
-        region: label values of the region whose Dice chooses the weights.
+        region: label values of the region whose Dice is shown, and may choose the weights.
         vanished: validation patients who have the region in their scan, and nothing of it on the grid.
         threshold: a probability at or above it is foreground.
         augmentation: of what is learned from.

@@ -32,6 +32,7 @@ def score_arm(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> 
         steps=card.steps,
         seconds=card.seconds,
         training_patients=len(card.training_patients),
+        choosing_patients=len(card.choosing_patients),
         history=tuple(segmenter.trained.history),
         inputs={"pairs": store.manifest.digest, "segmenter": card.digest},
     )
@@ -40,7 +41,8 @@ def score_arm(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> 
 def score_patients(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> tuple[PatientScore, ...]:
     """Let a segmenter find the regions of 'evaluate' in every test patient, and score what it finds."""
     trained = segmenter.trained
-    trained = trained.backend.ready(trained, config.compute, batch_size=config.evaluate.batch_size)
+    size, mirroring = config.evaluate.batch_size, config.evaluate.mirroring
+    trained = trained.backend.ready(trained, config.compute, batch_size=size, mirroring=mirroring)
     patients = store.patients("test")
     found = (_score_patient(config, store, trained, patient) for patient in patients)
     return tuple(progress_bar(found, f"evaluate {segmenter.card.arm}", len(patients)))

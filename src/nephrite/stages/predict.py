@@ -31,6 +31,7 @@ from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.redaction import hidden_name
 from nephrite.registry import RECIPE, ModelVersion, Registry, load_version
+from nephrite.segmentation.in_process.inference import slice_logits
 from nephrite.store.arrays import create_array
 from nephrite.training.devices import pick_device
 
@@ -170,7 +171,8 @@ def infer(
 ) -> Float32[np.ndarray, "slice channel size size"]:
     """Sigmoid outputs for slices in [0, 1]."""
     with torch.inference_mode():
-        logits = model.network(torch.from_numpy(planes)[:, None].to(model.device))
+        image, recipe = torch.from_numpy(planes)[:, None].to(model.device), model.recipe
+        logits = slice_logits(model.network, image, window=recipe.window, mirroring=recipe.mirroring)
         probabilities: Float32[np.ndarray, "slice channel size size"] = logits.sigmoid().cpu().numpy()
     return probabilities
 

@@ -60,7 +60,7 @@ def promote(
     rescored = score_again(config, segmenters / candidate.arm, candidate, report, pairs) if again else None
     version = registry.with_weights(candidate.weights) or _register(config, run, registry, trained, candidate)
     if RECIPE not in version.tags:  # registered before versions carried one
-        version = registry.tag(version, {RECIPE: _recipe(trained.card)})
+        version = registry.tag(version, {RECIPE: _recipe(config, trained.card)})
     version.check_tags(f"model '{registry.name}' version {version.number}")
     # record of the decision, with everything that it rests on
     record = {
@@ -203,7 +203,7 @@ def _register(
         "intensity": ", ".join(f"{key} {value}" for key, value in card.intensity.model_dump().items()),
         "in_plane": ", ".join(f"{key} {value}" for key, value in card.in_plane.model_dump().items()),
         "threshold": str(card.threshold),
-        RECIPE: _recipe(card),
+        RECIPE: _recipe(config, card),
         "commit": code_state().commit or "",
         "nephrite": card.version,
     }
@@ -211,9 +211,10 @@ def _register(
     return registry.register(network, channels=len(card.channels), size=size, run_id=run.id, tags=tags)
 
 
-def _recipe(card: SegmenterCard) -> str:
+def _recipe(config: Config, card: SegmenterCard) -> str:
     """What `predict` must know of a segmenter, as text."""
-    return Recipe(card.classes, card.channels, card.intensity, card.in_plane, card.threshold).to_text()
+    seen = (card.classes, card.channels, card.intensity, card.in_plane, card.threshold)
+    return Recipe(*seen, window=card.window, mirroring=config.evaluate.mirroring).to_text()
 
 
 def _apply(

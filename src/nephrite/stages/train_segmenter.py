@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from nephrite.augment.lesions import LesionBank
 from nephrite.config import Config
 from nephrite.dependencies import facts
 from nephrite.errors import StoreError
+from nephrite.metrics.curves import RISING, kept_epoch, late_gain
 from nephrite.recording import Run, SilentRun
 from nephrite.seeds import derive_seed
 from nephrite.segmentation.arm_inputs import ArmInputs, open_stores
@@ -19,13 +21,13 @@ from nephrite.segmentation.backend import Trained, backend_of
 from nephrite.segmentation.demands import check_segmenters, shape_of
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
 from nephrite.segmentation.helper_segmenter import label_scans
-from nephrite.segmentation.in_process.fitting import best_epoch
 from nephrite.store.grid_loss import vanished_patients
 from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.devices import process_rank
 from nephrite.training.lesion_bank import fill_bank
 
 TEACHER = "teacher"
+logger = logging.getLogger(__name__)
 
 
 def train_segmenter(
@@ -37,7 +39,7 @@ def train_segmenter(
     synthetic: Path | None = None,
     teacher: Path | None = None,
 ) -> dict[str, float]:
-    """Train the segmenter of one arm and keep the weights that are best on validation.
+    """Train the segmenter of one arm, and keep the last weights or those that are best on validation.
 
     All arms take the same number of optimizer steps; within a cell they share patients, initialization and seeds.
     So the teacher of self-training equals the cell's arm without self-training: `teacher` is that arm's folder; without
@@ -65,6 +67,7 @@ def train_segmenter(
         "best_step": float(card.steps),
         "seconds": card.seconds,
         "training_slices": float(slices),
+        "labels_used": float(card.labels_used),
     }
 
 
@@ -84,11 +87,19 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
         trained = backend.fit(task)
         # one process writes
         card = _card(config, run, inputs, trained.history)
+        _tell_rising(card)
         if process_rank() == 0:
             shutil.rmtree(folder / TEACHER, ignore_errors=True)  # the card answers for what is there
             write_card(folder, card, trained.history)
     run.artifact(segmenter, folder="segmenter")
     return card, sum(len(cohort.slices()) for cohort in (task.training, *(each.cohort for each in additions)))
+
+
+def _tell_rising(card: SegmenterCard) -> None:
+    """Warn of a training that was not over: arms may then differ by how quickly they learn."""
+    if card.late_gain is not None and card.late_gain > RISING:
+        text = "arm %s: validation Dice still rose at the end, by %.3f in the last quarter of the steps: raise "
+        logger.warning(text + "'train_segmenter.epochs' or 'train_segmenter.steps_per_epoch'", card.arm, card.late_gain)
 
 
 def _pseudo_labeled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
@@ -112,7 +123,7 @@ def _task(
 ) -> FitTask:
     """What the arm learns; teacher and student of a cell start from the same weights, in the same order of slices."""
     cell, seed, chosen = config.this_arm.cell, config.trial.seed, config.this_training_set
-    choosing, region = inputs.real.patients("validation"), config.evaluate.regions[config.trial.primary].labels
+    choosing, region = inputs.validation, config.evaluate.regions[config.trial.primary].labels
     return FitTask(
         training=_some(inputs, "train", inputs.labeled),
         additions=tuple(additions),
@@ -171,10 +182,10 @@ def _digests(inputs: ArmInputs) -> dict[str, str]:
 
 def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -> SegmenterCard:
     # the epoch that was kept
-    best = history[best_epoch(history)]
+    kept, settings = history[kept_epoch(history, config.train_segmenter.weights)], config.train_segmenter
     return SegmenterCard(
         arm=str(config.this_arm),
-        settings=config.train_segmenter.segmenters[config.this_arm.segmenter],
+        settings=settings.segmenters[config.this_arm.segmenter],
         classes=inputs.real.manifest.classes,
         channels=inputs.real.manifest.channels,
         intensity=config.prepare.intensity,
@@ -182,11 +193,14 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         training_patients=tuple(inputs.labeled),
         synthesizer=inputs.synthesizer,
         pairs=inputs.real.manifest.digest,
-        validation_score=best["validation_dice"],
+        validation_score=kept["validation_dice"],
         region=config.trial.primary,
         threshold=config.evaluate.threshold,
-        steps=int(best["step"]),
+        steps=int(kept["step"]),
         seconds=sum(row["seconds"] for row in history),
+        choosing_patients=tuple(inputs.validation) if settings.asks_validation else (),
+        window=settings.window,
+        late_gain=late_gain(history),
         run_id=run.id,
         version=__version__,
         inputs=_digests(inputs),

@@ -151,6 +151,11 @@ def synthetic_name(source: str, number: int) -> str:
     return SYNTHETIC_PREFIX + source + ("" if number == 1 else f"{NUMBER_MARK}{number}")
 
 
+def is_synthetic(patient: str) -> bool:
+    """Whether the id is that of a synthetic patient."""
+    return patient.startswith(SYNTHETIC_PREFIX)
+
+
 def source_of(patient: str) -> str:
     """The patient that a patient's masks come from; of a real patient, itself."""
     return patient.removeprefix(SYNTHETIC_PREFIX).partition(NUMBER_MARK)[0]

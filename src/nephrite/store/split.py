@@ -48,17 +48,23 @@ def unlabeled_patients(splits: Mapping[str, str], labeled: Iterable[str]) -> lis
     return sorted(name for name, split in splits.items() if split in ("train", UNLABELED) and name not in known)
 
 
-def training_subset(patients: Iterable[str], fraction: float, *, cell: int, seed: int) -> list[str]:
-    """The training patients whose labels a cell knows at a label fraction, sorted.
+def training_subset(patients: Iterable[str], fraction: float, *, cell: int, seed: int, least: int = 0) -> list[str]:
+    """The patients whose labels a cell knows at a label fraction, sorted: of those of training, or of validation.
 
     Each cell ranks the patients by a hash of its own, so smaller fractions are nested in larger ones, and a new patient
     takes a place without reordering the others.
+
+    Args:
+        patients: all.
+        fraction: of them.
+        cell, seed: of the ranks.
+        least: patients that are taken whatever the fraction.
 
     Raises:
         ConfigError: the fraction leaves no patient.
     """
     known = sorted(set(patients))
-    count = round(fraction * len(known))
+    count = max(round(fraction * len(known)), least)
     if count == 0:
         finding = f"{fraction:g} of {len(known)} training patients rounds to none"
         raise ConfigError("trial.label_fractions", finding, f"take at least {1 / max(len(known), 1):.2g}")

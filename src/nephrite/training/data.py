@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nephrite.errors import ConfigError
-from nephrite.seeds import derive_seed
 from nephrite.store.slices import SliceRef
+
+T = TypeVar("T")  # what a loader is asked for: the place of a slice, or a window that is cut from one
 
 
 class Batch(NamedTuple):
@@ -32,6 +33,14 @@ class Batch(NamedTuple):
     image: Float[Tensor, "batch 1 height width"]
     label: UInt8[Tensor, "batch height width"]
     patient: Integer[Tensor, " batch"]
+
+
+class Item(NamedTuple):
+    """One slice of a batch, as in `Batch`."""
+
+    image: Float32[np.ndarray, "height width"]
+    label: UInt8[np.ndarray, "height width"]
+    patient: int
 
 
 class SliceSource(Protocol):
@@ -62,11 +71,19 @@ class Pairs(Dataset[Batch]):
 
     def __getitem__(self, indices: Sequence[int]) -> Batch:
         """Read the slices at `indices` as one batch."""
-        chosen = [self._slices[index] for index in indices]
-        images = np.stack([store.windowed(ref) for store, ref in chosen])
-        labels = np.stack([store.label(ref.patient)[ref.position] for store, ref in chosen])
-        places = [self._places[ref.patient] for _, ref in chosen]
-        return Batch(torch.from_numpy(images)[:, None], torch.from_numpy(labels), torch.tensor(places))
+        return to_batch([self.read(index) for index in indices])
+
+    def read(self, index: int) -> Item:
+        """One slice."""
+        store, ref = self._slices[index]
+        return Item(store.windowed(ref), store.label(ref.patient)[ref.position], self._places[ref.patient])
+
+
+def to_batch(items: Sequence[Item]) -> Batch:
+    """Slices of one size as a batch."""
+    images, labels, places = zip(*items, strict=True)
+    image = torch.from_numpy(np.stack(images))[:, None]
+    return Batch(image, torch.from_numpy(np.stack(labels)), torch.tensor(places))
 
 
 class EndlessShuffle:
@@ -89,7 +106,7 @@ class EndlessShuffle:
         return np.random.default_rng([self.seed, number]).permutation(self.slices)
 
 
-class SteppedBatches(Sampler[list[int]], ABC):
+class SteppedBatches(Sampler[list[T]], ABC, Generic[T]):
     """Batches that are a function of the step; processes share each of them, and a resumed training skips steps.
 
     Args:
@@ -105,7 +122,7 @@ class SteppedBatches(Sampler[list[int]], ABC):
         """Go to the start of an epoch; Lightning calls it."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[T]]:
         """This rank's share of each batch of the epoch."""
         first = self.epoch * self.steps
         for step in range(max(first, self.done), first + self.steps):
@@ -116,11 +133,11 @@ class SteppedBatches(Sampler[list[int]], ABC):
         return self.steps
 
     @abstractmethod
-    def batch(self, step: int) -> list[int]:
+    def batch(self, step: int) -> list[T]:
         """The whole batch of one step, counted from the start of the training."""
 
 
-class ShuffledBatches(SteppedBatches):
+class ShuffledBatches(SteppedBatches[int]):
     """Batches of an endless shuffle.
 
     An epoch is `steps` batches whatever the number of slices; a batch may span two passes.
@@ -147,49 +164,7 @@ class ShuffledBatches(SteppedBatches):
         return self.order.places(range(step * self.batch_size, (step + 1) * self.batch_size))
 
 
-class MixedBatches(SteppedBatches):
-    """Batches of several groups of slices, each group an endless shuffle of its own.
-
-    How many slices of each group a step takes is given for every step, so that a share may change while training goes
-    on, and any step can be repeated.
-
-    Args:
-        groups: number of slices of each group; in `Pairs` they lie one after the other.
-        counts: for every step of the whole training, how many slices each group gives.
-        steps, rank, ranks, done: see `SteppedBatches`.
-        seed: of the orders.
-    """
-
-    def __init__(
-        self,
-        groups: Sequence[int],
-        counts: Integer[np.ndarray, "step group"],
-        *,
-        steps: int,
-        seed: int,
-        rank: int = 0,
-        ranks: int = 1,
-        done: int = 0,
-    ) -> None:
-        super().__init__(steps, rank=rank, ranks=ranks, done=done)
-        check_shares(int(counts[0].sum()), ranks)
-        self.counts, self.before = counts, np.cumsum(counts, axis=0) - counts
-        self.offsets = np.cumsum([0, *groups[:-1]])
-        self.orders = [
-            EndlessShuffle(size, seed if place == 0 else derive_seed(seed, place)) for place, size in enumerate(groups)
-        ]
-
-    def batch(self, step: int) -> list[int]:
-        """The whole batch of one step, counted from the start of the training."""
-        chosen: list[int] = []
-        for place, order in enumerate(self.orders):
-            start = int(self.before[step, place])
-            taken = order.places(range(start, start + int(self.counts[step, place])))
-            chosen += [int(self.offsets[place]) + index for index in taken]
-        return chosen
-
-
-class OrderedBatches(SteppedBatches):
+class OrderedBatches(SteppedBatches[int]):
     """All slices once, in their order, in batches of equal size: `batch_size` slices or somewhat more; so each epoch.
 
     Every rank gets the same number of batches, since batch normalization synchronizes the ranks at each batch.
@@ -221,7 +196,7 @@ def check_shares(batch_size: int, ranks: int) -> None:
         raise ConfigError("batch_size", finding, f"take a multiple of {ranks}")
 
 
-def batch_loader(pairs: Pairs, batches: SteppedBatches, *, workers: int = 0) -> DataLoader[Batch]:
+def batch_loader(pairs: Dataset[Batch], batches: SteppedBatches[Any], *, workers: int = 0) -> DataLoader[Batch]:
     """A loader that reads each batch by one call.
 
     With `batch_size=None` torch hands what the sampler yields to the data set as it is: here a whole batch.

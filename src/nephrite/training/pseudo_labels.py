@@ -37,9 +37,14 @@ class PseudoLabels:
         """The teacher's label maps of a patient."""
         return self.labels[patient]
 
-    def slices(self) -> list[SliceRef]:
-        """References to all slices."""
-        return [SliceRef(patient, place) for patient, maps in self.labels.items() for place in range(len(maps))]
+    def slices(self, *, labeled_only: bool = False) -> list[SliceRef]:
+        """References to all slices; with `labeled_only`, to those in which the teacher found a class."""
+        return [
+            SliceRef(patient, place)
+            for patient, maps in self.labels.items()
+            for place, label in enumerate(maps)
+            if not labeled_only or believed(label).any()
+        ]
 
 
 def blank_labels(store: PairStore, patients: Sequence[str]) -> PseudoLabels:

@@ -13,6 +13,7 @@ from torch import nn
 
 from nephrite.config import IGNORED, Augmentation, Config
 from nephrite.errors import NonFiniteLossError
+from nephrite.metrics.curves import best_epoch
 from nephrite.models.unet import Normalization
 from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import WEIGHTS
@@ -20,16 +21,16 @@ from nephrite.segmentation.in_process import fitting as segmentation
 from nephrite.segmentation.in_process.fitting import (
     SegmentationModule,
     SegmentationTask,
-    best_epoch,
     mean_dice,
     region_counts,
 )
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Pairs
-from nephrite.training.mixing import group_counts
+from nephrite.training.mixing import Mixture, mix
 from nephrite.training.pseudo_labels import PseudoLabels
 from nephrite.training.trainer import fit
+from tests.conftest import write_synthetic
 
 Load = Callable[..., Config]
 
@@ -47,8 +48,7 @@ def module_of(
     steps = settings.epochs * settings.steps_per_epoch
     task = SegmentationTask(
         training=Pairs((store, slices)),
-        groups=(len(slices),),
-        counts=group_counts([], steps=steps, batch_size=settings.batch_size),
+        mixture=mix(np.ones(len(slices), bool), [], steps=steps, batch_size=settings.batch_size),
         validation=Pairs((store, store.slices("validation"))),
         channels=store.manifest.channels,
         region=(2,),
@@ -68,7 +68,7 @@ def train(config: Config, pairs: Path, folder: Path, **changes: Any) -> Segmenta
 
 
 def test_training_learns(load: Load, pairs: Path, tmp_path: Path) -> None:
-    longer = ("train_segmenter.epochs=3", "train_segmenter.steps_per_epoch=25", "train_segmenter.learning_rate=0.01")
+    longer = ("train_segmenter.epochs=3", "train_segmenter.steps_per_epoch=25", "train_segmenter.learning_rate=0.03")
     history = train(load(*longer), pairs, tmp_path / "a").history
     assert max(row["validation_dice"] for row in history) > 0.5
     assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
@@ -86,14 +86,24 @@ def test_geometric_augmentation_changes_training_only(load: Load, pairs: Path, t
     )
 
 
+PLATEAU, BEST = "train_segmenter.schedule=plateau", "train_segmenter.weights=best"
+
+
+def test_rate_falls_over_the_whole_training(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load("train_segmenter.learning_rate=0.01", "train_segmenter.epochs=2", "train_segmenter.steps_per_epoch=5")
+    history = train(config, pairs, tmp_path / "a").history
+    assert [row["learning_rate"] for row in history] == pytest.approx([0.01 * 0.6**0.9, 0.01 * 0.1**0.9])
+
+
 def test_rate_falls_when_validation_loss_stands_still(load: Load, pairs: Path, tmp_path: Path) -> None:
-    stuck = ("train_segmenter.learning_rate=1e-7", "train_segmenter.plateau_patience=0", "train_segmenter.epochs=3")
+    patience = "train_segmenter.plateau_patience=0"
+    stuck = (PLATEAU, "train_segmenter.learning_rate=1e-7", patience, "train_segmenter.epochs=3")
     history = train(load(*stuck), pairs, tmp_path / "a", normalization="none").history
     assert [row["learning_rate"] for row in history] == pytest.approx([1e-7, 1e-7, 1e-8])
 
 
 def test_rate_of_a_resumed_training_follows_from_its_history(load: Load, pairs: Path, tmp_path: Path) -> None:
-    module = module_of(load("train_segmenter.plateau_patience=1"), pairs, tmp_path)
+    module = module_of(load(PLATEAU, "train_segmenter.plateau_patience=1"), pairs, tmp_path)
     module.history = [{"validation_loss": 0.5}] * 3
     rate = module.configure_optimizers().param_groups[0]["lr"]
     assert rate == pytest.approx(module.settings.learning_rate * module.settings.plateau_factor)
@@ -168,8 +178,8 @@ def test_pixels_whose_label_is_unsure_teach_nothing_where_some_are(
     label[:, :8], label[:, 20:] = 1, IGNORED
     taught = PseudoLabels(store, {"a1": label})
     module = module_of(config, pairs, tmp_path)
-    counts = group_counts([], steps=config.train_segmenter.steps_per_epoch, batch_size=4)
-    task = replace(module.task, training=Pairs((taught, taught.slices())), groups=(6,), counts=counts, unsure=unsure)
+    mixture = mix(np.ones(6, bool), [], steps=config.train_segmenter.steps_per_epoch, batch_size=4)
+    task = replace(module.task, training=Pairs((taught, taught.slices())), mixture=mixture, unsure=unsure)
     canvas = Canvas()
     module = SegmentationModule(canvas, task, config.train_segmenter, seed=1, folder=tmp_path)  # type: ignore[arg-type]  # a network that no setting can build
     fit(module, config.compute, folder=tmp_path, epochs=1, run=SilentRun(), text="test")
@@ -184,7 +194,7 @@ def test_weights_of_the_first_of_equal_epochs_are_kept(
     for name, epochs in (("long", 4), ("short", 2)):
         scores = iter([0.2, 0.9, 0.9, 0.9])
         monkeypatch.setattr(segmentation, "mean_dice", lambda counts, scores=scores: next(scores))
-        history = train(load(f"train_segmenter.epochs={epochs}"), pairs, tmp_path / name).history
+        history = train(load(PLATEAU, BEST, f"train_segmenter.epochs={epochs}"), pairs, tmp_path / name).history
         assert best_epoch(history) == 1
     first, kept = (load_file(tmp_path / name / WEIGHTS) for name in ("short", "long"))
     assert all(torch.equal(kept[name], value) for name, value in first.items())
@@ -194,9 +204,38 @@ def test_weights_are_kept_even_where_nothing_is_found(
     load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segmentation, "mean_dice", lambda counts: 0.0)
-    assert best_epoch(train(load(), pairs, tmp_path / "a").history) == 0
+    assert best_epoch(train(load(BEST), pairs, tmp_path / "a").history) == 0
     assert (tmp_path / "a" / WEIGHTS).exists()
 
 
-def test_first_of_equal_epochs_is_the_best() -> None:
-    assert best_epoch([{"validation_dice": value} for value in (0.1, 0.4, 0.4)]) == 1
+def test_a_training_on_windows_sees_windows_and_is_validated_on_whole_slices(
+    load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    config, sizes = load("train_segmenter.epochs=1"), list[tuple[int, ...]]()
+    module = module_of(config, pairs, tmp_path)
+    module.task = replace(module.task, window=20, forced=0.5)
+    module.network.register_forward_hook(lambda _, given, __: sizes.append(tuple(given[0].shape[-2:])))
+    fit(module, config.compute, folder=tmp_path, epochs=1, run=SilentRun(), text="test")
+    assert {*sizes} == {(20, 20)}
+    truth = sum(int((module.task.validation.read(place).label == 2).sum()) for place in range(12))
+    assert int(module.counts[:, 1].sum()) >= truth > 0
+
+
+def test_painted_slices_leave_the_running_averages_to_real_ones(load: Load, pairs: Path, tmp_path: Path) -> None:
+    store, painted = PairStore(pairs), PairStore(write_synthetic(tmp_path / "painted", "a1", ("a1",)))
+    config, means = load("train_segmenter.epochs=1", "train_segmenter.learning_rate=1e-30"), []
+    for share in (0.5, 0.0):
+        module = module_of(config, pairs, tmp_path)
+        real = store.slices("train")
+        slices = Pairs((store, real), (painted, painted.slices()))
+        places = [np.arange(2), np.arange(len(real), len(slices))]
+        taken = [2, 2] if share else [2, 0]
+        mixture = Mixture((*places,), np.array([taken] * 3), 1.0, 1.0)
+        task = replace(module.task, training=slices, mixture=mixture)
+        module = SegmentationModule(module.network, task, module.settings, seed=1, folder=tmp_path)
+        (tmp_path / str(share)).mkdir()
+        fit(module, config.compute, folder=tmp_path / str(share), epochs=1, run=SilentRun(), text="test")
+        means.append([value for name, value in module.network.state_dict().items() if name.endswith("running_mean")])
+    assert means[0]
+    for with_painted, without in zip(*means, strict=True):
+        torch.testing.assert_close(with_painted, without)

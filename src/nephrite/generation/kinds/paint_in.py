@@ -28,6 +28,7 @@ class PaintInSettings(GeneratorSettings):
     depth: int = Field(default=4, ge=2, le=9, description="Down-samplings; as in pix2pix.")
     upsampling: Literal["transposed", "resize"] = Field(default="resize", description="As in pix2pix.")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="As in pix2pix.")
+    normalization: Literal["slice", "batch"] = Field(default="slice", description="As in pix2pix.")
     rim: Positive = Field(default=2, description="Pixels about a lesion that are painted with it; 2 hide the seam.")
 
     @property

@@ -35,6 +35,11 @@ class Pix2PixSettings(GeneratorSettings):
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="In the first decoder levels; 0.5 in the paper, none in a small network."
     )
+    normalization: Literal["slice", "batch"] = Field(
+        default="slice",
+        description="By each slice's own statistics, in training and in painting, as the paper's at a batch of one; or "
+        "by the batch's, and in painting by their running averages.",
+    )
 
 
 class Pix2Pix(AdversarialKind[Pix2PixSettings]):
@@ -54,9 +59,9 @@ class Pix2Pix(AdversarialKind[Pix2PixSettings]):
     def paint(self, network: nn.Module, scene: Scene, seeds: Sequence[int]) -> Float[Tensor, "b 1 h w"]:
         """The whole slice.
 
-        Batch normalization takes its running averages, where the paper takes the statistics of the image itself, at a
-        batch of one. Dropout stays on: it is the paper's only noise z (Isola 2017, section 3.2), the averages were
-        taken under it, and a label map that is painted twice comes out different.
+        Normalized as in training: by the statistics of the slice itself, as the paper has it with a batch of one
+        (section 3.3); only with 'normalization: batch' by running averages. Dropout stays on: it is the paper's only
+        noise z (section 3.2), and a label map that is painted twice comes out different.
         """
         import torch
 

@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 
 
 class SpadeSettings(GeneratorSettings):
-    """SPADE with a style code (Park et al. 2019): one mask, many slices."""
+    """SPADE's generator with a style code (Park et al. 2019): one mask, many slices.
+
+    Trained as pix2pix: without the paper's hinge loss, feature matching, several scales and spectral normalization.
+    """
 
     WEARS_STYLE: ClassVar[bool] = True
 
-    kind: Literal["spade"] = Field(description="Spatially adaptive normalization with a style code (Park et al. 2019).")
+    kind: Literal["spade"] = Field(
+        description="Spatially adaptive normalization with a style code (Park et al. 2019), trained as pix2pix: "
+        "without the paper's hinge loss, feature matching, several scales and spectral normalization."
+    )
     base_width: int = Field(
         default=16,
         ge=4,

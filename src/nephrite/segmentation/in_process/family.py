@@ -6,6 +6,7 @@ features come from, what costs less, and how it is made without pretrained weigh
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 
     from nephrite.segmentation.in_process.fitting import SegmentationTask
     from nephrite.segmentation.in_process.networks import Segmenter
+    from nephrite.training.mixing import Mixture
 
 S = TypeVar("S", bound="InProcessSettings")
+logger = logging.getLogger(__name__)
+UNEVEN = 0.02  # difference between arms in the share of slices with foreground that is told
 BATCH = 32  # slices at a time, unless `ready` says otherwise
 
 
@@ -46,10 +50,12 @@ class TrainedNetwork(Trained):
     Attributes:
         network: in evaluation mode; its device is used.
         batch_size: slices at a time.
+        mirroring: whether predictions are averaged over mirrored slices.
     """
 
     network: Segmenter
     batch_size: int = BATCH
+    mirroring: bool = False
 
 
 class InProcess(Backend[S, TrainedNetwork]):
@@ -83,7 +89,7 @@ class InProcess(Backend[S, TrainedNetwork]):
         return self, 1.0
 
     def fit(self, task: FitTask) -> TrainedNetwork:
-        """Train to the end, and take the weights that were best on validation."""
+        """Train to the end, and take the last weights, or those that were best on validation."""
         import torch
 
         from nephrite.segmentation.in_process.fitting import SegmentationModule
@@ -99,7 +105,7 @@ class InProcess(Backend[S, TrainedNetwork]):
             network, segmentation_task(task), task.settings, seed=task.order_seed, folder=task.folder
         )
         fit(module, task.compute, folder=task.folder, epochs=task.settings.epochs, run=task.run, text=task.text)
-        # the weights of the best epoch, not of the last one
+        # the weights that were kept: those of the last epoch, or of the best one
         load_weights(module.network, task.folder / WEIGHTS, remedy=REMEDY)
         module.trainer.strategy.barrier()  # wait until all processes have read it: the first one moves the folder away
         return TrainedNetwork(
@@ -107,6 +113,7 @@ class InProcess(Backend[S, TrainedNetwork]):
             channels=task.channels,
             threshold=task.threshold,
             history=module.history,
+            window=task.settings.window,
             network=module.network.eval(),
         )
 
@@ -128,32 +135,38 @@ class InProcess(Backend[S, TrainedNetwork]):
         """SHA-256 of the file of the weights."""
         return sha256(folder / WEIGHTS)
 
-    def ready(self, trained: TrainedNetwork, compute: ComputeSettings, *, batch_size: int) -> TrainedNetwork:
+    def ready(
+        self, trained: TrainedNetwork, compute: ComputeSettings, *, batch_size: int, mirroring: bool = False
+    ) -> TrainedNetwork:
         """Move the network to the device that predicts."""
         from nephrite.training.devices import pick_device
 
-        return replace(trained, network=trained.network.to(pick_device(compute)), batch_size=batch_size)
+        network = trained.network.to(pick_device(compute))
+        return replace(trained, network=network, batch_size=batch_size, mirroring=mirroring)
 
     def predict(self, trained: TrainedNetwork, scan: Scan) -> Prediction:
-        """Sigmoid outputs, slice by slice, and the label map of those that reach the threshold."""
+        """Sigmoid outputs, some slices at a time, and the label map of those that reach the threshold."""
         from nephrite.segmentation.in_process.inference import sigmoid_outputs
 
         (count, height, width), size = scan.shape, trained.batch_size
         found = np.empty((count, len(trained.channels), height, width), np.float32)  # whole at once: scans are large
         for start in range(0, count, size):
             part = range(start, min(start + size, count))
-            found[part.start : part.stop] = sigmoid_outputs(trained.network, scan.windowed(part))
+            found[part.start : part.stop] = sigmoid_outputs(
+                trained.network, scan.windowed(part), window=trained.window, mirroring=trained.mirroring
+            )
         return Prediction(paint_labels(np.moveaxis(found >= trained.threshold, 1, 0), trained.channels), found)
 
     def examine(self, trained: TrainedNetwork, planes: Float32[np.ndarray, "slice height width"]) -> Examination:
-        """Sigmoid outputs and features of one forward pass."""
+        """Sigmoid outputs, and features of one forward pass over whole slices."""
         from nephrite.segmentation.in_process.inference import outputs_and_features
 
-        return Examination(*outputs_and_features(trained.network, planes, self.deepest(trained.network.network)))
+        source = self.deepest(trained.network.network)
+        return Examination(*outputs_and_features(trained.network, planes, source, window=trained.window))
 
     def exported(self, trained: TrainedNetwork, size: int) -> Exported:
-        """The network in its frame."""
-        return Exported(trained.network, size)
+        """The network in its frame, for slices or for the windows that it learned from."""
+        return Exported(trained.network, min(size, trained.window or size))
 
     def step_seconds(self, config: Config) -> float:
         """Measured on made-up slices; a long step is extrapolated from a small one."""
@@ -172,28 +185,40 @@ def segmentation_task(task: FitTask) -> SegmentationTask:
     """The task in slices: groups of them, and how many each step takes of each group."""
     from nephrite.segmentation.in_process.fitting import SegmentationTask
     from nephrite.training.data import Pairs
-    from nephrite.training.mixing import Extra, group_counts, group_sizes
+    from nephrite.training.mixing import Extra, mix
 
     # slices of all cohorts, in one order
     cohorts = [task.training, *(addition.cohort for addition in task.additions)]
     parts = [(cohort.source, cohort.slices()) for cohort in cohorts]
     # how each addition is mixed in
-    extras = [
-        Extra(len(slices), addition.way, addition.share)
-        for addition, (_, slices) in zip(task.additions, parts[1:], strict=True)
-    ]
-    settings = task.settings
+    settings, steps = task.settings, task.settings.epochs * task.settings.steps_per_epoch
+    real, *others = (cohort.holds() for cohort in cohorts)
+    extras = [Extra(holds, each.way, each.share) for each, holds in zip(task.additions, others, strict=True)]
+    size, forced = settings.batch_size, settings.foreground
+    mixture = mix(real, extras, steps=steps, batch_size=size, oversampled=forced)
+    _tell_uneven(task, mixture)
     return SegmentationTask(
         training=Pairs(*parts),
-        groups=tuple(group_sizes(len(parts[0][1]), extras)),
-        counts=group_counts(extras, steps=settings.epochs * settings.steps_per_epoch, batch_size=settings.batch_size),
+        mixture=mixture,
         validation=Pairs((task.validation.source, task.validation.slices())),
         channels=task.channels,
         region=task.region,
         threshold=task.threshold,
+        window=settings.window,
+        forced=(forced or 0.0) / mixture.target if mixture.target else 0.0,
         augmentation=task.augmentation,
         unsure=task.unsure,
         lesions=task.lesions,
         vanished=task.vanished,
         workers=task.compute.loader_workers,
     )
+
+
+def _tell_uneven(task: FitTask, mixture: Mixture) -> None:
+    """Warn of an arm that sees foreground more or less often than the reference: a difference of its own."""
+    if task.settings.foreground is not None and abs(mixture.foreground - mixture.target) > UNEVEN:
+        text = "%s: %.0f %% of its slices hold foreground, and %.0f %% of those of an arm of real slices alone; lower "
+        logger.warning(
+            text + "the share of added slices, or raise 'train_segmenter.foreground'",
+            *(task.text, 100 * mixture.foreground, 100 * mixture.target),
+        )

@@ -1,15 +1,14 @@
-"""How a segmenter is fitted: Dice loss, Adam, a learning rate that falls on a plateau, weights chosen on validation."""
+"""How a segmenter is fitted: Dice loss, Adam, a learning rate that falls, the last weights or the best ones."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, Integer, Shaped
+from jaxtyping import Bool, Float, Integer, Shaped
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -19,39 +18,40 @@ from nephrite.augment import copy_paste, geometric, standard
 from nephrite.augment.copy_paste import PasteRanges
 from nephrite.augment.lesions import LesionBank
 from nephrite.augment.parameters import take
+from nephrite.augment.spatial import SpatialRanges
 from nephrite.augment.standard import IntensityRanges
 from nephrite.config import IGNORED, Augmentation, TrainSegmenterSettings
+from nephrite.metrics.curves import best_epoch, kept_epoch
 from nephrite.models.losses import dice_and_cross_entropy, dice_loss
+from nephrite.seeds import derive_seed
 from nephrite.segmentation.artifacts import WEIGHTS
 from nephrite.segmentation.fit_task import Row
+from nephrite.segmentation.in_process.inference import slice_logits
 from nephrite.segmentation.in_process.networks import Segmenter
-from nephrite.store.slices import source_of
-from nephrite.training.data import (
-    Batch,
-    MixedBatches,
-    OrderedBatches,
-    Pairs,
-    batch_loader,
-    channel_masks,
-    value_mask,
-)
+from nephrite.store.slices import is_synthetic, source_of
+from nephrite.training.batch_statistics import forward_apart
+from nephrite.training.data import Batch, OrderedBatches, Pairs, batch_loader, channel_masks, value_mask
+from nephrite.training.mixing import MixedBatches, Mixture
+from nephrite.training.schedules import polynomial_factor
 from nephrite.training.trainer import RecordedModule, check_finite
 from nephrite.training.weights import save_weights
+from nephrite.training.windows import WindowBatches, Windows
 
 
 @dataclass(frozen=True)
 class SegmentationTask:
-    """What is learned, and what chooses the weights.
+    """What is learned, and what shows how well.
 
     Attributes:
-        training: slices to learn from, group after group: real ones, then what is mixed with them.
-        groups: number of slices of each group.
-        counts: for every step, how many slices each group gives.
+        training: slices to learn from: real ones, then what is added to them.
+        mixture: for every step, how many slices each group of them gives.
         validation: real slices; whole patients.
         channels: output channel to label values.
-        region: label values of the region whose Dice chooses the weights.
+        region: label values of the region whose Dice is shown, and may choose the weights.
         threshold: sigmoid outputs at or above it are foreground.
         augmentation: of training batches.
+        window: pixels per side of the windows that are learned from; None = whole slices.
+        forced: probability that a window must hold foreground, if its slice holds some.
         unsure: whether some labels are `IGNORED`.
         lesions: what is pasted into training batches; None where the arm does not paste.
         vanished: validation patients who have the region, and nothing of it on the grid.
@@ -59,13 +59,14 @@ class SegmentationTask:
     """
 
     training: Pairs
-    groups: tuple[int, ...]
-    counts: Int64[np.ndarray, "step group"]
+    mixture: Mixture
     validation: Pairs
     channels: Mapping[str, tuple[int, ...]]
     region: tuple[int, ...]
     threshold: float
     augmentation: Augmentation
+    window: int | None = None
+    forced: float = 0.0
     unsure: bool = False
     lesions: LesionBank | None = None
     vanished: frozenset[str] = frozenset()
@@ -80,7 +81,7 @@ class SegmentationModule(RecordedModule):
         task: what is learned.
         settings: the same in all arms.
         seed: of the order of slices and of augmentation.
-        folder: gets the best weights whenever there are better ones.
+        folder: gets the weights after each epoch, or whenever there are better ones.
     """
 
     def __init__(
@@ -90,7 +91,9 @@ class SegmentationModule(RecordedModule):
         self.network = network.to(memory_format=torch.channels_last)
         self.task, self.settings, self.folder = task, settings, folder
         self.loss = {"dice": dice_loss, "dice_and_cross_entropy": dice_and_cross_entropy}[settings.loss]
+        self.painted = torch.tensor([is_synthetic(patient) for patient in task.training.patients])
         self.paste_ranges = PasteRanges(**settings.copy_paste.model_dump())
+        self.spatial_ranges = SpatialRanges(**settings.spatial.model_dump())
         self.intensity_ranges = IntensityRanges(**settings.intensity.model_dump())
         self.train_losses: list[Tensor] = []
         self.validation_losses: list[Tensor] = []
@@ -99,15 +102,17 @@ class SegmentationModule(RecordedModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """The same number of batches per epoch for any training set."""
         batches = MixedBatches(
-            self.task.groups,
-            self.task.counts,
+            self.task.mixture,
             steps=self.settings.steps_per_epoch,
             seed=self.seed,
             rank=self.global_rank,
             ranks=self.trainer.world_size,
             done=self.done,
         )
-        return batch_loader(self.task.training, batches, workers=self.task.workers)
+        if self.task.window is None:
+            return batch_loader(self.task.training, batches, workers=self.task.workers)
+        windows = WindowBatches(batches, forced=self.task.forced, seed=derive_seed(self.seed, "windows"))
+        return batch_loader(Windows(self.task.training, self.task.window), windows, workers=self.task.workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """All validation slices, in their order."""
@@ -120,20 +125,34 @@ class SegmentationModule(RecordedModule):
         return batch_loader(self.task.validation, batches, workers=self.task.workers)
 
     def configure_optimizers(self) -> Optimizer:
-        """Adam; the plateau schedule of a resumed training follows from its history."""
-        optimizer = Adam(self.network.parameters(), lr=self.settings.learning_rate, fused=True)
+        """Adam; the rate of a resumed training follows from its step, or with plateaus from its history."""
+        self.optimizer = Adam(self.network.parameters(), lr=self.settings.learning_rate, fused=True)
         self.plateau = ReduceLROnPlateau(
-            optimizer, patience=self.settings.plateau_patience, factor=self.settings.plateau_factor
+            self.optimizer, patience=self.settings.plateau_patience, factor=self.settings.plateau_factor
         )
         for row in self.history:
+            self.watch_plateau(row)
+        return self.optimizer
+
+    def watch_plateau(self, row: Row) -> None:
+        """Let the rate fall if the validation loss stands still, with the schedule that asks for it."""
+        if self.settings.schedule == "plateau":
             self.plateau.step(row["validation_loss"])
-        return optimizer
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Set the learning rate of the step."""
+        super().on_train_batch_start(batch, batch_idx)
+        if self.settings.schedule == "polynomial":
+            steps = self.settings.epochs * self.settings.steps_per_epoch
+            factor = polynomial_factor(self.step_of(batch_idx), steps)
+            self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * factor
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """Augment, predict, compare."""
         image, label = self.augmented(batch, batch_idx)
         known = label != IGNORED if self.task.unsure else None
-        loss = self.loss(self.network(image), channel_masks(label, self.task.channels), known)
+        logits = forward_apart(self.network, image, self.painted[batch.patient.cpu()].to(image.device))
+        loss = self.loss(logits, channel_masks(label, self.task.channels), known)
         check_finite(f"training loss ({self.settings.loss})", loss, self.step_of(batch_idx))
         self.train_losses.append(loss.detach())
         return loss
@@ -155,8 +174,8 @@ class SegmentationModule(RecordedModule):
             ranges = self.settings.geometric.model_dump()
             return geometric.apply(take(geometric.draw(size, **ranges, generator=generator), share), image, label)
         if self.task.augmentation == "standard":
-            moves = self.settings.geometric.model_dump()
-            drawn = standard.draw(size, **moves, ranges=self.intensity_ranges, generator=generator)
+            moves, intensity = self.spatial_ranges, self.intensity_ranges
+            drawn = standard.draw(size, moves=moves, ranges=intensity, generator=generator)
             return standard.apply(take(drawn, share), image, label)
         return image, label
 
@@ -172,7 +191,7 @@ class SegmentationModule(RecordedModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Loss, and the region's voxels per patient."""
-        logits = self.network(batch.image)
+        logits = slice_logits(self.network, batch.image, window=self.task.window)
         self.validation_losses.append(self.loss(logits, channel_masks(batch.label, self.task.channels)))
         found = self.region_of(logits)
         truth = value_mask(batch.label, self.task.region)
@@ -184,13 +203,13 @@ class SegmentationModule(RecordedModule):
         return (logits[:, inside].sigmoid() >= self.task.threshold).any(dim=1)
 
     def on_train_epoch_end(self) -> None:
-        """One row of the history; then better weights are kept, the rate may fall, the training may stop."""
+        """One row of the history; then new or better weights are kept, the rate may fall, the training may stop."""
         row = self.finished_row()
-        best = max((earlier["validation_dice"] for earlier in self.history), default=-1.0)
         self.history.append(row)
-        if row["validation_dice"] > best and self.trainer.is_global_zero:
+        kept = kept_epoch(self.history, self.settings.weights)
+        if kept == len(self.history) - 1 and self.trainer.is_global_zero:
             save_weights(self.folder / WEIGHTS, self.network.state_dict())
-        self.plateau.step(row["validation_loss"])
+        self.watch_plateau(row)
         self.stop_if_stale()
 
     def finished_row(self) -> Row:
@@ -208,7 +227,7 @@ class SegmentationModule(RecordedModule):
             "train_loss": float(self.over_ranks(torch.stack(self.train_losses).mean(), "mean")),
             "validation_loss": float(validation_loss),
             "validation_dice": mean_dice(self.over_ranks(self.counts, "sum")),
-            "learning_rate": float(self.plateau.optimizer.param_groups[0]["lr"]),
+            "learning_rate": float(self.optimizer.param_groups[0]["lr"]),
             "seconds": time.monotonic() - self.started,
         }
         self.train_losses, self.started = [], time.monotonic()
@@ -237,11 +256,6 @@ class SegmentationModule(RecordedModule):
         patience = self.settings.early_stopping
         if patience and self.history and len(self.history) - 1 - best_epoch(self.history) >= patience:
             self.trainer.should_stop = True
-
-
-def best_epoch(history: Sequence[Row]) -> int:
-    """The first epoch with the best validation Dice; its weights were kept."""
-    return max(range(len(history)), key=lambda epoch: history[epoch]["validation_dice"])
 
 
 def region_counts(

@@ -46,13 +46,13 @@ def check_network(backend: InProcess[Any], config: Config, shape: SliceShape) ->
     Args:
         backend: of the network, which is made without pretrained weights.
         config: settings with the batch size and the devices.
-        shape: of the slices.
+        shape: of the slices; where windows are learned from, they are tried.
 
     Raises:
         ConfigError: names the kind, the finding and a remedy.
     """
     # once per process for the same network
-    size, channels = shape
+    size, channels = min(shape.size, config.train_segmenter.window or shape.size), shape.channels
     batch = _smallest_batch(config.train_segmenter.batch_size, config.compute)
     asked = digest([backend.settings.model_dump(mode="json"), channels, size, batch])
     if asked in _passed:

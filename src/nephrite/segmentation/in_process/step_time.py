@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from nephrite.augment import geometric, standard
+from nephrite.augment.spatial import SpatialRanges
 from nephrite.config import Augmentation, Config
 from nephrite.models.losses import dice_loss
 from nephrite.segmentation.backend import backend_of
@@ -36,7 +37,7 @@ def network_step_seconds(config: Config, backend: InProcess[Any]) -> float:
     On a processor a step that would take long is extrapolated from a small one, since cost grows with the pixels, the
     slices, and as the kind says of itself.
     """
-    size, batch = config.prepare.in_plane.size, config.train_segmenter.batch_size
+    size, batch = config.learned_size, config.train_segmenter.batch_size
     if pick_device(config.compute) == "cpu":
         # on a processor, a cheap network tells if a step would take too long to be timed
         probe, factor = backend.cheap()
@@ -55,16 +56,17 @@ def network_step_seconds(config: Config, backend: InProcess[Any]) -> float:
 def augmentation_seconds(config: Config, augmentation: Augmentation) -> float:
     """Seconds that a batch's augmentation takes; pasted lesions are not counted."""
     # a made-up batch, augmented as in training
-    settings, size = config.train_segmenter, config.prepare.in_plane.size
+    settings, size = config.train_segmenter, config.learned_size
     batch, generator = settings.batch_size, torch.Generator().manual_seed(0)
     image, label = torch.rand(batch, 1, size, size), torch.zeros(batch, size, size, dtype=torch.uint8)
-    moves = settings.geometric.model_dump()
-    ranges = standard.IntensityRanges(**settings.intensity.model_dump())
     if augmentation == "standard":
-        return _median_seconds(
-            lambda: standard.apply(standard.draw(batch, **moves, ranges=ranges, generator=generator), image, label)
+        turns = SpatialRanges(**settings.spatial.model_dump())
+        ranges = standard.IntensityRanges(**settings.intensity.model_dump())
+        return _mean_seconds(
+            lambda: standard.apply(standard.draw(batch, moves=turns, ranges=ranges, generator=generator), image, label)
         )
     if augmentation == "geometric":
+        moves = settings.geometric.model_dump()
         return _median_seconds(
             lambda: geometric.apply(geometric.draw(batch, **moves, generator=generator), image, label)
         )
@@ -98,7 +100,17 @@ def _training_seconds(config: Config, network: Segmenter, *, batch: int, size: i
 
 
 def _median_seconds(call: Callable[[], object]) -> float:
-    """Median of a few calls on one thread, as in the runner's processes; the first call does not count."""
+    """Median of a few calls on one thread, as in the runner's processes."""
+    return float(np.median(_times(call)))
+
+
+def _mean_seconds(call: Callable[[], object]) -> float:
+    """Their mean, where calls differ by what is drawn."""
+    return float(np.mean(_times(call)))
+
+
+def _times(call: Callable[[], object]) -> list[float]:
+    """Seconds of a few calls on one thread; the first call does not count."""
     threads, times = torch.get_num_threads(), list[float]()
     torch.set_num_threads(1)
     try:
@@ -110,4 +122,4 @@ def _median_seconds(call: Callable[[], object]) -> float:
             times.append(time.perf_counter() - started)
     finally:
         torch.set_num_threads(threads)
-    return float(np.median(times))
+    return times
