@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import torch
 from capstone_loop import CapstoneLoop, SliceFiles, write_files
 from interleaved import Row, interleave, median_ratio, spread
@@ -24,7 +25,7 @@ from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Batch, Pairs, channel_masks
 from nephrite.training.devices import pick_device, resolve_precision
-from nephrite.training.mixing import group_counts
+from nephrite.training.mixing import mix
 from nephrite.training.trainer import fit
 
 NETWORK = UNetSettings(kind="unet", base_width=16, depth=4, padding="same", normalization="batch")
@@ -133,8 +134,7 @@ def timed_module(store: PairStore, config: Config, comparison: Comparison, repea
     slices = store.slices("train")
     task = SegmentationTask(
         training=Pairs((store, slices)),
-        groups=(len(slices),),
-        counts=group_counts((), steps=pace["epochs"] * STEPS, batch_size=BATCH),
+        mixture=mix(np.ones(len(slices), bool), (), steps=pace["epochs"] * STEPS, batch_size=BATCH),
         validation=Pairs((store, store.slices("validation")[:BATCH])),
         channels=store.manifest.channels,
         region=(2,),

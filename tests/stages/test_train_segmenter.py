@@ -84,13 +84,17 @@ def test_kept_weights_are_those_of_the_best_epoch(
     assert same_weights(tmp_path / "long", tmp_path / "short")
 
 
-@pytest.mark.parametrize("schedule", ["polynomial", "plateau"])
+@pytest.mark.parametrize("way", ["schedule=polynomial", "schedule=plateau", "window=20"])
 @pytest.mark.parametrize("arm", ["real+geometric/light/1.0/0", "real+geometric/fpn/1.0/0"])
 def test_killed_training_ends_like_an_undisturbed_one(
-    load: Load, pairs: Path, tmp_path: Path, arm: str, schedule: str
+    load: Load, pairs: Path, tmp_path: Path, arm: str, way: str
 ) -> None:
-    fpn, falls = "train_segmenter.segmenters.fpn.weights=none", f"train_segmenter.schedule={schedule}"
-    config = load(f"arm={arm}", fpn, falls, "train_segmenter.plateau_patience=0", "train_segmenter.learning_rate=0.02")
+    more = (
+        "train_segmenter.segmenters.fpn.weights=none",
+        f"train_segmenter.{way}",
+        "train_segmenter.plateau_patience=0",
+    )
+    config = load(f"arm={arm}", *more, "train_segmenter.learning_rate=0.02")
     train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "a")
     with pytest.raises(KeyError, match="killed"):
         train_segmenter(config, Kill(at_step=3), pairs=pairs, segmenter=tmp_path / "b")

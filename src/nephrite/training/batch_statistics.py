@@ -35,8 +35,9 @@ def forward_apart(
         image: slices in [0, 1].
         painted: which of them are painted.
     """
-    layers = batch_normalizations(network)
-    if not layers or not painted.any() or painted.all():
+    mixed = painted.any() and not painted.all()
+    layers = batch_normalizations(network) if mixed else []
+    if not layers:
         whole: Tensor = network(image)
         return whole
     # real slices first, so that their order of passes is that of a batch without painted ones

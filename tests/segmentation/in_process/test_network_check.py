@@ -178,6 +178,13 @@ def test_a_network_of_one_size_is_tried_at_the_size_of_the_settings(load: Load) 
     check_network(Made(Sized), load("prepare.in_plane={kind: resize, size: 96}"))
 
 
+def test_a_network_that_is_to_learn_from_windows_is_tried_on_windows(load: Load) -> None:
+    whole = "prepare.in_plane={kind: resize, size: 128}"
+    check_network(Made(Sized), load(whole, "train_segmenter.window=96"))
+    with pytest.raises(ConfigError, match=r"refuses 2 slices of 128 x 128"):
+        check_network(Made(Sized), load(whole))
+
+
 def test_what_was_accepted_is_not_tried_again_unless_it_differs(load: Load) -> None:
     built = []
 

@@ -42,6 +42,18 @@ def test_a_short_step_is_taken_as_it_is(load: Load, monkeypatch: pytest.MonkeyPa
     assert sizes == [(2, 32), (4, 32)]
 
 
+def test_a_training_on_windows_is_timed_on_windows(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def training_seconds(config: Config, network: torch.nn.Module, *, batch: int, size: int) -> float:
+        sizes.append(size)
+        return 0.001
+
+    monkeypatch.setattr(timing, "_training_seconds", training_seconds)
+    step_seconds(load("prepare.in_plane={kind: resize, size: 512}", "train_segmenter.window=48"), "light")
+    assert sizes == [48, 48]
+
+
 def test_an_encoder_is_timed_without_its_weights(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError
