@@ -16,11 +16,11 @@ from pathlib import Path
 
 from nephrite.config import Config, load_config
 from nephrite.recording import SilentRun
+from nephrite.seeds import derive_seed
 from nephrite.segmentation.backend import backend_of
 from nephrite.segmentation.fit_task import Cohort, FitTask
 from nephrite.store.slices import PairStore
 from nephrite.store.split import training_subset
-from nephrite.training.data import derive_seed
 
 
 def fit_start(config: Config, store: PairStore, patients: Sequence[str], start: int) -> list[float]:

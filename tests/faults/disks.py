@@ -39,7 +39,9 @@ def disks(work: Path) -> Iterator[Outcome]:
     for what, place in strange.items():
         for stage, arguments in stages.items():
             before = _listing(work)
-            done = nephrite([*arguments, place, *settings()], work)
+            # what the phantom's scans lie in is no input: they may be made anew
+            source = ("acquire.source=folder", "acquire.folder.path=raw") if place == "raw" else ()
+            done = nephrite([*arguments, place, *settings(*source)], work)
             fault = done.fault or ("accepted" if done.code == 0 else "")
             fault = fault or ("files have changed" if _listing(work) != before else "")
             yield Outcome("disks", f"{stage} into {what}", fault)
