@@ -168,7 +168,7 @@ STAGES: Mapping[str, Signature] = {
         {"report": True, "segmenters": True, "promotion": True, "pairs": False},
         "promotion",
         (
-            Read(("trial.seed", "report.resamples", "report.confidence", "promote")),
+            Read(("report.confidence", "promote")),
             Read(("evaluate.regions", "evaluate.threshold")),  # the champion is scored once more
         ),
         kinds=("all segmenters",),

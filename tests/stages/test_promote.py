@@ -228,7 +228,7 @@ def test_segmenter_that_was_trained_again_after_the_report_is_refused(trial: Tri
     ("change", "found"),
     [
         ({"best_run": {}}, r"trial\.json: best_run\.training_set: Field required; run 'report' again"),
-        ({"version": 1}, r"trial\.json: has version 1, not 3 \(or 2\); run 'report' again"),
+        ({"version": 1}, r"trial\.json: has version 1, not 4 \(or 2, 3\); run 'report' again"),
     ],
 )
 def test_report_that_is_broken_or_of_another_version_is_refused(

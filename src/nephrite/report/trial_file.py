@@ -18,24 +18,26 @@ AGAIN = "run 'report' again"
 
 
 def read_trial(path: Path) -> TrialRecord:
-    """Read trial.json of this version, or of version 2; what that lacked is null.
+    """Read trial.json of this version, or of versions 2 and 3; what they lacked is null.
 
     Raises:
         StoreError: the file is missing or broken, or has another version.
     """
     content = read_json(path, AGAIN)
     version = content.get("version") if isinstance(content, dict) else None
-    if version not in (2, VERSION):
-        raise StoreError(path, f"has version {str(version)[:LONGEST_SHOWN]}, not {VERSION} (or 2)", AGAIN)
+    if version not in (2, 3, VERSION):
+        raise StoreError(path, f"has version {str(version)[:LONGEST_SHOWN]}, not {VERSION} (or 2, 3)", AGAIN)
     # older versions are brought up to date, then checked as a whole
     try:
         if version == 2:
             _bring_from_version_2(content)
+        if version != VERSION:
+            _bring_from_version_3(content)
         return TrialRecord.model_validate_json(json.dumps(content))
     except ValidationError as error:
         raise StoreError(path, first_problem(error), AGAIN) from None
     except (AttributeError, KeyError, TypeError) as error:
-        raise StoreError(path, f"is no trial of version 2 ({error!r})", AGAIN) from None
+        raise StoreError(path, f"is no trial of version {version} ({error!r})", AGAIN) from None
 
 
 def trial_schema() -> dict[str, Any]:
@@ -47,13 +49,26 @@ def trial_schema() -> dict[str, Any]:
 
 def _bring_from_version_2(content: dict[str, Any]) -> None:
     """Fill, in place, what version 2 lacked: tables, which sets are copies, and in its first files null arms."""
-    lists = [content[name] for name in ("answers", "answer_by_segmenter", "comparisons", "rivals")]
-    lists += [[content["answer"]], *(best["comparisons"] for best in content["best_synthetic"])]
-    for row in [row for rows in lists for row in rows]:
-        if row and row["null"]:
+    for row in _rows(content):
+        if row["null"]:
             row["null"].setdefault("arm", None)
     for arm in content["arms"]:
         arm["dice_by_cell"] = None
     sets = (arm["training_set"] for arm in content["arms"])
     content["plan"]["copies"] = {name: name.removesuffix(NULL) for name in sets if name.endswith(NULL)}
+
+
+def _bring_from_version_3(content: dict[str, Any]) -> None:
+    """Rename, in place, what version 3 told of p and intervals; it knew no families, and no overlap of cells."""
+    for row in _rows(content):
+        row["sampled"], row["p_adjusted"] = row.pop("resampled"), row.pop("p_holm")
+        row["family"], row["adjusted_low"], row["adjusted_high"] = None, row["low"], row["high"]
+    content["plan"]["overlap"] = {}
     content["version"] = VERSION
+
+
+def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """All comparisons of a trial."""
+    lists = [content[name] for name in ("answers", "answer_by_segmenter", "comparisons", "rivals")]
+    lists += [[content["answer"]], *(best["comparisons"] for best in content["best_synthetic"])]
+    return [row for rows in lists for row in rows if row]

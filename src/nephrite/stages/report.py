@@ -272,7 +272,7 @@ def _metrics(record: TrialRecord) -> dict[str, float]:
     answer = record.answer
     if answer:
         ends = {"difference_low": answer.low, "difference_high": answer.high}
-        metrics["difference"] = answer.mean
+        metrics |= {"difference": answer.mean, "difference_p": answer.p}
         metrics |= {name: end for name, end in ends.items() if end is not None}
     return metrics
 
