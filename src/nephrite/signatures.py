@@ -62,6 +62,7 @@ FITTING = tuple(
     for key in ("batch_size", "learning_rate", "loss", "plateau_patience", "plateau_factor", "segmenters.{segmenter}")
 )
 HELPER = (*CHOICE, *FITTING, "train_segmenter.geometric", "train_segmenter.intensity")  # of helper segmenters
+CELL = ("trial.seed", "trial.disjoint_fraction")  # which patients a cell knows, and its initialization
 LESIONS = ("prepare.lesions", "prepare.classes")  # their label values
 SYNTHESIZE = ("ratio", "labeled_only", "masks", "deformation", "edits", "style", "unlabeled", "labeler")
 SECTIONS = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate", "report")
@@ -110,7 +111,7 @@ STAGES: Mapping[str, Signature] = {
         "Train the label-to-CT synthesizer on the training patients.",
         {"pairs": True, "synthesizer": True},
         "synthesizer",
-        (Read(("trial.seed", *LESIONS, "train_gan.{synthesizer}")),),
+        (Read((*CELL, *LESIONS, "train_gan.{synthesizer}")),),
         "painter",
         ("generator",),
     ),
@@ -119,7 +120,7 @@ STAGES: Mapping[str, Signature] = {
         {"pairs": True, "synthesizer": True, "painted": True},
         "painted",
         (
-            Read(("trial.seed", *LESIONS, *(f"synthesize.{key}" for key in SYNTHESIZE))),
+            Read((*CELL, *LESIONS, *(f"synthesize.{key}" for key in SYNTHESIZE))),
             Read(HELPER, "labels scans"),
         ),
         "painter",
@@ -129,7 +130,7 @@ STAGES: Mapping[str, Signature] = {
         "Screen synthetic slices: accept, reject, and say how faithful and how new they are.",
         {"pairs": True, "painted": True, "synthetic": True},
         "synthetic",
-        (Read(("trial.seed", *LESIONS, "screen")), Read(HELPER, "screens")),
+        (Read((*CELL, *LESIONS, "screen")), Read(HELPER, "screens")),
         "painter",
         ("helper",),
     ),
@@ -138,7 +139,7 @@ STAGES: Mapping[str, Signature] = {
         {"pairs": True, "segmenter": True, "synthetic": False, "teacher": False},
         "segmenter",
         (
-            Read(("trial.seed", "prepare.intensity", "prepare.in_plane", *CHOICE, *FITTING)),
+            Read((*CELL, "prepare.intensity", "prepare.in_plane", *CHOICE, *FITTING)),
             Read(tuple(f"train_segmenter.{key}" for key in ("epochs", "steps_per_epoch", "early_stopping"))),
             Read(("train_segmenter.geometric",), "augments"),
             Read(("train_segmenter.intensity",), "alters intensity"),

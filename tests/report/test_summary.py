@@ -165,3 +165,14 @@ def test_a_number_of_patients_beyond_the_curve_is_null_and_named(score: float, b
     assert found.beyond == beyond
     assert tuple(name for name in ("more", "low", "high") if getattr(found, name) is None) == beyond
     assert (found.training_set, found.against, found.start, found.largest) == ("with", "without", 5, 40)
+
+
+@pytest.mark.parametrize(("overlap", "said"), [(0.4, False), (1.0, True)])
+def test_the_headline_says_where_it_speaks_for_these_training_patients_only(
+    make_trial: MakeTrial, overlap: float, said: bool
+) -> None:
+    trial = make_trial()
+    content = summarize(replace(trial, plan=replace(trial.plan, overlap={1.0: overlap})))
+    _validate(content)
+    assert content.headline.startswith("Synthetic data helps, for these training patients: real+") == said
+    assert content.plan.overlap == {1.0: overlap}

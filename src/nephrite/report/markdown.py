@@ -149,6 +149,7 @@ def _reading(trial: TrialRecord) -> str:
             "other label fractions and for single segmenters as one family, all other rows of this report as another "
             f"(max-T, {plan.resamples:,} draws). Their intervals hold the true differences of the whole family at "
             "once, and their words follow these intervals.",
+            *_sharing(trial),
             *_nulls(trial),
             "- Best synthetic set: chosen by its mean validation score; test had no say in it.",
             "- Surface Dice and HD95: both regions empty score 1 and 0 mm; with one of them empty the surface Dice is "
@@ -156,6 +157,21 @@ def _reading(trial: TrialRecord) -> str:
             f"- Settings digest: `{plan.digest}`.",
         ]
     )
+
+
+def _sharing(trial: TrialRecord) -> list[str]:
+    """Of which training patients the intervals speak, for each label fraction at which cells share some."""
+    lines = []
+    for fraction, share in trial.plan.overlap.items():
+        at = f"At {in_percent(fraction)} of the training patients"
+        if share == 1:
+            lines.append(f"- {at} all cells have the same ones: the intervals speak for these training patients only.")
+        elif share > 0:
+            lines.append(
+                f"- {at} two cells share {in_percent(share)} of theirs on average; the intervals are longer for it, so "
+                "that they speak for other training patients too (docs/trial.md)."
+            )
+    return lines
 
 
 def _nulls(trial: TrialRecord) -> list[str]:

@@ -22,7 +22,7 @@ from nephrite.report.wording import in_percent, interval_text
 from nephrite.verdict.comparisons import BestSynthetic, Comparison, judge_trial
 from nephrite.verdict.equivalence import CurvePoint, Equivalence, equivalences
 from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
-from nephrite.verdict.trial import Trial
+from nephrite.verdict.trial import Trial, TrialPlan
 from nephrite.words import counted
 
 NO_NULL = "what another cell alone would change is not known from one cell"
@@ -48,7 +48,7 @@ def summarize(trial: Trial, notes: Sequence[str] = ()) -> TrialRecord:
     found = judged.headline
     return TrialRecord(
         version=VERSION,
-        headline=_headline(found, trial.plan.region),
+        headline=_headline(found, trial.plan),
         plan=PlanRecord(**asdict(trial.plan)),
         patients=trial.patients,
         answer=_comparison(found) if found else None,
@@ -64,7 +64,7 @@ def summarize(trial: Trial, notes: Sequence[str] = ()) -> TrialRecord:
     )
 
 
-def _headline(answer: Comparison | None, region: str) -> str:
+def _headline(answer: Comparison | None, plan: TrialPlan) -> str:
     """The verdict as one sentence."""
     if answer is None:
         return "This trial does not ask whether synthetic data helps: no two training sets differ by it alone."
@@ -72,10 +72,17 @@ def _headline(answer: Comparison | None, region: str) -> str:
     interval = "" if found.low is None else f" [{found.low:+.3f}, {found.high:+.3f}]"
     over = f"{counted(answer.patients, 'test patient')}, {counted(len(answer.cells), 'cell')} and "
     few = f" at {in_percent(pair.fraction)} of the training patients" if pair.fraction < 1 else ""
+    opening = f"{OPENINGS[answer.verdict.word]}{_of_whom(answer, plan)}"
     return (
-        f"{OPENINGS[answer.verdict.word]}: {pair.training_set} minus {pair.against} is {found.mean:+.3f} "
-        f"Dice of {region}{interval}{few} over {over}{counted(len(pair.segmenters), 'segmenter')}; {_moved(answer)}."
+        f"{opening}: {pair.training_set} minus {pair.against} is {found.mean:+.3f} Dice of {plan.region}{interval}{few}"
+        f" over {over}{counted(len(pair.segmenters), 'segmenter')}; {_moved(answer)}."
     )
+
+
+def _of_whom(answer: Comparison, plan: TrialPlan) -> str:
+    """Of which training patients the headline speaks: cells that all have the same ones are no sample of others."""
+    judged = answer.verdict.word != "not enough runs"
+    return ", for these training patients" if judged and plan.overlap_at(answer.pair.fraction) == 1 else ""
 
 
 def _moved(answer: Comparison) -> str:

@@ -60,7 +60,7 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
     arm = config.this_arm
     _check_arm(config, synthetic, teacher)
     real = PairStore(pairs)
-    labeled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
+    labeled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, trial=config.trial)
     _check_region(config, real, labeled)
     # synthetic slices, after the leakage guard
     inputs = ArmInputs(real, labeled)
