@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env demo trial test test-containers test-faults linked check image compile ui bench docs site code-lock lock hashes audit sbom clean
+.PHONY: help env demo trial test test-containers test-faults linked check image compile ui bench simulate docs site code-lock lock hashes audit sbom clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -114,6 +114,9 @@ ui: env ## MLflow's page on the recorded runs: http://127.0.0.1:5000 (another po
 
 bench: env ## What is measured, against whom: the printed table
 	$(BIN)/python benchmarks/run.py
+
+simulate: env ## The judge on many simulated trials: error rates, coverage, families (minutes; TRIALS=20000)
+	NEPHRITE_SIMULATED_TRIALS=$(or $(TRIALS),20000) OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/trial/test_judge.py
 
 docs: env ## docs/settings.md, docs/trial-json.md and the schema of trial.json, from the models in src/nephrite
 	$(BIN)/python docs/write_settings.py

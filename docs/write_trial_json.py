@@ -55,25 +55,25 @@ by hand.
 All numbers are finite; what is not defined is `null`. Dice, surface Dice, IoU and differences are shares (0 to 1),
 distances are millimeters, `capstone_iou` and `predict_nothing` are percent.
 
-**Versions.** This is version {VERSION}. Versions 2 and 3 are read, too: both lack `blind`; version 2 lacks
-`dice_by_cell`, and in its first files `arm` of a null. These are `null` then. Any other version is
-refused; `report` writes the file again from the scores.
+**Versions.** This is version {VERSION}. Versions 2 and 3 are read, too. Their `p` is that of Wilcoxon's test over
+patients, `p_adjusted` is Holm's, and their intervals are of a bootstrap and not adjusted; they lack `blind`, version 2
+also `dice_by_cell`, and in its first files `arm` of a null, which are `null` then. Any other version is refused;
+`report` writes the file again from the scores.
 
 ## What the numbers mean
 
 **Verdict.** Fewer than 3 replicates (*cells*): `not enough runs`, whatever the numbers. Else fewer than 8 test
-patients: `no evidence`, since such an interval depends on one or two patients (with 5, Wilcoxon's p cannot fall below
-0.06). Else `helps` if the interval lies above zero, `hurts` if below, `no evidence` if it holds zero.
+patients: `no evidence`, since such an interval depends on one or two patients. Else `helps` if the adjusted interval
+(for the headline: its own) lies above zero, `hurts` if below, `no evidence` if it holds zero.
 
-**Interval.** Cells and patients are resampled independently, 10,000 times (Owen 2007, the pigeonhole bootstrap), and
-the deviations of each level are widened by `sqrt(n / (n - 1)) * t / z` (Hesterberg 2015, the expanded percentile
-interval). Without this, three cells made intervals that held the truth in as few as 79 % of simulated trials; with it
-in 94 % or more. The noise of single scores, which resampling two levels counts more than once (Owen and Eckles 2012),
-is counted once, but never less than one level alone demands. With 8 cells the interval then holds the truth in 94 to
-97 % of trials with the spreads that were seen, with 3 cells in 94 to 98 % (`tests/trial`).
+**Interval and p.** Cells and patients are both a sample: two-way random effects, tested as in reader studies (Hillis
+2007) with Student's t. `p` and interval are of the same model, so `p` is below 1 - `confidence` exactly where the
+interval excludes zero. [The trial](trial.md#the-mathematics) has the formula, its sources, and how often the interval
+holds the truth in simulated trials (`pytest tests/trial`).
 
-What the interval does not cover: other segmenters (those of the trial are averaged, not resampled), other hospitals,
-and, as long as all cells share their training patients, other training patients.
+What the interval does not cover: other segmenters (those of the trial are averaged, not sampled) and other hospitals.
+Cells that share training patients (`overlap` of the plan) get a longer interval, up to an overlap of 1: then all cells
+have the same training patients, and the trial speaks for these alone.
 
 **Null.** An A/A comparison: the difference when nothing changed but chance. Where the trial has an A/A arm (*null
 arm*) of `against` (`arm` names it), `mean`, `low` and `high` are those of null arm minus arm, paired by cell and test
@@ -86,8 +86,11 @@ cells there is one pair, the interval covers patients only, and may lie off zero
 fractions below 1 other cells also know other patients, which the arms of one cell never do. Then `typical` and
 `largest` are differences of mean scores over all `pairs` of cells.
 
-**Holm.** Each list is adjusted as a whole, in `best_synthetic` the comparisons of each label fraction; `answer` is an
-entry of `answers`. The intervals are not adjusted: read the rows below the headline as exploration.
+**Families.** `answer`, an entry of `answers`, is the headline and judged alone. The question at other label fractions
+and for single segmenters is one family, all other comparisons are another; each is adjusted as a whole by the
+distribution of its smallest p (max-T; Westfall and Young 1993). `p_adjusted` is below 1 - `confidence` exactly where
+`adjusted_low` and `adjusted_high` exclude zero, and `verdict` follows these. A comparison that stands in several lists
+is the same in all of them. Where a plan has several fractions, the headline is that at `plan.fraction`.
 
 **Empty regions.** Both the prediction and the truth empty: Dice 1, surface Dice 1, HD95 0. Exactly one empty: Dice 0,
 surface Dice 0, HD95 not defined and left out of its mean. So HD95 does not penalize an arm that misses a tumor
@@ -109,7 +112,7 @@ from nephrite.verdict.statistics import paired_interval
 trial = read_trial(Path("reports/trial.json"))
 plan, row = trial.plan, trial.comparisons[0]
 table = trial.differences(row)  # rows: row.cells, columns: trial.patients
-interval = paired_interval(table, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed)
+interval = paired_interval(table, confidence=plan.confidence, overlap=plan.overlap.get(row.fraction, 0.0))
 ```
 """
 

@@ -5,14 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from nephrite.config import Arm, Config
-from nephrite.errors import ConfigError, SourceError, StoreError, TrialError
-from nephrite.files import write_json
-from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
-from nephrite.planning import Plan, look_ahead, make_plan, patient_splits, synthesizers_seconds, trainings_seconds
+from nephrite.config import Config
+from nephrite.errors import ConfigError, SourceError
+from nephrite.planning import Plan, make_plan, patient_splits, synthesizers_seconds, trainings_seconds
 from nephrite.store.slices import PairStore
 from nephrite.store.split import training_subset
 
@@ -96,7 +93,7 @@ def test_synthesizers_take_their_steps_on_the_slices_of_their_cell(
 
     everything = len(store.slices("train"))
     assert seconds("trial.cells=[0, 1, 2]") == 3 * 5 * math.ceil(everything / 4) * 2.0
-    [patient] = training_subset(store.patients("train"), 0.34, cell=0, seed=load().trial.seed)
+    [patient] = training_subset(store.patients("train"), 0.34, cell=0, trial=load().trial)
     part = sum(ref.patient == patient for ref in store.slices("train"))
     few = ("trial.cells=[0]", "trial.label_fractions=[0.34]")
     assert 0 < part < everything
@@ -152,15 +149,6 @@ def test_too_few_cells_can_show_nothing(plan: MakePlan) -> None:
     assert "smallest effect  none: a verdict needs 3 cells and 8 test patients" in found.lines()
 
 
-def test_the_outlook_says_effect_and_cells(load: Load) -> None:
-    few, many = (look_ahead(load(*CELLS), patients, None) for patients in (14, 200))
-    assert few.cells_needed == {0.02: None, 0.03: None}
-    assert many.cells_needed == {0.02: pytest.approx(15, abs=2), 0.03: pytest.approx(7, abs=1)}
-    assert few.smallest_effect is not None
-    assert many.smallest_effect is not None
-    assert 0 < many.smallest_effect < few.smallest_effect < 0.2
-
-
 def test_the_lines_are_a_table(plan: MakePlan) -> None:
     lines = plan(*CELLS).lines()
     assert {line[15:17] for line in lines} == {"  "}
@@ -174,30 +162,6 @@ def test_the_lines_are_a_table(plan: MakePlan) -> None:
 )
 def test_times_are_said_in_the_unit_that_fits(plan: MakePlan, seconds: float, text: str) -> None:
     assert any(line.startswith(f"time             about {text} ") for line in replace(plan(), seconds=seconds).lines())
-
-
-def test_the_spread_of_a_finished_trial_replaces_the_assumed_one(plan: MakePlan, load: Load, tmp_path: Path) -> None:
-    config = load(*CELLS)
-    generator = np.random.default_rng(0)
-    for arm in config.trial.arms:
-        write_json(tmp_path / "scores" / f"{arm}.json", _scores(arm, generator).to_json())
-    found = plan(*CELLS, finished=tmp_path / "scores")
-    assert found.outlook is not None
-    assert found.outlook.spread.residual == pytest.approx(0.03, rel=0.2)
-    assert found.lines()[-1] == f"                 that of {tmp_path / 'scores'}"
-
-
-def test_a_trial_that_is_not_finished_has_no_spread(plan: MakePlan, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="is missing"):
-        plan(*CELLS, finished=tmp_path)
-
-
-def test_a_trial_without_a_question_has_no_spread(plan: MakePlan, load: Load, tmp_path: Path) -> None:
-    overrides = (*CELLS, "trial.training_sets={real: [real, real+geometric], synthetic: []}", "trial.synthesizers=[]")
-    for arm in load(*overrides).trial.arms:
-        write_json(tmp_path / f"{arm}.json", _scores(arm, np.random.default_rng(0)).to_json())
-    with pytest.raises(TrialError, match="asks no question"):
-        plan(*overrides, finished=tmp_path)
 
 
 def test_time_is_steps_times_what_a_step_of_each_arm_takes(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,18 +179,3 @@ def test_time_is_steps_times_what_a_step_of_each_arm_takes(load: Load, monkeypat
     trained = 10 * (4 * 1 + 4 * 10 + 2 * 2 * 1)
     assert trainings_seconds(config, config.trial.arms, helpers=[]) == trained
     assert trainings_seconds(config, config.trial.arms, helpers=[("fpn", 7)] * 3) == trained + 3 * 7 * 10
-
-
-def _scores(arm: Arm, generator: np.random.Generator) -> ArmScores:
-    """Forty test patients; scores of two arms differ by a deviation of 0.03."""
-    dice = np.linspace(0.3, 0.7, 40) + generator.normal(0, 0.03 / np.sqrt(2), 40)
-    regions = ("kidney_and_tumor", "tumor")
-    patients = tuple(
-        PatientScore(
-            f"c{number}",
-            {name: RegionScore(float(value), float(value), 5.0, 10.0, 9.0) for name in regions},
-            SliceScores(6, 60.0, 58.0, {"kidney": 0.5}, {"kidney": 4}),
-        )
-        for number, value in enumerate(dice)
-    )
-    return ArmScores(arm, patients, 0.5, steps=3, seconds=1.0, training_patients=3)

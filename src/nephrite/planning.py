@@ -4,50 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nephrite.config import SPLITS, Arm, Config
-from nephrite.errors import TrialError
 from nephrite.execution import keep_freed_memory
 from nephrite.generation.demands import check_generators
 from nephrite.generation.fitting import steps_per_epoch
 from nephrite.generation.step_time import synthesizer_step_seconds
 from nephrite.imaging.sources import Case, find_cases, find_scans
+from nephrite.outlook import Outlook, look_ahead
 from nephrite.privacy.pseudonyms import pseudonyms, wanted
 from nephrite.segmentation.demands import check_trial
 from nephrite.segmentation.in_process.step_time import augmentation_seconds, step_seconds
-from nephrite.stages.report import read_arms, trial_plan
 from nephrite.stages.train_gan import look
 from nephrite.store.slices import PairStore
 from nephrite.store.split import split_patients, training_subset
-from nephrite.verdict.power import ASSUMED_SPREAD, QUICK, USUAL, Spread, cells_needed, estimate_spread, smallest_effect
-from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
-from nephrite.verdict.trial import Trial
 from nephrite.words import counted, duration
-
-EFFECTS = (0.02, 0.03)  # gains in Dice for which the number of cells is given
-MOST_CELLS = 64
-POWER = "found in 4 of 5 such trials"
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """Which effects a trial with these cells (replicates) and test patients could show.
-
-    Attributes:
-        spread: standard deviations between cells, patients and single scores.
-        source: where they come from.
-        smallest_effect: in Dice of the primary region, found in four of five trials; None where no verdict is possible.
-        cells_needed: gain in Dice to the cells that show it; None where `MOST_CELLS` do not.
-    """
-
-    spread: Spread
-    source: str
-    smallest_effect: float | None
-    cells_needed: Mapping[float, int | None]
 
 
 @dataclass(frozen=True)
@@ -127,20 +102,9 @@ class Plan:
         return f"{train} for training ({known}), {validation} for validation, {test} for test"
 
     def _outlook(self) -> list[tuple[str, str]]:
-        found = self.outlook
-        if found is None:
+        if self.outlook is None:
             return [("smallest effect", "not known without the number of test patients")]
-        # words for what cannot be reached
-        none = f"none: a verdict needs {MINIMUM_CELLS} cells and {MINIMUM_PATIENTS} test patients"
-        more = f"not within {MOST_CELLS} cells: more test patients are needed"
-        needed = [(f"cells for {effect:g}", str(cells or more)) for effect, cells in found.cells_needed.items()]
-        deviations = " / ".join(f"{part:.3f}" for part in astuple(found.spread))
-        return [
-            ("smallest effect", f"{found.smallest_effect:.3f} Dice, {POWER}" if found.smallest_effect else none),
-            *needed,
-            ("spread", f"{deviations} between cells, patients and single scores,"),
-            ("", found.source),
-        ]
+        return self.outlook.rows()
 
 
 def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | None) -> Plan:
@@ -188,18 +152,8 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         processes=side_by_side,
         patients=patients,
         fractions=_fraction_counts(config, splits) if splits else {},
-        outlook=look_ahead(config, patients["test"], finished) if patients else None,
+        outlook=look_ahead(config, splits, finished) if splits else None,
     )
-
-
-def look_ahead(config: Config, patients: int, finished: Path | None) -> Outlook:
-    """Simulate trials with so many test patients; see `verdict.power`."""
-    spread = read_spread(config, finished) if finished else ASSUMED_SPREAD
-    assumed = "assumed from a pilot; '--finished SCORES' takes that of a trial of yours"
-    usual, quick = (replace(simulation, confidence=config.report.confidence) for simulation in (USUAL, QUICK))
-    needed = {e: cells_needed(e, spread, patients, most=MOST_CELLS, simulation=quick) for e in EFFECTS}
-    smallest = smallest_effect(spread, len(config.trial.cells), patients, simulation=usual)
-    return Outlook(spread, f"that of {finished}" if finished else assumed, smallest, needed)
 
 
 def trainings_seconds(config: Config, arms: Sequence[Arm], *, helpers: Sequence[tuple[str, int]]) -> float:
@@ -278,20 +232,7 @@ def _layouts(cases: list[Case], unlabeled: Path | None) -> set[str]:
     return {case.layout for case in cases} | {scan.layout for scan in others}
 
 
-def read_spread(config: Config, scores: Path) -> Spread:
-    """Spread of the question of a finished trial at the smallest label fraction.
-
-    Raises:
-        StoreError: an arm's scores are missing or broken.
-        TrialError: the trial has no question, or too few cells.
-    """
-    trial = Trial(trial_plan(config), tuple(read_arms(config, scores)))
-    if trial.plan.question is None:
-        raise TrialError(scores, "asks no question about synthetic data", "plan without '--finished'")
-    return estimate_spread(trial.differences(*trial.plan.question, trial.segmenters, trial.plan.fraction))
-
-
 def _fraction_counts(config: Config, splits: Mapping[str, str]) -> dict[float, int]:
     names, trial = [name for name, split in splits.items() if split == "train"], config.trial
     fractions = sorted(trial.label_fractions)
-    return {share: len(training_subset(names, share, cell=trial.cells[0], seed=trial.seed)) for share in fractions}
+    return {share: len(training_subset(names, share, cell=trial.cells[0], trial=trial)) for share in fractions}

@@ -69,6 +69,7 @@ SCORING = (
     *("trial.primary", "trial.seed"),
     *(f"evaluate.{key}" for key in ("regions", "threshold", "mirroring", "lesions", "windows")),
 )
+CELL = ("trial.seed", "trial.disjoint_fraction")  # which patients a cell knows, and its initialization
 LESIONS = ("prepare.lesions", "prepare.classes")  # their label values
 SYNTHESIZE = ("ratio", "labeled_only", "masks", "deformation", "edits", "style", "unlabeled", "labeler")
 SECTIONS = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate", "report")
@@ -117,7 +118,7 @@ STAGES: Mapping[str, Signature] = {
         "Train the label-to-CT synthesizer on the training patients.",
         {"pairs": True, "synthesizer": True},
         "synthesizer",
-        (Read(("trial.seed", *LESIONS, "train_gan.{synthesizer}")),),
+        (Read((*CELL, *LESIONS, "train_gan.{synthesizer}")),),
         "painter",
         ("generator",),
     ),
@@ -126,7 +127,7 @@ STAGES: Mapping[str, Signature] = {
         {"pairs": True, "synthesizer": True, "painted": True},
         "painted",
         (
-            Read(("trial.seed", *LESIONS, *(f"synthesize.{key}" for key in SYNTHESIZE))),
+            Read((*CELL, *LESIONS, *(f"synthesize.{key}" for key in SYNTHESIZE))),
             Read(HELPER, "labels scans"),
         ),
         "painter",
@@ -136,7 +137,7 @@ STAGES: Mapping[str, Signature] = {
         "Screen synthetic slices: accept, reject, and say how faithful and how new they are.",
         {"pairs": True, "painted": True, "synthetic": True},
         "synthetic",
-        (Read(("trial.seed", *LESIONS, "screen")), Read(HELPER, "screens")),
+        (Read((*CELL, *LESIONS, "screen")), Read(HELPER, "screens")),
         "painter",
         ("helper",),
     ),
@@ -145,7 +146,7 @@ STAGES: Mapping[str, Signature] = {
         {"pairs": True, "segmenter": True, "synthetic": False, "teacher": False},
         "segmenter",
         (
-            Read(("trial.seed", "prepare.intensity", "prepare.in_plane", *CHOICE, *FITTING)),
+            Read((*CELL, "prepare.intensity", "prepare.in_plane", *CHOICE, *FITTING)),
             Read(tuple(f"train_segmenter.{key}" for key in ("epochs", "steps_per_epoch", "early_stopping"))),
             Read(("train_segmenter.geometric",), "moves slices"),
             Read(("train_segmenter.spatial", "train_segmenter.intensity"), "augments as nnU-Net"),
@@ -175,7 +176,7 @@ STAGES: Mapping[str, Signature] = {
         {"report": True, "segmenters": True, "promotion": True, "pairs": False},
         "promotion",
         (
-            Read(("trial.seed", "report.resamples", "report.confidence", "promote")),
+            Read(("report.confidence", "promote")),
             Read(SCORING),  # the champion is scored once more
         ),
         kinds=("all segmenters",),

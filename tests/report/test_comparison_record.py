@@ -14,7 +14,8 @@ NULL: dict[str, Any] = {
 ROW: dict[str, Any] = {
     **{"training_set": "real+synthetic", "against": "real", "segmenters": ("light",), "fraction": 1.0},
     **{"cells": (0, 1, 2), "patients": 9, "better": 6, "worse": 3, "mean": 0.02, "low": 0.01, "high": 0.03},
-    **{"resampled": ("cells", "patients"), "p": 0.01, "p_holm": 0.02, "null": NULL},
+    **{"sampled": ("cells", "patients"), "p": 0.01, "family": "question", "p_adjusted": 0.02, "null": NULL},
+    **{"adjusted_low": -0.05, "adjusted_high": 0.15},
     **{"verdict": "helps", "reason": "the interval lies above zero"},
 }
 
@@ -40,7 +41,7 @@ def test_a_comparison_keeps_what_it_is_given_and_cannot_be_changed() -> None:
         ({"segmenters": ("light", "light")}, "holds something twice"),
         ({"patients": 0}, "patients"),
         ({"patients": True}, "patients"),
-        ({"resampled": ("slices",)}, "resampled"),
+        ({"sampled": ("slices",)}, "sampled"),
         ({"verdict": "perhaps"}, "verdict"),
         ({"reason": ""}, "reason"),
         ({"null": {**NULL, "typical": 1.1}}, "typical"),

@@ -28,9 +28,9 @@ def test_each_comparison_shows_interval_verdict_null_and_sample(make_trial: Make
     trial = summarize(make_trial())
     row, null = trial.comparisons[0], trial.comparisons[0].null
     assert null is not None
-    interval = f"{row.mean:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+    interval = f"{row.mean:+.3f} [{row.adjusted_low:+.3f}, {row.adjusted_high:+.3f}]"
     beside = f"{null.mean:+.3f} [{null.low:+.3f}, {null.high:+.3f}]"
-    expected = f"| real | real+geometric | {interval} | hurts | {beside} | {row.p_holm:.3f} | 10 | 3 |"
+    expected = f"| real | real+geometric | {interval} | hurts | {beside} | {row.p_adjusted:.3f} | 10 | 3 |"
     assert expected in report_markdown(trial, {})
 
 
@@ -49,7 +49,7 @@ def test_the_capstone_score_stands_beside_predicting_nothing(make_trial: MakeTri
 def test_one_cell_says_so_and_shows_how_to_get_more(make_trial: MakeTrial) -> None:
     text = report_markdown(summarize(make_trial(cells=1)), {})
     assert text.startswith("# Not enough runs")
-    assert "patients only, since there is one cell" in text
+    assert "patients are the sample, since there is one cell" in text
     assert "| not known |" in text
     assert "trial:\n  cells: [0, 1, 2]" in text
 

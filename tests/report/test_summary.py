@@ -64,7 +64,7 @@ def test_the_headline_says_the_verdict_with_interval_patients_cells_and_null(mak
     content = summarize(make_trial())
     answer = content.answer
     assert answer is not None
-    assert answer.resampled == ("cells", "patients")
+    assert answer.sampled == ("cells", "patients")
     assert content.headline.startswith("Synthetic data helps: real+synthetic+geometric minus real+geometric is +0.0")
     assert f"[{answer.low:+.3f}, {answer.high:+.3f}]" in content.headline
     assert "10 test patients, 3 cells and 2 segmenters" in content.headline
@@ -79,10 +79,10 @@ def test_the_headline_says_what_a_null_arm_found(null_trial: Trial) -> None:
     assert "another initialization alone moves real+geometric by up to 0.010 (null +0.010 [" in content.headline
 
 
-def test_one_cell_says_how_to_ask_for_more_and_what_was_not_resampled(make_trial: MakeTrial) -> None:
+def test_one_cell_says_how_to_ask_for_more_and_what_was_no_sample(make_trial: MakeTrial) -> None:
     content = summarize(make_trial(cells=1))
     assert content.answer is not None
-    assert content.answer.resampled == ("patients",)
+    assert content.answer.sampled == ("patients",)
     assert content.answer.null is None
     assert "trial.cells: [0, 1, 2]" in content.notes[0]
     assert "null difference is not available" in content.notes[1]
@@ -161,7 +161,18 @@ def test_a_number_of_patients_beyond_the_curve_is_null_and_named(score: float, b
     means = {5: 0.4, 10: 0.5, 40: 0.58}
     reference = {n: mean + 0.05 * generator.standard_normal((4, 20)) for n, mean in means.items()}
     synthetic = {5: score + 0.05 * generator.standard_normal((4, 20))}
-    found = equivalence_record("light", ("with", "without"), data_equivalence(reference, synthetic, resamples=500))
+    found = equivalence_record("light", ("with", "without"), data_equivalence(reference, synthetic))
     assert found.beyond == beyond
     assert tuple(name for name in ("more", "low", "high") if getattr(found, name) is None) == beyond
     assert (found.training_set, found.against, found.start, found.largest) == ("with", "without", 5, 40)
+
+
+@pytest.mark.parametrize(("overlap", "said"), [(0.4, False), (1.0, True)])
+def test_the_headline_says_where_it_speaks_for_these_training_patients_only(
+    make_trial: MakeTrial, overlap: float, said: bool
+) -> None:
+    trial = make_trial()
+    content = summarize(replace(trial, plan=replace(trial.plan, overlap={1.0: overlap})))
+    _validate(content)
+    assert content.headline.startswith("Synthetic data helps, for these training patients: real+") == said
+    assert content.plan.overlap == {1.0: overlap}

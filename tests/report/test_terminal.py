@@ -35,7 +35,7 @@ def test_the_table_fits_a_terminal_and_shows_every_interval(make_trial: MakeTria
     trial = summarize(make_trial(cells=1))
     shown = _shown(trial, 80)
     for row in trial.comparisons:
-        assert f"{row.mean:+.3f} [{row.low:+.3f}, {row.high:+.3f}] not enough runs" in shown
+        assert f"{interval_text(row.judged)} not enough runs" in shown
     assert "real+synthetic+geometric" in shown
 
 
@@ -88,6 +88,6 @@ def test_fractions_best_sets_and_worth_have_a_line_each(wide_trial: Trial) -> No
     assert [line.partition(":")[0] for line in lines[1:4]] == [f"The question at {s}" for s in ("10%", "25%", "100%")]
     rival = trial.best_synthetic[0].comparisons[1]
     assert lines[4].startswith("Best synthetic set by validation at 10%: real+synthetic+geometric: +0.0")
-    assert f"{interval_text(rival)} against real+geometric+copy_paste ({rival.verdict}, p " in lines[4]
+    assert f"{interval_text(rival.judged)} against real+geometric+copy_paste ({rival.verdict}, p " in lines[4]
     assert trial.equivalence is not None
     assert lines[7] == f"light: {trial.equivalence[0].sentence}"

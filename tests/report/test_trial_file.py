@@ -49,7 +49,7 @@ def test_mean_and_interval_of_a_comparison_follow_from_the_file_alone(wide_trial
     assert trial.answer is not None
     for row in (trial.answer, trial.comparisons[0], trial.rivals[-1]):
         plan, table = trial.plan, trial.differences(row)
-        found = paired_interval(table, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed)
+        found = paired_interval(table, confidence=plan.confidence, overlap=plan.overlap.get(row.fraction, 0.0))
         assert (found.mean, found.low, found.high) == (row.mean, row.low, row.high)
         assert table.shape == (4, 12)
 
@@ -95,14 +95,36 @@ def test_a_published_trial_of_version_2_is_read_whole(published: Path) -> None:
     expected = {
         **content,
         "version": 4,
-        "blind": None,
         "arms": [{**arm, "dice_by_cell": None} for arm in content["arms"]],
     }
     expected["plan"] = {**content["plan"], "copies": copies}
-    assert _without_null_arms(json.loads(trial.model_dump_json())) == _without_null_arms(expected)
+    found = _as_version_3(json.loads(trial.model_dump_json()))
+    assert _without_null_arms(found) == _without_null_arms({**expected, "version": 3})
     assert report_markdown(trial, {}).startswith(f"# {trial.headline.partition(':')[0]}")
     with pytest.raises(TrialError, match="has no table of Dice of"):
         trial.differences(trial.comparisons[0])
+
+
+def _as_version_3(content: dict[str, Any]) -> dict[str, Any]:
+    """What version 3 would have written; it told nothing of families and overlap."""
+    content = json.loads(json.dumps(content))
+    lists = [content[name] for name in ("answers", "answer_by_segmenter", "comparisons", "rivals")]
+    lists += [[content["answer"]], *(best["comparisons"] for best in content["best_synthetic"])]
+    for row in [row for rows in lists for row in rows if row]:
+        row["resampled"], row["p_holm"] = row.pop("sampled"), row.pop("p_adjusted")
+        for name in ("family", "adjusted_low", "adjusted_high"):
+            del row[name]
+    del content["plan"]["overlap"], content["blind"]
+    return {**content, "version": 3}
+
+
+def test_a_file_of_version_3_is_read_with_its_own_p_and_intervals(written: TrialRecord, path: Path) -> None:
+    write_json(path, _as_version_3(read_json(path)))
+    found = read_trial(path)
+    assert found.version == 4
+    for row, before in zip(found.comparisons, written.comparisons, strict=True):
+        assert (row.p, row.low, row.p_adjusted, row.family) == (before.p, before.low, before.p_adjusted, None)
+        assert (row.adjusted_low, row.adjusted_high) == (before.low, before.high)
 
 
 def _without_null_arms(content: Any) -> Any:
@@ -119,7 +141,7 @@ def test_all_published_trials_are_tried() -> None:
     assert len(PUBLISHED) == 5
 
 
-@pytest.mark.parametrize("version", [1, 5, "3", None, [2]])
+@pytest.mark.parametrize("version", [1, 5, "4", None, [2]])
 @pytest.mark.usefixtures("written")
 def test_another_version_is_refused_in_one_line(path: Path, version: Any) -> None:
     write_json(path, read_json(path) | {"version": version})

@@ -305,7 +305,7 @@ def test_scans_without_labels_may_have_been_copied_as_well(load: Load, pairs: Pa
 
 def subset(config: Config) -> tuple[str, ...]:
     painter = config.this_painter
-    return tuple(training_subset(KNOWN, painter.fraction, cell=painter.cell, seed=config.trial.seed))
+    return tuple(training_subset(KNOWN, painter.fraction, cell=painter.cell, trial=config.trial))
 
 
 def test_trained_examiner_tells_a_right_mask_from_a_wrong_one(load: Load, pairs: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from nephrite.stages.report import read_arms, trial_plan
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import PairStore, Patient, Provenance, finish_store, write_patient
-from nephrite.verdict.comparisons import answers
+from nephrite.verdict.comparisons import judge_trial
 from nephrite.verdict.trial import Trial
 
 Load = Callable[..., Config]
@@ -93,7 +93,9 @@ def test_nothing_but_fakes_with_shuffled_labels_is_found_to_hurt(load: Load, rea
         train_segmenter(config, SilentRun(), pairs=real, segmenter=segmenter, synthetic=synthetic)
         scores = tmp_path / "scores" / f"{arm}.json"
         evaluate(config, SilentRun(), pairs=real, segmenter=segmenter, scores=scores)
-    (found,) = answers(Trial(trial_plan(load(*SETTINGS)), tuple(read_arms(load(*SETTINGS), tmp_path / "scores"))))
+    judged = Trial(trial_plan(load(*SETTINGS)), tuple(read_arms(load(*SETTINGS), tmp_path / "scores")))
+    found = judge_trial(judged).headline
+    assert found is not None
     assert found.verdict.word == "hurts"
     assert (found.patients, found.cells) == (10, (0, 1, 2))
     assert found.interval.mean < -0.2

@@ -14,6 +14,7 @@ from nephrite.verdict.power import (
     cells_needed,
     chance_to_find,
     estimate_spread,
+    largest_spread,
     simulate_differences,
     smallest_effect,
 )
@@ -37,6 +38,25 @@ def test_a_variance_below_zero_counts_as_zero() -> None:
 def test_one_cell_has_no_spread() -> None:
     with pytest.raises(TrialError, match="1 cells and 20 test patients"):
         estimate_spread(np.zeros((1, 20)))
+
+
+@pytest.mark.parametrize(("cells", "patients"), [(3, 20), (8, 60)])
+def test_the_true_spread_lies_below_its_limit_in_four_of_five_runs(cells: int, patients: int) -> None:
+    truth, generator = Spread(0.023, 0.067, 0.142), np.random.default_rng(1)
+    found = [
+        largest_spread(table)
+        for table in simulate_differences(truth, cells, patients, trials=1000, generator=generator)
+    ]
+    assert 0.77 <= np.mean([spread.between_cells >= truth.between_cells for spread in found]) <= 0.9
+    assert 0.77 <= np.mean([spread.between_patients >= truth.between_patients for spread in found]) <= 0.9
+
+
+def test_three_cells_that_agree_by_luck_still_leave_room_for_a_spread() -> None:
+    truth, generator = Spread(0.02, 0.05, 0.14), np.random.default_rng(1)
+    tables = simulate_differences(truth, 3, 60, trials=300, generator=generator)
+    lucky = [table for table in tables if estimate_spread(table).between_cells == 0]
+    assert len(lucky) > 30
+    assert np.mean([largest_spread(table).between_cells > 0 for table in lucky]) > 0.7
 
 
 def test_the_standard_error_is_that_of_simulated_means() -> None:

@@ -26,7 +26,7 @@ from nephrite.config.synthesizers import (
     TrainGanSettings,
 )
 from nephrite.config.training_sets import NULL, Augmentation, Fakes, MixingStrategy, TrainingSet, TrainingSets
-from nephrite.config.trial import Arm, GeneratorRun
+from nephrite.config.trial import Arm, GeneratorRun, TrialSettings
 
 __all__ = [
     "IGNORED",
@@ -67,6 +67,7 @@ __all__ = [
     "TrainSegmenterSettings",
     "TrainingSet",
     "TrainingSets",
+    "TrialSettings",
     "WindowSettings",
     "as_yaml",
     "explain_config",

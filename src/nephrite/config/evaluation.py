@@ -91,7 +91,8 @@ class ReportSettings(Settings):
     """Statistics and figures over all arms."""
 
     resamples: Positive = Field(
-        default=10000, description="Bootstrap resamples; of 10,000, 250 lie beyond each end of a 95 % interval."
+        default=10000,
+        description="Draws by which families of comparisons are adjusted; of 10,000, 500 are below the level of 5 %.",
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals; 0.95 by convention.")
     examples: Positive = Field(default=4, description="Rows on the sheet of mask, fake and real; 4 fit on a screen.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -55,6 +55,12 @@ class GeneratorRun(Settings):
         return f"{self.synthesizer}/{self.fraction}/{self.cell}"
 
 
+def _smallest_fraction(validated: dict[str, Any]) -> float:
+    """The smallest label fraction, which all cells have."""
+    smallest: float = min(validated.get("label_fractions", (1.0,)))
+    return smallest
+
+
 class TrialSettings(Settings):
     """The experiment: arms = training sets x segmenters x label fractions x cells."""
 
@@ -75,6 +81,12 @@ class TrialSettings(Settings):
     label_fractions: tuple[LabelFraction, ...] = Field(
         min_length=1,
         description="Shares of the training patients, nested within a cell; synthesizers see the same share.",
+    )
+    disjoint_fraction: LabelFraction = Field(
+        default_factory=_smallest_fraction,
+        description="Share of the training patients up to which cells get patients of their own, as far as there are "
+        "enough; larger fractions grow from these. The smallest of 'label_fractions' unless told; name it to keep the "
+        "patients of finished cells when a smaller fraction is added.",
     )
     cells: tuple[Count, ...] = Field(
         min_length=1, description="Subsets and initializations; a verdict needs at least 3."

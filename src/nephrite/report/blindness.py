@@ -18,9 +18,8 @@ def blind_record(trial: Trial, baseline: BlindBaseline) -> BlindRecord:
     plan = trial.plan
     cells = trial.shared_cells(plan.reference, plan.reference, trial.segmenters, plan.fraction)
     tables = [trial.table(plan.reference, name, plan.fraction, cells) for name in trial.segmenters]
-    interval = paired_interval(
-        np.mean(tables, axis=0) - baseline.dice, confidence=plan.confidence, resamples=plan.resamples, seed=plan.seed
-    )
+    overlap = plan.overlap_at(plan.fraction)
+    interval = paired_interval(np.mean(tables, axis=0) - baseline.dice, confidence=plan.confidence, overlap=overlap)
     return BlindRecord(
         name=baseline.name, dice=float(np.mean(baseline.dice)), threshold=baseline.threshold, **asdict(interval)
     )

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nephrite.record_fields import as_folder_name, on_one_line
-from nephrite.verdict.statistics import Word
+from nephrite.verdict.comparisons import Family
+from nephrite.verdict.statistics import Interval, Word
 
 
 class Record(BaseModel):
@@ -43,7 +44,7 @@ _SOME = Field(min_length=1)
 Names = Annotated[tuple[str, ...], AfterValidator(distinct), _UNIQUE]
 SomeNames = Annotated[tuple[str, ...], _SOME, AfterValidator(distinct), _UNIQUE]
 Cells = Annotated[tuple[Count, ...], _SOME, AfterValidator(distinct), _UNIQUE]
-Resampled = Annotated[tuple[Literal["cells", "patients"], ...], _SOME, AfterValidator(distinct), _UNIQUE]
+Sampled = Annotated[tuple[Literal["cells", "patients"], ...], _SOME, AfterValidator(distinct), _UNIQUE]
 Beyond = Annotated[tuple[End, ...], AfterValidator(distinct), _UNIQUE]
 
 
@@ -82,16 +83,36 @@ class ComparisonRecord(Record):
     mean: Difference = Field(description="Mean difference of the 3-D Dice of the declared region.")
     low: LowerEnd
     high: UpperEnd
-    resampled: Resampled = Field(
-        description="What the interval resamples: cells and patients, or patients only where there is one cell."
+    sampled: Sampled = Field(
+        description="What the interval takes as a sample: cells and patients, or patients only where there is one cell."
     )
-    p: Share = Field(description="Wilcoxon signed-rank over patients.")
-    p_holm: Share = Field(description="`p` adjusted over the comparisons of the same list (Holm).")
+    p: Share = Field(
+        description="Two-sided p of the mean by the same model as `low` and `high`: below 1 - confidence exactly where "
+        "they exclude zero. Wilcoxon's over patients in files of versions 2 and 3."
+    )
+    family: Family | None = Field(
+        description="'headline' is judged alone; 'question' (other label fractions, single segmenters) and "
+        "'exploration' (all else) are adjusted for all comparisons of the family; null in files of versions 2 and 3."
+    )
+    p_adjusted: Share = Field(
+        description="`p` adjusted for the family (max-T); the same as `p` for the headline. By Holm's method over one "
+        "list in files of versions 2 and 3."
+    )
+    adjusted_low: float | None = Field(
+        description="Lower end of the interval that is adjusted for the family, which excludes zero exactly where "
+        "`p_adjusted` is below 1 - confidence; the same as `low` for the headline, and in files of versions 2 and 3."
+    )
+    adjusted_high: float | None = Field(description="Upper end of that interval.")
     null: NullRecord | None = Field(
         description="What the arm `against` does by chance alone; null with one cell and no null arm."
     )
-    verdict: Word = Field(description="The answer in words.")
+    verdict: Word = Field(description="The answer in words, by the adjusted interval.")
     reason: Text = Field(description="What the verdict rests on.")
+
+    @property
+    def judged(self) -> Interval:
+        """Mean and adjusted interval: what the verdict follows, and what tables and figures show."""
+        return Interval(self.mean, self.adjusted_low, self.adjusted_high)
 
 
 class BestSyntheticRecord(Record):
@@ -103,7 +124,7 @@ class BestSyntheticRecord(Record):
         description="By which it was chosen: mean over cells and segmenters of the validation score."
     )
     comparisons: tuple[ComparisonRecord, ...] = Field(
-        description="With the reference and with every rival, all segmenters averaged; p adjusted over these."
+        description="With the reference and with every rival, all segmenters averaged."
     )
 
 

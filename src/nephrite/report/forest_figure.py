@@ -85,7 +85,11 @@ def _forest(trial: TrialRecord, rows: Sequence[Row], title: str, minus: str, tar
     _titles(words)
     put_title(figure, title)
     confidence = in_percent(plan.confidence)
-    put_caption(figure, f"{sample_caption(trial)}. Mark and line: mean and {confidence} interval. {null_legend(rows)}")
+    put_caption(
+        figure,
+        f"{sample_caption(trial)}. Mark and line: mean and {confidence} interval, adjusted but for the headline. "
+        f"{null_legend(rows)}",
+    )
     save_figure(figure, target)
 
 
@@ -95,21 +99,22 @@ def _difference(axes: Axes, place: int, row: ComparisonRecord, headline: bool) -
         axes.barh(place, null.high - null.low, left=null.low, height=1, color=BAND, zorder=0)
         axes.plot([null.mean, null.mean], [place - 0.5, place + 0.5], color="white", linewidth=1.5, zorder=1)
     color, width, marker = (COLORS[4], 3, "D") if headline else (COLORS[0], 2, "o")
-    if row.low is not None and row.high is not None:
-        axes.plot([row.low, row.high], [place, place], color=color, linewidth=width)
+    judged = row.judged
+    if judged.low is not None and judged.high is not None:
+        axes.plot([judged.low, judged.high], [place, place], color=color, linewidth=width)
     axes.plot(row.mean, place, marker=marker, color=color, markersize=2 * width + 2)
 
 
 def _in_words(axes: Axes, place: int, row: ComparisonRecord, headline: bool) -> None:
     null = interval_text(row.null) if row.null else "not known"
-    cells = (interval_text(row), p_text(row), null, row.verdict)
+    cells = (interval_text(row.judged), p_text(row), null, row.verdict)
     for number, (left, text) in enumerate(zip(PLACES, cells, strict=True)):
         color = GRAY if number == 2 else "black"
         axes.text(left, place, text, va="center", fontsize=9, color=color, weight="bold" if headline else "normal")
 
 
 def _titles(axes: Axes) -> None:
-    for left, text in zip(PLACES, ("difference", "p (Holm)", "null", "verdict"), strict=True):
+    for left, text in zip(PLACES, ("difference", "p (adjusted)", "null", "verdict"), strict=True):
         axes.text(left, -1.15, text, va="center", fontsize=9, color=GRAY)
     axes.set_xlim(0, 1)
     axes.axis("off")

@@ -76,10 +76,7 @@ def _groups(trial: TrialRecord, comparisons: Iterable[ComparisonRecord]) -> str:
 def _rivals(trial: TrialRecord, picture: str) -> list[str]:
     if not trial.rivals:
         return []
-    text = (
-        "Synthetic data earns its place only if it does more than what costs no generator. Holm's correction is over "
-        "the rows of this section."
-    )
+    text = "Synthetic data earns its place only if it does more than what costs no generator."
     return ["## Against the rivals", text, picture, _groups(trial, trial.rivals)]
 
 
@@ -98,12 +95,12 @@ def _worth(trial: TrialRecord, picture: str) -> list[str]:
 def _head(trial: TrialRecord) -> list[str]:
     plan = trial.plan
     difference = f"Dice of {plan.region}: difference [{in_percent(plan.confidence)}]"
-    return ["against", difference, "verdict", "null", "p (Holm)", "patients", "cells"]
+    return ["against", difference, "verdict", "null", "p (adjusted)", "patients", "cells"]
 
 
 def _judged(row: ComparisonRecord) -> list[str]:
     sample = [p_text(row), str(row.patients), str(len(row.cells))]
-    return [row.against, interval_text(row), row.verdict, null_text(row), *sample]
+    return [row.against, interval_text(row.judged), row.verdict, null_text(row), *sample]
 
 
 def _scores(trial: TrialRecord) -> str:
@@ -138,18 +135,21 @@ def _capstone(trial: TrialRecord) -> str:
 
 def _reading(trial: TrialRecord) -> str:
     plan = trial.plan
-    resampled = "cells and patients" if len(trial.cells) > 1 else "patients only, since there is one cell"
+    both = "cells and patients are both a sample"
+    sampled = both if len(trial.cells) > 1 else "patients are the sample, since there is one cell"
     return "\n".join(
         [
             f"- Declared before any run: Dice of *{plan.region}*, reference *{plan.reference}*.",
             "- A cell is one subset of training patients and one initialization, shared by all arms. A difference is "
             "paired by test patient within a cell.",
-            f"- Intervals: {in_percent(plan.confidence)}, {plan.resamples:,} bootstrap resamples of {resampled}, "
-            "widened for small numbers (expanded percentile interval).",
-            "- p: Wilcoxon signed-rank over patients, Holm's correction over the rows of the same section. It does not "
-            "know about cells; the verdict follows the interval.",
-            "- A verdict speaks for its row alone. The headline is one row, declared before; of many others some lie "
-            "off zero by chance, more often the more rows there are.",
+            f"- Intervals: {in_percent(plan.confidence)}, of the crossed model in which {sampled} (Student's t; "
+            "docs/trial.md). p is of the same model: it is below "
+            f"{1 - plan.confidence:.3g} exactly where the interval excludes zero.",
+            "- The headline is one row, declared before, and judged alone. All others are adjusted: the question at "
+            "other label fractions and for single segmenters as one family, all other rows of this report as another "
+            f"(max-T, {plan.resamples:,} draws). Their intervals hold the true differences of the whole family at "
+            "once, and their words follow these intervals.",
+            *_sharing(trial),
             *_nulls(trial),
             "- Best synthetic set: chosen by its mean validation score; test had no say in it.",
             "- Surface Dice and HD95: both regions empty score 1 and 0 mm; with one of them empty the surface Dice is "
@@ -157,6 +157,21 @@ def _reading(trial: TrialRecord) -> str:
             f"- Settings digest: `{plan.digest}`.",
         ]
     )
+
+
+def _sharing(trial: TrialRecord) -> list[str]:
+    """Of which training patients the intervals speak, for each label fraction at which cells share some."""
+    lines = []
+    for fraction, share in trial.plan.overlap.items():
+        at = f"At {in_percent(fraction)} of the training patients"
+        if share == 1:
+            lines.append(f"- {at} all cells have the same ones: the intervals speak for these training patients only.")
+        elif share > 0:
+            lines.append(
+                f"- {at} two cells share {in_percent(share)} of theirs on average; the intervals are longer for it, so "
+                "that they speak for other training patients too (docs/trial.md)."
+            )
+    return lines
 
 
 def _nulls(trial: TrialRecord) -> list[str]:

@@ -28,17 +28,10 @@ from nephrite.report.trial_record import (
 )
 from nephrite.report.wording import in_percent, interval_text
 from nephrite.verdict.blind import BlindBaseline
-from nephrite.verdict.comparisons import (
-    Comparison,
-    answers,
-    answers_by_segmenter,
-    best_synthetic,
-    with_reference,
-    with_rivals,
-)
+from nephrite.verdict.comparisons import BestSynthetic, Comparison, judge_trial
 from nephrite.verdict.equivalence import CurvePoint, Equivalence, equivalences
 from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
-from nephrite.verdict.trial import Trial
+from nephrite.verdict.trial import Trial, TrialPlan
 from nephrite.words import counted
 
 NO_NULL = "what another cell alone would change is not known from one cell"
@@ -61,19 +54,19 @@ def summarize(trial: Trial, notes: Sequence[str] = (), blind: Sequence[BlindBase
     Raises:
         TrialError: two arms that are compared share no cell.
     """
-    asked = answers(trial)
-    found = next((row for row in asked if row.fraction == trial.plan.fraction), None)
+    judged = judge_trial(trial)
+    found = judged.headline
     record = TrialRecord(
         version=VERSION,
-        headline=_headline(found, trial.plan.region),
+        headline=_headline(found, trial.plan),
         plan=PlanRecord(**asdict(trial.plan)),
         patients=trial.patients,
         answer=_comparison(found) if found else None,
-        answers=_comparisons(asked),
-        answer_by_segmenter=_comparisons(answers_by_segmenter(trial)),
-        comparisons=_comparisons(with_reference(trial)),
-        rivals=_comparisons(with_rivals(trial)),
-        best_synthetic=_best_synthetic(trial),
+        answers=_comparisons(judged.answers),
+        answer_by_segmenter=_comparisons(judged.by_segmenter),
+        comparisons=_comparisons(judged.with_reference),
+        rivals=_comparisons(judged.with_rivals),
+        best_synthetic=_best_synthetic(judged.best_synthetic),
         equivalence=_equivalences(trial),
         arms=tuple(_arm(runs, trial) for runs in trial.grouped_runs()),
         blind=tuple(blind_record(trial, baseline) for baseline in blind),
@@ -83,28 +76,35 @@ def summarize(trial: Trial, notes: Sequence[str] = (), blind: Sequence[BlindBase
     return record.model_copy(update={"headline": record.headline + blindness(record)})
 
 
-def _headline(answer: Comparison | None, region: str) -> str:
+def _headline(answer: Comparison | None, plan: TrialPlan) -> str:
     """The verdict as one sentence."""
     if answer is None:
         return "This trial does not ask whether synthetic data helps: no two training sets differ by it alone."
-    found = answer.interval
+    pair, found = answer.pair, answer.interval
     interval = "" if found.low is None else f" [{found.low:+.3f}, {found.high:+.3f}]"
     over = f"{counted(answer.patients, 'test patient')}, {counted(len(answer.cells), 'cell')} and "
-    few = f" at {in_percent(answer.fraction)} of the training patients" if answer.fraction < 1 else ""
+    few = f" at {in_percent(pair.fraction)} of the training patients" if pair.fraction < 1 else ""
+    opening = f"{OPENINGS[answer.verdict.word]}{_of_whom(answer, plan)}"
     return (
-        f"{OPENINGS[answer.verdict.word]}: {answer.training_set} minus {answer.against} is {found.mean:+.3f} "
-        f"Dice of {region}{interval}{few} over {over}{counted(len(answer.segmenters), 'segmenter')}; {_moved(answer)}."
+        f"{opening}: {pair.training_set} minus {pair.against} is {found.mean:+.3f} Dice of {plan.region}{interval}{few}"
+        f" over {over}{counted(len(pair.segmenters), 'segmenter')}; {_moved(answer)}."
     )
+
+
+def _of_whom(answer: Comparison, plan: TrialPlan) -> str:
+    """Of which training patients the headline speaks: cells that all have the same ones are no sample of others."""
+    judged = answer.verdict.word != "not enough runs"
+    return ", for these training patients" if judged and plan.overlap_at(answer.pair.fraction) == 1 else ""
 
 
 def _moved(answer: Comparison) -> str:
     if answer.null is None:
         return NO_NULL
     null, what = interval_text(answer.null), "initialization" if answer.null.arm else "cell"
-    return f"another {what} alone moves {answer.against} by up to {answer.null.largest:.3f} (null {null})"
+    return f"another {what} alone moves {answer.pair.against} by up to {answer.null.largest:.3f} (null {null})"
 
 
-def _best_synthetic(trial: Trial) -> tuple[BestSyntheticRecord, ...]:
+def _best_synthetic(found: Sequence[BestSynthetic]) -> tuple[BestSyntheticRecord, ...]:
     return tuple(
         BestSyntheticRecord(
             fraction=best.fraction,
@@ -112,7 +112,7 @@ def _best_synthetic(trial: Trial) -> tuple[BestSyntheticRecord, ...]:
             validation_score=best.validation_score,
             comparisons=_comparisons(best.comparisons),
         )
-        for best in best_synthetic(trial)
+        for best in found
     )
 
 
@@ -159,18 +159,18 @@ def _comparisons(rows: Sequence[Comparison]) -> tuple[ComparisonRecord, ...]:
 
 def _comparison(comparison: Comparison) -> ComparisonRecord:
     return ComparisonRecord(
-        training_set=comparison.training_set,
-        against=comparison.against,
-        segmenters=comparison.segmenters,
-        fraction=comparison.fraction,
+        **comparison.pair._asdict(),
         cells=comparison.cells,
         patients=comparison.patients,
         better=comparison.better,
         worse=comparison.worse,
         **asdict(comparison.interval),
-        resampled=("cells", "patients") if len(comparison.cells) > 1 else ("patients",),
+        sampled=("cells", "patients") if len(comparison.cells) > 1 else ("patients",),
         p=comparison.p,
-        p_holm=comparison.p_holm,
+        family=comparison.family,
+        p_adjusted=comparison.p_adjusted,
+        adjusted_low=comparison.adjusted.low,
+        adjusted_high=comparison.adjusted.high,
         null=NullRecord(**asdict(comparison.null)) if comparison.null else None,
         verdict=comparison.verdict.word,
         reason=comparison.verdict.reason,
@@ -238,7 +238,7 @@ def _notes(trial: Trial) -> list[str]:
         )
     if len(cells) == 1:
         null = "known only for sets with an A/A arm" if trial.plan.copies else "not available"
-        notes.append(f"With one cell the intervals resample patients only, and the null difference is {null}.")
+        notes.append(f"With one cell the intervals speak for patients only, and the null difference is {null}.")
     if len(trial.patients) < MINIMUM_PATIENTS:
         notes.append(
             f"{counted(len(trial.patients), 'test patient')}: fewer than the {MINIMUM_PATIENTS} that an interval "

@@ -60,7 +60,7 @@ def best_synthetic_lines(trial: TrialRecord) -> list[str]:
     lines = []
     for best in trial.best_synthetic:
         rows = [
-            f"{interval_text(row)} against {row.against} ({row.verdict}, p {p_text(row)}, null {null_text(row)})"
+            f"{interval_text(row.judged)} against {row.against} ({row.verdict}, p {p_text(row)}, null {null_text(row)})"
             for row in best.comparisons
         ]
         at = f" at {in_percent(best.fraction)}" if len(trial.best_synthetic) > 1 else ""
@@ -79,7 +79,7 @@ def null_text(row: ComparisonRecord) -> str:
 
 
 def _answer(row: ComparisonRecord) -> str:
-    shown = f"{interval_text(row)}, {row.verdict}, p {p_text(row)}; null {null_text(row)}"
+    shown = f"{interval_text(row.judged)}, {row.verdict}, p {p_text(row)}; null {null_text(row)}"
     return f"The question at {in_percent(row.fraction)}: {shown}."
 
 
@@ -91,7 +91,7 @@ def _patients(group: Sequence[ArmRecord]) -> str:
 def _summary_row(trial: TrialRecord, arm: ArmRecord) -> list[str]:
     row = _comparison_of(trial, arm)
     dice = [f"{region.dice:.3f}" for region in arm.regions.values()]
-    judged = [interval_text(row), row.verdict] if row else _without_verdict(trial, arm)
+    judged = [interval_text(row.judged), row.verdict] if row else _without_verdict(trial, arm)
     return [" " + escape(arm.training_set), *dice, *map(escape, judged)]
 
 

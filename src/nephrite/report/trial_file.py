@@ -18,7 +18,7 @@ AGAIN = "run 'report' again"
 
 
 def read_trial(path: Path) -> TrialRecord:
-    """Read trial.json of this version, or of version 2 or 3; what those lacked is null.
+    """Read trial.json of this version, or of versions 2 and 3; what they lacked is null.
 
     Raises:
         StoreError: the file is missing or broken, or has another version.
@@ -32,7 +32,7 @@ def read_trial(path: Path) -> TrialRecord:
         if version == 2:
             _bring_from_version_2(content)
         if version != VERSION:
-            content |= {"blind": None, "version": VERSION}
+            _bring_from_version_3(content)
         return TrialRecord.model_validate_json(json.dumps(content))
     except ValidationError as error:
         raise StoreError(path, first_problem(error), AGAIN) from None
@@ -49,12 +49,26 @@ def trial_schema() -> dict[str, Any]:
 
 def _bring_from_version_2(content: dict[str, Any]) -> None:
     """Fill, in place, what version 2 lacked: tables, which sets are copies, and in its first files null arms."""
-    lists = [content[name] for name in ("answers", "answer_by_segmenter", "comparisons", "rivals")]
-    lists += [[content["answer"]], *(best["comparisons"] for best in content["best_synthetic"])]
-    for row in [row for rows in lists for row in rows]:
-        if row and row["null"]:
+    for row in _rows(content):
+        if row["null"]:
             row["null"].setdefault("arm", None)
     for arm in content["arms"]:
         arm["dice_by_cell"] = None
     sets = (arm["training_set"] for arm in content["arms"])
     content["plan"]["copies"] = {name: name.removesuffix(NULL) for name in sets if name.endswith(NULL)}
+
+
+def _bring_from_version_3(content: dict[str, Any]) -> None:
+    """Rename, in place, what version 3 told of p and intervals; it knew no families, no overlap and no blind masks."""
+    for row in _rows(content):
+        row["sampled"], row["p_adjusted"] = row.pop("resampled"), row.pop("p_holm")
+        row["family"], row["adjusted_low"], row["adjusted_high"] = None, row["low"], row["high"]
+    content["plan"]["overlap"] = {}
+    content |= {"blind": None, "version": VERSION}
+
+
+def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """All comparisons of a trial."""
+    lists = [content[name] for name in ("answers", "answer_by_segmenter", "comparisons", "rivals")]
+    lists += [[content["answer"]], *(best["comparisons"] for best in content["best_synthetic"])]
+    return [row for rows in lists for row in rows if row]

@@ -54,9 +54,15 @@ class PlanRecord(Record):
     copies: Mapping[str, str] = Field(
         description="Training set of each A/A arm to the set that it repeats from another initialization."
     )
+    overlap: Mapping[float, Share] = Field(
+        description="Label fraction to the share of its training patients that a cell has in common with another, on "
+        "average; at 1 the trial speaks for these training patients only. Empty in files of versions 2 and 3."
+    )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(description="Confidence of every interval.")
-    resamples: Positive = Field(description="Bootstrap draws of every interval.")
-    seed: Count = Field(description="Seed of the bootstrap.")
+    resamples: Positive = Field(
+        description="Draws by which families are adjusted; in files of versions 2 and 3 those of every interval."
+    )
+    seed: Count = Field(description="Seed of these draws.")
     digest: str = Field(
         description="Digest of the settings, the source folder's path and worker counts among them: equal settings in "
         "another place give another."

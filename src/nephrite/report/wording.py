@@ -36,11 +36,11 @@ def in_percent(share: float) -> str:
 
 
 def interval_text(row: HasInterval) -> str:
-    """'+0.012 [-0.003, +0.027]', of a comparison or of its null."""
+    """'+0.012 [-0.003, +0.027]', of what a comparison is judged by, or of its null."""
     interval = "no interval" if row.low is None else f"[{row.low:+.3f}, {row.high:+.3f}]"
     return f"{row.mean:+.3f} {interval}"
 
 
 def p_text(row: ComparisonRecord) -> str:
-    """'0.012', or '< 0.001'."""
-    return f"{row.p_holm:.3f}" if row.p_holm >= 0.0005 else "< 0.001"
+    """'0.012', or '< 0.001': the adjusted p, which the verdict follows."""
+    return f"{row.p_adjusted:.3f}" if row.p_adjusted >= 0.0005 else "< 0.001"

@@ -63,10 +63,10 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
     arm = config.this_arm
     _check_arm(config, synthetic, teacher)
     real = PairStore(pairs)
-    labeled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, seed=config.trial.seed)
+    labeled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, trial=config.trial)
     validation = real.patients("validation")
     if config.train_segmenter.asks_validation and validation:
-        validation = training_subset(validation, arm.fraction, cell=arm.cell, seed=config.trial.seed, least=1)
+        validation = training_subset(validation, arm.fraction, cell=arm.cell, trial=config.trial, least=1)
     _check_region(config, real, labeled, validation)
     # synthetic slices, after the leakage guard
     inputs = ArmInputs(real, labeled, validation)

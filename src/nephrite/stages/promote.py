@@ -54,7 +54,7 @@ def promote(
     if champion:
         rival = known_candidate(registry.record(champion), champion.number) or "unknown"
     # decide by scores alone, then register
-    rules = Rules(config.promote.floor, config.report.confidence, config.report.resamples, config.trial.seed)
+    rules = Rules(config.promote.floor, config.report.confidence)
     decision = decide(candidate, rival, rules)
     again = decision.outcome == "champion"
     rescored = score_again(config, segmenters / candidate.arm, candidate, report, pairs) if again else None

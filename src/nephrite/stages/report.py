@@ -8,6 +8,7 @@ import logging
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +31,7 @@ from nephrite.report.trial_record import ArmRecord, TrialRecord
 from nephrite.store.class_presence import absent_classes
 from nephrite.store.grid_loss import grid_losses, loss_lines
 from nephrite.store.slices import MANIFEST, PairStore, SliceRef, read_manifest
-from nephrite.store.split import training_subset
+from nephrite.store.split import shared_patients, training_subset
 from nephrite.verdict.blind import blind_baselines
 from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
 from nephrite.words import counted
@@ -54,7 +55,8 @@ def report(
     # read all scores and judge them
     arms, store = read_arms(config, scores), PairStore(pairs)
     check_patients(arms, store, scores)
-    trial = Trial(trial_plan(config), tuple(arms))
+    plan = replace(trial_plan(config), overlap=overlaps(config, store.patients("train")))
+    trial = Trial(plan, tuple(arms))
     notes = absence_notes(config, pairs) + loss_notes(pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
     record = summarize(trial, notes, blind_baselines(config, store, "test"))
     # draw and write
@@ -131,7 +133,7 @@ def absence_notes(config: Config, pairs: Path) -> list[str]:
     lacking = [
         name
         for share, cell in subsets
-        for name in absent_classes(store, training_subset(train, share, cell=cell, seed=trial.seed))
+        for name in absent_classes(store, training_subset(train, share, cell=cell, trial=trial))
     ]
     return [
         f"No training patient has {name} in {count} of {counted(len(subsets), 'pair')} of label fraction and cell: "
@@ -179,6 +181,12 @@ def synthetic_notes(config: Config, synthetic: Path) -> list[str]:
 def _shows_scan(store: PairStore, patient: str) -> bool:
     provenance = store.patient(patient).provenance
     return provenance is not None and not provenance.source_labels
+
+
+def overlaps(config: Config, patients: Sequence[str]) -> dict[float, float]:
+    """Label fraction to the share of its training patients that a cell has in common with another, on average."""
+    trial = config.trial
+    return {share: shared_patients(patients, share, cells=trial.cells, trial=trial) for share in trial.label_fractions}
 
 
 def trial_plan(config: Config) -> TrialPlan:
@@ -273,7 +281,7 @@ def _metrics(record: TrialRecord) -> dict[str, float]:
     answer = record.answer
     if answer:
         ends = {"difference_low": answer.low, "difference_high": answer.high}
-        metrics["difference"] = answer.mean
+        metrics |= {"difference": answer.mean, "difference_p": answer.p}
         metrics |= {name: end for name, end in ends.items() if end is not None}
     return metrics
 

@@ -115,7 +115,7 @@ def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGener
         raise StoreError(root, finding, "run 'train_gan' on this store")
     # leakage guard, before anything is painted
     seed, cell = config.trial.seed, config.this_painter.cell
-    labeled = training_subset(store.patients("train"), config.this_painter.fraction, cell=cell, seed=seed)
+    labeled = training_subset(store.patients("train"), config.this_painter.fraction, cell=cell, trial=config.trial)
     check_training_patients(card, store, labeled, root)
     return LoadedGenerator(
         card,

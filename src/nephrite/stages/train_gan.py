@@ -74,7 +74,7 @@ def look(config: Config, store: PairStore) -> TrainingData:
     """
     # the labeled patients of this cell
     painter = config.this_painter
-    labeled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
+    labeled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, trial=config.trial)
     slices = store.slices_of(labeled)
     if not slices:
         raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
-from nephrite.config import SPLITS, SplitSettings
+from nephrite.config import SPLITS, SplitSettings, TrialSettings
 from nephrite.errors import ConfigError, SplitError
 from nephrite.store.slices import UNLABELED
 
@@ -48,16 +50,21 @@ def unlabeled_patients(splits: Mapping[str, str], labeled: Iterable[str]) -> lis
     return sorted(name for name, split in splits.items() if split in ("train", UNLABELED) and name not in known)
 
 
-def training_subset(patients: Iterable[str], fraction: float, *, cell: int, seed: int, least: int = 0) -> list[str]:
+def training_subset(
+    patients: Iterable[str], fraction: float, *, cell: int, trial: TrialSettings, least: int = 0
+) -> list[str]:
     """The patients whose labels a cell knows at a label fraction, sorted: of those of training, or of validation.
 
-    Each cell ranks the patients by a hash of its own, so smaller fractions are nested in larger ones, and a new patient
-    takes a place without reordering the others.
+    Up to 'trial.disjoint_fraction' cells share no patient: cell 0 takes the first patients of one ranking by hash, cell
+    1 the next, and so on as far as they reach. A cell goes on with the others in a ranking of its own, and one that
+    nothing was left for starts with it. So smaller fractions are nested in larger ones, further cells change none, and
+    a new patient takes a place without reordering the others.
 
     Args:
-        patients: all.
-        fraction: of them.
-        cell, seed: of the ranks.
+        patients: all of training, or of validation.
+        fraction: of them, rounded to whole patients.
+        cell: number of the cell.
+        trial: for the seed, and the share up to which cells are disjoint.
         least: patients that are taken whatever the fraction.
 
     Raises:
@@ -68,5 +75,30 @@ def training_subset(patients: Iterable[str], fraction: float, *, cell: int, seed
     if count == 0:
         finding = f"{fraction:g} of {len(known)} training patients rounds to none"
         raise ConfigError("trial.label_fractions", finding, f"take at least {1 / max(len(known), 1):.2g}")
-    ranked = sorted(known, key=lambda patient: hashlib.sha256(f"{seed}:{cell}:{patient}".encode()).digest())
-    return sorted(ranked[:count])
+    # patients of its own, as far as they reach
+    block = max(1, round(trial.disjoint_fraction * len(known)))
+    start = cell * block
+    own = _ranked(known, f"{trial.seed}")[start : start + block] if start + block <= len(known) else []
+    # then any, in the cell's own order
+    others = [patient for patient in _ranked(known, f"{trial.seed}:{cell}") if patient not in own]
+    return sorted([*own, *others][:count])
+
+
+def shared_patients(patients: Iterable[str], fraction: float, *, cells: Sequence[int], trial: TrialSettings) -> float:
+    """The share of its training patients that a cell has in common with another, on average over all pairs of cells.
+
+    With a single cell it is what a second one would have in common with it if both were drawn at random.
+
+    Raises:
+        ConfigError: the fraction leaves no patient.
+    """
+    known = sorted(set(patients))
+    subsets = [set(training_subset(known, fraction, cell=cell, trial=trial)) for cell in cells]
+    if len(subsets) == 1:
+        return len(subsets[0]) / len(known)
+    shared = [len(one & other) / len(one) for one, other in itertools.combinations(subsets, 2)]
+    return math.fsum(shared) / len(shared)
+
+
+def _ranked(patients: Iterable[str], key: str) -> list[str]:
+    return sorted(patients, key=lambda patient: hashlib.sha256(f"{key}:{patient}".encode()).digest())

@@ -98,12 +98,10 @@ def known_candidate(record: Sequence[Any], version: int) -> Candidate | None:
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules declared beforehand: the floor for a first champion, and how intervals are drawn."""
+    """Rules declared beforehand: the floor for a first champion, and the confidence of the paired interval."""
 
     floor: float
     confidence: float
-    resamples: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def decide(candidate: Candidate, champion: Candidate | Literal["unknown"] | None
     Args:
         candidate: the run that asks.
         champion: the run in use; "unknown" if nothing is known of its scores, None if there is none.
-        rules: the floor, and how intervals are drawn.
+        rules: the floor, and the confidence of the interval.
     """
     # no champion: the floor decides
     if champion is None:
@@ -155,7 +153,7 @@ def _against_floor(floor: float, candidate: Candidate) -> Decision:
 def _against_champion(candidate: Candidate, champion: Candidate, rules: Rules) -> Decision:
     patients = sorted(candidate.dice)
     differences = np.array([[candidate.dice[patient] - champion.dice[patient] for patient in patients]])
-    interval = paired_interval(differences, confidence=rules.confidence, resamples=rules.resamples, seed=rules.seed)
+    interval = paired_interval(differences, confidence=rules.confidence)
     if interval.low is None or interval.high is None or len(patients) < MINIMUM_PATIENTS:
         reason = f"{len(patients)} test patients are fewer than the {MINIMUM_PATIENTS} that an interval needs"
         return Decision("challenger", reason, interval)

@@ -29,9 +29,11 @@ class TrialPlan:
         synthetic: training sets with synthetic slices.
         rivals: baselines: sets without synthetic slices with which each of these is compared beside the reference.
         copies: training sets of A/A arms, and the set that each repeats from another initialization.
+        overlap: label fraction to the share of its training patients that a cell has in common with another, on
+            average; what is not named is 0. At 1 the trial speaks for these training patients only.
         confidence: of every interval.
-        resamples: bootstrap draws.
-        seed: of the bootstrap.
+        resamples: draws by which families of comparisons are adjusted.
+        seed: of these draws.
         digest: digest of the settings, so that a report can be told from another.
     """
 
@@ -42,10 +44,15 @@ class TrialPlan:
     synthetic: tuple[str, ...] = ()
     rivals: tuple[str, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
+    overlap: Mapping[float, float] = field(default_factory=dict)
     confidence: float = 0.95
     resamples: int = 10_000
     seed: int = 0
     digest: str = ""
+
+    def overlap_at(self, fraction: float) -> float:
+        """The share of its training patients that a cell has in common with another, on average."""
+        return self.overlap.get(fraction, 0.0)
 
     def copy_of(self, training_set: str) -> str | None:
         """The A/A arm of a training set; None where it has none."""

@@ -1,0 +1,96 @@
+"""Which effects a trial could show, before it is run: by simulation, with the spread of scores that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+from nephrite.config import Config
+from nephrite.errors import TrialError
+from nephrite.stages.report import overlaps, read_arms, trial_plan
+from nephrite.verdict.power import (
+    ASSUMED_SPREAD,
+    QUICK,
+    USUAL,
+    Spread,
+    cells_needed,
+    estimate_spread,
+    largest_spread,
+    smallest_effect,
+)
+from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
+from nephrite.verdict.trial import Trial
+from nephrite.words import counted
+
+EFFECTS = (0.02, 0.03)  # gains in Dice for which the number of cells is given
+MOST_CELLS = 64
+POWER = "found in 4 of 5 such trials"
+ASSUMED = "assumed from a pilot; '--finished SCORES' takes that of a trial of yours"
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Which effects a trial with these cells (replicates) and test patients could show.
+
+    Attributes:
+        spread: standard deviations between cells, patients and single scores that are planned with.
+        source: where they come from.
+        smallest_effect: in Dice of the primary region, found in four of five trials; None where no verdict is possible.
+        cells_needed: gain in Dice to the cells that show it; None where `MOST_CELLS` do not.
+    """
+
+    spread: Spread
+    source: str
+    smallest_effect: float | None
+    cells_needed: Mapping[float, int | None]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The outlook as names and values."""
+        # words for what cannot be reached
+        none = f"none: a verdict needs {MINIMUM_CELLS} cells and {MINIMUM_PATIENTS} test patients"
+        more = f"not within {MOST_CELLS} cells: more test patients are needed"
+        needed = [(f"cells for {effect:g}", str(cells or more)) for effect, cells in self.cells_needed.items()]
+        return [
+            ("smallest effect", f"{self.smallest_effect:.3f} Dice, {POWER}" if self.smallest_effect else none),
+            *needed,
+            ("spread", f"{_in_words(self.spread)} between cells, patients and single scores,"),
+            ("", self.source),
+        ]
+
+
+def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None) -> Outlook:
+    """Simulate trials with these test patients, whose cells share training patients; see `verdict.power`.
+
+    Args:
+        config: settings of the trial.
+        splits: patient to split.
+        finished: folder with the scores of a finished trial, on test or validation patients; None takes an assumed
+            spread.
+
+    Raises:
+        StoreError: an arm's scores are missing or broken.
+        TrialError: the finished trial has no question, or too few cells.
+    """
+    patients = [*splits.values()].count("test")
+    training = [name for name, split in splits.items() if split == "train"]
+    overlap = overlaps(config, training)[min(config.trial.label_fractions)]
+    spread, source = _spread_of(config, finished) if finished else (ASSUMED_SPREAD, ASSUMED)
+    usual, quick = (replace(way, confidence=config.report.confidence, overlap=overlap) for way in (USUAL, QUICK))
+    needed = {e: cells_needed(e, spread, patients, most=MOST_CELLS, simulation=quick) for e in EFFECTS}
+    return Outlook(spread, source, smallest_effect(spread, len(config.trial.cells), patients, simulation=usual), needed)
+
+
+def _spread_of(config: Config, scores: Path) -> tuple[Spread, str]:
+    """Spread of the question of a finished trial at the smallest label fraction, as large as it may well be."""
+    trial = Trial(trial_plan(config), tuple(read_arms(config, scores)))
+    if trial.plan.question is None:
+        raise TrialError(scores, "asks no question about synthetic data", "plan without '--finished'")
+    differences = trial.differences(*trial.plan.question, trial.segmenters, trial.plan.fraction)
+    estimate = _in_words(estimate_spread(differences))
+    sample = f"{counted(len(differences), 'cell')} of {scores}"
+    return largest_spread(differences), f"upper 80% limits; estimated from {sample}: {estimate}"
+
+
+def _in_words(spread: Spread) -> str:
+    return " / ".join(f"{part:.3f}" for part in astuple(spread))
