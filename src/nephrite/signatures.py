@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Condition = Literal["augments", "alters intensity", "pastes lesions", "trains itself", "labels scans", "screens"]
+Condition = Literal[
+    "augments",
+    "alters intensity",
+    "pastes lesions",
+    "trains itself",
+    "sees lesion-free scans",
+    "labels scans",
+    "paints lesion-free scans",
+    "screens",
+]
 Kind = Literal["generator", "segmenter", "helper", "all segmenters"]
 
 
@@ -63,6 +72,7 @@ FITTING = tuple(
 )
 HELPER = (*CHOICE, *FITTING, "train_segmenter.geometric", "train_segmenter.intensity")  # of helper segmenters
 LESIONS = ("prepare.lesions", "prepare.classes")  # their label values
+FREE = ("lesion_free.margin", "lesion_free.unit")  # of what is ignored in lesion-free scans
 SYNTHESIZE = ("ratio", "labeled_only", "masks", "deformation", "edits", "style", "unlabeled", "labeler")
 SECTIONS = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate", "report")
 
@@ -89,7 +99,7 @@ STAGES: Mapping[str, Signature] = {
         {"raw": True},
         "raw",
         (
-            Read(("acquire.source", "acquire.{source}", "acquire.unlabeled")),
+            Read(("acquire.source", "acquire.{source}", "acquire.unlabeled", "acquire.lesion_free")),
             Read(("acquire.pseudonyms", "acquire.deidentify")),
         ),
     ),
@@ -101,7 +111,7 @@ STAGES: Mapping[str, Signature] = {
             Read(
                 tuple(
                     f"prepare.{key}"
-                    for key in ("classes", "channels", "lesions", "segments", "intensity", "in_plane", "split")
+                    for key in ("classes", "channels", "lesions", "segments", "intensity", "in_plane", "split", *FREE)
                 )
             ),
         ),
@@ -110,7 +120,10 @@ STAGES: Mapping[str, Signature] = {
         "Train the label-to-CT synthesizer on the training patients.",
         {"pairs": True, "synthesizer": True},
         "synthesizer",
-        (Read(("trial.seed", *LESIONS, "train_gan.{synthesizer}")),),
+        (
+            Read(("trial.seed", *LESIONS, "train_gan.{synthesizer}")),
+            Read(("prepare.lesion_free",), "paints lesion-free scans"),
+        ),
         "painter",
         ("generator",),
     ),
@@ -121,6 +134,7 @@ STAGES: Mapping[str, Signature] = {
         (
             Read(("trial.seed", *LESIONS, *(f"synthesize.{key}" for key in SYNTHESIZE))),
             Read(HELPER, "labels scans"),
+            Read(("prepare.lesion_free",), "paints lesion-free scans"),
         ),
         "painter",
         ("generator", "helper"),
@@ -144,6 +158,7 @@ STAGES: Mapping[str, Signature] = {
             Read(("train_segmenter.intensity",), "alters intensity"),
             Read(("train_segmenter.copy_paste", *LESIONS), "pastes lesions"),
             Read(("train_segmenter.self_training",), "trains itself"),
+            Read(("train_segmenter.lesion_free", "prepare.lesion_free", *LESIONS), "sees lesion-free scans"),
         ),
         "arm",
         ("segmenter",),

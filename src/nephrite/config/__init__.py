@@ -7,6 +7,7 @@ from nephrite.config.params import Config
 from nephrite.config.prepare import (
     IGNORED,
     SPLITS,
+    LesionFreeSettings,
     PercentileSettings,
     PrepareSettings,
     ResampleSettings,
@@ -17,7 +18,7 @@ from nephrite.config.prepare import (
 from nephrite.config.reading import as_yaml, explain_config, load_config
 from nephrite.config.screen import ScreenSettings
 from nephrite.config.segmenters import TrainSegmenterSettings
-from nephrite.config.settings import ClassName, Count, Fraction, Name, Positive, Range, SetLabel, Settings
+from nephrite.config.settings import ClassName, Count, Fraction, Name, Positive, Range, SetLabel, Settings, Signed
 from nephrite.config.synthesize import SynthesizeSettings
 from nephrite.config.synthesizers import (
     DiscriminatorSettings,
@@ -45,6 +46,7 @@ __all__ = [
     "GeneratorSettings",
     "Intake",
     "KindSettings",
+    "LesionFreeSettings",
     "MixingStrategy",
     "Name",
     "PercentileSettings",
@@ -57,6 +59,7 @@ __all__ = [
     "SegmenterSettings",
     "SetLabel",
     "Settings",
+    "Signed",
     "SplitSettings",
     "SynthesizeSettings",
     "TissueSettings",

@@ -89,15 +89,24 @@ class Config(Settings):
         # the ignore index must be free if anything is guessed
         guessing = [one.name for one in self.trial.training_sets.sets if one.trains_itself]
         guessing += ["synthesize.labeler"] if self.synthesize.scan_labeler else []
+        guessing += ["acquire.lesion_free"] if self.acquire.lesion_free else []
+        guessing += ["prepare.lesion_free.training_patients"] if self.prepare.lesion_free.training_patients else []
         if guessing and IGNORED in self.prepare.classes:
             yield (
-                f"'prepare.classes' has {IGNORED}, which '{guessing[0]}' gives to pixels that it is not sure of; "
+                f"'prepare.classes' has {IGNORED}, which '{guessing[0]}' gives to pixels that are to be ignored; "
                 "write another label value into the files"
+            )
+        # of a training patient outside the fraction, organs are not known
+        organs = [name for name in self.prepare.classes.values() if name not in self.prepare.lesions]
+        if self.prepare.lesion_free.training_patients and organs:
+            yield (
+                f"'prepare.lesion_free.training_patients' is true, and '{organs[0]}' of these patients is not known: "
+                "every class must be a lesion ('prepare.lesions')"
             )
         # regions and lesions that arms need
         if self.trial.primary not in self.evaluate.regions:
             yield f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'"
-        pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions]
+        pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions or one.pastes_onto_free]
         if pasting and not self.prepare.lesions:
             yield f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none"
         # regions must be visible in the channels

@@ -24,6 +24,7 @@ from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import derive_seed
 from nephrite.training.devices import process_rank
 from nephrite.training.lesion_bank import fill_bank
+from nephrite.training.pseudo_labels import PseudoLabels
 
 TEACHER = "teacher"
 
@@ -47,8 +48,9 @@ def train_segmenter(
         LeakageError: a synthetic slice was derived from a patient outside the arm's training set.
         StoreError: a store is missing, broken, or does not fit the other one.
         ConfigError: the arm needs synthetic slices and got none, or the other way round; the teacher is not the one
-            that it would train; it needs scans without labels, and there are none; it pastes lesions, and there is none
-            to paste or no place for any; or none of its patients, or of validation, has the primary region.
+            that it would train; it needs scans without labels, or lesion-free ones, and there are none; it pastes
+            lesions, and there is none to paste or no place for any; or none of its patients, or of validation, has the
+            primary region.
         NonFiniteLossError: the loss became NaN or infinite.
     """
     # leakage guard, before anything is trained
@@ -65,6 +67,7 @@ def train_segmenter(
         "best_step": float(card.steps),
         "seconds": card.seconds,
         "training_slices": float(slices),
+        "masked_patients": float(len(card.masked_patients)),
     }
 
 
@@ -79,6 +82,7 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
             additions.append(Addition(Cohort(inputs.synthetic, inputs.synthetic.patients()), fakes.way, fakes.share))
         if config.this_training_set.trains_itself:
             additions.append(_pseudo_labeled(config, inputs, folder / TEACHER))
+        additions += _lesion_free(config, inputs)
         # train; an interrupted training resumes
         task = _task(config, inputs, additions, folder=folder, run=run, text=str(arm))
         trained = backend.fit(task)
@@ -89,6 +93,14 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
             write_card(folder, card, trained.history)
     run.artifact(segmenter, folder="segmenter")
     return card, sum(len(cohort.slices()) for cohort in (task.training, *(each.cohort for each in additions)))
+
+
+def _lesion_free(config: Config, inputs: ArmInputs) -> list[Addition]:
+    """Lesion-free scans as a share of each batch, if the arm sees them."""
+    if inputs.free is None:
+        return []
+    scans, share = PseudoLabels(inputs.real, inputs.free.labels), config.train_segmenter.lesion_free.share
+    return [Addition(Cohort(scans, [*inputs.free.labels]), "mix", share)]
 
 
 def _pseudo_labeled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
@@ -103,7 +115,8 @@ def _pseudo_labeled(config: Config, inputs: ArmInputs, folder: Path) -> Addition
 
 def _train_teacher(config: Config, inputs: ArmInputs, folder: Path) -> Trained:
     folder.mkdir(exist_ok=True)
-    task = _task(config, inputs, [], folder=folder, run=SilentRun(), text=f"Teacher of {config.this_arm}")
+    additions = _lesion_free(config, inputs)
+    task = _task(config, inputs, additions, folder=folder, run=SilentRun(), text=f"Teacher of {config.this_arm}")
     return backend_of(config.train_segmenter.segmenters[config.this_arm.segmenter]).fit(task)
 
 
@@ -112,6 +125,7 @@ def _task(
 ) -> FitTask:
     """What the arm learns; teacher and student of a cell start from the same weights, in the same order of slices."""
     cell, seed, chosen = config.this_arm.cell, config.trial.seed, config.this_training_set
+    onto = frozenset(inputs.free.labels) if inputs.free and chosen.pastes_onto_free else None
     choosing, region = inputs.real.patients("validation"), config.evaluate.regions[config.trial.primary].labels
     return FitTask(
         training=_some(inputs, "train", inputs.labeled),
@@ -122,8 +136,9 @@ def _task(
         vanished=vanished_patients(inputs.real, choosing, region),
         threshold=config.evaluate.threshold,
         augmentation=chosen.augmentation,
-        unsure=chosen.trains_itself,
-        lesions=_lesions(config, inputs) if chosen.pastes_lesions else None,
+        unsure=chosen.trains_itself or bool(inputs.masked),
+        lesions=_lesions(config, inputs, onto) if chosen.pastes_lesions or chosen.pastes_onto_free else None,
+        pasted_onto=onto,
         settings=config.train_segmenter,
         compute=config.compute,
         weights_seed=derive_seed(seed, cell, "weights", *_chance(config)),
@@ -143,9 +158,9 @@ def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
     return cohort
 
 
-def _lesions(config: Config, inputs: ArmInputs) -> LesionBank:
+def _lesions(config: Config, inputs: ArmInputs, onto: frozenset[str] | None) -> LesionBank:
     slices = _some(inputs, "train", inputs.labeled).slices()
-    return fill_bank(inputs.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}")
+    return fill_bank(inputs.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}", onto=onto)
 
 
 def _chance(config: Config) -> tuple[str, ...]:
@@ -180,6 +195,7 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         intensity=config.prepare.intensity,
         in_plane=config.prepare.in_plane,
         training_patients=tuple(inputs.labeled),
+        masked_patients=tuple(inputs.masked),
         synthesizer=inputs.synthesizer,
         pairs=inputs.real.manifest.digest,
         validation_score=best["validation_dice"],
