@@ -289,7 +289,9 @@ def free_of_lesions(raw: Path, *names: str, label: bool = True) -> None:
     for number, name in enumerate(names):
         unlabeled(raw, name, below=LESION_FREE)
         scan = nib.Nifti1Image.from_filename(raw / LESION_FREE / name / "imaging.nii.gz")
-        nib.save(nib.Nifti1Image(np.asarray(scan.dataobj) + number, scan.affine), scan.get_filename())
+        nib.save(
+            nib.Nifti1Image(np.asarray(scan.dataobj) + number, scan.affine), raw / LESION_FREE / name / "imaging.nii.gz"
+        )
         if label:
             shutil.copy(raw / "case_00000" / "segmentation.nii.gz", raw / LESION_FREE / name)
 

@@ -517,7 +517,7 @@ def test_lesion_painter_puts_lesions_into_slices_of_labeled_patients(load: Load,
         assert (provenance.source_labels, provenance.lesion_free, provenance.unlabeled_patients) == (True, False, ())
         assert None not in provenance.deformation_seeds
         truth = real.label(provenance.source_patient)[list(provenance.source_slices)]
-        new += np.count_nonzero(store.label(patient) != truth)
+        new += int((store.label(patient) != truth).sum())
         changed = store.image(patient) != real.image(provenance.source_patient)[list(provenance.source_slices)]
         assert changed.mean() < 0.5
     assert new > 50

@@ -16,7 +16,7 @@ from nephrite.synthesis.painted_lesions import DrawnLesion, PaintRanges, Sort, d
 
 RANGES = PaintRanges(sizes=[Sort(1, (3.0, 5.0))], looks=[Sort(1, (0.6, 1.0))])
 KIDNEY = PlaceRules(step_of="darker", only_brighter=False)
-ORGAN = {2: 1}
+ORGAN: dict[int, int | None] = {2: 1}
 ANYWHERE: dict[int, int | None] = {1: None}
 
 

@@ -18,7 +18,19 @@ from nephrite.config.prepare import (
 from nephrite.config.reading import as_yaml, explain_config, load_config
 from nephrite.config.screen import ScreenSettings
 from nephrite.config.segmenters import TrainSegmenterSettings
-from nephrite.config.settings import ClassName, Count, Fraction, Name, Positive, Range, SetLabel, Settings, Signed
+from nephrite.config.settings import (
+    ClassName,
+    Count,
+    Fraction,
+    Name,
+    Positive,
+    Range,
+    SetLabel,
+    Settings,
+    Signed,
+    refuse,
+    rising,
+)
 from nephrite.config.synthesize import SynthesizeSettings
 from nephrite.config.synthesizers import (
     DiscriminatorSettings,
@@ -71,5 +83,7 @@ __all__ = [
     "as_yaml",
     "explain_config",
     "load_config",
+    "refuse",
+    "rising",
     "sections_in",
 ]

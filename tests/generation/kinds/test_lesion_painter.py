@@ -29,7 +29,8 @@ def lung(slices: int = 6) -> np.ndarray:
 
 def areas(seed: int = 1, spacing: float = 1.0, **values: Any) -> np.ndarray:
     made = LesionPainter(settings(**values)).compose(lung(), run(spacing=spacing), {1: "nodule"}, seed)
-    return (made.label == 1).sum((1, 2))
+    found: np.ndarray = (made.label == 1).sum((1, 2))
+    return found
 
 
 def test_every_slice_apart_gets_as_many_lesions_as_wanted() -> None:

@@ -31,7 +31,8 @@ def composed(seed: int = 1, **values: Any) -> np.ndarray:
     made = Recontrast(settings(**values)).compose(image, run, CLASSES, seed)
     assert np.array_equal(made.label, scene()[1].label)
     assert not made.edits
-    return made.image - image
+    change: np.ndarray = made.image - image
+    return change
 
 
 def test_all_slices_of_a_patient_change_alike_and_follow_from_the_seed() -> None:

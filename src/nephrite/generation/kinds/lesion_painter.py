@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 from pydantic import AfterValidator, Field, model_validator
 
-from nephrite.config import Fraction, GeneratorSettings, Positive, Range, Settings, Signed
-from nephrite.config.settings import refuse, rising
+from nephrite.config import Fraction, GeneratorSettings, Positive, Range, Settings, Signed, refuse, rising
 from nephrite.generation.kind import Composed, ComposingKind
 
 if TYPE_CHECKING:
