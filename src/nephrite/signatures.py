@@ -143,7 +143,11 @@ STAGES: Mapping[str, Signature] = {
         "Screen synthetic slices: accept, reject, and say how faithful and how new they are.",
         {"pairs": True, "painted": True, "synthetic": True},
         "synthetic",
-        (Read(("trial.seed", *LESIONS, "screen")), Read(HELPER, "screens")),
+        (
+            Read(("trial.seed", *LESIONS, "screen")),
+            Read(HELPER, "screens"),
+            Read(("prepare.lesion_free",), "paints lesion-free scans"),
+        ),
         "painter",
         ("helper",),
     ),

@@ -117,6 +117,12 @@ def read_lesion_free(
     return LesionFree(labels, masked)
 
 
+def shows_lesion_free(synthetic: PairStore) -> bool:
+    """Whether some slices of a synthetic store were painted on lesion-free scans."""
+    found = (synthetic.patient(patient).provenance for patient in synthetic.patients())
+    return any(known is not None and known.lesion_free for known in found)
+
+
 def masked_sources(synthetic: PairStore) -> set[str]:
     """The patients whose lesion-free scans were painted on, and of whom some pixels are ignored."""
     found = {patient: synthetic.patient(patient).provenance for patient in synthetic.patients()}
