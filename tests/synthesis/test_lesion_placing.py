@@ -155,3 +155,11 @@ def test_middles_lie_in_the_slices_of_their_group() -> None:
     run = Run(blank, np.arange(3), (2.0, 1.0, 1.0), ANYWHERE)
     paint_lesions([(np.array([2]), thin)], image, run, PlaceRules())
     assert run.label.any((1, 2)).tolist() == [False, False, True]
+
+
+def test_a_lesion_ends_with_the_last_slice_of_its_organ() -> None:
+    image, label = kidney()
+    label[0] = 0
+    rules, large = replace(KIDNEY, outgrowth=0.6), replace(RANGES, sizes=[Sort(1, (5.0, 6.0))], rim=1.0)
+    held = np.sum([paint(image, label, ORGAN, rules, ranges=large, seed=s)[1] == 2 for s in range(6)], axis=0)
+    assert held.any((1, 2)).tolist() == [False, True, True]

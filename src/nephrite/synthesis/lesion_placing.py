@@ -165,6 +165,7 @@ def _fit(
         return None
     home = whole & ground.home[shape.box]
     mask: Bool[np.ndarray, "s h w"] = home | (whole & ground.free[shape.box])
+    mask &= home.any((1, 2))[:, None, None]  # beyond the last slice of its organ it would lie in another one
     # in the slice of its middle; what the border of the slice cut off counts as well
     middle = int(np.argmax(whole.sum((1, 2))))
     size = max(int(whole[middle].sum()), round(np.pi * lesion.radius**2))
