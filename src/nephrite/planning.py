@@ -285,7 +285,8 @@ def read_spread(config: Config, scores: Path) -> Spread:
         StoreError: an arm's scores are missing or broken.
         TrialError: the trial has no question, or too few cells.
     """
-    trial = Trial(trial_plan(config), tuple(read_arms(config, scores)))
+    arms = [found for found in read_arms(config, scores) if found.arm.fraction]  # others have no counterpart
+    trial = Trial(trial_plan(config), tuple(arms))
     if trial.plan.question is None:
         raise TrialError(scores, "asks no question about synthetic data", "plan without '--finished'")
     return estimate_spread(trial.differences(*trial.plan.question, trial.segmenters, trial.plan.fraction))

@@ -24,6 +24,9 @@ from nephrite.segmentation.artifacts import load_segmenter, read_card
 from nephrite.segmentation.fit_task import FitTask
 from nephrite.segmentation.in_process import fitting as segmentation
 from nephrite.segmentation.in_process.family import InProcess
+from nephrite.stages.screen import screen
+from nephrite.stages.synthesize import synthesize
+from nephrite.stages.train_gan import train_gan
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 from tests.conftest import SPLITS, finish, hash_again, with_another_window, without_first_patient, write_synthetic
@@ -493,3 +496,32 @@ def test_of_lesion_free_scans_what_is_ignored_teaches_nothing(load: Load, pairs:
     finish(pairs, "real", SPLITS)
     train_segmenter(load(*FREE, *far), SilentRun(), pairs=pairs, segmenter=tmp_path / "again")
     assert same_weights(tmp_path / "once", tmp_path / "again")
+
+
+WITHOUT = (
+    "prepare.lesions={kidney: null, tumor: null}",
+    *("prepare.lesion_free={training_patients: true, margin: 1}", "screen.filter=all", "synthesize.ratio=2"),
+    "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 1.0, slices: apart, host: bright, "
+    "sizes: [{radius: [1.5, 2.5]}]}",
+    *("trial.without_labels=[real+synthetic]", "trial.label_fractions=[0.34]"),
+)
+
+
+def test_without_any_label_an_arm_learns_from_painted_lesions_alone(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load(*WITHOUT, "arm=real+synthetic/light/0.0/0", "painter=pix2pix/0.0/0")
+    folders = {name: tmp_path / name for name in ("synthesizer", "painted", "synthetic")}
+    train_gan(config, SilentRun(), pairs=pairs, synthesizer=folders["synthesizer"])
+    assert (folders["synthesizer"] / "samples" / "drawn.png").is_file()
+    synthesize(config, SilentRun(), pairs=pairs, synthesizer=folders["synthesizer"], painted=folders["painted"])
+    screen(config, SilentRun(), pairs=pairs, painted=folders["painted"], synthetic=folders["synthetic"])
+    store = PairStore(folders["synthetic"])
+    assert len(store.slices()) == 12  # twice the slices of one patient, as at the smallest label fraction
+    provenances = [store.patient(patient).provenance for patient in store.patients()]
+    assert all(known and not known.training_patients and known.lesion_free for known in provenances)
+    metrics = train_segmenter(
+        config, SilentRun(), pairs=pairs, synthetic=folders["synthetic"], segmenter=tmp_path / "s"
+    )
+    card = read_card(tmp_path / "s")
+    assert card.training_patients == ()
+    assert set(card.masked_patients) <= {"a1", "a2", "a3"}
+    assert metrics["training_slices"] == 12

@@ -53,7 +53,14 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        refuse([*self._names_without_a_section(), *self._what_the_data_lack(), *self._no_part_of_the_trial()])
+        refuse(
+            [
+                *self._names_without_a_section(),
+                *self._what_the_data_lack(),
+                *self._labels_that_are_needed(),
+                *self._no_part_of_the_trial(),
+            ]
+        )
         return self
 
     def _names_without_a_section(self) -> Iterator[str]:
@@ -120,6 +127,22 @@ class Config(Settings):
     def _is_made_of_channels(self, region: RegionSettings) -> bool:
         parts = [values for values in self.prepare.channels.values() if set(values) <= set(region.labels)]
         return set(itertools.chain.from_iterable(parts)) == set(region.labels)
+
+    def _labels_that_are_needed(self) -> Iterator[str]:
+        """What needs labels where a set is to be trained without any."""
+        sets = [fakes for fakes in self.trial.training_sets.synthetic if fakes.name in self.trial.without_labels]
+        for fakes in sets:
+            known = self.train_gan.get(fakes.synthesizer)
+            if known and known.method.lesion_free_share < 1:
+                yield (
+                    f"'trial.without_labels' names '{fakes.name}', whose synthesizer '{fakes.synthesizer}' needs "
+                    "labels; take a 'lesion_painter' with 'lesion_free: 1'"
+                )
+        if sets and self.screen.filter != "all":
+            yield (
+                f"'trial.without_labels' names '{sets[0].name}', and screening needs labels; "
+                "set 'screen.filter' to 'all'"
+            )
 
     def _no_part_of_the_trial(self) -> Iterator[str]:
         """The arm or painter that a stage was called for, if the trial does not have it."""

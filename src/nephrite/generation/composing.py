@@ -19,12 +19,16 @@ from nephrite.errors import ConfigError
 from nephrite.generation.conditioning import Conditioning, Request
 from nephrite.generation.kind import ComposingKind
 from nephrite.generation.requests import PATIENCE, Asked, take_slices
-from nephrite.generation.source_slices import RUN, Pass, choose_passes, count_slices, scan_runs
+from nephrite.generation.source_slices import RUN, Pass, Share, choose_passes, count_slices, scan_runs
 from nephrite.generation.synthesizers import Synthesizer
+from nephrite.imaging.sheet import Sample
 from nephrite.store.lesion_free import LesionFree, read_lesion_free
 from nephrite.store.slices import PairStore, SliceRef
+from nephrite.store.split import training_subset
 from nephrite.synthesis.lesions import Run
 from nephrite.training.data import derive_seed
+
+SHOWN = 8  # slices of the sheet that shows what is painted
 
 
 @dataclass(frozen=True)
@@ -83,16 +87,13 @@ class Composer:
         return Asked(source, request, seed, made.edits)
 
 
-def compose_with(synthesizer: Synthesizer, store: PairStore, lesions: Mapping[int, int | None], seed: int) -> Composer:
-    """A synthesizer whose kind composes, with a store to take slices from."""
-    assert isinstance(synthesizer.kind, ComposingKind)
-    return Composer(store, synthesizer.kind, synthesizer.conditioning, lesions, seed)
-
-
 def ask_composer(
     config: Config, store: PairStore, synthesizer: Synthesizer, labeled: Sequence[str], seed: int
 ) -> tuple[Iterator[Asked], int]:
     """What a composing kind is asked for, and roughly how many synthetic patients that makes.
+
+    'synthesize.ratio' is a multiple of the slices of these labeled patients; without any, of the slices that patients
+    have at the smallest label fraction, whose labels are not read.
 
     Args:
         config: settings with a painter.
@@ -102,20 +103,45 @@ def ask_composer(
         seed: for all random draws.
 
     Raises:
-        ConfigError: there are no lesion-free scans where it wants some; no slice is left to paint; or no class is a
-            lesion where it paints them.
+        ConfigError: there are no lesion-free scans where it wants some; or no slice is left to paint.
     """
-    # how many slices come from labeled patients, how many from lesion-free scans
-    settings, lesions = config.synthesize, config.prepare.lesion_values
-    composer = compose_with(synthesizer, store, lesions, seed)
-    share = count_slices(store, labeled, settings.ratio, composer.kind.settings.lesion_free_share)
+    trial, cell = config.trial, config.this_painter.cell
+    least = min(trial.label_fractions)
+    counted = labeled or training_subset(store.patients("train"), least, cell=cell, seed=trial.seed)
+    free_share = synthesizer.kind.settings.lesion_free_share
+    share = count_slices(store, counted, config.synthesize.ratio, free_share)
+    return _jobs(config, store, synthesizer, labeled, share, seed=seed)
+
+
+def composed_samples(
+    config: Config, store: PairStore, synthesizer: Synthesizer, labeled: Sequence[str]
+) -> list[Sample]:
+    """Some slices as the painter of the settings makes them, with the real ones, to check it by eye."""
+    free = round(SHOWN * synthesizer.kind.settings.lesion_free_share)
+    jobs, _ = _jobs(config, store, synthesizer, labeled, Share(SHOWN - free, free), seed=0)
+    found = []
+    for asked in jobs:
+        slices = [SliceRef(asked.source.source, position) for position in asked.source.positions]
+        assert asked.request.background is not None
+        pairs = zip(asked.request.label, asked.request.background, store.windowed_of(slices), strict=True)
+        found += [Sample(label, made, real) for label, made, real in pairs]
+    return found
+
+
+def _jobs(
+    config: Config, store: PairStore, synthesizer: Synthesizer, labeled: Sequence[str], share: Share, *, seed: int
+) -> tuple[Iterator[Asked], int]:
+    assert isinstance(synthesizer.kind, ComposingKind)
+    lesions = config.prepare.lesion_values
+    composer = Composer(store, synthesizer.kind, synthesizer.conditioning, lesions, seed)
     passes = []
     if share.masks:
-        passes = choose_passes(store, labeled, share.masks, labeled_only=settings.labeled_only, seed=seed)
+        chosen = config.synthesize.labeled_only
+        passes = choose_passes(store, labeled, share.masks, labeled_only=chosen, seed=seed)
     jobs = map(composer.of_masks, passes)
     if not share.scans:
         return jobs, len(passes)
-    # requests, made when they are asked for
+    # requests on lesion-free scans, made when they are asked for
     asker = f"painter {config.this_painter}"
     free = read_lesion_free(store, labeled, lesions, config.prepare.lesion_free, asker=asker)
     shown = sum(map(len, free.labels.values())) / len(free.labels)

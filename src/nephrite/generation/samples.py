@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from nephrite.generation.composing import compose_with
-from nephrite.generation.conditioning import join_requests
 from nephrite.generation.fitting import GenerationModule
-from nephrite.generation.source_slices import Pass
 from nephrite.generation.synthesizers import Synthesizer
 from nephrite.imaging.sheet import Sample, write_sheet
 from nephrite.recording import Run
@@ -32,22 +29,12 @@ class SampleSheets(Callback):
         run: is given each sheet.
         every: epochs between sheets.
         seed: chooses slices and noise.
-        lesions: lesion class to organ, for a kind that puts lesions of its own into slices.
     """
 
     def __init__(
-        self,
-        store: PairStore,
-        slices: Sequence[SliceRef],
-        folder: Path,
-        run: Run,
-        *,
-        every: int,
-        seed: int,
-        lesions: Mapping[int, int | None] | None = None,
+        self, store: PairStore, slices: Sequence[SliceRef], folder: Path, run: Run, *, every: int, seed: int
     ) -> None:
         self.store, self.folder, self.run = store, folder / FOLDER, run
-        self.lesions = lesions or {}
         self.every, self.seed = every, seed
         self.shown = choose_shown(store, slices, seed)
 
@@ -65,15 +52,11 @@ class SampleSheets(Callback):
 
     def paint(self, synthesizer: Synthesizer) -> list[Sample]:
         """The samples as the synthesizer paints them now."""
+        labels = self.store.labels_of(self.shown)
         reals = self.store.windowed_of(self.shown)
-        request = synthesizer.conditioning.of_real(reals, self.store.labels_of(self.shown))
-        if synthesizer.kind.settings.COMPOSES:
-            composer = compose_with(synthesizer, self.store, self.lesions, self.seed)
-            passes = [Pass(ref.patient, number, (ref.position,)) for number, ref in enumerate(self.shown)]
-            request = join_requests([composer.of_masks(source).request for source in passes])
-        seeds = [derive_seed(self.seed, "sample", number) for number in range(len(reals))]
-        fakes = synthesizer.paint(request, seeds)
-        return [Sample(label, fake, real) for label, fake, real in zip(request.label, fakes, reals, strict=True)]
+        seeds = [derive_seed(self.seed, "sample", number) for number in range(len(labels))]
+        fakes = synthesizer.paint(synthesizer.conditioning.of_real(reals, labels), seeds)
+        return [Sample(label, fake, real) for label, fake, real in zip(labels, fakes, reals, strict=True)]
 
 
 def choose_shown(store: PairStore, slices: Sequence[SliceRef], seed: int) -> list[SliceRef]:

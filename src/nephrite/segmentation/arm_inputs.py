@@ -115,7 +115,8 @@ def _check_region(config: Config, real: PairStore, labeled: list[str]) -> None:
     values, validation = config.evaluate.regions[region].labels, real.patients("validation")
     who = f"training patients of cell {config.this_arm.cell} at label fraction {config.this_arm.fraction:g}"
     remedy = "take a larger label fraction, other cells, or more patients that have it"
-    demand_holders(real, labeled, values, region=region, who=who, remedy=remedy)
+    if config.this_arm.fraction:
+        demand_holders(real, labeled, values, region=region, who=who, remedy=remedy)
     if validation:  # no patients at all are an error of their own
         remedy = "raise 'prepare.split.validation', or add patients that have it"
         demand_holders(real, validation, values, region=region, who="validation patients", remedy=remedy)

@@ -27,6 +27,7 @@ from nephrite.report.page import html_page
 from nephrite.report.summary import summarize
 from nephrite.report.terminal import summary_lines, summary_table
 from nephrite.report.trial_record import ArmRecord, TrialRecord
+from nephrite.report.without_labels import unlabeled_notes
 from nephrite.store.class_presence import absent_classes
 from nephrite.store.grid_loss import grid_losses, loss_lines
 from nephrite.store.slices import MANIFEST, PairStore, SliceRef, read_manifest
@@ -53,8 +54,12 @@ def report(
     # read all scores and judge them
     arms, store = read_arms(config, scores), PairStore(pairs)
     check_patients(arms, store, scores)
-    trial = Trial(trial_plan(config), tuple(arms))
-    notes = absence_notes(config, pairs) + loss_notes(pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
+    known = [scores for scores in arms if scores.arm.fraction > 0]
+    trial = Trial(trial_plan(config), tuple(known))
+    notes = unlabeled_notes(arms, config.trial.primary, config.trial.reference)
+    notes += (
+        absence_notes(config, pairs) + loss_notes(pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
+    )
     record = summarize(trial, notes)
     # draw and write
     with whole_folder(report, "report") as folder:

@@ -137,7 +137,7 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     # no store may be empty
     training = real.slices_of(labeled)
     for store, slices, remedy in (
-        (real, training, "raise 'prepare.split.train'"),
+        (real, training or not painter.fraction, "raise 'prepare.split.train'"),
         (fakes, fakes.slices(), "run 'synthesize' again"),
     ):
         if not slices:

@@ -11,12 +11,15 @@ from nephrite.config import Config
 from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import write_json
+from nephrite.generation.composing import composed_samples
 from nephrite.generation.conditioning import Conditioning
 from nephrite.generation.demands import check_generators
 from nephrite.generation.fitting import GenerationModule, fit_generator, training_of
 from nephrite.generation.intensities import fit_intensities, fit_tissue
+from nephrite.generation.samples import FOLDER as SAMPLES
 from nephrite.generation.samples import SampleSheets
 from nephrite.generation.synthesizers import CARD, HISTORY, WEIGHTS, SynthesizerCard, write_synthesizer
+from nephrite.imaging.sheet import write_sheet
 from nephrite.recording import Run, SilentRun
 from nephrite.store.class_presence import holders
 from nephrite.store.lesion_free import demand_lesion_free
@@ -26,6 +29,8 @@ from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import Pairs, derive_seed
 from nephrite.training.devices import process_rank
 from nephrite.training.pseudo_labels import blank_labels
+
+SHEET = "drawn.png"  # of a kind that is not trained
 
 
 class TrainingData(NamedTuple):
@@ -81,7 +86,7 @@ def look(config: Config, store: PairStore) -> TrainingData:
     painter = config.this_painter
     labeled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, seed=config.trial.seed)
     slices = store.slices_of(labeled)
-    if not slices:
+    if not slices and painter.fraction:
         raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
     if config.train_gan[painter.synthesizer].method.lesion_free_share:
         demand_lesion_free(store, labeled, config.prepare.lesion_free, asker=f"painter {painter}")
@@ -178,9 +183,13 @@ def _module(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard,
 def _draw(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
     """For a kind that is not trained: write the card, and a sheet of samples."""
     network = card.build()
-    lesions = config.prepare.lesion_values
-    sheets = SampleSheets(seen.store, seen.slices, folder, run, every=1, seed=0, lesions=lesions)
-    sheets.write(card.synthesizer(network), "drawn.png")
+    synthesizer = card.synthesizer(network)
+    if card.method.COMPOSES:
+        (folder / SAMPLES).mkdir(exist_ok=True)
+        write_sheet(folder / SAMPLES / SHEET, composed_samples(config, seen.store, synthesizer, seen.labeled), across=2)
+        run.artifact(folder / SAMPLES / SHEET, folder=SAMPLES)
+    else:
+        SampleSheets(seen.store, seen.slices, folder, run, every=1, seed=0).write(synthesizer, SHEET)
     write_synthesizer(folder, card, network)
     return {}
 

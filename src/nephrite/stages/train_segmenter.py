@@ -79,7 +79,8 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
         additions: list[Addition] = []
         fakes = config.this_training_set.fakes
         if fakes and inputs.synthetic and inputs.synthesizer:
-            additions.append(Addition(Cohort(inputs.synthetic, inputs.synthetic.patients()), fakes.way, fakes.share))
+            painted, known = Cohort(inputs.synthetic, inputs.synthetic.patients()), config.this_arm.fraction > 0
+            additions.append(Addition(painted, fakes.way, fakes.share) if known else Addition(painted, "mix", 1.0))
         if config.this_training_set.trains_itself:
             additions.append(_pseudo_labeled(config, inputs, folder / TEACHER))
         additions += _lesion_free(config, inputs)
@@ -128,7 +129,7 @@ def _task(
     onto = frozenset(inputs.free.labels) if inputs.free and chosen.pastes_onto_free else None
     choosing, region = inputs.real.patients("validation"), config.evaluate.regions[config.trial.primary].labels
     return FitTask(
-        training=_some(inputs, "train", inputs.labeled),
+        training=_some(inputs, "train", inputs.labeled) if config.this_arm.fraction else Cohort(inputs.real, []),
         additions=tuple(additions),
         validation=_some(inputs, "validation", choosing),
         channels=inputs.real.manifest.channels,
