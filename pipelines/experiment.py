@@ -112,10 +112,14 @@ def _check_source(params: Path, config: Config) -> None:
     if config.acquire.source == "folder":
         remedy = "push the folder with 'nephrite publish' and take acquire.source 'dvc'"
         raise ExperimentError(f"{params}: acquire.source", "is 'folder', which no pod can see", remedy)
-    if config.acquire.unlabeled:
-        remedy = "run 'nephrite acquire' here, push its output with 'nephrite publish', and take acquire.source 'dvc'"
-        finding = f"is the folder '{config.acquire.unlabeled}', which no pod can see"
-        raise ExperimentError(f"{params}: acquire.unlabeled", finding, remedy)
+    for name in ("unlabeled", "lesion_free"):
+        if folder := getattr(config.acquire, name):
+            remedy = (
+                "run 'nephrite acquire' here, push its output with 'nephrite publish', and take acquire.source 'dvc'"
+            )
+            raise ExperimentError(
+                f"{params}: acquire.{name}", f"is the folder '{folder}', which no pod can see", remedy
+            )
 
 
 def _only(texts: Sequence[str], whole: Config) -> list[str]:

@@ -3,10 +3,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 
 from nephrite.config import Config, load_config
 from nephrite.dependencies import facts
+from nephrite.errors import ConfigError
 from nephrite.resolved import SETTINGS, write_resolved
 from nephrite.signatures import STAGES
 
@@ -48,3 +50,11 @@ def test_jobs_that_are_gone_have_no_file(load: Load, tmp_path: Path) -> None:
     write_resolved(load("trial.cells=[0, 1]"), tmp_path / "resolved")
     write_resolved(load(), tmp_path / "resolved")
     assert not [name for name in contents(tmp_path / "resolved") if name.endswith("/1.yaml")]
+
+
+def test_arms_without_labels_are_not_for_dvc(load: Load, tmp_path: Path) -> None:
+    painter = "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 1.0}"
+    config = load(painter, "screen.filter=all", "trial.without_labels=[real+synthetic]")
+    with pytest.raises(ConfigError, match=r"trial\.without_labels: names \['real\+synthetic'\], and dvc\.yaml knows"):
+        write_resolved(config, tmp_path / "resolved")
+    assert not (tmp_path / "resolved").exists()

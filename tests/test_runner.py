@@ -125,16 +125,19 @@ def test_unchanged_settings_do_nothing_the_second_time(run: Callable[..., list[s
 
 @pytest.fixture
 def source(tmp_path: Path) -> tuple[str, ...]:
-    """Settings that name a folder of one case, and one of one scan without labels."""
-    files = ("cases/case_1/imaging.nii", "cases/case_1/segmentation.nii", "scans/other.nii")
+    """Settings that name a folder of one case, one of one scan without labels, and one of a lesion-free scan."""
+    files = ("cases/case_1/imaging.nii", "cases/case_1/segmentation.nii", "scans/other.nii", "free/healthy.nii")
     for path in (tmp_path / "source" / name for name in files):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"one")
-    folders = [tmp_path / "source" / name for name in ("cases", "scans")]
-    return ("acquire.source=folder", f"acquire.folder.path={folders[0]}", f"acquire.unlabeled={folders[1]}")
+    folders = [tmp_path / "source" / name for name in ("cases", "scans", "free")]
+    return (
+        *("acquire.source=folder", f"acquire.folder.path={folders[0]}"),
+        *(f"acquire.unlabeled={folders[1]}", f"acquire.lesion_free={folders[2]}"),
+    )
 
 
-@pytest.mark.parametrize("name", ["cases/case_1/segmentation.nii", "scans/other.nii"])
+@pytest.mark.parametrize("name", ["cases/case_1/segmentation.nii", "scans/other.nii", "free/healthy.nii"])
 def test_changed_source_data_do_everything_again(
     run: Callable[..., list[str]], source: tuple[str, ...], tmp_path: Path, name: str
 ) -> None:
@@ -145,7 +148,7 @@ def test_changed_source_data_do_everything_again(
     assert run(*source) == everything
 
 
-@pytest.mark.parametrize("setting", ["acquire.folder.path", "acquire.unlabeled"])
+@pytest.mark.parametrize("setting", ["acquire.folder.path", "acquire.unlabeled", "acquire.lesion_free"])
 def test_a_missing_source_leaves_what_is_there(
     run: Callable[..., list[str]], source: tuple[str, ...], tmp_path: Path, setting: str
 ) -> None:

@@ -77,7 +77,11 @@ def test_stages_and_others_have_different_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "arm", ["real", "real+geometric", "real+standard", "real+standard+copy_paste", "real+standard+self_training"]
+    "arm",
+    [
+        *("real", "real+geometric", "real+standard", "real+standard+copy_paste", "real+standard+self_training"),
+        *("real+negatives", "real+paste_free"),
+    ],
 )
 def test_a_training_reads_the_settings_that_it_declares(
     arm: str, load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -86,10 +90,11 @@ def test_a_training_reads_the_settings_that_it_declares(
     from nephrite.stages.train_segmenter import train_segmenter
 
     sets = "real, real+geometric, real+standard, real+standard+copy_paste, real+standard+self_training"
+    free = ("prepare.lesions={kidney: null, tumor: null}", "prepare.lesion_free.training_patients=true")
     config = load(
-        f"trial.training_sets.real=[{sets}]", "trial.label_fractions=[0.67]", "train_segmenter.epochs=1",
-        "train_segmenter.steps_per_epoch=1", f"arm={arm}/light/0.67/0",
-    )  # fmt: skip
+        *(*free, f"trial.training_sets.real=[{sets}, real+negatives, real+paste_free]", f"arm={arm}/light/0.67/0"),
+        *("trial.label_fractions=[0.67]", "train_segmenter.epochs=1", "train_segmenter.steps_per_epoch=1"),
+    )
     folder, scores = tmp_path / "segmenter", tmp_path / "scores.json"
     with watched(config, monkeypatch) as found:
         train_segmenter(config, SilentRun(), pairs=pairs, segmenter=folder)
@@ -101,14 +106,26 @@ def test_a_training_reads_the_settings_that_it_declares(
     assert undeclared(config, "evaluate", found) == set()
 
 
+PAINTERS = {
+    "trained": ("train_gan.pix2pix.epochs=1",),
+    "on lesion-free scans": (
+        *("prepare.lesions={kidney: null, tumor: null}", "prepare.lesion_free.training_patients=true"),
+        *("trial.label_fractions=[0.67]", "prepare.lesion_free.margin=1"),
+        "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 0.5, slices: apart, host: bright}",
+    ),
+    "recontrast": ("train_gan.pix2pix.method={kind: recontrast}",),
+}
+
+
+@pytest.mark.parametrize("painter", PAINTERS)
 def test_a_painter_reads_the_settings_that_it_declares(
-    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    painter: str, load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nephrite.stages.screen import screen
     from nephrite.stages.synthesize import synthesize
     from nephrite.stages.train_gan import train_gan
 
-    config = load("train_gan.pix2pix.epochs=1", "screen={segmenter: light, steps: 2, filter: report}")
+    config = load(*PAINTERS[painter], "screen={segmenter: light, steps: 2, filter: report}")
     folders = {name: tmp_path / name for name in ("synthesizer", "painted", "synthetic")}
     for stage in (train_gan, synthesize, screen):
         paths = {name: folders[name] for name in STAGES[stage.__name__].paths if name != "pairs"}

@@ -108,6 +108,8 @@ def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
 def _holds(config: Config, condition: Condition) -> bool:
     if condition == "labels scans":
         return config.synthesize.scan_labeler is not None
+    if condition == "paints lesion-free scans":
+        return config.train_gan[config.this_painter.synthesizer].method.lesion_free_share > 0
     if condition == "screens":
         return config.screen.filter != "all"
     sees = config.this_training_set
@@ -116,6 +118,7 @@ def _holds(config: Config, condition: Condition) -> bool:
         "augments as nnU-Net": sees.augmentation == "standard",
         "pastes lesions": sees.pastes_lesions,
         "trains itself": sees.trains_itself,
+        "sees lesion-free scans": sees.sees_lesion_free,
     }[condition]
 
 

@@ -83,7 +83,8 @@ def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None)
 
 def _spread_of(config: Config, scores: Path) -> tuple[Spread, str]:
     """Spread of the question of a finished trial at the smallest label fraction, as large as it may well be."""
-    trial = Trial(trial_plan(config), tuple(read_arms(config, scores)))
+    arms = [found for found in read_arms(config, scores) if found.arm.fraction]  # others have no counterpart
+    trial = Trial(trial_plan(config), tuple(arms))
     if trial.plan.question is None:
         raise TrialError(scores, "asks no question about synthetic data", "plan without '--finished'")
     differences = trial.differences(*trial.plan.question, trial.segmenters, trial.plan.fraction)

@@ -215,7 +215,7 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     if acquire.source == "folder" and acquire.folder.path:
         cases = find_cases(acquire.folder.path)
         names = [case.patient for case in cases]
-        if wanted(acquire.pseudonyms, _layouts(cases, acquire.unlabeled)):
+        if wanted(acquire.pseudonyms, _layouts(cases, acquire.unlabeled, acquire.lesion_free)):
             names = [*pseudonyms(names).values()]
     elif acquire.source == "phantom":
         names = [f"case_{number:05d}" for number in range(acquire.phantom.patients)]
@@ -227,8 +227,8 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     return split_patients(names, config.prepare.split)
 
 
-def _layouts(cases: list[Case], unlabeled: Path | None) -> set[str]:
-    others = find_scans(unlabeled) if unlabeled else []
+def _layouts(cases: list[Case], *folders: Path | None) -> set[str]:
+    others = [scan for folder in folders if folder for scan in find_scans(folder)]
     return {case.layout for case in cases} | {scan.layout for scan in others}
 
 

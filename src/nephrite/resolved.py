@@ -14,6 +14,7 @@ import yaml
 
 from nephrite.config import Arm, Config, GeneratorRun, as_yaml
 from nephrite.dependencies import facts
+from nephrite.errors import ConfigError
 from nephrite.files import whole_folder
 from nephrite.signatures import STAGES
 
@@ -21,7 +22,14 @@ SETTINGS = "settings.yaml"
 
 
 def write_resolved(config: Config, folder: Path) -> int:
-    """Write a file for every job of the trial into `folder`, whole or not at all; gives their number."""
+    """Write a file for every job of the trial into `folder`, whole or not at all; gives their number.
+
+    Raises:
+        ConfigError: arms without any label, which are no part of the matrix in dvc.yaml.
+    """
+    if config.trial.without_labels:
+        finding = f"names {list(config.trial.without_labels)}, and dvc.yaml knows no arm without labels"
+        raise ConfigError("trial.without_labels", finding, "run 'nephrite trial', or leave it empty")
     jobs = [(stage, unit) for stage in STAGES for unit in _units(config, stage)]
     with whole_folder(folder, "resolved") as root:
         (root / SETTINGS).write_text(as_yaml(config) + "\n", encoding="utf-8")

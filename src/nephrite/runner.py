@@ -22,7 +22,7 @@ from nephrite.errors import ConfigError, StoreError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, disk_errors, read_json, remove_output, write_json
 from nephrite.generation.demands import check_generators
-from nephrite.imaging.sources import find_cases, find_scans
+from nephrite.imaging.sources import find_cases, find_either, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
 from nephrite.locks import hold_folder
@@ -123,6 +123,8 @@ def _check_source(config: Config, folder: Path) -> None:
         find_cases(config.acquire.folder.path)
     if config.acquire.unlabeled:
         find_scans(config.acquire.unlabeled)
+    if config.acquire.lesion_free:
+        find_either(config.acquire.lesion_free)
 
 
 @contextmanager

@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-Condition = Literal["moves slices", "augments as nnU-Net", "pastes lesions", "trains itself", "labels scans", "screens"]
+Condition = Literal[
+    "moves slices",
+    "augments as nnU-Net",
+    "pastes lesions",
+    "trains itself",
+    "sees lesion-free scans",
+    "labels scans",
+    "paints lesion-free scans",
+    "screens",
+]
 Kind = Literal["generator", "segmenter", "helper", "all segmenters"]
 
 
@@ -71,6 +80,7 @@ SCORING = (
 )
 CELL = ("trial.seed", "trial.disjoint_fraction")  # which patients a cell knows, and its initialization
 LESIONS = ("prepare.lesions", "prepare.classes")  # their label values
+FREE = ("lesion_free.margin", "lesion_free.unit")  # of what is ignored in lesion-free scans
 SYNTHESIZE = ("ratio", "labeled_only", "masks", "deformation", "edits", "style", "unlabeled", "labeler")
 SECTIONS = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate", "report")
 
@@ -97,7 +107,7 @@ STAGES: Mapping[str, Signature] = {
         {"raw": True},
         "raw",
         (
-            Read(("acquire.source", "acquire.{source}", "acquire.unlabeled")),
+            Read(("acquire.source", "acquire.{source}", "acquire.unlabeled", "acquire.lesion_free")),
             Read(("acquire.pseudonyms", "acquire.deidentify")),
         ),
     ),
@@ -109,7 +119,7 @@ STAGES: Mapping[str, Signature] = {
             Read(
                 tuple(
                     f"prepare.{key}"
-                    for key in ("classes", "channels", "lesions", "segments", "intensity", "in_plane", "split")
+                    for key in ("classes", "channels", "lesions", "segments", "intensity", "in_plane", "split", *FREE)
                 )
             ),
         ),
@@ -118,7 +128,10 @@ STAGES: Mapping[str, Signature] = {
         "Train the label-to-CT synthesizer on the training patients.",
         {"pairs": True, "synthesizer": True},
         "synthesizer",
-        (Read((*CELL, *LESIONS, "train_gan.{synthesizer}")),),
+        (
+            Read((*CELL, *LESIONS, "train_gan.{synthesizer}")),
+            Read(("prepare.lesion_free",), "paints lesion-free scans"),
+        ),
         "painter",
         ("generator",),
     ),
@@ -129,6 +142,7 @@ STAGES: Mapping[str, Signature] = {
         (
             Read((*CELL, *LESIONS, *(f"synthesize.{key}" for key in SYNTHESIZE))),
             Read(HELPER, "labels scans"),
+            Read(("prepare.lesion_free",), "paints lesion-free scans"),
         ),
         "painter",
         ("generator", "helper"),
@@ -137,7 +151,11 @@ STAGES: Mapping[str, Signature] = {
         "Screen synthetic slices: accept, reject, and say how faithful and how new they are.",
         {"pairs": True, "painted": True, "synthetic": True},
         "synthetic",
-        (Read((*CELL, *LESIONS, "screen")), Read(HELPER, "screens")),
+        (
+            Read((*CELL, *LESIONS, "screen")),
+            Read(HELPER, "screens"),
+            Read(("prepare.lesion_free",), "paints lesion-free scans"),
+        ),
         "painter",
         ("helper",),
     ),
@@ -152,6 +170,7 @@ STAGES: Mapping[str, Signature] = {
             Read(("train_segmenter.spatial", "train_segmenter.intensity"), "augments as nnU-Net"),
             Read(("train_segmenter.copy_paste", *LESIONS), "pastes lesions"),
             Read(("train_segmenter.self_training",), "trains itself"),
+            Read(("train_segmenter.lesion_free", "prepare.lesion_free", *LESIONS), "sees lesion-free scans"),
         ),
         "arm",
         ("segmenter",),

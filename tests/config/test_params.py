@@ -148,6 +148,7 @@ UNSURE = ("prepare.classes={1: kidney, 255: tumor}", "prepare.channels={kidney: 
 GUESSING = {
     "self_training": ["trial.training_sets.real=[real, real+geometric, real+geometric+self_training]"],
     "labeler": ["synthesize.labeler={segmenter: light, steps: 2}", "synthesize.unlabeled=0.5"],
+    "acquire.lesion_free": ["acquire.lesion_free=/scans"],
 }
 
 
@@ -178,3 +179,16 @@ def test_every_setting_has_its_sentence(name: str) -> None:
 def test_settings_page_is_current(root: Path) -> None:
     page = runpy.run_path(str(root / "docs" / "write_settings.py"))["settings_page"]()
     assert (root / "docs" / "settings.md").read_text(encoding="utf-8") == page, "run 'make docs'"
+
+
+def test_organs_of_training_patients_outside_the_fraction_are_not_known(load: Load) -> None:
+    told = "prepare.lesion_free.training_patients=true"
+    with pytest.raises(ConfigError, match=r"training_patients' is true, and 'kidney' of these patients is not known"):
+        load(told)
+    assert load(told, "prepare.lesions={kidney: null, tumor: null}").prepare.lesion_free.training_patients
+
+
+def test_a_set_that_pastes_onto_lesion_free_scans_needs_lesions(load: Load) -> None:
+    pasting = "trial.training_sets.real=[real, real+geometric, real+paste_free]"
+    with pytest.raises(ConfigError, match=r"'real\+paste_free' pastes lesions, and 'prepare.lesions' names none"):
+        load(pasting, "prepare.lesions={}")

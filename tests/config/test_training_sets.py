@@ -96,3 +96,20 @@ def test_the_order_of_components_makes_no_other_set(load: Load) -> None:
 def test_a_named_set_that_is_another_is_refused(load: Load) -> None:
     with pytest.raises(ConfigError, match="'strong' is the same training set as 'real'"):
         load("trial.training_sets.named={strong: {}}", "trial.training_sets.real=[real, strong, real+geometric]")
+
+
+def test_lesion_free_scans_are_seen_as_they_are_or_pasted_onto(load: Load) -> None:
+    sets = load(
+        "trial.training_sets.real=[real, real+geometric, real+standard+negatives, real+standard+paste_free]"
+    ).trial.training_sets
+    plain, negatives, pasted = (
+        sets.of(name) for name in ("real", "real+standard+negatives", "real+standard+paste_free")
+    )
+    assert [one.sees_lesion_free for one in (plain, negatives, pasted)] == [False, True, True]
+    assert [one.pastes_onto_free for one in (plain, negatives, pasted)] == [False, False, True]
+    assert sets.baselines == ("real+standard+negatives", "real+standard+paste_free")
+
+
+def test_lesions_are_pasted_in_one_way(refusal: Refusal) -> None:
+    text = refusal("trial.training_sets.real=[real, real+geometric, real+copy_paste+paste_free]")
+    assert "'copy_paste' and 'paste_free' are not taken together" in text

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nephrite.config import Arm, Config
+from nephrite.config import Arm, Config, GeneratorRun
 from nephrite.errors import ConfigError
 
 Load = Callable[..., Config]
@@ -75,3 +75,49 @@ def test_a_declared_question_is_a_synthetic_set_and_a_real_one(load: Load) -> No
 def test_arms_are_the_whole_product(load: Load) -> None:
     arms = load("trial.cells=[0, 1]").trial.arms
     assert len({str(arm) for arm in arms}) == 4 * 3 * 2
+
+
+WITHOUT = (
+    "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 1.0}",
+    *("screen.filter=all", "trial.without_labels=[real+synthetic]", "trial.cells=[0, 1]"),
+)
+
+
+def test_arms_without_labels_are_added_to_the_product_with_their_painters(load: Load) -> None:
+    trial, plain = load(*WITHOUT).trial, load("trial.cells=[0, 1]").trial
+    added = [str(arm) for arm in trial.arms if arm not in plain.arms]
+    assert len(added) == 2 * len(trial.segmenters)
+    assert "real+synthetic/light/0.0/1" in added
+    assert [str(painter) for painter in trial.painters if painter not in plain.painters] == [
+        "pix2pix/0.0/0",
+        "pix2pix/0.0/1",
+    ]
+    arm = Arm.parse("real+synthetic/light/0.0/1")
+    assert trial.painter(arm) == GeneratorRun.parse("pix2pix/0.0/1")
+    assert load(*WITHOUT, f"arm={arm}").this_arm == arm
+    with pytest.raises(ConfigError, match=r"arm 'real/light/0.0/0' is not among the trial's"):
+        load(*WITHOUT, "arm=real/light/0.0/0")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("trial.without_labels=[real]", "'without_labels' names 'real', which is not of the list 'synthetic'"),
+        ("trial.without_labels=[real+synthetic, real+synthetic]", "'without_labels' names one twice"),
+        (
+            "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 0.9}",
+            "whose synthesizer 'pix2pix' needs labels",
+        ),
+        ("train_gan.pix2pix.method={kind: randomized}", "whose synthesizer 'pix2pix' needs labels"),
+        ("screen.filter=report", "and screening needs labels; set 'screen.filter' to 'all'"),
+    ],
+)
+def test_what_needs_labels_is_refused_where_there_are_none(load: Load, override: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        load(*WITHOUT, override)
+
+
+def test_a_set_without_labels_has_no_baseline_that_needs_them(load: Load) -> None:
+    sets = "trial.training_sets.synthetic=[{name: real+synthetic+copy_paste, synthesizer: pix2pix}]"
+    with pytest.raises(ConfigError, match=r"names 'real\+synthetic\+copy_paste', whose baseline needs labels"):
+        load(*WITHOUT, sets, "trial.without_labels=[real+synthetic+copy_paste]", "trial.question=null")

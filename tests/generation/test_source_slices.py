@@ -61,14 +61,13 @@ def test_labeled_only_without_labeled_slices_is_refused(pairs: Path) -> None:
         choose_passes(PairStore(pairs), ALL, 6, labeled_only=True, seed=1)
 
 
-def test_share_of_scans_is_taken_from_the_ratio_of_the_known_patients(load: Load, pairs: Path) -> None:
-    settings = load("synthesize.ratio=1.5", "synthesize.unlabeled=0.25").synthesize
-    assert count_slices(PairStore(pairs), ["a1", "a2"], settings) == Share(masks=14, scans=4)
+def test_share_of_scans_is_taken_from_the_ratio_of_the_known_patients(pairs: Path) -> None:
+    assert count_slices(PairStore(pairs), ["a1", "a2"], 1.5, 0.25) == Share(masks=14, scans=4)
 
 
-def test_ratio_that_rounds_to_nothing_is_refused(load: Load, pairs: Path) -> None:
+def test_ratio_that_rounds_to_nothing_is_refused(pairs: Path) -> None:
     with pytest.raises(ConfigError, match=r"synthesize.ratio: 0.01 of 18 training slices rounds to none"):
-        count_slices(PairStore(pairs), ALL, load("synthesize.ratio=0.01").synthesize)
+        count_slices(PairStore(pairs), ALL, 0.01, 0.0)
 
 
 def test_runs_of_scans_take_each_scan_in_turn(pairs: Path) -> None:

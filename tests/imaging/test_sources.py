@@ -13,7 +13,7 @@ from nephrite.errors import SourceError
 from nephrite.imaging.dicom import DicomVolume
 from nephrite.imaging.label_maps.region_volume import RegionVolume
 from nephrite.imaging.nifti import NiftiVolume
-from nephrite.imaging.sources import find_cases, find_scans, open_scan, open_volume
+from nephrite.imaging.sources import Case, find_cases, find_either, find_scans, open_scan, open_volume
 from nephrite.store.slices import UNLABELED
 
 
@@ -223,3 +223,19 @@ def test_file_whose_name_cannot_be_an_id_is_refused(tmp_path: Path) -> None:
     scan(tmp_path / "Jane Doe.nii.gz")
     with pytest.raises(SourceError, match="cannot be a patient id"):
         find_scans(tmp_path)
+
+
+def test_scans_come_with_the_label_map_that_lies_beside_them(tmp_path: Path, write_slice: Callable[..., Path]) -> None:
+    kits(tmp_path / "set", "a", "imaging.nii.gz", "segmentation.nii.gz")
+    kits(tmp_path / "set", "b", "imaging.nii.gz")
+    (tmp_path / "set" / "c.nii.gz").touch()
+    moai(tmp_path / "set" / "train", "d", "DICOM", "Label")
+    moai(tmp_path / "set" / "train", "e", "DICOM")
+    found = find_either(tmp_path / "set")
+    assert [(case.patient, isinstance(case, Case)) for case in found] == [
+        ("a", True),
+        ("b", False),
+        ("c", False),
+        ("d", True),
+        ("e", False),
+    ]

@@ -56,10 +56,11 @@ def test_folder_is_refused_since_no_pod_sees_it() -> None:
         read_experiment(PARAMS, ["acquire.source=folder", "acquire.folder.path=/scans"])
 
 
-def test_unlabeled_scans_of_this_machine_are_refused_since_no_pod_sees_them() -> None:
-    told = "unlabeled: is the folder '/scans', which no pod can see; run 'nephrite acquire' here, push its output"
+@pytest.mark.parametrize("name", ["unlabeled", "lesion_free"])
+def test_further_scans_of_this_machine_are_refused_since_no_pod_sees_them(name: str) -> None:
+    told = f"{name}: is the folder '/scans', which no pod can see; run 'nephrite acquire' here, push its output"
     with pytest.raises(ExperimentError, match=told):
-        read_experiment(PARAMS, ["acquire.unlabeled=/scans"])
+        read_experiment(PARAMS, [f"acquire.{name}=/scans"])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nephrite.config import ScreenSettings
+from nephrite.config import IGNORED, ScreenSettings
 from nephrite.errors import ConfigError
 from nephrite.screening.acceptance import (
     EMPTY,
@@ -182,3 +182,16 @@ def test_areas_fall_into_quarters_of_the_labeled_slices() -> None:
     assert names == [EMPTY, "smallest quarter", "second quarter", "third quarter", "largest quarter"]
     assert size_order(reversed(names)) == [*names[1:], EMPTY]
     assert area_quarters(np.zeros(2, np.int64)) == [EMPTY, EMPTY]
+
+
+def test_what_is_found_where_labels_are_ignored_does_not_count() -> None:
+    image, label = draw(4)
+    found = np.stack([label == 1, label == 2], axis=1)
+    plain = looked(image, label, found)
+    label[:, 18:, :10] = IGNORED
+    found[:, 1, 19:, :9] = True
+    ignored = looked(image, label, found)
+    assert np.array_equal(plain.dice, ignored.dice, equal_nan=True)
+    assert np.array_equal(plain.found_share, ignored.found_share)
+    label[label == IGNORED] = 0
+    assert (looked(image, label, found).dice[:3, 2] < plain.dice[:3, 2]).all()

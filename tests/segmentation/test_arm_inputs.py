@@ -81,3 +81,24 @@ def test_self_training_without_further_scans_says_what_to_do(load: Load, pairs: 
     with pytest.raises(ConfigError, match=r"there are none; name 'acquire\.unlabeled', or take a label fraction below"):
         train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "s")
     assert not [*tmp_path.glob("s*")], "half-written"
+
+
+FREE = (
+    "trial.training_sets.real=[real, real+geometric, real+negatives]",
+    "prepare.lesions={kidney: null, tumor: null}",
+    "trial.label_fractions=[0.34]",
+    "arm=real+negatives/light/0.34/0",
+)
+
+
+def test_lesion_free_scans_come_with_what_is_ignored(load: Load, pairs: Path) -> None:
+    inputs = open_stores(load(*FREE, "prepare.lesion_free.training_patients=true"), pairs)
+    assert inputs.free is not None
+    assert {*inputs.labeled, *inputs.free.labels} == {"a1", "a2", "a3"}
+    assert inputs.masked == [*inputs.free.labels]
+    assert open_stores(load(*FREE, "arm=real/light/0.34/0"), pairs).masked == []
+
+
+def test_an_arm_that_needs_lesion_free_scans_says_what_to_do(load: Load, pairs: Path) -> None:
+    with pytest.raises(ConfigError, match=r"arm real\+negatives/light/0\.34/0: needs lesion-free scans, and there are"):
+        open_stores(load(*FREE), pairs)

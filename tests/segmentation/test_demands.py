@@ -12,7 +12,10 @@ from nephrite.segmentation.in_process.unet import UNetSettings
 
 Load = Callable[..., Config]
 NONE = "train_segmenter.segmenters.fpn={kind: monai, network: DenseNet121}"
-SETS = "trial.training_sets.real=[real, real+geometric, real+standard+copy_paste, real+standard+self_training]"
+SETS = (
+    "trial.training_sets.real=[real, real+geometric, real+standard+copy_paste, real+standard+self_training, "
+    "real+negatives, real+paste_free]"
+)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +25,18 @@ SETS = "trial.training_sets.real=[real, real+geometric, real+standard+copy_paste
         ("real+geometric", [("augmentation", "augmentation from outside")]),
         ("real+standard+copy_paste", [("augmentation", "augmentation from outside")]),
         ("real+synthetic", [("synthetic", "synthetic slices")]),
+        (
+            "real+negatives",
+            [("pseudo_labels", "further scans as a share of each batch"), ("ignored", "labels that are to be ignored")],
+        ),
+        (
+            "real+paste_free",
+            [
+                ("pseudo_labels", "further scans as a share of each batch"),
+                ("ignored", "labels that are to be ignored"),
+                ("augmentation", "augmentation from outside"),
+            ],
+        ),
         (
             "real+standard+self_training",
             [
@@ -83,3 +98,13 @@ def test_windows_larger_than_the_slices_are_refused(load: Load) -> None:
     with pytest.raises(ConfigError, match=r"train_segmenter\.window: is 33, and slices have 32 pixels per side"):
         check_trial(load("trial.segmenters=[light]", "train_segmenter.window=33"))
     check_trial(load("trial.segmenters=[light]", "train_segmenter.window=32"))
+
+
+def test_slices_painted_on_lesion_free_scans_need_a_segmenter_that_ignores(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UNetSettings, "TAKES", UNetSettings.TAKES - {"ignored"})
+    painter = "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: %s}"
+    check_trial(load("trial.segmenters=[light]", painter % 0))
+    with pytest.raises(ConfigError, match=r"arm real\+synthetic.*needs a segmenter that takes labels that are to be"):
+        check_trial(load("trial.segmenters=[light]", painter % 0.5))

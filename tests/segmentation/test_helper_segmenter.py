@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 import torch
 
 from nephrite.config import Config
-from nephrite.segmentation.helper_segmenter import fit_helper
+from nephrite.segmentation.backend import Prediction, Scan
+from nephrite.segmentation.helper_segmenter import fit_helper, warn_of_lesions
 from nephrite.segmentation.in_process.family import TrainedNetwork
 from nephrite.segmentation.in_process.fitting import SegmentationModule, SegmentationTask
 from nephrite.segmentation.in_process.networks import Segmenter
-from nephrite.segmentation.in_process.unet import UNetSettings
-from nephrite.store.slices import PairStore
-from tests.conftest import hash_again
+from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
+from nephrite.store.slices import PairStore, write_patient
+from tests.conftest import CHANNELS, finish, hash_again
 
 Load = Callable[..., Config]
 
@@ -62,3 +64,33 @@ def test_helper_is_augmented_from_outside_unless_its_kind_does_not_take_that(
     monkeypatch.setattr(UNetSettings, "TAKES", UNetSettings.TAKES - {"augmentation"})
     fitted(load(), pairs, tmp_path / "own")
     assert [task.augmentation for task in tasks] == ["standard", "none"]
+
+
+class Finder(UNetBackend):
+    """Finds a tumor in the same pixels of every scan."""
+
+    def predict(self, trained: TrainedNetwork, scan: Scan) -> Prediction:
+        labels = np.zeros(scan.shape, np.uint8)
+        labels[2, :2, :4] = 2
+        return Prediction(labels)
+
+
+@pytest.mark.usefixtures("pairs")
+@pytest.mark.parametrize(("margin", "warned"), [(1, ["a3"]), (40, [])])
+def test_lesion_free_scans_in_which_a_helper_finds_lesions_are_told(
+    margin: float, warned: list[str], load: Load, synthetic: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pairs = synthetic.with_name("pairs")
+    config = load("prepare.lesions={kidney: null, tumor: null}", "prepare.lesion_free.training_patients=true",
+                  f"prepare.lesion_free.margin={margin}")  # fmt: skip
+    store, backend = PairStore(pairs), Finder(UNetSettings(kind="unet"))
+    helper = TrainedNetwork(backend=backend, channels=CHANNELS, threshold=0.5, network=backend.build(2))
+    painted = PairStore(synthetic)
+    assert warn_of_lesions(config, helper, store, painted, ["a1", "a2"]) == []  # none was painted on such a scan
+    (name,) = painted.patients()
+    known = painted.patient(name)
+    assert known.provenance is not None
+    write_patient(synthetic, replace(known, provenance=replace(known.provenance, lesion_free=True)))
+    painted = finish(synthetic, "synthetic", {name: "train"})
+    assert warn_of_lesions(config, helper, store, painted, ["a1", "a2"]) == warned
+    assert ("1 of 1 lesion-free scans hold lesions by the word" in caplog.text) == bool(warned)

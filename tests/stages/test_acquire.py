@@ -165,3 +165,17 @@ def test_headers_lose_what_is_not_geometry_unless_told_otherwise(
     assert (copy.header["descrip"].item() == b"") is deidentify
     assert np.array_equal(np.asarray(copy.dataobj), np.asarray(image.dataobj))
     assert np.array_equal(copy.affine, image.affine)
+
+
+def test_lesion_free_scans_come_along_with_the_label_maps_that_they_have(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("case_00010", "case_00011"):
+        shutil.move(kits_folder / name, tmp_path / "free" / name)
+    (tmp_path / "free" / "case_00011" / "segmentation.nii.gz").unlink()
+    config = load(
+        *("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"acquire.lesion_free={tmp_path / 'free'}")
+    )
+    assert acquire(config, SilentRun(), raw=tmp_path / "raw") == {"cases": 10}
+    found = {path.name: len([*path.iterdir()]) for path in (tmp_path / "raw" / "lesion_free").iterdir()}
+    assert found == {"case_00010": 2, "case_00011": 1}

@@ -11,13 +11,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from scipy.ndimage import gaussian_filter
 
-from nephrite.config import Config
+from nephrite.config import IGNORED, Config
 from nephrite.errors import LabelValueError, SourceError, SplitError, VolumeError
 from nephrite.files import sha256
 from nephrite.recording import SilentRun
 from nephrite.redaction import hidden_name
 from nephrite.stages.prepare import prepare
-from nephrite.store.slices import UNLABELED, PairStore
+from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore
 from tests.conftest import write_series as write_ct
 
 Load = Callable[..., Config]
@@ -283,3 +283,56 @@ def test_files_without_a_unit_are_told_in_one_line(
     told = [record.getMessage() for record in caplog.records if "xyzt_units" in record.getMessage()]
     assert len(told) == 1
     assert "case_00000/imaging.nii.gz and 11 others of 12 do not say" in told[0]
+
+
+def free_of_lesions(raw: Path, *names: str, label: bool = True) -> None:
+    for number, name in enumerate(names):
+        unlabeled(raw, name, below=LESION_FREE)
+        scan = nib.Nifti1Image.from_filename(raw / LESION_FREE / name / "imaging.nii.gz")
+        nib.save(
+            nib.Nifti1Image(np.asarray(scan.dataobj) + number, scan.affine), raw / LESION_FREE / name / "imaging.nii.gz"
+        )
+        if label:
+            shutil.copy(raw / "case_00000" / "segmentation.nii.gz", raw / LESION_FREE / name)
+
+
+def test_lesion_free_scans_are_a_split_in_which_known_lesions_are_ignored(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    free_of_lesions(kits_folder, "free_1", "free_2")
+    store = prepared(load("prepare.lesion_free.margin=1"), kits_folder, tmp_path / "pairs")
+    assert store.patients(LESION_FREE) == ["free_1", "free_2"]
+    assert len(store.patients()) == 14
+    label, truth = store.label("free_1"), store.label("case_00000")
+    assert set(np.unique(label)) == {0, 1, IGNORED}
+    assert (label[truth == 2] == IGNORED).all()
+    assert (truth == 2).sum() < (label == IGNORED).sum() < 3 * (truth == 2).sum()
+    assert (label[label != IGNORED] == truth[label != IGNORED]).all()
+    assert [*store.patient("free_1").volumes] == ["kidney"]
+
+
+def test_lesion_free_scans_without_label_maps_suffice_where_every_class_is_a_lesion(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    free_of_lesions(kits_folder, "free_1", label=False)
+    with pytest.raises(SourceError, match=r"lesion_free/free_1: has no label map, so its 'kidney' is not known; add"):
+        prepared(load(), kits_folder, tmp_path / "pairs")
+    store = prepared(load("prepare.lesions={tumor: null, kidney: null}"), kits_folder, tmp_path / "pairs")
+    assert not store.label("free_1").any()
+
+
+def test_lesion_free_scan_of_a_test_patient_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    known = prepared(load(), kits_folder, tmp_path / "once").patients("test")[0]
+    free_of_lesions(kits_folder, known)
+    with pytest.raises(SourceError, match=rf"lesion_free/{known}: is of '{known}', who stands among the labeled pat"):
+        prepared(load(), kits_folder, tmp_path / "pairs")
+    assert not (tmp_path / "pairs").exists()
+
+
+def test_lesion_free_scan_that_would_be_ignored_as_a_whole_is_refused(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    free_of_lesions(kits_folder, "free_1")
+    margin = ("prepare.lesion_free.margin=300", "prepare.lesion_free.unit=millimeters")
+    with pytest.raises(VolumeError, match=r"free_1/imaging.nii.gz: is ignored as a whole.*lesion_free\.margin"):
+        prepared(load(*margin), kits_folder, tmp_path / "pairs")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from nephrite.config import Config
+from nephrite.config import IGNORED, Config
 from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.files import read_json
 from nephrite.generation.conditioning import Request
@@ -31,6 +31,7 @@ from nephrite.segmentation.in_process.family import TrainedNetwork
 from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.stages.synthesize import EDITS, OVERLAP, LoadedGenerator, _provenance, synthesize
+from nephrite.stages.train_gan import train_gan
 from nephrite.store.slices import PairStore, SliceRef, source_of
 from nephrite.store.split import training_subset
 from nephrite.training.leakage import check_synthetic
@@ -491,3 +492,70 @@ def test_one_slice_patients_and_empty_masks_are_painted(
     store = painted(load(*NEW), pairs, synthesizer, tmp_path / "out")
     assert store.image("synthetic-a3").shape == (1, 32, 32)
     assert len(store.slices()) == 13
+
+
+PAINTER = (
+    "train_gan.pix2pix.method={kind: lesion_painter, slices: apart, sizes: [{radius: [1.5, 2.5]}], host: bright%s}"
+)
+ANYWHERE = ("prepare.lesions={kidney: null, tumor: null}", "prepare.lesion_free={training_patients: true, margin: 1}")
+
+
+def composed(config: Config, pairs: Path, target: Path) -> PairStore:
+    train_gan(config, SilentRun(), pairs=pairs, synthesizer=target / "synthesizer")
+    return painted(config, pairs, target / "synthesizer", target / "out")
+
+
+def test_lesion_painter_puts_lesions_into_slices_of_labeled_patients(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load(PAINTER % ", outgrowth: 0.6, step_of: window", "synthesize.ratio=2")
+    store, real = composed(config, pairs, tmp_path), PairStore(pairs)
+    assert len(store.slices()) == 36
+    assert (tmp_path / "synthesizer" / "samples" / "drawn.png").is_file()
+    new = 0
+    for patient in store.patients():
+        provenance = store.patient(patient).provenance
+        assert provenance is not None
+        assert (provenance.source_labels, provenance.lesion_free, provenance.unlabeled_patients) == (True, False, ())
+        assert None not in provenance.deformation_seeds
+        truth = real.label(provenance.source_patient)[list(provenance.source_slices)]
+        new += int((store.label(patient) != truth).sum())
+        changed = store.image(patient) != real.image(provenance.source_patient)[list(provenance.source_slices)]
+        assert changed.mean() < 0.5
+    assert new > 50
+    with (tmp_path / "out" / EDITS).open() as file:
+        assert {row["action"] for row in csv.DictReader(file)} == {"added"}
+
+
+def test_lesion_painter_paints_on_the_scans_of_other_training_patients(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load(PAINTER % ", lesion_free: 1.0", *ANYWHERE, "trial.label_fractions=[0.34]", "synthesize.ratio=2")
+    store, real = composed(config, pairs, tmp_path), PairStore(pairs)
+    known = training_subset(["a1", "a2", "a3"], 0.34, cell=0, trial=config.trial)
+    assert len(store.slices()) == 12
+    for patient in store.patients():
+        provenance = store.patient(patient).provenance
+        assert provenance is not None
+        assert provenance.source_patient not in known
+        assert provenance.unlabeled_patients == (provenance.source_patient,)
+        assert provenance.lesion_free
+        truth = real.label(provenance.source_patient)[list(provenance.source_slices)]
+        assert (store.label(patient)[truth > 0] == IGNORED).all()
+        assert np.isin(store.label(patient), [1, 2]).any((1, 2)).all()
+    assert check_synthetic(store, real, known)  # an arm of the same cell may see them
+
+
+def test_lesion_painter_without_lesion_free_scans_says_what_to_do(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load(PAINTER % ", lesion_free: 0.5")
+    with pytest.raises(ConfigError, match=r"painter pix2pix/1\.0/0: needs lesion-free scans, and there are none; name"):
+        composed(config, pairs, tmp_path)
+    assert not (tmp_path / "synthesizer").exists()
+
+
+def test_recontrast_keeps_labels_and_changes_all_slices_of_a_patient(load: Load, pairs: Path, tmp_path: Path) -> None:
+    store = composed(load("train_gan.pix2pix.method={kind: recontrast}", "synthesize.ratio=1"), pairs, tmp_path)
+    real = PairStore(pairs)
+    for patient in store.patients():
+        provenance = store.patient(patient).provenance
+        assert provenance is not None
+        source, slices = provenance.source_patient, list(provenance.source_slices)
+        assert np.array_equal(store.label(patient), real.label(source)[slices])
+        assert np.corrcoef(store.image(patient).ravel(), real.image(source)[slices].ravel())[0, 1] > 0.5
+        assert not np.array_equal(store.image(patient), real.image(source)[slices])

@@ -306,3 +306,18 @@ def test_what_was_left_of_other_scans_without_labels_is_discarded(load: Load, pa
 def test_scans_without_labels_must_be_there(load: Load, pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"train_gan\.pix2pix\.unlabeled: wants scans without labels, and there are"):
         train_gan(load(*UNLABELED, QUANTILES), SilentRun(), pairs=pairs, synthesizer=tmp_path / "s")
+
+
+def test_a_lesion_painter_needs_lesions_and_their_organ(
+    load: Load, pairs: Path, tmp_path: Path, take_away: Callable[[str, int], None]
+) -> None:
+    painter = "train_gan.pix2pix.method={kind: lesion_painter, slices: apart, sizes: [{radius: [1.5, 2]}]}"
+    with pytest.raises(ConfigError, match=r"method\.kind: is 'lesion_painter', but no class is a lesion"):
+        trained(load(painter, "prepare.lesions={}"), pairs, tmp_path / "s")
+    take_away("train", 2)  # it paints a class that no patient has
+    card = trained(load(painter), pairs, tmp_path / "s")
+    assert not card.trained
+    assert card.method.kind == "lesion_painter"
+    take_away("train", 1)
+    with pytest.raises(ConfigError, match=r"and no patient that it may see has 'kidney'; take a larger label fraction"):
+        trained(load(painter), pairs, tmp_path / "again")

@@ -24,6 +24,9 @@ from nephrite.segmentation.artifacts import load_segmenter, read_card
 from nephrite.segmentation.fit_task import FitTask
 from nephrite.segmentation.in_process import fitting as segmentation
 from nephrite.segmentation.in_process.family import InProcess
+from nephrite.stages.screen import screen
+from nephrite.stages.synthesize import synthesize
+from nephrite.stages.train_gan import train_gan
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 from tests.conftest import SPLITS, finish, hash_again, with_another_window, without_first_patient, write_synthetic
@@ -492,3 +495,77 @@ def test_ways_to_use_synthetic_slices_are_different_trainings(
         config = load(BOTH, fakes)
         train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / name, synthetic=synthetic)
     assert not same_weights(tmp_path / "append", tmp_path / way)
+
+
+FREE = (
+    "trial.training_sets.real=[real, real+geometric, real+negatives, real+paste_free]",
+    "prepare.lesions={kidney: null, tumor: null}",
+    *("prepare.lesion_free.training_patients=true", "prepare.lesion_free.margin=1"),
+    *("trial.label_fractions=[0.34]", "train_segmenter.loss=dice_and_cross_entropy"),
+    "train_segmenter.segmenters.light={kind: unet, base_width: 4, depth: 2, padding: same, normalization: none}",
+)
+
+
+@pytest.mark.parametrize("kind", ["negatives", "paste_free"])
+def test_lesion_free_scans_are_a_share_of_the_training(load: Load, pairs: Path, tmp_path: Path, kind: str) -> None:
+    for name, more in (("some", "share=0.5"), ("few", "share=0.25")):
+        config = load(*FREE, f"arm=real+{kind}/light/0.34/0", f"train_segmenter.lesion_free.{more}")
+        metrics = train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / name)
+        assert (metrics["training_slices"], metrics["masked_patients"]) == (18, 2)
+    card = read_card(tmp_path / "some")
+    assert (len(card.training_patients), len(card.masked_patients)) == (1, 2)
+    assert not {*card.training_patients} & {*card.masked_patients}
+    assert not same_weights(tmp_path / "some", tmp_path / "few")
+
+
+def test_pasting_onto_lesion_free_scans_is_more_than_seeing_them(load: Load, pairs: Path, tmp_path: Path) -> None:
+    for name, chance in (("never", 0), ("always", 1)):
+        config = load(*FREE, "arm=real+paste_free/light/0.34/0", f"train_segmenter.lesion_free.pasted={chance}")
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / name)
+    train_segmenter(
+        load(*FREE, "arm=real+negatives/light/0.34/0"), SilentRun(), pairs=pairs, segmenter=tmp_path / "plain"
+    )
+    assert same_weights(tmp_path / "never", tmp_path / "plain")
+    assert not same_weights(tmp_path / "always", tmp_path / "plain")
+
+
+def test_of_lesion_free_scans_what_is_ignored_teaches_nothing(load: Load, pairs: Path, tmp_path: Path) -> None:
+    far = ("arm=real+negatives/light/0.34/0", "prepare.lesion_free.margin=6")
+    train_segmenter(load(*FREE, *far), SilentRun(), pairs=pairs, segmenter=tmp_path / "once")
+    (known,) = read_card(tmp_path / "once").training_patients
+    for patient in {"a1", "a2", "a3"} - {known}:  # another class for what is ignored anyway
+        label = np.load(pairs / "patients" / patient / "label.npy", mmap_mode="r+")
+        label[label == 1] = 2
+        label.flush()
+    finish(pairs, "real", SPLITS)
+    train_segmenter(load(*FREE, *far), SilentRun(), pairs=pairs, segmenter=tmp_path / "again")
+    assert same_weights(tmp_path / "once", tmp_path / "again")
+
+
+WITHOUT = (
+    "prepare.lesions={kidney: null, tumor: null}",
+    *("prepare.lesion_free={training_patients: true, margin: 1}", "screen.filter=all", "synthesize.ratio=2"),
+    "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 1.0, slices: apart, host: bright, "
+    "sizes: [{radius: [1.5, 2.5]}]}",
+    *("trial.without_labels=[real+synthetic]", "trial.label_fractions=[0.34]"),
+)
+
+
+def test_without_any_label_an_arm_learns_from_painted_lesions_alone(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = load(*WITHOUT, "arm=real+synthetic/light/0.0/0", "painter=pix2pix/0.0/0")
+    folders = {name: tmp_path / name for name in ("synthesizer", "painted", "synthetic")}
+    train_gan(config, SilentRun(), pairs=pairs, synthesizer=folders["synthesizer"])
+    assert (folders["synthesizer"] / "samples" / "drawn.png").is_file()
+    synthesize(config, SilentRun(), pairs=pairs, synthesizer=folders["synthesizer"], painted=folders["painted"])
+    screen(config, SilentRun(), pairs=pairs, painted=folders["painted"], synthetic=folders["synthetic"])
+    store = PairStore(folders["synthetic"])
+    assert len(store.slices()) == 12  # twice the slices of one patient, as at the smallest label fraction
+    provenances = [store.patient(patient).provenance for patient in store.patients()]
+    assert all(known and not known.training_patients and known.lesion_free for known in provenances)
+    metrics = train_segmenter(
+        config, SilentRun(), pairs=pairs, synthetic=folders["synthetic"], segmenter=tmp_path / "s"
+    )
+    card = read_card(tmp_path / "s")
+    assert card.training_patients == ()
+    assert set(card.masked_patients) <= {"a1", "a2", "a3"}
+    assert metrics["training_slices"] == 12

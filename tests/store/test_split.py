@@ -133,3 +133,7 @@ def test_a_fraction_may_leave_one_patient() -> None:
 def test_a_split_without_a_share_may_be_empty() -> None:
     settings = SplitSettings(train=0.5, validation=0.5, test=0.0, salt="x")
     assert set(split_patients([f"p{number}" for number in range(20)], settings).values()) == {"train", "validation"}
+
+
+def test_at_fraction_0_no_patient_is_known() -> None:
+    assert training_subset(["a", "b"], 0.0, cell=0, trial=_trial(1)) == []

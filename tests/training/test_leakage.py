@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nephrite.errors import LeakageError, StoreError
-from nephrite.store.slices import UNLABELED, PairStore
+from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore
 from nephrite.training.leakage import check_synthetic, check_unseen
 from tests.conftest import hash_again
 
@@ -123,3 +123,12 @@ def test_scoring_on_a_training_patient_is_refused() -> None:
     check_unseen(["c1"], TRAINING, "segmenter")
     with pytest.raises(LeakageError, match="was trained on patient a2"):
         check_unseen(["c1", "a2"], TRAINING, "segmenter")
+
+
+def test_lesion_free_scans_may_be_painted_on(synthetic: Path, pairs: Path) -> None:
+    known = {"source_patient": "c2", "source_labels": False, "lesion_free": True, "unlabeled_patients": ["c2"]}
+    edit_provenance(synthetic, **known)
+    with pytest.raises(LeakageError, match="patient c2"):
+        check(synthetic, pairs)
+    edit(pairs / "split.json", lambda content: content["patients"].update(c2=LESION_FREE))
+    assert check(synthetic, pairs) == "synthesizer-1"

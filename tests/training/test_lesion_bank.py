@@ -40,3 +40,13 @@ def test_a_patient_takes_no_lesion_of_their_own(pairs: Path) -> None:
     own = [ref for ref in store.slices("train") if ref.patient == "a1"]
     with pytest.raises(ConfigError, match=r"of its 1 patients could take one"):
         fill_bank(store, own, KIDNEY_TUMORS, place="arm")
+
+
+def test_lesions_may_be_for_other_patients_than_they_come_from(
+    pairs: Path, take_away: Callable[[str, int], None]
+) -> None:
+    store = PairStore(pairs)
+    slices, classes = store.slices_of(["a1"]), {2: 1}
+    with pytest.raises(ConfigError, match="no slice with"):
+        fill_bank(store, slices, classes, place="arm x")
+    assert fill_bank(store, slices, classes, place="arm x", onto=["a2", "a3"]).lesions

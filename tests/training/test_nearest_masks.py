@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nephrite.store.slices import PairStore, SliceRef
-from nephrite.training.nearest_masks import TrainingMasks
+from nephrite.training.nearest_masks import NOWHERE, Nearest, TrainingMasks
 
 
 @pytest.fixture
@@ -40,3 +40,8 @@ def test_masks_are_those_with_a_class_and_one_empty_one(store: PairStore) -> Non
         *(SliceRef(patient, place) for patient in ("a1", "a2") for place in range(5)),
         SliceRef("a1", 5),
     ]
+
+
+def test_without_labels_there_is_nothing_that_a_mask_is_like(store: PairStore) -> None:
+    found = TrainingMasks(store, []).nearest(np.array(store.label("a2")[:2]))
+    assert found == [Nearest(0.0, NOWHERE)] * 2

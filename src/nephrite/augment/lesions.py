@@ -16,6 +16,8 @@ from jaxtyping import Bool, Float, Float32, Float64, UInt8
 from scipy import ndimage
 from torch import Tensor
 
+from nephrite.config import IGNORED
+
 RING = 3  # pixels: beyond the lesion's blurred border, yet close enough to be its surroundings
 AIR = 0.02  # of the window: at or below it a pixel shows air, if it is connected with the slice's border
 EIGHT = np.ones((3, 3), dtype=bool)  # pixels that touch at a corner are connected
@@ -97,8 +99,8 @@ class LesionBank:
         return cls(tuple(lesions), dict(classes))
 
     def mask(self, label: UInt8[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-        """Where a label map has a lesion of any class."""
-        return np.isin(label, list(self.classes))
+        """Where a label map has a lesion of any class, or is ignored: there may be one."""
+        return np.isin(label, [*self.classes, IGNORED])
 
     @cached_property
     def by_patient(self) -> dict[str, tuple[int, ...]]:

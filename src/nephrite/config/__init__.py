@@ -8,6 +8,7 @@ from nephrite.config.params import Config
 from nephrite.config.prepare import (
     IGNORED,
     SPLITS,
+    LesionFreeSettings,
     PercentileSettings,
     PrepareSettings,
     ResampleSettings,
@@ -18,7 +19,19 @@ from nephrite.config.prepare import (
 from nephrite.config.reading import as_yaml, explain_config, load_config
 from nephrite.config.screen import ScreenSettings
 from nephrite.config.segmenters import TrainSegmenterSettings
-from nephrite.config.settings import ClassName, Count, Fraction, Name, Positive, Range, SetLabel, Settings
+from nephrite.config.settings import (
+    ClassName,
+    Count,
+    Fraction,
+    Name,
+    Positive,
+    Range,
+    SetLabel,
+    Settings,
+    Signed,
+    refuse,
+    rising,
+)
 from nephrite.config.synthesize import SynthesizeSettings
 from nephrite.config.synthesizers import (
     DiscriminatorSettings,
@@ -46,6 +59,7 @@ __all__ = [
     "GeneratorSettings",
     "Intake",
     "KindSettings",
+    "LesionFreeSettings",
     "LesionRule",
     "Metric",
     "MixingStrategy",
@@ -60,6 +74,7 @@ __all__ = [
     "SegmenterSettings",
     "SetLabel",
     "Settings",
+    "Signed",
     "SplitSettings",
     "SynthesizeSettings",
     "TissueSettings",
@@ -72,5 +87,7 @@ __all__ = [
     "as_yaml",
     "explain_config",
     "load_config",
+    "refuse",
+    "rising",
     "sections_in",
 ]

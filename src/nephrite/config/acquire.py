@@ -70,6 +70,11 @@ class AcquireSettings(Settings):
         default=None,
         description="Folder of scans without label maps, of other patients, for synthesizers and self-training.",
     )
+    lesion_free: Path | None = Field(
+        default=None,
+        description="Folder of scans that are free of lesions, of other patients, for painters and baselines. Where a "
+        "label map lies beside a scan, its organs are known, and about lesions in it pixels are ignored.",
+    )
     pseudonyms: bool | None = Field(
         default=None,
         description="Patients of one's own folders get salted pseudonyms (docs/privacy.md), in 'predict' too; null: "
@@ -88,6 +93,7 @@ class AcquireSettings(Settings):
         found = {
             "acquire.folder.path": self.folder.path if self.source == "folder" else None,
             "acquire.unlabeled": self.unlabeled,
+            "acquire.lesion_free": self.lesion_free,
             "acquire.dvc.remote": Path(remote) if remote else None,
         }
         return {key: path for key, path in found.items() if path is not None}

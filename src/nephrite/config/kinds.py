@@ -24,6 +24,8 @@ GENERATORS = {
     "paint_in": "nephrite.generation.kinds.paint_in",
     "randomized": "nephrite.generation.kinds.randomized",
     "diffusion": "nephrite.generation.kinds.diffusion",
+    "lesion_painter": "nephrite.generation.kinds.lesion_painter",
+    "recontrast": "nephrite.generation.kinds.recontrast",
 }
 SEGMENTERS = {
     "unet": "nephrite.segmentation.in_process.unet",
@@ -55,16 +57,25 @@ class GeneratorSettings(KindSettings):
     Attributes:
         WEARS_STYLE: whether it is given a slice whose contrast it wears.
         LEARNS_WITHOUT_LABELS: whether it may be trained on scans without labels as well.
+        COMPOSES: whether it changes real slices, whole patients at a time, and is not trained.
+        ADDS_LESIONS: whether it puts lesions of its own into them.
     """
 
     REGISTRY = GENERATORS
     WEARS_STYLE: ClassVar[bool] = False
     LEARNS_WITHOUT_LABELS: ClassVar[bool] = True
+    COMPOSES: ClassVar[bool] = False
+    ADDS_LESIONS: ClassVar[bool] = False
 
     @property
     def region_rim(self) -> int | None:
         """Pixels about a lesion that are painted with it; None for a generator that paints whole slices."""
         return None
+
+    @property
+    def lesion_free_share(self) -> float:
+        """Share of its slices that are lesion-free scans with lesions of its own; 0 for a kind that draws none."""
+        return 0.0
 
     def narrowed(self, width: int) -> tuple[Self, float]:
         """A narrow network that is quick to time, and the factor by which the network asked for costs more.

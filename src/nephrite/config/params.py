@@ -53,7 +53,14 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        refuse([*self._names_without_a_section(), *self._what_the_data_lack(), *self._no_part_of_the_trial()])
+        refuse(
+            [
+                *self._names_without_a_section(),
+                *self._what_the_data_lack(),
+                *self._labels_that_are_needed(),
+                *self._no_part_of_the_trial(),
+            ]
+        )
         return self
 
     def _names_without_a_section(self) -> Iterator[str]:
@@ -89,15 +96,24 @@ class Config(Settings):
         # the ignore index must be free if anything is guessed
         guessing = [one.name for one in self.trial.training_sets.sets if one.trains_itself]
         guessing += ["synthesize.labeler"] if self.synthesize.scan_labeler else []
+        guessing += ["acquire.lesion_free"] if self.acquire.lesion_free else []
+        guessing += ["prepare.lesion_free.training_patients"] if self.prepare.lesion_free.training_patients else []
         if guessing and IGNORED in self.prepare.classes:
             yield (
-                f"'prepare.classes' has {IGNORED}, which '{guessing[0]}' gives to pixels that it is not sure of; "
+                f"'prepare.classes' has {IGNORED}, which '{guessing[0]}' gives to pixels that are to be ignored; "
                 "write another label value into the files"
+            )
+        # of a training patient outside the fraction, organs are not known
+        organs = [name for name in self.prepare.classes.values() if name not in self.prepare.lesions]
+        if self.prepare.lesion_free.training_patients and organs:
+            yield (
+                f"'prepare.lesion_free.training_patients' is true, and '{organs[0]}' of these patients is not known: "
+                "every class must be a lesion ('prepare.lesions')"
             )
         # regions and lesions that arms need
         if self.trial.primary not in self.evaluate.regions:
             yield f"'trial.primary' is '{self.trial.primary}'; not among 'evaluate.regions'"
-        pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions]
+        pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions or one.pastes_onto_free]
         if pasting and not self.prepare.lesions:
             yield f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none"
         # what is counted one by one are lesions
@@ -125,6 +141,22 @@ class Config(Settings):
     def _is_made_of_channels(self, region: RegionSettings) -> bool:
         parts = [values for values in self.prepare.channels.values() if set(values) <= set(region.labels)]
         return set(itertools.chain.from_iterable(parts)) == set(region.labels)
+
+    def _labels_that_are_needed(self) -> Iterator[str]:
+        """What needs labels where a set is to be trained without any."""
+        sets = [fakes for fakes in self.trial.training_sets.synthetic if fakes.name in self.trial.without_labels]
+        for fakes in sets:
+            known = self.train_gan.get(fakes.synthesizer)
+            if known and known.method.lesion_free_share < 1:
+                yield (
+                    f"'trial.without_labels' names '{fakes.name}', whose synthesizer '{fakes.synthesizer}' needs "
+                    "labels; take a 'lesion_painter' with 'lesion_free: 1'"
+                )
+        if sets and self.screen.filter != "all":
+            yield (
+                f"'trial.without_labels' names '{sets[0].name}', and screening needs labels; "
+                "set 'screen.filter' to 'all'"
+            )
 
     def _no_part_of_the_trial(self) -> Iterator[str]:
         """The arm or painter that a stage was called for, if the trial does not have it."""

@@ -75,6 +75,26 @@ class SplitSettings(Settings):
         return self
 
 
+class LesionFreeSettings(Settings):
+    """Which scans count as lesion-free beside those of 'acquire.lesion_free', and what of them is ignored.
+
+    An ignore mask says where a lesion is: a weak label, the same for every arm that sees these scans.
+    """
+
+    training_patients: bool = Field(
+        default=False,
+        description="Training patients whose labels a cell does not know count as lesion-free, but for an ignore mask "
+        "about their lesions. False, since the masks are labels, if weak ones.",
+    )
+    margin: float = Field(
+        default=4.0, ge=0, le=1000, description="Distance to a lesion that is ignored; 4 px hide its blurred border."
+    )
+    unit: Literal["pixels", "millimeters"] = Field(
+        default="pixels",
+        description="Of 'margin': pixels within a slice, or millimeters in space; pixels where spacing is nominal.",
+    )
+
+
 IGNORED = 255  # ignore index: pixels with this label are excluded from every loss
 
 
@@ -109,6 +129,7 @@ class PrepareSettings(Settings):
     intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
     in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
     split: SplitSettings = Field(default_factory=SplitSettings)
+    lesion_free: LesionFreeSettings = Field(default_factory=LesionFreeSettings)
     block: Positive = Field(
         default=16, description="Slices that are held in memory at a time; 16 of 512 px are 17 MB as floats."
     )

@@ -89,6 +89,22 @@ class SelfTrainingSettings(Settings):
     confidence: float = Field(default=0.9, gt=0.5, lt=1, description="Sigmoid output from which a label is believed.")
 
 
+class LesionFreeTraining(Settings):
+    """Lesion-free scans in the batches of 'negatives' and 'paste_free'."""
+
+    share: float = Field(
+        default=0.5,
+        gt=0,
+        lt=1,
+        description="Share of each batch; half, as much as the painter's set that they are compared with should have.",
+    )
+    pasted: Fraction = Field(
+        default=1.0,
+        description="Probability that 'paste_free' pastes a lesion onto such a slice, if one fits; always, since the "
+        "painter's slices hold one each.",
+    )
+
+
 def _one_unet() -> Any:
     """A U-Net with its defaults; as text, since a kind's module is imported only when it is used."""
     return {"light": {"kind": "unet"}}
@@ -159,6 +175,7 @@ class TrainSegmenterSettings(Settings):
     intensity: IntensitySettings = Field(default_factory=IntensitySettings)
     copy_paste: CopyPasteSettings = Field(default_factory=CopyPasteSettings)
     self_training: SelfTrainingSettings = Field(default_factory=SelfTrainingSettings)
+    lesion_free: LesionFreeTraining = Field(default_factory=LesionFreeTraining)
     segmenters: dict[Name, SegmenterSettings] = Field(
         default_factory=_one_unet,
         description="Networks by names of your own; 'trial.segmenters' says which are compared.",

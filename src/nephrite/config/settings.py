@@ -42,6 +42,10 @@ Millimeters = Annotated[float, Field(gt=0, le=10_000)]
 Range = Annotated[
     tuple[Annotated[float, Field(ge=0, le=1000)], Annotated[float, Field(ge=0, le=1000)]], AfterValidator(rising)
 ]
+Signed = Annotated[
+    tuple[Annotated[float, Field(ge=-1000, le=1000)], Annotated[float, Field(ge=-1000, le=1000)]],
+    AfterValidator(rising),
+]
 # Names are parts of paths, of columns and of addresses: no slash, no dot at an end or beside another, no first hyphen.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$", max_length=100)]
 ClassName = Annotated[Name, AfterValidator(no_column)]

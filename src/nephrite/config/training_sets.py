@@ -10,11 +10,11 @@ from pydantic import Field, model_validator
 from nephrite.config.settings import Name, SetLabel, Settings
 
 Augmentation = Literal["none", "geometric", "standard"]
-Baseline = Literal["copy_paste", "self_training"]
+Baseline = Literal["copy_paste", "self_training", "negatives", "paste_free"]
 MixingStrategy = Literal["append", "mix", "pretrain", "schedule"]
 REAL = "real"
 AUGMENTATIONS = ("geometric", "standard")
-BASELINES = ("copy_paste", "self_training")
+BASELINES = ("copy_paste", "self_training", "negatives", "paste_free")
 NULL = "+null"  # ends the label of an A/A arm (null arm): the same set, another initialization and order
 
 
@@ -26,8 +26,17 @@ class SetFields(Settings):
         description="Of batches: the capstone's 'geometric', or nnU-Net's 'standard'.",
     )
     baselines: tuple[Baseline, ...] = Field(
-        default=(), description="What needs no generator: lesions pasted from other patients, pseudo-labels on scans."
+        default=(),
+        description="What needs no generator: lesions pasted from other patients ('copy_paste'), pseudo-labels on "
+        "scans ('self_training'), lesion-free scans as they are ('negatives'), or with lesions of the labeled patients "
+        "pasted onto them ('paste_free').",
     )
+
+    @model_validator(mode="after")
+    def _pastes_in_one_way(self) -> Self:
+        if {"copy_paste", "paste_free"} <= {*self.baselines}:
+            raise ValueError("'copy_paste' and 'paste_free' are not taken together: both say where lesions are pasted")
+        return self
 
 
 class Fakes(Settings):
@@ -64,6 +73,16 @@ class TrainingSet(SetFields):
     def pastes_lesions(self) -> bool:
         """Whether lesions of other training patients are pasted into its batches."""
         return "copy_paste" in self.baselines
+
+    @property
+    def pastes_onto_free(self) -> bool:
+        """Whether lesions of the labeled patients are pasted onto lesion-free scans."""
+        return "paste_free" in self.baselines
+
+    @property
+    def sees_lesion_free(self) -> bool:
+        """Whether lesion-free scans are a share of its batches, as they are or with lesions pasted onto them."""
+        return "negatives" in self.baselines or self.pastes_onto_free
 
     @property
     def trains_itself(self) -> bool:

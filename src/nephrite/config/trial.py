@@ -7,10 +7,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Count, Name, Seed, SetLabel, Settings, refuse
+from nephrite.config.settings import Count, Fraction, Name, Seed, SetLabel, Settings, refuse
 from nephrite.config.training_sets import TrainingSet, TrainingSets
 
 LabelFraction = Annotated[float, Field(gt=0, le=1)]
+NONE = 0.0  # label fraction of arms that know no label
 
 
 class Arm(Settings):
@@ -20,7 +21,7 @@ class Arm(Settings):
         description="Components joined by '+', 'real' first, e.g. 'real+synthetic+geometric'."
     )
     segmenter: Name = Field(description="A name under 'train_segmenter.segmenters'.")
-    fraction: LabelFraction = Field(description="Share of the training patients that the arm knows the labels of.")
+    fraction: Fraction = Field(description="Share of the training patients that the arm knows the labels of.")
     cell: Count = Field(description="Number of the cell: subset and initialization, shared by all arms.")
 
     @classmethod
@@ -40,7 +41,7 @@ class GeneratorRun(Settings):
     """A painter: one training of a synthesizer, at one label fraction and for one cell."""
 
     synthesizer: Name = Field(description="A name under 'train_gan'.")
-    fraction: LabelFraction = Field(description="Share of the training patients whose labels it knows.")
+    fraction: Fraction = Field(description="Share of the training patients whose labels it knows.")
     cell: Count = Field(description="Number of the cell whose arms use its slices.")
 
     @classmethod
@@ -88,6 +89,11 @@ class TrialSettings(Settings):
         "enough; larger fractions grow from these. The smallest of 'label_fractions' unless told; name it to keep the "
         "patients of finished cells when a smaller fraction is added.",
     )
+    without_labels: tuple[SetLabel, ...] = Field(
+        default=(),
+        description="Sets with synthetic slices that are also trained with no label at all, at label fraction 0, on "
+        "lesion-free scans with painted lesions alone. The report names their scores beside the reference's.",
+    )
     cells: tuple[Count, ...] = Field(
         min_length=1, description="Subsets and initializations; a verdict needs at least 3."
     )
@@ -108,8 +114,14 @@ class TrialSettings(Settings):
         used = {fakes.synthesizer for fakes in self.training_sets.synthetic}
         if used != set(self.synthesizers):
             found.append(f"'synthesizers' is {sorted(self.synthesizers)}; the training sets use {sorted(used)}")
+        # without labels there is nothing but what is painted
+        for name in self.without_labels:
+            if name not in {fakes.name for fakes in self.training_sets.synthetic}:
+                found.append(f"'without_labels' names '{name}', which is not of the list 'synthetic'")
+            elif self.training_sets.of(name).baselines:
+                found.append(f"'without_labels' names '{name}', whose baseline needs labels")
         # lists without repeats
-        for name in ("cells", "segmenters", "label_fractions", "synthesizers"):
+        for name in ("cells", "segmenters", "label_fractions", "synthesizers", "without_labels"):
             if len(set(getattr(self, name))) != len(getattr(self, name)):
                 found.append(f"'{name}' names one twice")
         refuse(found)
@@ -121,15 +133,24 @@ class TrialSettings(Settings):
 
     @property
     def arms(self) -> list[Arm]:
-        """Every arm of the trial."""
+        """Every arm of the trial: a product, and the arms without any label."""
         product = itertools.product(self.training_sets.all, self.segmenters, self.label_fractions, self.cells)
-        return [Arm(training_set=name, segmenter=net, fraction=share, cell=cell) for name, net, share, cell in product]
+        unlabeled = itertools.product(self.without_labels, self.segmenters, (NONE,), self.cells)
+        return [
+            Arm(training_set=name, segmenter=net, fraction=share, cell=cell)
+            for name, net, share, cell in (*product, *unlabeled)
+        ]
 
     @property
     def painters(self) -> list[GeneratorRun]:
         """Every synthesizer that some arm needs, each trained for its fraction and cell."""
         product = itertools.product(self.synthesizers, self.label_fractions, self.cells)
-        return [GeneratorRun(synthesizer=name, fraction=fraction, cell=cell) for name, fraction, cell in product]
+        used = {fakes.synthesizer: None for fakes in self.training_sets.synthetic if fakes.name in self.without_labels}
+        unlabeled = itertools.product(used, (NONE,), self.cells)
+        return [
+            GeneratorRun(synthesizer=name, fraction=fraction, cell=cell)
+            for name, fraction, cell in (*product, *unlabeled)
+        ]
 
     def teacher(self, arm: Arm) -> Arm | None:
         """The arm of the same cell whose segmenter serves as teacher of a self-training arm; None if there is none."""

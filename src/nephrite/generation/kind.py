@@ -5,7 +5,8 @@ It holds, under the names SETTINGS and KIND:
 SETTINGS  its settings, a `GeneratorSettings`: what can be set, and what it can do as far as settings are checked by it:
           whether it takes over a style, may learn from scans without labels, and paints whole slices or regions
 KIND      a `Kind`: its network and how the trained one paints. An `AdversarialKind` learns from a discriminator, a
-          `DenoisingKind` from noise; any other kind is not trained
+          `DenoisingKind` from noise; any other kind is not trained. A `ComposingKind` changes real slices, whole
+          patients at a time, and may put lesions of its own into them
 
 Settings are read without torch. So the module of a kind, and this one, import torch, the networks and the trainings
 within the functions that need them.
@@ -17,8 +18,11 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import Float32, UInt8
 
 from nephrite.config import GeneratorSettings
 
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
     from nephrite.generation.conditioning import Scene
     from nephrite.generation.intensities import Intensity
+    from nephrite.synthesis.edits import LesionEdit
+    from nephrite.synthesis.lesions import Run
 
 Chosen = TypeVar("Chosen", bound=GeneratorSettings)
 
@@ -43,6 +49,20 @@ class Painted(NamedTuple):
 
     image: Float[Tensor, "b 1 h w"]
     penalty: Float[Tensor, ""] | None = None
+
+
+class Composed(NamedTuple):
+    """The slices of one synthetic patient, finished.
+
+    Attributes:
+        image: in [0, 1].
+        label: label values, with what was painted.
+        edits: one for each new lesion.
+    """
+
+    image: Float32[np.ndarray, "slice h w"]
+    label: UInt8[np.ndarray, "slice h w"]
+    edits: tuple[LesionEdit, ...] = ()
 
 
 class Kind(ABC, Generic[Chosen]):
@@ -68,6 +88,37 @@ class Kind(ABC, Generic[Chosen]):
     @abstractmethod
     def paint(self, network: nn.Module, scene: Scene, seeds: Sequence[int]) -> Float[Tensor, "b 1 h w"]:
         """Slices in [0, 1], each from its part of the scene and its seed alone; the network is in evaluation mode."""
+
+
+class ComposingKind(Kind[Chosen]):
+    """A kind that is not trained, and changes the real slices of a patient together: neighboring slices then agree.
+
+    Its settings say COMPOSES. What it made is the background of the request, so nothing is left to paint.
+    """
+
+    @abstractmethod
+    def compose(
+        self, image: Float32[np.ndarray, "slice h w"], run: Run, classes: Mapping[int, str], seed: int
+    ) -> Composed:
+        """Change real slices.
+
+        Args:
+            image: in [0, 1].
+            run: label map, spacing and lesion classes; its label map may be edited in place.
+            classes: label value to name.
+            seed: of all draws.
+        """
+
+    def build(self, channels: int, size: int) -> nn.Module:
+        """An empty module: nothing is trained."""
+        from torch import nn  # noqa: PLC0415 - settings are read without torch
+
+        return nn.Identity()
+
+    def paint(self, network: nn.Module, scene: Scene, seeds: Sequence[int]) -> Float[Tensor, "b 1 h w"]:
+        """The background, which `compose` made."""
+        assert scene.background is not None
+        return scene.background
 
 
 class AdversarialKind(Kind[Chosen]):

@@ -52,6 +52,7 @@ class Asked:
         seed: that masks were drawn with; None for masks as they are.
         edits: of lesions.
         labeled: whether the source's own labels are in the masks.
+        lesion_free: whether the source is a lesion-free scan.
         style: of another patient; None for the source's own, or one drawn at random.
     """
 
@@ -60,6 +61,7 @@ class Asked:
     seed: int | None = None
     edits: tuple[LesionEdit, ...] = ()
     labeled: bool = True
+    lesion_free: bool = False
     style: Style | None = None
 
 
@@ -128,7 +130,7 @@ class Asker:
                 remedy = "give 'synthesize.edits.sizes' smaller lesions, or take fewer away"
                 raise ConfigError("synthesize.unlabeled", finding, remedy)
             if len(chosen):
-                yield self._styled(replace(_take(made, chosen), labeled=False))
+                yield self._styled(replace(take_slices(made, chosen), labeled=False))
                 missing -= len(chosen)
             if not missing:
                 return
@@ -285,7 +287,7 @@ def _tissue(shown: Conditioning, image: Float32[np.ndarray, "b h w"]) -> UInt8[n
     return torch.cat([part for part in parts if part is not None]).numpy()
 
 
-def _take(asked: Asked, chosen: np.ndarray) -> Asked:
+def take_slices(asked: Asked, chosen: np.ndarray) -> Asked:
     """Some of the slices."""
     positions = tuple(asked.source.positions[place] for place in chosen)
     return replace(asked, source=asked.source._replace(positions=positions), request=asked.request.take(chosen))

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nephrite.config import SynthesizeSettings
 from nephrite.errors import ConfigError
 from nephrite.seeds import derive_seed
 from nephrite.store.slices import PairStore
@@ -31,31 +30,30 @@ class Pass(NamedTuple):
 
 
 class Share(NamedTuple):
-    """How many slices are painted from masks of patients with labels, and how many on scans without."""
+    """How many slices are painted from masks of patients with labels, and how many on other scans."""
 
     masks: int
     scans: int
 
 
-def count_slices(store: PairStore, labeled: Sequence[str], settings: SynthesizeSettings) -> Share:
+def count_slices(store: PairStore, labeled: Sequence[str], ratio: float, scans: float) -> Share:
     """How many slices are painted.
 
     Args:
         store: of real slices.
-        labeled: training patients whose labels are known; 'ratio' is a multiple of their slices.
-        settings: of the stage.
+        labeled: training patients whose labels are known.
+        ratio: slices per slice of theirs.
+        scans: share that is painted on other scans.
 
     Raises:
         ConfigError: the settings leave no slice to paint.
     """
     real = len(store.slices_of(labeled))
-    wanted = round(settings.ratio * real)
+    wanted = round(ratio * real)
     if wanted == 0:
-        raise ConfigError(
-            "synthesize.ratio", f"{settings.ratio:g} of {real} training slices rounds to none", "raise it"
-        )
-    scans = round(settings.unlabeled * wanted)
-    return Share(wanted - scans, scans)
+        raise ConfigError("synthesize.ratio", f"{ratio:g} of {real} training slices rounds to none", "raise it")
+    others = round(scans * wanted)
+    return Share(wanted - others, others)
 
 
 def choose_passes(

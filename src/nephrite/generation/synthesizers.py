@@ -37,7 +37,7 @@ from nephrite.record_fields import (
     Sha256,
 )
 from nephrite.store.records import LARGEST
-from nephrite.store.slices import UNLABELED, PairStore
+from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore
 from nephrite.training.weights import load_weights, save_weights
 
 CARD = "synthesizer.json"
@@ -220,7 +220,8 @@ def check_training_patients(card: SynthesizerCard, store: PairStore, labeled: It
     Raises:
         LeakageError: names how many and the first of them.
     """
-    scans, known = {*store.patients("train"), *store.patients(UNLABELED)}, {*labeled}
+    scans = {name for split in ("train", UNLABELED, LESION_FREE) for name in store.patients(split)}
+    known = {*labeled}
     unknown = sorted({*card.training_patients} - known | {*card.unlabeled_patients} - scans)
     if unknown:
         finding = f"knows {len(unknown)} patients outside the {len(known)} training patients of {store.root}"

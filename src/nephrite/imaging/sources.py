@@ -31,7 +31,7 @@ from nephrite.imaging.volume import ScanVolume, Volume
 
 _SUFFIXES = (".nii.gz", ".nii")
 _NO_SCAN = (".", "segmentation.")  # the latter where the folder of one case was given
-_NO_CASE = {"train", "DICOM", "Label", "unlabeled", "unlabelled"}  # of the layouts themselves; the last in older data
+_NO_CASE = {"train", "DICOM", "Label", "unlabeled", "unlabelled", "lesion_free"}  # of layouts; "unlabelled" is older
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,12 @@ def find_scans(folder: Path) -> list[Scan]:
     return scans
 
 
+def find_either(folder: Path) -> list[Case | Scan]:
+    """List the scans of a folder, each with its label map where one lies beside it; raises as `find_scans`."""
+    labeled = {scan.patient: case for scan in find_scans(folder) if (case := _with_label(folder, scan))}
+    return [labeled.get(scan.patient, scan) for scan in find_scans(folder)]
+
+
 def open_scan(scan: Scan) -> ScanVolume:
     """Open a scan with the reader of its layout; raises what that reader raises."""
     if scan.layout == "nifti":
@@ -111,6 +117,19 @@ def open_volume(case: Case, settings: PrepareSettings) -> Volume:
     if case.layout == "moai" and not _holds_dicom(case.label):
         return open_moai(case.image, case.label)
     return open_regions(case.image, case.label, settings)
+
+
+def _with_label(folder: Path, scan: Scan) -> Case | None:
+    """A scan with the label map beside it; None without one."""
+    if scan.layout == "nifti":
+        label = None if scan.image.parent == folder else _nifti(scan.image.parent, "segmentation")
+        return Case(scan.patient, "kits", scan.image, label) if label else None
+    label = next(
+        (path for root in (folder / "train", folder) if (path := root / "Label" / scan.patient).is_dir()), None
+    )
+    if label:
+        return Case(scan.patient, "moai", scan.image, label)
+    return Case(scan.patient, "dicom", scan.image, scan.image) if _holds_regions(scan.image) else None
 
 
 def _kits_cases(folder: Path) -> list[Case]:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
 
-from nephrite.config import ScreenSettings
+from nephrite.config import IGNORED, ScreenSettings
 from nephrite.errors import ConfigError
 from nephrite.imaging.masks import split_channels
 from nephrite.screening.class_intensity import IntensityCheck, IntensityRange, IntensityTally, check_intensities
@@ -60,7 +60,7 @@ class Measures:
 
 
 def measure(batches: Iterable[Examined], channels: Mapping[str, Sequence[int]], classes: Iterable[int]) -> Measures:
-    """Measure slices, one batch at a time.
+    """Measure slices, one batch at a time; what is found where labels are ignored does not count.
 
     Args:
         batches: windowed images [b, h, w], label maps [b, h, w], found masks [b, channel, h, w], features [b, f].
@@ -71,8 +71,8 @@ def measure(batches: Iterable[Examined], channels: Mapping[str, Sequence[int]], 
     dice, asked, shares, pixels, tallies, features = [], [], [], [], [], []
     for image, label, found, vectors in batches:
         # channel 0 is the foreground: the union of all
-        wanted = split_channels(label, channels)
-        wanted, seen = (np.concatenate([masks.any(axis=1, keepdims=True), masks], axis=1) for masks in (wanted, found))
+        wanted, known = split_channels(label, channels), found & (label != IGNORED)[:, None]
+        wanted, seen = (np.concatenate([masks.any(axis=1, keepdims=True), masks], axis=1) for masks in (wanted, known))
         # Dice of what was asked for and what was found
         both, sizes = (wanted & seen).sum(axis=(2, 3)), wanted.sum(axis=(2, 3)) + seen.sum(axis=(2, 3))
         dice.append(np.divide(2.0 * both, sizes, out=np.full(both.shape, np.nan), where=sizes > 0))

@@ -11,6 +11,7 @@ from nephrite.errors import ConfigError
 from nephrite.segmentation.artifacts import read_teacher
 from nephrite.segmentation.backend import Trained
 from nephrite.store.class_presence import demand_holders
+from nephrite.store.lesion_free import LesionFree, masked_sources, read_lesion_free
 from nephrite.store.slices import PairStore
 from nephrite.store.split import training_subset, unlabeled_patients
 from nephrite.training.leakage import check_fit, check_synthetic
@@ -29,6 +30,7 @@ class ArmInputs(NamedTuple):
         synthetic: synthetic slices, for an arm that has some.
         synthesizer: id of their synthesizer; None if there are none, or if screening accepted no slice.
         teacher: of an arm with self-training, if it was given; on the processor.
+        free: lesion-free scans, for an arm that has some.
     """
 
     real: PairStore
@@ -37,6 +39,13 @@ class ArmInputs(NamedTuple):
     synthetic: PairStore | None = None
     synthesizer: str | None = None
     teacher: Trained | None = None
+    free: LesionFree | None = None
+
+    @property
+    def masked(self) -> list[str]:
+        """Patients of whose lesions it knows an ignore mask: a weak label, by lesion-free or synthetic slices."""
+        found = set(self.free.masked) if self.free else set()
+        return sorted(found | (masked_sources(self.synthetic) if self.synthetic else set()))
 
     @property
     def unlabeled(self) -> list[str]:
@@ -57,7 +66,8 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
         LeakageError: synthetic slices know patients that the arm must not know.
         StoreError: a store or the teacher is missing, broken, or does not fit the others.
         ConfigError: the arm needs what was not given, or was given what it does not take; there are no scans without
-            labels for its self-training; or no patient of its own, or of validation, has the primary region.
+            labels for its self-training, or no lesion-free ones that it needs; or no patient of its own, or of
+            validation, has the primary region.
     """
     # the same patients for every arm of a cell
     arm = config.this_arm
@@ -76,6 +86,9 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
     if config.this_training_set.trains_itself and not inputs.unlabeled:
         finding = "needs scans without labels, and there are none"
         raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabeled', or take a label fraction below 1")
+    if config.this_training_set.sees_lesion_free:
+        lesions, chosen = config.prepare.lesion_values, config.prepare.lesion_free
+        inputs = inputs._replace(free=read_lesion_free(real, labeled, lesions, chosen, asker=f"arm {arm}"))
     if teacher is None:
         return inputs
     wanted = config.trial.teacher(arm)
@@ -108,7 +121,8 @@ def _check_region(config: Config, real: PairStore, labeled: list[str], validatio
     values = config.evaluate.regions[region].labels
     who = f"training patients of cell {config.this_arm.cell} at label fraction {config.this_arm.fraction:g}"
     remedy = "take a larger label fraction, other cells, or more patients that have it"
-    demand_holders(real, labeled, values, region=region, who=who, remedy=remedy)
+    if config.this_arm.fraction:
+        demand_holders(real, labeled, values, region=region, who=who, remedy=remedy)
     if validation:  # no patients at all are an error of their own
         remedy = "raise 'prepare.split.validation' or the label fraction, or set 'train_segmenter.weights' to 'last'"
         demand_holders(real, validation, values, region=region, who="validation patients", remedy=remedy)

@@ -61,6 +61,7 @@ class SegmenterCard:
         intensity: how stored values became the network's input in [0, 1].
         in_plane: how slices were brought to the store's grid.
         training_patients: all real patients that it knows, directly or through synthetic slices.
+        masked_patients: of whose lesions it knows an ignore mask, a weak label; see `nephrite.store.lesion_free`.
         synthesizer: id of the synthesizer of its synthetic slices, or None.
         pairs: digest of the store that it was trained and validated on.
         validation_score: mean 3-D Dice of `region` over the validation patients, of the weights that were kept.
@@ -98,6 +99,7 @@ class SegmenterCard:
     choosing_patients: tuple[PatientId, ...] = ()
     window: Side | None = None
     late_gain: Share | None = None
+    masked_patients: tuple[PatientId, ...] = ()
     format: Literal[1] = 1
     files: Files = field(default_factory=dict, compare=False)
     inputs: Inputs = field(default_factory=dict)

@@ -22,6 +22,10 @@ def check_trial(config: Config) -> None:
     check_segmenters(config, shape_asked(config), arms=config.trial.arms, others=others)
     if windows := config.evaluate.windows:  # which may be smaller than what is learned from
         _check_networks(config, shape_asked(config)._replace(size=windows.size), config.trial.segmenters)
+    for arm in config.trial.arms:
+        painter = config.trial.painter(arm)
+        if painter and config.train_gan[painter.synthesizer].method.lesion_free_share:
+            _demand(config, arm, "ignored", "labels that are to be ignored")
 
 
 def shape_of(made: Manifest) -> SliceShape:
@@ -68,11 +72,15 @@ def _check_networks(config: Config, shape: SliceShape, names: Iterable[str]) -> 
 
 
 def _check_intake(config: Config, arm: Arm) -> None:
-    settings = config.train_segmenter.segmenters[arm.segmenter]
     for intake, name in _needs(config, arm):
-        if intake not in settings.TAKES:
-            finding = f"needs a segmenter that takes {name}, and '{arm.segmenter}' of kind '{settings.kind}' does not"
-            raise ConfigError(f"arm {arm}", finding, "take another segmenter, or leave the training set out")
+        _demand(config, arm, intake, name)
+
+
+def _demand(config: Config, arm: Arm, intake: Intake, name: str) -> None:
+    settings = config.train_segmenter.segmenters[arm.segmenter]
+    if intake not in settings.TAKES:
+        finding = f"needs a segmenter that takes {name}, and '{arm.segmenter}' of kind '{settings.kind}' does not"
+        raise ConfigError(f"arm {arm}", finding, "take another segmenter, or leave the training set out")
 
 
 def _needs(config: Config, arm: Arm) -> Iterator[tuple[Intake, str]]:
@@ -81,6 +89,9 @@ def _needs(config: Config, arm: Arm) -> Iterator[tuple[Intake, str]]:
         yield "synthetic", "synthetic slices"
     if chosen.trains_itself:
         yield "pseudo_labels", "pseudo-labels"
+    if chosen.sees_lesion_free:
+        yield "pseudo_labels", "further scans as a share of each batch"
+    if chosen.trains_itself or chosen.sees_lesion_free:
         yield "ignored", "labels that are to be ignored"
-    if chosen.pastes_lesions or chosen.augmentation != "none":
+    if chosen.pastes_lesions or chosen.pastes_onto_free or chosen.augmentation != "none":
         yield "augmentation", "augmentation from outside"

@@ -84,6 +84,8 @@ class FitTask:
         augmentation: of what is learned from.
         unsure: whether some labels are `IGNORED`, the ignore index.
         lesions: what is pasted into what is learned from; None where nothing is.
+        pasted_onto: the patients whose slices alone get lesions, as often as 'train_segmenter.lesion_free' says; None =
+            all, as often as 'copy_paste' says.
         settings: steps, batch size, learning rate, loss: the same in all arms.
         compute: devices and precision.
         weights_seed: for the initial weights.
@@ -102,6 +104,7 @@ class FitTask:
     augmentation: Augmentation
     unsure: bool = False
     lesions: LesionBank | None = None
+    pasted_onto: frozenset[str] | None = None
     vanished: frozenset[str] = frozenset()
     settings: TrainSegmenterSettings
     compute: ComputeSettings

@@ -6,19 +6,25 @@ what was asked for, `synthesize` to label scans without labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from nephrite.config import Config
+import numpy as np
+
+from nephrite.config import IGNORED, Config
 from nephrite.recording import SilentRun
 from nephrite.seeds import derive_seed
 from nephrite.segmentation.backend import StoredScan, Trained, backend_of
 from nephrite.segmentation.fit_task import Cohort, FitTask
+from nephrite.store.lesion_free import read_lesion_free, shows_lesion_free
 from nephrite.store.slices import PairStore
 from nephrite.training.pseudo_labels import PseudoLabels, sure_labels
 
+logger = logging.getLogger(__name__)
 EPOCHS = 4  # epochs to choose the weights from
 CHOOSING = 128  # training slices that choose the weights
+SMALLEST = 4  # pixels of a slice; fewer are no finding
 
 
 def fit_helper(
@@ -91,3 +97,33 @@ def label_scans(
         outputs = found.probabilities
         labels[patient] = found.labels if outputs is None else sure_labels(outputs, channels, confidence)
     return PseudoLabels(store, labels)
+
+
+def warn_of_lesions(
+    config: Config, helper: Trained, store: PairStore, painted: PairStore, labeled: Collection[str]
+) -> list[str]:
+    """Warn of lesion-free scans in which a helper finds a lesion, outside of what is ignored; gives their patients.
+
+    It is a hint and no proof: a segmenter of few patients finds much that is none. Without slices that were painted on
+    such scans nothing is looked at.
+
+    Args:
+        config: the settings.
+        helper: ready to predict.
+        store: of real slices.
+        painted: what was painted.
+        labeled: training patients whose labels are known.
+    """
+    if not shows_lesion_free(painted):
+        return []
+    found, lesions = [], config.prepare.lesion_values
+    free = read_lesion_free(store, labeled, lesions, config.prepare.lesion_free, asker=f"painter {config.this_painter}")
+    for patient, label in free.labels.items():
+        seen = helper.backend.predict(helper, StoredScan(store, patient)).labels
+        counts = (np.isin(seen, list(lesions)) & (label != IGNORED)).sum((1, 2))
+        if counts.max() >= SMALLEST:
+            found.append(patient)
+    if found:
+        text = "%d of %d lesion-free scans hold lesions by the word of a segmenter of the painter's patients, e.g. %s: "
+        logger.warning(text + "look at them, or leave them out", len(found), len(free.labels), found[0])
+    return found

@@ -10,13 +10,13 @@ from pathlib import Path
 from nephrite.config import AcquireSettings, Config
 from nephrite.files import whole_folder
 from nephrite.imaging.kits19 import download_case, read_checksums
-from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_scan
+from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans, open_scan
 from nephrite.phantom.phantom import write_patient
 from nephrite.privacy.copies import Copy, plain_copies, renamed_copies, write_copy
 from nephrite.privacy.pseudonyms import PLAIN_LAYOUTS, local_salt, pseudonyms, wanted
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
-from nephrite.store.slices import UNLABELED
+from nephrite.store.slices import LESION_FREE, UNLABELED
 from nephrite.versions import fetch_version
 from nephrite.workers import worker_pool
 
@@ -73,26 +73,30 @@ def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
 
 def _bring_folders(settings: AcquireSettings, target: Path) -> None:
     """Copy the folders of one's own, so that later changes in them do not alter data under DVC's control."""
-    # patients with labels, and those without
-    source, unlabeled = settings.folder.path if settings.source == "folder" else None, settings.unlabeled
-    cases = find_cases(source) if source else []
-    scans = find_scans(unlabeled) if unlabeled else []
-    if not cases and not scans:
+    # patients with labels, those without, and lesion-free ones
+    source = settings.folder.path if settings.source == "folder" else None
+    groups: list[tuple[Path, Path, list[Case | Scan]]] = []  # folder, place below the target, what is there
+    if source:
+        groups.append((source, Path(), [*find_cases(source)]))
+    if settings.unlabeled:
+        groups.append((settings.unlabeled, Path(UNLABELED), [*find_scans(settings.unlabeled)]))
+    if settings.lesion_free:
+        groups.append((settings.lesion_free, Path(LESION_FREE), find_either(settings.lesion_free)))
+    cases = [case for _, _, found in groups for case in found]
+    if not cases:
         return
     # under which names: one rule for all, or a patient who is among both would not be found
     brought = set() if source else {case.patient.lower() for case in find_cases(target)}
-    found = [(case.patient, case.layout) for case in cases] + [(scan.patient, scan.layout) for scan in scans]
-    layouts = {layout for _, layout in found}
-    known = {name: name for name, _ in found}
+    layouts = {case.layout for case in cases}
+    known = {case.patient: case.patient for case in cases}
     if wanted(settings.pseudonyms, layouts):
         known |= pseudonyms(name for name in known if name.lower() not in brought)
     # which files
-    copies = [copy for case in cases if source for copy in _copies(settings, case, source, known)]
-    copies += [
-        copy._replace(target=Path(UNLABELED, copy.target))
-        for scan in scans
-        if unlabeled
-        for copy in _copies(settings, scan, unlabeled, known)
+    copies = [
+        copy._replace(target=place / copy.target)
+        for root, place, found in groups
+        for case in found
+        for copy in _copies(settings, case, root, known)
     ]
     # what their headers may say; identifiers of DICOM are hashed with the salt
     salt = None
@@ -101,7 +105,7 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> None:
     write = partial(write_copy, target=target, salt=salt)
     with ThreadPoolExecutor(settings.workers) as pool:
         if not settings.deidentify:  # else each series was read on the way
-            _check_series([*(case.scan for case in cases), *scans], pool)
+            _check_series([case.scan if isinstance(case, Case) else case for case in cases], pool)
         _finish(pool, [partial(write, copy) for copy in copies], "files")
 
 

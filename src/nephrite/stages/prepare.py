@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 from typing import NamedTuple
@@ -14,21 +14,22 @@ import numpy as np
 from jaxtyping import UInt8
 
 from nephrite import __version__
-from nephrite.config import SPLITS, Config, PrepareSettings
+from nephrite.config import IGNORED, Config, PrepareSettings
 from nephrite.errors import SourceError, VolumeError
 from nephrite.files import sha256, whole_folder
 from nephrite.imaging.geometry import warn_of_units
 from nephrite.imaging.grid import Grid, plan_grid, resize_label
 from nephrite.imaging.quantize import store_image
-from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, open_scan, open_volume
+from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans, open_scan, open_volume
 from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.redaction import hidden_name
 from nephrite.store.arrays import create_arrays
 from nephrite.store.grid_loss import GridLoss, grid_losses, loss_lines
-from nephrite.store.records import FORMER_UNLABELED
-from nephrite.store.slices import UNLABELED, Patient, finish_store, read_patient, write_patient
+from nephrite.store.lesion_free import ignore_lesions
+from nephrite.store.records import FORMER_UNLABELED, PLACES
+from nephrite.store.slices import LESION_FREE, UNLABELED, Patient, finish_store, read_patient, write_patient
 from nephrite.store.split import split_patients
 from nephrite.store.twins import Looks, check_twins, find_near_twins, slice_looks, warn_of_near_twins
 from nephrite.workers import worker_pool
@@ -58,7 +59,8 @@ logger = logging.getLogger(__name__)
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
     """Turn raw volumes into the pair store: image and label map per patient, index, patient split.
 
-    The split is a salted hash of the patient id. Scans without label maps, in raw/unlabeled, are a split of their own.
+    The split is a salted hash of the patient id. Scans without label maps, in raw/unlabeled, are a split of their own,
+    and so are lesion-free ones, in raw/lesion_free: their label maps hold no lesion, but what is ignored.
     Windowing happens later, when a slice is read.
 
     Raises:
@@ -67,18 +69,25 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     # split patients; scans without labels stand apart
     settings = config.prepare
     cases: list[Case | Scan] = [*find_cases(raw)]
-    splits = split_patients([case.patient for case in cases], settings.split)
-    others = [raw / name for name in (UNLABELED, FORMER_UNLABELED) if (raw / name).is_dir()]
-    for folder in others[:1]:
-        alone = find_scans(folder)
-        _check_others(folder, alone, splits)
-        cases += alone
-        splits |= {scan.patient: UNLABELED for scan in alone}
+    labeled = [case.patient for case in cases]
+    splits = split_patients(labeled, settings.split)
+    unlabeled = [raw / name for name in (UNLABELED, FORMER_UNLABELED) if (raw / name).is_dir()]
+    groups: list[tuple[Path, str, list[Case | Scan]]] = [
+        (folder, UNLABELED, [*find_scans(folder)]) for folder in unlabeled[:1]
+    ]
+    if (raw / LESION_FREE).is_dir():
+        groups.append((raw / LESION_FREE, LESION_FREE, find_either(raw / LESION_FREE)))
+    for folder, group, found in groups:
+        _check_others(folder, found, splits)
+        cases += found
+        splits |= {case.patient: group for case in found}
+    free = {name for name, split in splits.items() if split == LESION_FREE}
+    _check_organs(raw / LESION_FREE, [case for case in cases if case.patient in free], settings)
     # one folder per patient; a scan that two patients share would leak
     with whole_folder(pairs, "pairs") as root:
         owners: dict[str, str] = {}
         done = []
-        for result in progress_bar(_prepare_all(cases, settings, root), "prepare", len(cases)):
+        for result in progress_bar(_prepare_all(cases, settings, root, free), "prepare", len(cases)):
             check_twins(raw, result.patient, result.digests, owners)
             done.append(result)
         twins = find_near_twins({result.patient: result.looks for result in done})
@@ -95,21 +104,28 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     # what the user should know
     warn_of_units(sorted(result.image for result in done if not result.unit_given), len(done))
     warn_of_near_twins(raw, twins, splits)
-    losses = _say_losses(pairs, [case.patient for case in cases if isinstance(case, Case)])
+    losses = _say_losses(pairs, labeled)
     # record the data
     run.dataset(pairs, name="prepared", digest=manifest.digest)
     run.artifact(pairs / "split.json")
-    counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in (*SPLITS, UNLABELED)}
+    counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in PLACES}
     vanished = sum(loss.vanished for loss in losses)
     lost = {"regions_vanished": float(vanished), "regions_halved": float(len(losses) - vanished)}
     return {"patients": float(len(cases)), **counts, "near_twins": float(len(twins)), **lost}
 
 
-def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) -> Prepared:
+def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path, *, free: bool = False) -> Prepared:
     """Write one patient's image, label map and meta.json into the store `root`; the label map of a scan alone is 0.
 
+    Args:
+        case: its files.
+        settings: of the store.
+        root: of the store.
+        free: whether it counts as lesion-free, so that lesions in its label map are ignored.
+
     Raises:
-        DataError: the case cannot be read, shows one intensity only, or has label values outside the classes.
+        DataError: the case cannot be read, shows one intensity only, or has label values outside the classes; or all
+            of a lesion-free scan would be ignored.
     """
     # image, on the store's grid
     volume = open_volume(case, settings) if isinstance(case, Case) else open_scan(case)
@@ -121,6 +137,10 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path) ->
     voxels = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
     # label map, and what its classes measure before and after
     volumes = _fill_label(volume, grid, settings, label) if isinstance(volume, Volume) else {}
+    if free:
+        label[:] = ignore_lesions(label, settings.lesion_values, grid.spacing, settings.lesion_free)
+        _check_some_left(case.image, label)
+        volumes = {name: size for name, size in volumes.items() if name not in settings.lesions}
     # where it came from
     digests = {path: sha256(path) for paths in volume.sources.values() for path in paths}
     sources = {hidden_name(path): digest for path, digest in digests.items()}
@@ -172,21 +192,40 @@ def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, fl
         raise VolumeError(place, finding, "leave the case out, or change 'prepare.intensity'")
 
 
-def _check_others(folder: Path, scans: list[Scan], splits: Mapping[str, str]) -> None:
-    """Refuse a scan without labels of a patient who has labels: it could be one of the test patients."""
+def _check_others(folder: Path, scans: Sequence[Case | Scan], splits: Mapping[str, str]) -> None:
+    """Refuse a scan of a patient who stands elsewhere already: it could be one of the test patients."""
     labeled = {patient.lower(): patient for patient in splits}
     for scan in scans:
         if twin := labeled.get(scan.patient.lower()):
-            finding = f"is of '{twin}', who stands among the labeled patients ({splits[twin]})"
+            place = splits[twin] if splits[twin] == UNLABELED else f"labeled patients ({splits[twin]})"
+            finding = f"is of '{twin}', who stands among the {place}"
             raise SourceError(folder / scan.patient, finding, "leave the scan out")
 
 
-def _prepare_all(cases: Sequence[Case | Scan], settings: PrepareSettings, root: Path) -> Iterator[Prepared]:
+def _check_organs(folder: Path, cases: Sequence[Case | Scan], settings: PrepareSettings) -> None:
+    """Refuse a lesion-free scan without a label map where there are organs to learn: they would be background."""
+    organs = [name for name in settings.classes.values() if name not in settings.lesions]
+    for case in cases:
+        if organs and not isinstance(case, Case):
+            finding = f"has no label map, so its '{organs[0]}' is not known"
+            raise SourceError(folder / case.patient, finding, "add one, or leave the scan out")
+
+
+def _check_some_left(place: Path, label: UInt8[np.ndarray, "slice size size"]) -> None:
+    """Refuse a lesion-free scan of which nothing is left to learn from."""
+    if (label == IGNORED).all():
+        finding = "is ignored as a whole: its label map, with the margin about it, covers every pixel"
+        raise VolumeError(place, finding, "leave the scan out, or lower 'prepare.lesion_free.margin'")
+
+
+def _prepare_all(
+    cases: Sequence[Case | Scan], settings: PrepareSettings, root: Path, free: Collection[str]
+) -> Iterator[Prepared]:
     if settings.workers == 1 or len(cases) == 1:
         for case in cases:
-            yield prepare_patient(case, settings, root)
+            yield prepare_patient(case, settings, root, free=case.patient in free)
         return
     with worker_pool(min(settings.workers, len(cases)), setting="prepare.workers") as pool:
-        futures = [pool.submit(prepare_patient, case, settings, root) for case in cases]
+        futures = [pool.submit(prepare_patient, case, settings, root, free=case.patient in free) for case in cases]
         for future in as_completed(futures):
             yield future.result()

@@ -28,6 +28,7 @@ from nephrite.report.page import html_page
 from nephrite.report.summary import summarize
 from nephrite.report.terminal import summary_lines, summary_table
 from nephrite.report.trial_record import ArmRecord, TrialRecord
+from nephrite.report.without_labels import unlabeled_notes
 from nephrite.store.class_presence import absent_classes
 from nephrite.store.grid_loss import grid_losses, loss_lines
 from nephrite.store.slices import MANIFEST, PairStore, SliceRef, read_manifest
@@ -55,9 +56,12 @@ def report(
     # read all scores and judge them
     arms, store = read_arms(config, scores), PairStore(pairs)
     check_patients(arms, store, scores)
+    known = [scores for scores in arms if scores.arm.fraction > 0]
     plan = replace(trial_plan(config), overlap=overlaps(config, store.patients("train")))
-    trial = Trial(plan, tuple(arms))
-    notes = absence_notes(config, pairs) + loss_notes(pairs) + (synthetic_notes(config, synthetic) if synthetic else [])
+    trial = Trial(plan, tuple(known))
+    notes = unlabeled_notes(arms, config.trial.primary, config.trial.reference)
+    notes += absence_notes(config, pairs) + loss_notes(pairs)
+    notes += synthetic_notes(config, synthetic) if synthetic else []
     record = summarize(trial, notes, blind_baselines(config, store, "test"))
     # draw and write
     with whole_folder(report, "report") as folder:

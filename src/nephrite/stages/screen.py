@@ -35,7 +35,7 @@ from nephrite.screening.screening_page import headline_figures, screening_facts,
 from nephrite.seeds import derive_seed
 from nephrite.segmentation.backend import Trained
 from nephrite.segmentation.demands import check_segmenters, shape_of
-from nephrite.segmentation.helper_segmenter import fit_helper
+from nephrite.segmentation.helper_segmenter import fit_helper, warn_of_lesions
 from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import PairStore, SliceRef, finish_synthetic, write_patient
 from nephrite.store.split import training_subset
@@ -117,6 +117,7 @@ def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> 
             steps=config.screen.steps,
             seed=derive_seed(config.trial.seed, config.this_painter, "screen"),
         )
+        warn_of_lesions(config, helper, inputs.real, inputs.painted, {ref.patient for ref in inputs.training})
         # test painted slices with it
         screening = _measure(config, inputs, helper)
         facts = _report(config, run, inputs, screening, folder)
@@ -136,7 +137,7 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     # no store may be empty
     training = real.slices_of(labeled)
     for store, slices, remedy in (
-        (real, training, "raise 'prepare.split.train'"),
+        (real, training or not painter.fraction, "raise 'prepare.split.train'"),
         (fakes, fakes.slices(), "run 'synthesize' again"),
     ):
         if not slices:

@@ -22,6 +22,7 @@ from nephrite import __version__
 from nephrite.config import Config
 from nephrite.errors import StoreError
 from nephrite.files import digest, scratch_folder, whole_folder, write_table
+from nephrite.generation.composing import ask_composer
 from nephrite.generation.conditioning import join_requests
 from nephrite.generation.requests import Asked, prepare_asker
 from nephrite.generation.source_slices import Share, choose_passes, count_slices
@@ -129,10 +130,12 @@ def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGener
 
 def _ask(config: Config, store: PairStore, generator: LoadedGenerator, painted: Path) -> tuple[Iterator[Asked], int]:
     """What is to be painted, and roughly how many synthetic patients that makes."""
+    if generator.card.method.COMPOSES:
+        return ask_composer(config, store, generator.synthesizer, generator.labeled, generator.seed)
     # how many slices come from masks, how many from scans
     settings, scans = config.synthesize, unlabeled_patients(store.splits, generator.labeled)
     found = _label_scans(config, store, generator, scans, painted)
-    share = count_slices(store, generator.labeled, settings)
+    share = count_slices(store, generator.labeled, settings.ratio, settings.unlabeled)
     if found is not None and not found_somewhere(found):
         knows, seen = counted(len(generator.labeled), "patient"), counted(len(scans), "scan")
         finding = f"a segmenter of {knows} found no class in {seen} without labels: all slices are painted from masks"
@@ -238,6 +241,7 @@ def _provenance(generator: LoadedGenerator, asked: Asked) -> Provenance:
         training_patients=tuple(sorted({*generator.card.training_patients, *generator.labeled})),
         unlabeled_patients=tuple(sorted({*generator.card.unlabeled_patients} | seen - known)),
         source_labels=asked.labeled,
+        lesion_free=asked.lesion_free,
         style_patient=asked.style.patient if asked.style else None,
         style_slices=asked.style.positions if asked.style else (),
         settings=generator.settings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,21 +11,27 @@ from nephrite.config import Config
 from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import write_json
+from nephrite.generation.composing import composed_samples
 from nephrite.generation.conditioning import Conditioning
 from nephrite.generation.demands import check_generators
 from nephrite.generation.fitting import GenerationModule, fit_generator, training_of
 from nephrite.generation.intensities import fit_intensities, fit_tissue
+from nephrite.generation.samples import FOLDER as SAMPLES
 from nephrite.generation.samples import SampleSheets
 from nephrite.generation.synthesizers import CARD, HISTORY, WEIGHTS, SynthesizerCard, write_synthesizer
+from nephrite.imaging.sheet import write_sheet
 from nephrite.recording import Run, SilentRun
 from nephrite.seeds import derive_seed
 from nephrite.store.class_presence import holders
-from nephrite.store.slices import PairStore, SliceRef
+from nephrite.store.lesion_free import demand_lesion_free
+from nephrite.store.slices import LESION_FREE, PairStore, SliceRef
 from nephrite.store.split import training_subset, unlabeled_patients
 from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import Pairs
 from nephrite.training.devices import process_rank
 from nephrite.training.pseudo_labels import blank_labels
+
+SHEET = "drawn.png"  # of a kind that is not trained
 
 
 class TrainingData(NamedTuple):
@@ -58,7 +64,11 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
     recorded.dataset(pairs, name="pairs", digest=seen.store.manifest.digest)
     with resumable_folder(synthesizer, "synthesizer", _fingerprint(config, seen)) as folder:
         card = _describe(config, seen, run)
-        metrics = _train(config, recorded, seen, card, folder) if card.trained else _draw(recorded, seen, card, folder)
+        metrics = (
+            _train(config, recorded, seen, card, folder)
+            if card.trained
+            else _draw(config, recorded, seen, card, folder)
+        )
     for name in (CARD, WEIGHTS) if card.trained else (CARD,):
         recorded.artifact(synthesizer / name)
     counts = {"training_slices": len(seen.slices), "unlabeled_scans": len(seen.unlabeled)}
@@ -70,14 +80,17 @@ def look(config: Config, store: PairStore) -> TrainingData:
 
     Raises:
         StoreError: there are no training slices.
-        ConfigError: the label fraction leaves no patient; or scans without labels are wanted, and there are none.
+        ConfigError: the label fraction leaves no patient; or scans without labels, or lesion-free ones, are wanted, and
+            there are none.
     """
     # the labeled patients of this cell
     painter = config.this_painter
     labeled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, trial=config.trial)
     slices = store.slices_of(labeled)
-    if not slices:
+    if not slices and painter.fraction:
         raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
+    if config.train_gan[painter.synthesizer].method.lesion_free_share:
+        demand_lesion_free(store, labeled, config.prepare.lesion_free, asker=f"painter {painter}")
     if not config.train_gan[painter.synthesizer].unlabeled:
         return TrainingData(store, labeled, slices, [])
     # scans without labels, if the generator wants them
@@ -97,6 +110,8 @@ def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
     lesions = tuple(value for value, name in classes.items() if name in config.prepare.lesions)
     if settings.method.region_rim is not None:
         _check_lesions(f"train_gan.{name}.method.kind", settings.method.kind, seen, lesions)
+    if settings.method.ADDS_LESIONS:
+        _check_hosts(f"train_gan.{name}.method.kind", settings.method.kind, seen, config.prepare.lesion_values)
     # what is measured on training slices alone
     edges = fit_tissue(seen.store, seen.slices, settings.tissue) if settings.condition == "anatomy" else None
     conditioning = Conditioning(tuple(classes), edges, settings.tissue.smoothing)
@@ -129,6 +144,17 @@ def _check_lesions(place: str, kind: str, seen: TrainingData, lesions: Sequence[
         raise ConfigError(place, finding, "take a larger label fraction, or another method")
 
 
+def _check_hosts(place: str, kind: str, seen: TrainingData, lesions: Mapping[int, int | None]) -> None:
+    """Refuse a generator that puts lesions into slices where no class is a lesion, or no organ is there to hold one."""
+    if not lesions:
+        finding = f"is '{kind}', but no class is a lesion"
+        raise ConfigError(place, finding, "name the lesion's class in 'prepare.lesions'")
+    for organ in filter(None, lesions.values()):
+        if not holders(seen.store, [*seen.labeled, *seen.store.patients(LESION_FREE)], [organ]):
+            finding = f"is '{kind}', and no patient that it may see has '{seen.store.manifest.classes[organ]}'"
+            raise ConfigError(place, finding, "take a larger label fraction, or another organ in 'prepare.lesions'")
+
+
 def _train(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
     module = _module(config, run, seen, card, folder)
     fit_generator(module, config.compute, folder=folder, run=run)
@@ -155,10 +181,16 @@ def _module(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard,
     )
 
 
-def _draw(run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
+def _draw(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
     """For a kind that is not trained: write the card, and a sheet of samples."""
     network = card.build()
-    SampleSheets(seen.store, seen.slices, folder, run, every=1, seed=0).write(card.synthesizer(network), "drawn.png")
+    synthesizer = card.synthesizer(network)
+    if card.method.COMPOSES:
+        (folder / SAMPLES).mkdir(exist_ok=True)
+        write_sheet(folder / SAMPLES / SHEET, composed_samples(config, seen.store, synthesizer, seen.labeled), across=2)
+        run.artifact(folder / SAMPLES / SHEET, folder=SAMPLES)
+    else:
+        SampleSheets(seen.store, seen.slices, folder, run, every=1, seed=0).write(synthesizer, SHEET)
     write_synthesizer(folder, card, network)
     return {}
 

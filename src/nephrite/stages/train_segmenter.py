@@ -25,6 +25,7 @@ from nephrite.store.grid_loss import vanished_patients
 from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.devices import process_rank
 from nephrite.training.lesion_bank import fill_bank
+from nephrite.training.pseudo_labels import PseudoLabels
 
 TEACHER = "teacher"
 logger = logging.getLogger(__name__)
@@ -49,8 +50,9 @@ def train_segmenter(
         LeakageError: a synthetic slice was derived from a patient outside the arm's training set.
         StoreError: a store is missing, broken, or does not fit the other one.
         ConfigError: the arm needs synthetic slices and got none, or the other way round; the teacher is not the one
-            that it would train; it needs scans without labels, and there are none; it pastes lesions, and there is none
-            to paste or no place for any; or none of its patients, or of validation, has the primary region.
+            that it would train; it needs scans without labels, or lesion-free ones, and there are none; it pastes
+            lesions, and there is none to paste or no place for any; or none of its patients, or of validation, has the
+            primary region.
         NonFiniteLossError: the loss became NaN or infinite.
     """
     # leakage guard, before anything is trained
@@ -68,6 +70,7 @@ def train_segmenter(
         "seconds": card.seconds,
         "training_slices": float(slices),
         "labels_used": float(card.labels_used),
+        "masked_patients": float(len(card.masked_patients)),
     }
 
 
@@ -79,9 +82,11 @@ def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tupl
         additions: list[Addition] = []
         fakes = config.this_training_set.fakes
         if fakes and inputs.synthetic and inputs.synthesizer:
-            additions.append(Addition(Cohort(inputs.synthetic, inputs.synthetic.patients()), fakes.way, fakes.share))
+            painted, known = Cohort(inputs.synthetic, inputs.synthetic.patients()), config.this_arm.fraction > 0
+            additions.append(Addition(painted, fakes.way, fakes.share) if known else Addition(painted, "mix", 1.0))
         if config.this_training_set.trains_itself:
             additions.append(_pseudo_labeled(config, inputs, folder / TEACHER))
+        additions += _lesion_free(config, inputs)
         # train; an interrupted training resumes
         task = _task(config, inputs, additions, folder=folder, run=run, text=str(arm))
         trained = backend.fit(task)
@@ -102,6 +107,14 @@ def _tell_rising(card: SegmenterCard) -> None:
         logger.warning(text + "'train_segmenter.epochs' or 'train_segmenter.steps_per_epoch'", card.arm, card.late_gain)
 
 
+def _lesion_free(config: Config, inputs: ArmInputs) -> list[Addition]:
+    """Lesion-free scans as a share of each batch, if the arm sees them."""
+    if inputs.free is None:
+        return []
+    scans, share = PseudoLabels(inputs.real, inputs.free.labels), config.train_segmenter.lesion_free.share
+    return [Addition(Cohort(scans, [*inputs.free.labels]), "mix", share)]
+
+
 def _pseudo_labeled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
     """Scans without labels, labeled by a teacher: the segmenter of the same cell without them."""
     store, settings = inputs.real, config.train_segmenter.self_training
@@ -114,7 +127,8 @@ def _pseudo_labeled(config: Config, inputs: ArmInputs, folder: Path) -> Addition
 
 def _train_teacher(config: Config, inputs: ArmInputs, folder: Path) -> Trained:
     folder.mkdir(exist_ok=True)
-    task = _task(config, inputs, [], folder=folder, run=SilentRun(), text=f"Teacher of {config.this_arm}")
+    additions = _lesion_free(config, inputs)
+    task = _task(config, inputs, additions, folder=folder, run=SilentRun(), text=f"Teacher of {config.this_arm}")
     return backend_of(config.train_segmenter.segmenters[config.this_arm.segmenter]).fit(task)
 
 
@@ -123,9 +137,10 @@ def _task(
 ) -> FitTask:
     """What the arm learns; teacher and student of a cell start from the same weights, in the same order of slices."""
     cell, seed, chosen = config.this_arm.cell, config.trial.seed, config.this_training_set
+    onto = frozenset(inputs.free.labels) if inputs.free and chosen.pastes_onto_free else None
     choosing, region = inputs.validation, config.evaluate.regions[config.trial.primary].labels
     return FitTask(
-        training=_some(inputs, "train", inputs.labeled),
+        training=_some(inputs, "train", inputs.labeled) if config.this_arm.fraction else Cohort(inputs.real, []),
         additions=tuple(additions),
         validation=_some(inputs, "validation", choosing),
         channels=inputs.real.manifest.channels,
@@ -133,8 +148,9 @@ def _task(
         vanished=vanished_patients(inputs.real, choosing, region),
         threshold=config.evaluate.threshold,
         augmentation=chosen.augmentation,
-        unsure=chosen.trains_itself,
-        lesions=_lesions(config, inputs) if chosen.pastes_lesions else None,
+        unsure=chosen.trains_itself or bool(inputs.masked),
+        lesions=_lesions(config, inputs, onto) if chosen.pastes_lesions or chosen.pastes_onto_free else None,
+        pasted_onto=onto,
         settings=config.train_segmenter,
         compute=config.compute,
         weights_seed=derive_seed(seed, cell, "weights", *_chance(config)),
@@ -154,9 +170,9 @@ def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
     return cohort
 
 
-def _lesions(config: Config, inputs: ArmInputs) -> LesionBank:
+def _lesions(config: Config, inputs: ArmInputs, onto: frozenset[str] | None) -> LesionBank:
     slices = _some(inputs, "train", inputs.labeled).slices()
-    return fill_bank(inputs.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}")
+    return fill_bank(inputs.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}", onto=onto)
 
 
 def _chance(config: Config) -> tuple[str, ...]:
@@ -191,6 +207,7 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         intensity=config.prepare.intensity,
         in_plane=config.prepare.in_plane,
         training_patients=tuple(inputs.labeled),
+        masked_patients=tuple(inputs.masked),
         synthesizer=inputs.synthesizer,
         pairs=inputs.real.manifest.digest,
         validation_score=kept["validation_dice"],

@@ -26,14 +26,16 @@ from nephrite.record_fields import (
 )
 
 UNLABELED = "unlabeled"  # the split of patients whose scans came without label maps
+LESION_FREE = "lesion_free"  # the split of patients whose scans are free of lesions, but for what is ignored
+PLACES = (*SPLITS, UNLABELED, LESION_FREE)
 FORMER_UNLABELED = "unlabelled"  # the folder's name in raw data of earlier versions, which is read as well
 LARGEST = 4096  # pixels per side
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
 
 def _known_split(name: str) -> str:
-    if name not in (*SPLITS, UNLABELED):
-        raise ValueError(f"is none of the splits {', '.join((*SPLITS, UNLABELED))}")
+    if name not in PLACES:
+        raise ValueError(f"is none of the splits {', '.join(PLACES)}")
     return name
 
 
@@ -83,6 +85,8 @@ class Provenance:
         unlabeled_patients: the patients of whom it, or the slice, knows the scan without labels.
         source_labels: False where the source's own labels were not read: the masks hold nothing but new lesions, so a
             lesion that the scan has itself is labeled as background.
+        lesion_free: whether the source is a scan that is free of lesions: of its labels, organs were read and what is
+            ignored, no lesion.
         style_patient: whose contrast the slices take over; None = the source's own, or one drawn at random.
         style_slices: for each synthetic slice, that patient's slice.
         settings: digest of the settings that the masks were made with.
@@ -97,6 +101,7 @@ class Provenance:
     training_patients: tuple[PatientId, ...]
     unlabeled_patients: tuple[PatientId, ...] = ()
     source_labels: bool = True
+    lesion_free: bool = False
     style_patient: PatientId | None = None
     style_slices: tuple[Count, ...] = ()
     settings: Line = ""

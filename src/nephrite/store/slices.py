@@ -24,9 +24,17 @@ from nephrite.evidence import check_files, check_seal, digest_files, sealed, tel
 from nephrite.files import digest, read_json, read_record, write_json
 from nephrite.imaging.intensity import apply_window
 from nephrite.store.index_table import Row, read_index, write_index
-from nephrite.store.records import UNLABELED, Manifest, Patient, Provenance, Splits
+from nephrite.store.records import LESION_FREE, UNLABELED, Manifest, Patient, Provenance, Splits
 
-__all__ = ["UNLABELED", "Manifest", "PairStore", "Patient", "Provenance", "SliceRef"]  # with what a store is made of
+__all__ = [
+    "LESION_FREE",
+    "UNLABELED",
+    "Manifest",
+    "PairStore",
+    "Patient",
+    "Provenance",
+    "SliceRef",
+]  # with what a store is made of
 MANIFEST, INDEX, SPLIT = "store.json", "index.csv", "split.json"
 ARRAYS = {"image": np.dtype(np.int16), "label": np.dtype(np.uint8)}
 AGAIN = "run 'prepare' again; where the slices are synthetic, 'synthesize' and 'screen'"

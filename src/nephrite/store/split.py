@@ -68,8 +68,10 @@ def training_subset(
         least: patients that are taken whatever the fraction.
 
     Raises:
-        ConfigError: the fraction leaves no patient.
+        ConfigError: the fraction leaves no patient, and is not 0.
     """
+    if fraction == 0:  # of 'trial.without_labels'
+        return []
     known = sorted(set(patients))
     count = max(round(fraction * len(known)), least)
     if count == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nephrite.errors import LeakageError, StoreError
-from nephrite.store.slices import UNLABELED, PairStore
+from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore
 
 SHOWN = 5
 
@@ -17,7 +17,7 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labeled: Iterable[str
         synthetic: the slices.
         real: the store that they are added to.
         labeled: the training patients whose labels the arm knows. Scans without labels may be those of any training
-            patient, or of those that have none; never of a validation or test patient.
+            patient, or of those that have none, or lesion-free ones; never of a validation or test patient.
 
     Returns:
         The id of the synthesizer.
@@ -29,7 +29,7 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labeled: Iterable[str
     check_fit(synthetic, real)
     # labels: of the arm's own patients; scans: of training or without labels
     allowed, synthesizers = set(labeled), set()
-    scans = {*real.patients("train"), *real.patients(UNLABELED)}
+    scans = {name for split in ("train", UNLABELED, LESION_FREE) for name in real.patients(split)}
     for patient in synthetic.patients():
         provenance = synthetic.patient(patient).provenance
         if provenance is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +13,12 @@ from nephrite.store.slices import PairStore, SliceRef
 
 
 def fill_bank(
-    store: PairStore, slices: Sequence[SliceRef], classes: Mapping[int, int | None], *, place: str
+    store: PairStore,
+    slices: Sequence[SliceRef],
+    classes: Mapping[int, int | None],
+    *,
+    place: str,
+    onto: Collection[str] | None = None,
 ) -> LesionBank:
     """Cut out the lesions of some slices.
 
@@ -22,6 +27,7 @@ def fill_bank(
         slices: of the patients whose labels the arm knows.
         classes: label value of each lesion class to that of the organ that holds it; None = it lies anywhere.
         place: the arm, for errors.
+        onto: patients whose slices are to take them; None = those of `slices`.
 
     Raises:
         ConfigError: there is no lesion that can be cut out, or no slice that could take one of another patient: the
@@ -36,7 +42,8 @@ def fill_bank(
         finding = f"{pasted}, and its {len(patients)} patients have none that is large enough and not cut off"
         raise ConfigError(place, f"{finding} by the border of its slice", "take more patients")
     # at least one slice must be able to take one
-    rows = [row for row in store.index if row["patient"] in patients]
+    takers = patients if onto is None else onto
+    rows = [row for row in store.index if row["patient"] in takers]
     if not any(bank.donors(row["patient"], {value for value in named if row[named[value]]}) for row in rows):
         organs = [named[organ] for organ in classes.values() if organ is not None]
         within = f" with {organs}" if organs else ""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from safetensors.torch import load_file
 from torch import nn
 
@@ -27,9 +28,10 @@ from nephrite.segmentation.in_process.fitting import (
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Pairs
+from nephrite.training.lesion_bank import fill_bank
 from nephrite.training.mixing import Mixture, mix
 from nephrite.training.pseudo_labels import PseudoLabels
-from nephrite.training.trainer import fit
+from nephrite.training.trainer import fit, quiet_lightning
 from tests.conftest import write_synthetic
 
 Load = Callable[..., Config]
@@ -239,3 +241,22 @@ def test_painted_slices_leave_the_running_averages_to_real_ones(load: Load, pair
     assert means[0]
     for with_painted, without in zip(*means, strict=True):
         torch.testing.assert_close(with_painted, without)
+
+
+def test_lesions_are_pasted_onto_the_patients_that_may_take_them(
+    load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SegmentationModule, "step_seed", lambda self, batch_index: 1)  # no loader that counts steps
+    store = PairStore(pairs)
+    bank = fill_bank(store, store.slices_of(["a1"]), {2: 1}, place="test", onto=["a3"])
+    module = module_of(load("train_segmenter.lesion_free.pasted=1", "train_segmenter.batch_size=6"), pairs, tmp_path)
+    task = replace(module.task, lesions=bank, pasted_onto=frozenset({"a3"}))
+    made = SegmentationModule(module.network, task, module.settings, seed=1, folder=tmp_path)
+    with quiet_lightning():
+        made.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    batch = task.training[[0, 1, 6, 7, 12, 13]]  # two slices each of a1, a2 and a3
+    batch = batch._replace(label=batch.label.clamp(max=1))  # room for a tumor
+    _, label = made.augmented(batch, 0)
+    changed = (label != batch.label).flatten(1).any(1).tolist()
+    assert not any(changed[:4])
+    assert any(changed[4:])

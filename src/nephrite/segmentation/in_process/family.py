@@ -209,6 +209,7 @@ def segmentation_task(task: FitTask) -> SegmentationTask:
         augmentation=task.augmentation,
         unsure=task.unsure,
         lesions=task.lesions,
+        pasted_onto=task.pasted_onto,
         vanished=task.vanished,
         workers=task.compute.loader_workers,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -54,6 +54,7 @@ class SegmentationTask:
         forced: probability that a window must hold foreground, if its slice holds some.
         unsure: whether some labels are `IGNORED`.
         lesions: what is pasted into training batches; None where the arm does not paste.
+        pasted_onto: the patients whose slices alone get lesions; None = all.
         vanished: validation patients who have the region, and nothing of it on the grid.
         workers: processes that read slices.
     """
@@ -69,6 +70,7 @@ class SegmentationTask:
     forced: float = 0.0
     unsure: bool = False
     lesions: LesionBank | None = None
+    pasted_onto: frozenset[str] | None = None
     vanished: frozenset[str] = frozenset()
     workers: int = 0
 
@@ -94,6 +96,8 @@ class SegmentationModule(RecordedModule):
         self.painted = torch.tensor([is_synthetic(patient) for patient in task.training.patients])
         self.paste_ranges = PasteRanges(**settings.copy_paste.model_dump())
         self.spatial_ranges = SpatialRanges(**settings.spatial.model_dump())
+        if task.pasted_onto is not None:
+            self.paste_ranges = replace(self.paste_ranges, probability=settings.lesion_free.pasted)
         self.intensity_ranges = IntensityRanges(**settings.intensity.model_dump())
         self.train_losses: list[Tensor] = []
         self.validation_losses: list[Tensor] = []
@@ -168,6 +172,9 @@ class SegmentationModule(RecordedModule):
         if self.task.lesions:
             draws = take(copy_paste.draw(size, ranges=self.paste_ranges, generator=generator), share)
             patients = [self.task.training.patients[place] for place in batch.patient.tolist()]
+            if self.task.pasted_onto is not None:
+                takes = torch.tensor([patient in self.task.pasted_onto for patient in patients])
+                draws = replace(draws, wanted=draws.wanted & takes)
             placed = copy_paste.place(draws, self.task.lesions, image, label, list(map(source_of, patients)))
             image, label = copy_paste.apply(placed, self.task.lesions, image, label)
         if self.task.augmentation == "geometric":
