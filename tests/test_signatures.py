@@ -18,6 +18,7 @@ from nephrite.signatures import APART, STAGES, WITHOUT_EFFECT
 Load = Callable[..., Config]
 GUARDS = (  # asked of, and trace left in no output: which arms, runs and names there are
     *("arm", "painter", "trial.training_sets", "trial.synthesizers", "trial.segmenters", "trial.label_fractions"),
+    "trial.without_labels",
     *("trial.cells", "trial.name"),
 )
 
@@ -113,6 +114,12 @@ PAINTERS = {
         *("trial.label_fractions=[0.67]", "prepare.lesion_free.margin=1"),
         "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 0.5, slices: apart, host: bright}",
     ),
+    "without labels": (
+        *("prepare.lesions={kidney: null, tumor: null}", "prepare.lesion_free.training_patients=true"),
+        *("trial.label_fractions=[0.67]", "prepare.lesion_free.margin=1", "screen.filter=all"),
+        "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 1, slices: apart, host: bright}",
+        *("trial.without_labels=[real+synthetic]", "painter=pix2pix/0.0/0"),
+    ),
     "recontrast": ("train_gan.pix2pix.method={kind: recontrast}",),
 }
 
@@ -125,7 +132,7 @@ def test_a_painter_reads_the_settings_that_it_declares(
     from nephrite.stages.synthesize import synthesize
     from nephrite.stages.train_gan import train_gan
 
-    config = load(*PAINTERS[painter], "screen={segmenter: light, steps: 2, filter: report}")
+    config = load("screen={segmenter: light, steps: 2, filter: report}", *PAINTERS[painter])
     folders = {name: tmp_path / name for name in ("synthesizer", "painted", "synthetic")}
     for stage in (train_gan, synthesize, screen):
         paths = {name: folders[name] for name in STAGES[stage.__name__].paths if name != "pairs"}

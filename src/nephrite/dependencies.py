@@ -108,6 +108,8 @@ def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
 def _holds(config: Config, condition: Condition) -> bool:
     if condition == "labels scans":
         return config.synthesize.scan_labeler is not None
+    if condition == "knows no label":
+        return not config.this_painter.fraction
     if condition == "paints lesion-free scans":
         return config.train_gan[config.this_painter.synthesizer].method.lesion_free_share > 0
     if condition == "screens":

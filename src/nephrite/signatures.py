@@ -19,6 +19,7 @@ Condition = Literal[
     "sees lesion-free scans",
     "labels scans",
     "paints lesion-free scans",
+    "knows no label",
     "screens",
 ]
 Kind = Literal["generator", "segmenter", "helper", "all segmenters"]
@@ -143,6 +144,7 @@ STAGES: Mapping[str, Signature] = {
             Read((*CELL, *LESIONS, *(f"synthesize.{key}" for key in SYNTHESIZE))),
             Read(HELPER, "labels scans"),
             Read(("prepare.lesion_free",), "paints lesion-free scans"),
+            Read(("trial.label_fractions",), "knows no label"),
         ),
         "painter",
         ("generator", "helper"),

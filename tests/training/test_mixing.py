@@ -144,3 +144,11 @@ def test_ranks_share_a_batch() -> None:
     parts = [list(MixedBatches(two_groups(2), steps=2, seed=5, rank=rank, ranks=2)) for rank in (0, 1)]
     whole = list(MixedBatches(two_groups(2), steps=2, seed=5))
     assert [np.ravel(list(zip(*pair, strict=True))).tolist() for pair in zip(*parts, strict=True)] == whole
+
+
+def test_without_real_slices_the_painted_ones_are_all_there_is() -> None:
+    painted = np.array([True, True, False, True])
+    found = mix(np.zeros(0, bool), [Extra(painted, "mix", 1.0)], steps=3, batch_size=4, oversampled=0.33)
+    assert found.counts.tolist() == [[0, 4]] * 3
+    assert found.groups[1].tolist() == [0, 1, 2, 3]
+    assert found.foreground == found.target == 0.75

@@ -110,7 +110,8 @@ def ask_composer(
     counted = labeled or training_subset(store.patients("train"), least, cell=cell, trial=trial)
     free_share = synthesizer.kind.settings.lesion_free_share
     share = count_slices(store, counted, config.synthesize.ratio, free_share)
-    return _jobs(config, store, synthesizer, labeled, share, seed=seed)
+    labeled_only = config.synthesize.labeled_only
+    return _jobs(config, store, synthesizer, labeled, share, labeled_only=labeled_only, seed=seed)
 
 
 def composed_samples(
@@ -118,7 +119,8 @@ def composed_samples(
 ) -> list[Sample]:
     """Some slices as the painter of the settings makes them, with the real ones, to check it by eye."""
     free = round(SHOWN * synthesizer.kind.settings.lesion_free_share)
-    jobs, _ = _jobs(config, store, synthesizer, labeled, Share(SHOWN - free, free), seed=0)
+    share, labeled_only = Share(SHOWN - free, free), bool(store.slices_of(labeled, labeled_only=True))
+    jobs, _ = _jobs(config, store, synthesizer, labeled, share, labeled_only=labeled_only, seed=0)
     found = []
     for asked in jobs:
         slices = [SliceRef(asked.source.source, position) for position in asked.source.positions]
@@ -129,15 +131,21 @@ def composed_samples(
 
 
 def _jobs(
-    config: Config, store: PairStore, synthesizer: Synthesizer, labeled: Sequence[str], share: Share, *, seed: int
+    config: Config,
+    store: PairStore,
+    synthesizer: Synthesizer,
+    labeled: Sequence[str],
+    share: Share,
+    *,
+    labeled_only: bool,
+    seed: int,
 ) -> tuple[Iterator[Asked], int]:
     assert isinstance(synthesizer.kind, ComposingKind)
     lesions = config.prepare.lesion_values
     composer = Composer(store, synthesizer.kind, synthesizer.conditioning, lesions, seed)
     passes = []
     if share.masks:
-        chosen = config.synthesize.labeled_only
-        passes = choose_passes(store, labeled, share.masks, labeled_only=chosen, seed=seed)
+        passes = choose_passes(store, labeled, share.masks, labeled_only=labeled_only, seed=seed)
     jobs = map(composer.of_masks, passes)
     if not share.scans:
         return jobs, len(passes)

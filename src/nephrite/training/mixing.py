@@ -126,6 +126,9 @@ def mix(
     taken = _taken([extra for _, extra in mixed], steps, batch_size)
     left, others = batch_size - taken.sum(axis=0), [part for part, _ in mixed]
     held = sum((extra.holds.mean() * row for (_, extra), row in zip(mixed, taken, strict=True)), np.zeros(steps))
+    if not len(real):  # of 'trial.without_labels': nothing to make up a difference with
+        shown = float(held.sum() / (steps * batch_size))
+        return Mixture((base, *others), np.vstack([left, taken]).T, shown, shown)
     natural = float(real.mean())
     if oversampled is None:
         shown = float(np.sum(held + holds[base].mean() * left) / (steps * batch_size))
