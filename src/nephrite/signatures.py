@@ -150,10 +150,10 @@ STAGES: Mapping[str, Signature] = {
         ("segmenter",),
     ),
     "evaluate": Signature(
-        "Score one arm on the test patients.",
+        "Score one arm on the test patients, or on those of validation.",
         {"pairs": True, "segmenter": True, "scores": True},
         "scores",
-        (Read(("trial.primary", "evaluate.regions", "evaluate.threshold")),),
+        (Read(("trial.primary", "trial.judged_on", "evaluate.regions", "evaluate.threshold")),),
         "arm",
         ("segmenter",),
         record=("arm", "patients"),
@@ -169,8 +169,8 @@ STAGES: Mapping[str, Signature] = {
         {"report": True, "segmenters": True, "promotion": True, "pairs": False},
         "promotion",
         (
-            Read(("report.confidence", "promote")),
-            Read(("evaluate.regions", "evaluate.threshold")),  # the champion is scored once more
+            Read(("report.confidence", "promote", "acquire.source")),
+            Read(("trial.judged_on", "evaluate.regions", "evaluate.threshold")),  # the champion is scored once more
         ),
         kinds=("all segmenters",),
         record=("decision", "candidate"),

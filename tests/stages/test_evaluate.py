@@ -122,3 +122,17 @@ def test_a_lesion_that_vanished_on_the_grid_counts_as_missed(
 
 
 # NEED
+
+
+def test_validation_patients_are_scored_for_development(load: Load, pairs: Path, segmenter: Path) -> None:
+    score(load, pairs, segmenter, "trial.judged_on=validation")
+    path = segmenter.parent / "scores.json"
+    assert [patient.patient for patient in ArmScores.from_json(read_json(path), path).patients] == ["b1", "b2"]
+
+
+def test_segmenter_that_was_trained_on_a_validation_patient_is_refused_for_development(
+    load: Load, pairs: Path, segmenter: Path
+) -> None:
+    edit_card(segmenter, training_patients=["a1", "b2"])
+    with pytest.raises(LeakageError, match="was trained on patient b2"):
+        score(load, pairs, segmenter, "trial.judged_on=validation")
