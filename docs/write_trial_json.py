@@ -23,6 +23,7 @@ from nephrite.report.trial_record import (
     ArmRecord,
     BestRunRecord,
     BlindRecord,
+    LookRecord,
     PlanRecord,
     RegionRecord,
     TrialRecord,
@@ -34,6 +35,7 @@ SCHEMA = ROOT / "src" / "nephrite" / "report" / "schema" / "trial.schema.json"
 SECTIONS: dict[str, type[Record]] = {
     "Top level": TrialRecord,
     "The plan": PlanRecord,
+    "A look": LookRecord,
     "A comparison": ComparisonRecord,
     "A null": NullRecord,
     "A best synthetic set": BestSyntheticRecord,
@@ -74,6 +76,12 @@ holds the truth in simulated trials (`pytest tests/trial`).
 What the interval does not cover: other segmenters (those of the trial are averaged, not sampled) and other hospitals.
 Cells that share training patients (`overlap` of the plan) get a longer interval, up to an overlap of 1: then all cells
 have the same training patients, and the trial speaks for these alone.
+
+**Development.** A report with `plan.judged_on: validation` is for choosing recipes: its patients chose the weights of
+every arm, so its scores are optimistic. Its headline begins with `Development`. It is no look, and never promoted.
+
+**Looks.** The k-th look at a set of test patients is judged at alpha / (k (k + 1)); `plan.confidence` is what that
+leaves of the declared one in `look`. [The trial](trial.md#looks) says what counts as a look.
 
 **Null.** An A/A comparison: the difference when nothing changed but chance. Where the trial has an A/A arm (*null
 arm*) of `against` (`arm` names it), `mean`, `low` and `high` are those of null arm minus arm, paired by cell and test

@@ -76,7 +76,9 @@ def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None)
     training = [name for name, split in splits.items() if split == "train"]
     overlap = overlaps(config, training)[min(config.trial.label_fractions)]
     spread, source = _spread_of(config, finished) if finished else (ASSUMED_SPREAD, ASSUMED)
-    usual, quick = (replace(way, confidence=config.report.confidence, overlap=overlap) for way in (USUAL, QUICK))
+    declared = config.report.confidence
+    confidence = declared if config.acquire.source == "phantom" else (1 + declared) / 2  # as the first look has it
+    usual, quick = (replace(way, confidence=confidence, overlap=overlap) for way in (USUAL, QUICK))
     needed = {e: cells_needed(e, spread, patients, most=MOST_CELLS, simulation=quick) for e in EFFECTS}
     return Outlook(spread, source, smallest_effect(spread, len(config.trial.cells), patients, simulation=usual), needed)
 

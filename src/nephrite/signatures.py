@@ -76,7 +76,7 @@ FITTING = tuple(
 )
 HELPER = (*CHOICE, *FITTING, "train_segmenter.spatial", "train_segmenter.intensity")  # of helper segmenters
 SCORING = (
-    *("trial.primary", "trial.seed"),
+    *("trial.primary", "trial.seed", "trial.judged_on"),
     *(f"evaluate.{key}" for key in ("regions", "threshold", "mirroring", "lesions", "windows")),
 )
 CELL = ("trial.seed", "trial.disjoint_fraction")  # which patients a cell knows, and its initialization
@@ -178,7 +178,7 @@ STAGES: Mapping[str, Signature] = {
         ("segmenter",),
     ),
     "evaluate": Signature(
-        "Score one arm on the test patients.",
+        "Score one arm on the test patients, or on those of validation.",
         {"pairs": True, "segmenter": True, "scores": True},
         "scores",
         (Read(SCORING),),
@@ -197,7 +197,7 @@ STAGES: Mapping[str, Signature] = {
         {"report": True, "segmenters": True, "promotion": True, "pairs": False},
         "promotion",
         (
-            Read(("report.confidence", "promote")),
+            Read(("report.confidence", "promote", "acquire.source")),
             Read(SCORING),  # the champion is scored once more
         ),
         kinds=("all segmenters",),

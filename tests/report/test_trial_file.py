@@ -114,7 +114,7 @@ def _as_version_3(content: dict[str, Any]) -> dict[str, Any]:
         row["resampled"], row["p_holm"] = row.pop("sampled"), row.pop("p_adjusted")
         for name in ("family", "adjusted_low", "adjusted_high"):
             del row[name]
-    del content["plan"]["overlap"], content["blind"]
+    del content["plan"]["overlap"], content["plan"]["judged_on"], content["look"], content["blind"]
     return {**content, "version": 3}
 
 

@@ -155,3 +155,17 @@ def test_lesions_are_counted_one_by_one_where_the_settings_ask_for_it(load: Load
     assert sum(calibration["kidney_and_tumor"].true) == np.count_nonzero(label)
     score(load, pairs, segmenter)
     assert ArmScores.from_json(read_json(path), path).patients[0].lesions == {}
+
+
+def test_validation_patients_are_scored_for_development(load: Load, pairs: Path, segmenter: Path) -> None:
+    score(load, pairs, segmenter, "trial.judged_on=validation")
+    path = segmenter.parent / "scores.json"
+    assert [patient.patient for patient in ArmScores.from_json(read_json(path), path).patients] == ["b1", "b2"]
+
+
+def test_segmenter_that_was_trained_on_a_validation_patient_is_refused_for_development(
+    load: Load, pairs: Path, segmenter: Path
+) -> None:
+    edit_card(segmenter, training_patients=["a1", "b2"])
+    with pytest.raises(LeakageError, match="was trained on patient b2"):
+        score(load, pairs, segmenter, "trial.judged_on=validation")

@@ -31,6 +31,7 @@ from nephrite.training.weights import save_weights
 from nephrite.verdict.promotion import Decision, decide
 from nephrite.verdict.trial import Trial as VerdictTrial
 from nephrite.verdict.trial import TrialPlan
+from nephrite.verification import verify
 from tests.conftest import SPLITS, finish
 from tests.finished_trial import SMALL_TRIAL, write_trial
 
@@ -360,3 +361,39 @@ def test_weights_with_a_flipped_bit_are_refused(load: Load, finished: dict[str, 
         path.write_bytes(content)
     with pytest.raises(StoreError, match=rf"{WEIGHTS}: was changed: .*; run 'train_segmenter' again"):
         promoted(load, finished)
+
+
+OWN = ("acquire.source=folder", "acquire.folder.path=/scans")  # test patients who are met, not made
+
+
+def test_each_comparison_with_the_champion_is_a_look(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.5)
+    first = trial.promote(load(*OWN))
+    assert (first["decision"], first["rules"]["look"]) == ("champion", None)
+    for number, seed in enumerate((2, 3), start=1):
+        trial.train(seed=seed, dice=0.5)
+        with open_run(load(*OWN), "promote") as run:
+            promote(load(*OWN), run, **trial.paths)
+        written = read_json(trial.paths["promotion"])
+        assert written["rules"] == {
+            "floor": 0.1,
+            "confidence": pytest.approx(1 - 0.05 / (number * (number + 1))),
+            "look": number,
+        }
+        assert f"(look {number})" in written["reason"]
+    with open_run(load(*OWN), "promote") as run:
+        promote(load(*OWN), run, **trial.paths)
+    assert read_json(trial.paths["promotion"])["rules"]["look"] == 2
+
+
+def test_a_report_for_development_is_never_promoted(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.9)
+    path = trial.paths["report"] / "trial.json"
+    content = read_json(path)
+    content["plan"]["judged_on"] = "validation"
+    write_json(path, content)
+    written = trial.promote(load())
+    assert (written["decision"], written["version"]) == ("not promoted", 0)
+    assert "trial.judged_on: validation" in written["reason"]
+    assert versions() == {CHAMPION: None, CHALLENGER: None}
+    assert [output.problems for output in verify(trial.paths["promotion"])] == [()]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from nephrite.files import write_json
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.recording import SilentRun
 from nephrite.report.trial_file import read_trial, trial_schema
-from nephrite.stages.report import report, trial_plan
+from nephrite.stages.report import question_digest, report, trial_plan
 from nephrite.store.slices import PairStore, Patient
 from tests.conftest import SPLITS, finish, hash_again, write_pair
 
@@ -222,3 +222,100 @@ def test_sets_that_screening_left_empty_are_a_note_and_all_of_them_an_error(
     assert (folder / "figures" / "examples.png").is_file()
     with pytest.raises(ConfigError, match=r"screen: accepted no slice of any of 1 painters: no arm has seen"):
         reported(config, scores, pairs, empty)
+
+
+OWN = ("acquire.source=folder", "acquire.folder.path=/scans")  # test patients who are met, not made
+
+
+class TaggedRun(SilentRun):
+    """A run that remembers its tags."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, str] = {}
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Keep them."""
+        self.seen |= values
+
+
+def test_a_report_counts_its_look_and_says_what_it_costs(load: Load, scores: Path, pairs: Path) -> None:
+    run, target = TaggedRun(), scores.parent / "reports"
+    report(load(*SMALL_TRIAL, *OWN), run, pairs=pairs, scores=scores, report=target)
+    found = read_trial(target / "trial.json")
+    assert found.look is not None
+    assert (found.look.number, found.look.confidence) == (1, 0.95)
+    assert found.plan.confidence == pytest.approx(0.975)
+    line = "Look 1 at these test patients: every interval is 97.5% instead of 95%."
+    assert line in (target / "summary.txt").read_text()
+    assert line in (target / "report.md").read_text()
+    assert any("was begun with this look" in note for note in found.notes)
+    assert run.seen == {"judged_on": "test", "look": "1"}
+    assert (pairs.parent / "looks.json").is_file()
+
+
+def test_the_same_report_is_the_same_look_and_another_recipe_a_further_one(
+    load: Load, scores: Path, pairs: Path
+) -> None:
+    first = read_trial(reported(load(*SMALL_TRIAL, *OWN), scores, pairs, None) / "trial.json")
+    again = read_trial(reported(load(*SMALL_TRIAL, *OWN, "report.examples=2"), scores, pairs, None) / "trial.json")
+    other = read_trial(
+        reported(load(*SMALL_TRIAL, *OWN, "train_segmenter.epochs=9"), scores, pairs, None) / "trial.json"
+    )
+    assert first.look == again.look
+    assert other.look is not None
+    assert other.look.number == 2
+    assert other.plan.confidence == pytest.approx(1 - 0.05 / 6)
+
+
+def test_a_report_that_fails_takes_no_look(load: Load, scores: Path, pairs: Path) -> None:
+    (scores / "real" / "light" / "1.0" / "0.json").unlink()
+    with pytest.raises(StoreError, match="is missing"):
+        reported(load(*SMALL_TRIAL, *OWN), scores, pairs, None)
+    assert not (pairs.parent / "looks.json").exists()
+
+
+def test_a_phantom_is_looked_at_for_free(config: Config, scores: Path, pairs: Path) -> None:
+    found = read_trial(reported(config, scores, pairs, None) / "trial.json")
+    assert (found.look, found.plan.confidence) == (None, 0.95)
+    assert not (pairs.parent / "looks.json").exists()
+
+
+def test_a_report_on_validation_patients_is_marked_and_counts_no_look(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config, run = load(*SMALL_TRIAL, *OWN, "trial.judged_on=validation"), TaggedRun()
+    for arm in config.trial.arms:
+        whole = scores_of(arm, 0.4)
+        kept = [replace(score, patient=name) for name, score in zip(("b1", "b2"), whole.patients, strict=False)]
+        write_json(tmp_path / "scores" / f"{arm}.json", replace(whole, patients=tuple(kept)).to_json())
+    target = tmp_path / "reports"
+    report(config, run, pairs=pairs, scores=tmp_path / "scores", report=target)
+    found = read_trial(target / "trial.json")
+    assert found.headline.startswith("Development: Not enough runs")
+    assert "over 2 validation patients" in found.headline
+    assert (found.plan.judged_on, found.look, found.plan.confidence) == ("validation", None, 0.95)
+    page = (target / "report.md").read_text()
+    assert page.startswith("# Development: Not enough runs to say whether synthetic data helps\n")
+    assert "these scores are optimistic" in page
+    assert "test patient" not in page
+    assert "Development: " in (target / "summary.txt").read_text()
+    assert run.seen == {"judged_on": "validation"}
+    assert not (pairs.parent / "looks.json").exists()
+
+
+def test_scores_of_test_patients_make_no_report_for_development(load: Load, scores: Path, pairs: Path) -> None:
+    with pytest.raises(StoreError, match="are not those of the split 'validation'"):
+        reported(load(*SMALL_TRIAL, "trial.judged_on=validation"), scores, pairs, None)
+
+
+def test_the_question_does_not_change_with_its_cells_or_where_its_source_lies(load: Load) -> None:
+    base = question_digest(load(*OWN), "data")
+    for same in ("trial.cells=[0, 1]", "acquire.folder.path=/elsewhere", "report.confidence=0.9", "compute.devices=1"):
+        assert question_digest(load(*OWN, same), "data") == base
+    for other in ("trial.seed=99", "train_segmenter.epochs=9", "trial.planned_cells=5"):
+        assert question_digest(load(*OWN, other), "data") != base
+    assert question_digest(load(*OWN), "other data") != base
+
+
+def test_cells_that_share_all_training_patients_speak_for_these(config: Config, scores: Path, pairs: Path) -> None:
+    found = read_trial(reported(config, scores, pairs, None) / "trial.json")
+    assert found.plan.overlap == {1.0: 1.0}
+    assert "speak for these training patients only" in (scores.parent / "reports" / "report.md").read_text()

@@ -15,6 +15,7 @@ import pytest
 from nephrite.metrics.scores import score_regions, score_slices
 from nephrite.verdict.crossed import Estimates, estimate
 from nephrite.verdict.families import Table, adjust
+from nephrite.verdict.looks import Look, level
 from nephrite.verdict.power import ASSUMED_SPREAD, Spread, simulate_differences, smallest_effect
 from nephrite.verdict.statistics import Interval, judge, paired_interval
 
@@ -79,8 +80,8 @@ def test_the_interval_holds_the_truth_in_94_to_97_of_100_trials(spread: str, siz
 @pytest.mark.parametrize("spread", REAL)
 def test_without_an_effect_p_is_below_a_level_no_oftener_than_it_says(spread: str, size: tuple[int, int]) -> None:
     p = _judged(REAL[spread], size, 0.0, seed=size[0]).p()
-    for level in (0.05, 0.025, 0.0083):  # alone, at the first look, at the second
-        assert (p < level).mean() <= level + 0.01 + _chance(level + 0.01)
+    for alpha in (0.05, 0.025, 0.0083):  # alone, at the first look, at the second
+        assert (p < alpha).mean() <= alpha + 0.01 + _chance(alpha + 0.01)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -149,8 +150,23 @@ def _of_shared_patients(spread: Spread, fraction: float, cells: int, pool: int =
     ranks = np.argsort(generator.random((TRIALS, cells, pool)), axis=2)[:, :, :taken]
     by_cell = np.take_along_axis(worth[:, None], ranks, axis=2).mean(axis=2)
     alike = Spread(0, spread.between_patients, spread.residual)
-    found: np.ndarray = simulate_differences(alike, cells, 60, trials=TRIALS, generator=generator) + by_cell[:, :, None]
-    return found
+    tables = simulate_differences(alike, cells, 60, trials=TRIALS, generator=generator)
+    tables += by_cell[:, :, None]
+    return tables
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_looks_and_promotions_of_equals_find_nothing_more_than_one_look_would(counted: bool) -> None:
+    generator, trials, looks = np.random.default_rng(11), max(400, TRIALS // 4), 20
+    wrong = np.zeros(trials, dtype=bool)
+    champion = generator.standard_normal((trials, 1, 60))
+    for number in range(1, looks + 1):  # a candidate each, compared with the same champion on the same test patients
+        found = estimate(generator.standard_normal((trials, 1, 60)) - champion)
+        look = Look("promotion", "model", str(number), (), 1.0, ("p",), number, "now")
+        _, low, _ = found.intervals(1 - (level([], look, 0.05) if counted else 0.05))
+        wrong |= low > 0
+    assert (wrong.mean() <= 0.035 + _chance(0.035, trials)) == counted
+    assert counted or wrong.mean() > 0.15
 
 
 def test_heavy_tails_leave_the_coverage_where_it_was() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Count, Fraction, Name, Seed, SetLabel, Settings, refuse
+from nephrite.config.settings import Count, Fraction, Name, Positive, Seed, SetLabel, Settings, refuse
 from nephrite.config.training_sets import TrainingSet, TrainingSets
 
 LabelFraction = Annotated[float, Field(gt=0, le=1)]
@@ -76,6 +76,12 @@ class TrialSettings(Settings):
         description="The headline, declared before any run: [set with synthetic slices, set without]; null = the "
         "reference and the first set that differs from it by synthetic slices alone.",
     )
+    judged_on: Literal["test", "validation"] = Field(
+        default="test",
+        description="Whose scores are judged. 'test' answers the question, and each look at a test set costs part of "
+        "its confidence; 'validation' is for choosing a recipe: the same report, marked 'development', which counts no "
+        "look and is never promoted.",
+    )
     training_sets: TrainingSets
     synthesizers: tuple[Name, ...] = Field(description="Names under 'train_gan' that the sets with fakes use.")
     segmenters: tuple[Name, ...] = Field(min_length=1, description="Names under 'train_segmenter.segmenters'.")
@@ -96,6 +102,13 @@ class TrialSettings(Settings):
     )
     cells: tuple[Count, ...] = Field(
         min_length=1, description="Subsets and initializations; a verdict needs at least 3."
+    )
+
+    planned_cells: Positive | None = Field(
+        default=None,
+        description="How many cells the trial will have, declared before the first look, where it is looked at before "
+        "all are there: each look is paid by its share of the cells, and the last one stays nearly whole. null = those "
+        "of 'cells'; more cells are then a further look.",
     )
 
     @model_validator(mode="after")
@@ -120,6 +133,9 @@ class TrialSettings(Settings):
                 found.append(f"'without_labels' names '{name}', which is not of the list 'synthetic'")
             elif self.training_sets.of(name).baselines:
                 found.append(f"'without_labels' names '{name}', whose baseline needs labels")
+        # cells that are still to come
+        if self.planned_cells is not None and self.planned_cells < len(self.cells):
+            found.append(f"'planned_cells' is {self.planned_cells}, and there are {len(self.cells)} cells already")
         # lists without repeats
         for name in ("cells", "segmenters", "label_fractions", "synthesizers", "without_labels"):
             if len(set(getattr(self, name))) != len(getattr(self, name)):

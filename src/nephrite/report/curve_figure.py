@@ -97,7 +97,7 @@ def _is_judged(found: EquivalenceRecord) -> bool:
 
 
 def _legend(entries: Sequence[EquivalenceRecord], confidence: str) -> str:
-    words = [f"Mark and line: mean and {confidence} interval over cells and test patients."]
+    words = [f"Mark and line: mean and {confidence} interval over cells and patients."]
     if any(_is_judged(found) for found in entries):
         words.append(f"Shaded: {confidence} interval of the equivalence, from differences paired by cell and patient;")
         words.append("so it is narrower than the lines suggest.")

@@ -66,7 +66,7 @@ def score_plot(trial: TrialRecord, target: Path) -> None:
         axes.set_title(group, fontsize=10)
     # titles
     figure.supxlabel(f"3-D Dice of {trial.plan.region}", fontsize=10)
-    title = f"Dice of {trial.plan.region} of each test patient, by arm"
+    title = f"Dice of {trial.plan.region} of each {trial.plan.judged_on} patient, by arm"
     dots = "Dot: one patient, mean over cells; gray lines join a patient. Bar and number: mean."
     put_title(figure, f"{title}\n{sample_caption(trial)}. {dots}")
     save_figure(figure, target)
@@ -178,7 +178,7 @@ def _curve(axes: Axes, curve: Curve, number: int) -> None:
 
 def sample_caption(trial: TrialRecord) -> str:
     """'n = 14 test patients, 3 cells'."""
-    return f"n = {counted(len(trial.patients), 'test patient')}, {counted(len(trial.cells), 'cell')}"
+    return f"n = {counted(len(trial.patients), f'{trial.plan.judged_on} patient')}, {counted(len(trial.cells), 'cell')}"
 
 
 def _color(number: int) -> str:

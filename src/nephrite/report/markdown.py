@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from nephrite.report.comparison_record import ComparisonRecord, CurvePointRecord
 from nephrite.report.terminal import null_text, sample_text, summary_lines
-from nephrite.report.trial_record import TrialRecord
+from nephrite.report.trial_record import DEVELOPMENT, TrialRecord
 from nephrite.report.wording import group_name, in_percent, interval_text, p_text
 from nephrite.verdict.statistics import MINIMUM_CELLS
 from nephrite.words import counted, markdown_table
@@ -25,7 +25,7 @@ def report_markdown(trial: TrialRecord, pictures: Mapping[str, str]) -> str:
     """
     shown = {name: f"![{name}]({path})" for name, path in pictures.items()}
     sections = [
-        f"# {trial.headline.partition(':')[0]}",
+        f"# {title(trial)}",
         trial.headline,
         _verdict(trial),
         shown.pop(FOREST, ""),
@@ -50,7 +50,8 @@ def report_markdown(trial: TrialRecord, pictures: Mapping[str, str]) -> str:
 def _verdict(trial: TrialRecord) -> str:
     answer, facts = trial.answer, summary_lines(trial)[1:]
     if answer:
-        split = f"better in {answer.better} and worse in {answer.worse} of {answer.patients} test patients"
+        of = f"{answer.patients} {trial.plan.judged_on} patients"
+        split = f"better in {answer.better} and worse in {answer.worse} of {of}"
         facts = [f"Verdict: **{answer.verdict}**. {answer.reason}; {split}.", *facts]
     return "\n".join(f"- {fact}" for fact in facts)
 
@@ -139,9 +140,10 @@ def _reading(trial: TrialRecord) -> str:
     sampled = both if len(trial.cells) > 1 else "patients are the sample, since there is one cell"
     return "\n".join(
         [
+            *_development(trial),
             f"- Declared before any run: Dice of *{plan.region}*, reference *{plan.reference}*.",
             "- A cell is one subset of training patients and one initialization, shared by all arms. A difference is "
-            "paired by test patient within a cell.",
+            "paired by patient within a cell.",
             f"- Intervals: {in_percent(plan.confidence)}, of the crossed model in which {sampled} (Student's t; "
             "docs/trial.md). p is of the same model: it is below "
             f"{1 - plan.confidence:.3g} exactly where the interval excludes zero.",
@@ -157,6 +159,22 @@ def _reading(trial: TrialRecord) -> str:
             f"- Settings digest: `{plan.digest}`.",
         ]
     )
+
+
+def title(trial: TrialRecord) -> str:
+    """The headline up to its numbers."""
+    parts = trial.headline.split(": ")
+    return ": ".join(parts[: 1 + (parts[0] == DEVELOPMENT)])
+
+
+def _development(trial: TrialRecord) -> list[str]:
+    if trial.plan.judged_on == "test":
+        return []
+    return [
+        "- Development: judged on validation patients, who also chose the weights of every arm. So these scores are "
+        "optimistic, and a difference is a reason to test a recipe, no evidence for it. No look at test is counted, "
+        "and nothing can be promoted."
+    ]
 
 
 def _sharing(trial: TrialRecord) -> list[str]:

@@ -19,9 +19,11 @@ from nephrite.report.comparison_record import (
     NullRecord,
 )
 from nephrite.report.trial_record import (
+    DEVELOPMENT,
     VERSION,
     ArmRecord,
     BestRunRecord,
+    LookRecord,
     PlanRecord,
     RegionRecord,
     TrialRecord,
@@ -43,13 +45,20 @@ OPENINGS = {
 }
 
 
-def summarize(trial: Trial, notes: Sequence[str] = (), blind: Sequence[BlindBaseline] = ()) -> TrialRecord:
+def summarize(
+    trial: Trial,
+    notes: Sequence[str] = (),
+    *,
+    blind: Sequence[BlindBaseline] = (),
+    look: LookRecord | None = None,
+) -> TrialRecord:
     """Judge a trial: everything that the report says.
 
     Args:
         trial: the scores of all arms under one plan.
         notes: facts that a reader must know and that the scores do not show.
         blind: scores of masks that never look at the image.
+        look: which look at the test patients this is; None where none is counted.
 
     Raises:
         TrialError: two arms that are compared share no cell.
@@ -61,6 +70,7 @@ def summarize(trial: Trial, notes: Sequence[str] = (), blind: Sequence[BlindBase
         headline=_headline(found, trial.plan),
         plan=PlanRecord(**asdict(trial.plan)),
         patients=trial.patients,
+        look=look,
         answer=_comparison(found) if found else None,
         answers=_comparisons(judged.answers),
         answer_by_segmenter=_comparisons(judged.by_segmenter),
@@ -77,12 +87,17 @@ def summarize(trial: Trial, notes: Sequence[str] = (), blind: Sequence[BlindBase
 
 
 def _headline(answer: Comparison | None, plan: TrialPlan) -> str:
-    """The verdict as one sentence."""
+    """The verdict as one sentence, after a mark where it is for development only."""
+    mark = f"{DEVELOPMENT}: " if plan.judged_on == "validation" else ""
+    return f"{mark}{_sentence(answer, plan)}"
+
+
+def _sentence(answer: Comparison | None, plan: TrialPlan) -> str:
     if answer is None:
         return "This trial does not ask whether synthetic data helps: no two training sets differ by it alone."
     pair, found = answer.pair, answer.interval
     interval = "" if found.low is None else f" [{found.low:+.3f}, {found.high:+.3f}]"
-    over = f"{counted(answer.patients, 'test patient')}, {counted(len(answer.cells), 'cell')} and "
+    over = f"{counted(answer.patients, plan.who)}, {counted(len(answer.cells), 'cell')} and "
     few = f" at {in_percent(pair.fraction)} of the training patients" if pair.fraction < 1 else ""
     opening = f"{OPENINGS[answer.verdict.word]}{_of_whom(answer, plan)}"
     return (
@@ -241,7 +256,7 @@ def _notes(trial: Trial) -> list[str]:
         notes.append(f"With one cell the intervals speak for patients only, and the null difference is {null}.")
     if len(trial.patients) < MINIMUM_PATIENTS:
         notes.append(
-            f"{counted(len(trial.patients), 'test patient')}: fewer than the {MINIMUM_PATIENTS} that an interval "
+            f"{counted(len(trial.patients), trial.plan.who)}: fewer than the {MINIMUM_PATIENTS} that an interval "
             "needs; the verdict is at most 'no evidence'."
         )
     # arms that did not learn
@@ -269,7 +284,7 @@ def _absence_notes(trial: Trial) -> list[str]:
         without = sum(score.regions[region].truth_volume == 0 for score in patients)
         if without and (region == trial.plan.region or without == len(patients)):
             notes.append(
-                f"{without} of {counted(len(patients), 'test patient')} without {region}: such a patient scores 1 "
+                f"{without} of {counted(len(patients), trial.plan.who)} without {region}: such a patient scores 1 "
                 "where none is found, and 0 where any is."
             )
     return notes

@@ -43,7 +43,8 @@ def summary_lines(trial: TrialRecord) -> list[str]:
     chosen = f"Best run by validation: {name}, validation score {best.validation_score:.3f}."
     answers = [_answer(row) for row in trial.answers] if len(trial.answers) > 1 else []
     worth = [f"{found.segmenter}: {found.sentence}" for found in trial.equivalence or ()]
-    return [trial.headline, *answers, *best_synthetic_lines(trial), *worth, *blind_lines(trial), chosen, *trial.notes]
+    below = [*answers, *best_synthetic_lines(trial), *worth, *blind_lines(trial)]
+    return [trial.headline, *look_lines(trial), *below, chosen, *trial.notes]
 
 
 def blind_lines(trial: TrialRecord) -> list[str]:
@@ -53,6 +54,16 @@ def blind_lines(trial: TrialRecord) -> list[str]:
     shown = ", ".join(f"{row.name} {row.dice:.3f}" for row in trial.blind)
     reference = trial.blind[0].dice + trial.blind[0].mean
     return [f"Without looking at the image: {shown}; {trial.plan.reference} {reference:.3f}."]
+
+
+def look_lines(trial: TrialRecord) -> list[str]:
+    """Which look at the test patients this is, and what confidence is left to it; nothing where none is counted."""
+    look = trial.look
+    if look is None:
+        return []
+    declared, left = in_percent(look.confidence), in_percent(trial.plan.confidence)
+    planned = f", with {in_percent(look.share)} of the planned cells" if look.share < 1 else ""
+    return [f"Look {look.number} at these test patients{planned}: every interval is {left} instead of {declared}."]
 
 
 def best_synthetic_lines(trial: TrialRecord) -> list[str]:

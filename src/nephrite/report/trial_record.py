@@ -35,6 +35,9 @@ from nephrite.report.comparison_record import (
 VERSION: Literal[4] = 4
 
 
+DEVELOPMENT = "Development"  # how the headline of a report begins that was judged on validation patients
+
+
 class PlanRecord(Record):
     """The plan: what was declared before any run."""
 
@@ -54,11 +57,17 @@ class PlanRecord(Record):
     copies: Mapping[str, str] = Field(
         description="Training set of each A/A arm to the set that it repeats from another initialization."
     )
+    judged_on: Literal["test", "validation"] = Field(
+        description="Split of the patients that `patients` names and all scores and differences are of; 'validation' "
+        "marks a report for development, which is never promoted. 'test' in files of versions 2 and 3."
+    )
     overlap: Mapping[float, Share] = Field(
         description="Label fraction to the share of its training patients that a cell has in common with another, on "
         "average; at 1 the trial speaks for these training patients only. Empty in files of versions 2 and 3."
     )
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(description="Confidence of every interval.")
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        description="Confidence of every interval, after the price of the look."
+    )
     resamples: Positive = Field(
         description="Draws by which families are adjusted; in files of versions 2 and 3 those of every interval."
     )
@@ -155,6 +164,17 @@ class BestRunRecord(Record):
         return self
 
 
+class LookRecord(Record):
+    """Which look at its test patients a report is; see docs/trial.md."""
+
+    number: Positive = Field(description="How many looks at these test patients there were with this one.")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(description="Share of the planned cells that are looked at.")
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        description="Confidence that was declared; `plan.confidence` is what is left of it."
+    )
+    patients: tuple[str, ...] = Field(description="Marks of the test patients, by which the ledger knows them.")
+
+
 class TrialRecord(Record):
     """Content of reports/trial.json. docs/trial-json.md explains it."""
 
@@ -162,6 +182,10 @@ class TrialRecord(Record):
     headline: Text = Field(description="The verdict as one sentence.")
     plan: PlanRecord = Field(description="What was declared before any run.")
     patients: SomeNames = Field(description="Ids of the test patients.")
+    look: LookRecord | None = Field(
+        description="Which look at its test patients this is; null on a phantom, on validation patients, and in files "
+        "of versions 2 and 3."
+    )
     answer: ComparisonRecord | None = Field(
         description="The comparison that answers the question at the smallest label fraction, all segmenters averaged; "
         "null if there is no question."

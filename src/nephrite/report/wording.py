@@ -31,8 +31,8 @@ def group_name(trial: TrialRecord, row: ArmRecord | ComparisonRecord) -> str:
 
 
 def in_percent(share: float) -> str:
-    """'10%', '12.5%'."""
-    return f"{100 * share:.3g}%"
+    """'10%', '12.5%', '99.17%'."""
+    return f"{100 * share:.{3 if share <= 0.99 else 4}g}%"
 
 
 def interval_text(row: HasInterval) -> str:

@@ -1,4 +1,4 @@
-"""Scores of a trained segmenter on the test patients: for `evaluate`, and once more for `promote`."""
+"""Scores of a trained segmenter on the patients that are judged: for `evaluate`, and once more for `promote`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nephrite.store.slices import PairStore
 
 
 def score_arm(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> ArmScores:
-    """Score a segmenter on the test patients of the store that it was trained on; `config` names its arm."""
+    """Score a segmenter on the judged patients of the store that it was trained on; `config` names its arm."""
     card = segmenter.card
     return ArmScores(
         arm=config.this_arm,
@@ -39,11 +39,11 @@ def score_arm(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> 
 
 
 def score_patients(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> tuple[PatientScore, ...]:
-    """Let a segmenter find the regions of 'evaluate' in every test patient, and score what it finds."""
+    """Let a segmenter find the regions of 'evaluate' in every patient of 'trial.judged_on', and score what it finds."""
     trained = segmenter.trained
     size, mirroring = config.evaluate.batch_size, config.evaluate.mirroring
     trained = trained.backend.ready(trained, config.compute, batch_size=size, mirroring=mirroring)
-    patients = store.patients("test")
+    patients = store.patients(config.trial.judged_on)
     found = (_score_patient(config, store, trained, patient) for patient in patients)
     return tuple(progress_bar(found, f"evaluate {segmenter.card.arm}", len(patients)))
 

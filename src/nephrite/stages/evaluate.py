@@ -1,4 +1,4 @@
-"""Scores a trained segmenter on the test patients: the scores of one arm."""
+"""Scores a trained segmenter on the patients that are judged: the scores of one arm."""
 
 from __future__ import annotations
 
@@ -18,18 +18,23 @@ from nephrite.training.leakage import check_unseen
 
 
 def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: Path) -> dict[str, float]:
-    """Score the segmenter of one arm on each test patient: 3-D Dice, surface Dice, HD95, and per-slice scores.
+    """Score the segmenter of one arm on each judged patient: 3-D Dice, surface Dice, HD95, and per-slice scores.
+
+    Judged are test patients, or with 'trial.judged_on: validation' those of validation, for choosing a recipe.
 
     Raises:
         StoreError: store or segmenter is missing or broken, or they do not belong together.
-        LeakageError: the segmenter was trained on a test patient.
-        ConfigError: no test patient has the primary region.
+        LeakageError: the segmenter was trained on a judged patient.
+        ConfigError: no judged patient has the primary region.
     """
     started = time.monotonic()
     store, trained = PairStore(pairs), load_segmenter(segmenter)
+    split = config.trial.judged_on
     _check_together(trained.card, store, segmenter, arm=str(config.this_arm))
+    if not store.patients(split):
+        raise StoreError(store.root, f"has no patients in the split '{split}'", f"raise 'prepare.split.{split}'")
     _check_region(config, store)
-    check_unseen(store.patients("test"), trained.card.training_patients, segmenter)
+    check_unseen(store.patients(split), trained.card.training_patients, segmenter)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     arm_scores = score_arm(config, store, trained)
     write_json(scores, arm_scores.to_json())
@@ -50,15 +55,14 @@ def _check_together(card: SegmenterCard, store: PairStore, segmenter: Path, *, a
         if found != expected:
             finding = f"has {name} {found}, but {expected} is to be scored (store {store.root})"
             raise StoreError(segmenter, finding, "run 'train_segmenter' again on this store")
-    if not store.patients("test"):
-        raise StoreError(store.root, "has no patients in the split 'test'", "raise 'prepare.split.test'")
 
 
 def _check_region(config: Config, store: PairStore) -> None:
-    """Refuse test patients without the region: its Dice would be 1 if nothing is found, and 0 otherwise."""
-    region, remedy = config.trial.primary, "declare another region, or raise 'prepare.split.test'"
+    """Refuse judged patients without the region: its Dice would be 1 if nothing is found, and 0 otherwise."""
+    split, region = config.trial.judged_on, config.trial.primary
+    remedy = f"declare another region, or raise 'prepare.split.{split}'"
     values = config.evaluate.regions[region].labels
-    demand_holders(store, store.patients("test"), values, region=region, who="test patients", remedy=remedy)
+    demand_holders(store, store.patients(split), values, region=region, who=f"{split} patients", remedy=remedy)
 
 
 def _summary(scores: ArmScores) -> dict[str, float]:

@@ -18,6 +18,7 @@ from nephrite.evidence import EVIDENCE, Evidence, check_files, read_sealed, seal
 from nephrite.files import write_json
 from nephrite.imaging.recipe import Recipe
 from nephrite.lineage import trial_id
+from nephrite.look_ledger import marks_of, promotion_look, take_look
 from nephrite.recording import Run
 from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, ModelVersion, Registry
 from nephrite.report.trial_file import AGAIN, read_trial
@@ -48,13 +49,21 @@ def promote(
     # candidate and champion
     evidence = read_evidence(report)
     trained, candidate = read_candidate(report / TRIAL, segmenters, evidence)
+    inputs = {"segmenter": trained.card.digest, **({"report": evidence.digest} if evidence else {})}
+    trial = read_trial(report / TRIAL)
+    if trial.plan.judged_on == "validation":
+        return _decline(config, run, candidate, inputs, promotion)
     registry = Registry(config.promote.model)
     champion = registry.aliased(CHAMPION)
     rival: Candidate | Literal["unknown"] | None = None
     if champion:
         rival = known_candidate(registry.record(champion), champion.number) or "unknown"
     # decide by scores alone, then register
-    rules = Rules(config.promote.floor, config.report.confidence)
+    marks = trial.look.patients if trial.look else marks_of(PairStore(pairs)) if pairs else ()
+    wanted = promotion_look(config, candidate, rival, marks)
+    taken = take_look(run, pairs, wanted, alpha=1 - config.report.confidence) if wanted else None
+    left = 1 - taken.level if taken else config.report.confidence
+    rules = Rules(config.promote.floor, left, taken.look.number if taken else None)
     decision = decide(candidate, rival, rules)
     again = decision.outcome == "champion"
     rescored = score_again(config, segmenters / candidate.arm, candidate, report, pairs) if again else None
@@ -77,7 +86,8 @@ def promote(
         "rules": asdict(rules),
         "rescored": rescored,
         "software": __version__,
-        "inputs": {"segmenter": trained.card.digest, **({"report": evidence.digest} if evidence else {})},
+        "notes": taken.notes if taken else (),
+        "inputs": inputs,
     }
     # aliases move last
     _apply(registry, decision, record, version, champion)
@@ -85,6 +95,32 @@ def promote(
     run.artifact(promotion)
     run.tags({"model": registry.name, "model_version": str(version.number), "decision": decision.outcome})
     return _metrics(candidate, version, decision)
+
+
+def _decline(
+    config: Config, run: Run, candidate: Candidate, inputs: Mapping[str, str], promotion: Path
+) -> dict[str, float]:
+    """Record that nothing is promoted: a report for development chose its weights by the patients that it judges."""
+    reason = "the report is for development (trial.judged_on: validation): nothing is registered or promoted"
+    logger.warning("promote: %s", reason)
+    record = {
+        "format": 1,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": config.promote.model,
+        "version": 0,
+        "decision": "not promoted",
+        "reason": reason,
+        "interval": None,
+        "candidate": asdict(candidate),
+        "champion_version": None,
+        "champion": None,
+        "software": __version__,
+        "inputs": inputs,
+    }
+    write_json(promotion, sealed(record))
+    run.artifact(promotion)
+    run.tags({"decision": "not promoted", "judged_on": "validation"})
+    return {"champion": 0.0, f"{candidate.region}_dice": candidate.score}
 
 
 def read_evidence(report: Path) -> Evidence | None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import itertools
 import logging
 import textwrap
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,31 +13,32 @@ from rich.console import Console
 
 from nephrite import __version__
 from nephrite.config import Config
-from nephrite.errors import ConfigError, StoreError
+from nephrite.dependencies import trial_facts
+from nephrite.errors import StoreError
 from nephrite.evidence import write_evidence
 from nephrite.files import digest, whole_folder, write_json
+from nephrite.look_ledger import Taken, Wanted, marks_of, take_look
 from nephrite.metrics.scores import AGAIN, ArmScores, read_scores
 from nephrite.recording import Run
 from nephrite.report.curve_figure import equivalence_plot
 from nephrite.report.figures import EXAMPLES, Triplet, example_sheet, learning_curves, score_plot
 from nephrite.report.forest_figure import forest_plot, rival_plot
 from nephrite.report.markdown import CURVE, FOREST, RIVALS, report_markdown
+from nephrite.report.notes import absence_notes, loss_notes, synthetic_notes, synthetic_stores
 from nephrite.report.page import html_page
 from nephrite.report.summary import summarize
 from nephrite.report.terminal import summary_lines, summary_table
-from nephrite.report.trial_record import ArmRecord, TrialRecord
+from nephrite.report.trial_record import ArmRecord, LookRecord, TrialRecord
 from nephrite.report.without_labels import unlabeled_notes
-from nephrite.store.class_presence import absent_classes
-from nephrite.store.grid_loss import grid_losses, loss_lines
-from nephrite.store.slices import MANIFEST, PairStore, SliceRef, read_manifest
-from nephrite.store.split import shared_patients, training_subset
+from nephrite.store.slices import PairStore, SliceRef, read_manifest
+from nephrite.store.split import shared_patients
 from nephrite.verdict.blind import blind_baselines
 from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
-from nephrite.words import counted
 
 logger = logging.getLogger(__name__)
 PAGE = "report.html"
 WIDTH = 110  # width of summary.txt in characters
+WITHOUT_SCORES = tuple(f"nephrite.stages.{stage}" for stage in ("acquire", "report", "promote"))
 EXPERIMENT = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate")
 
 
@@ -55,14 +54,20 @@ def report(
     """
     # read all scores and judge them
     arms, store = read_arms(config, scores), PairStore(pairs)
-    check_patients(arms, store, scores)
+    check_patients(config, arms, store, scores)
     known = [scores for scores in arms if scores.arm.fraction > 0]
     plan = replace(trial_plan(config), overlap=overlaps(config, store.patients("train")))
     trial = Trial(plan, tuple(known))
     notes = unlabeled_notes(arms, config.trial.primary, config.trial.reference)
-    notes += absence_notes(config, pairs) + loss_notes(pairs)
+    notes += absence_notes(config, pairs) + loss_notes(config, pairs)
     notes += synthetic_notes(config, synthetic) if synthetic else []
-    record = summarize(trial, notes, blind_baselines(config, store, "test"))
+    # pay for the look, then judge
+    taken = _take_look(config, run, pairs, store)
+    if taken:
+        trial = replace(trial, plan=replace(plan, confidence=1 - taken.level))
+        notes += taken.notes
+    blind = blind_baselines(config, store, config.trial.judged_on)
+    record = summarize(trial, notes, blind=blind, look=_look_record(config, taken))
     # draw and write
     with whole_folder(report, "report") as folder:
         pictures = _draw(record, arms, folder)
@@ -76,6 +81,7 @@ def report(
         inputs = digests_of(config, arms, store, synthetic)
         write_evidence(folder, kind="report", inputs=inputs, version=__version__)
     run.artifact(report)
+    run.tags({"judged_on": config.trial.judged_on, **({"look": str(record.look.number)} if record.look else {})})
     return _metrics(record)
 
 
@@ -100,17 +106,18 @@ def read_arms(config: Config, scores: Path) -> list[ArmScores]:
     return [read for _, _, read in found]
 
 
-def check_patients(arms: Sequence[ArmScores], store: PairStore, scores: Path) -> None:
-    """Refuse scores of other patients than those of the store's test split, or of another store.
+def check_patients(config: Config, arms: Sequence[ArmScores], store: PairStore, scores: Path) -> None:
+    """Refuse scores of other patients than those of the judged split, or of another store.
 
     Raises:
         StoreError: names the file, and the patients.
     """
-    expected = {*store.patients("test")}
+    split = config.trial.judged_on
+    expected = {*store.patients(split)}
     for arm in arms:
         path, found = scores / f"{arm.arm}.json", {score.patient for score in arm.patients}
         if found != expected:
-            odd, known = sorted(found ^ expected), "are not those of the split 'test'"
+            odd, known = sorted(found ^ expected), f"are not those of the split '{split}'"
             raise StoreError(path, f"its patients {known} of {store.root}: {', '.join(odd[:5])}", AGAIN)
         if arm.inputs.get("pairs", store.manifest.digest) != store.manifest.digest:
             raise StoreError(path, f"was scored on other slices than those of {store.root}", AGAIN)
@@ -129,62 +136,33 @@ def digests_of(config: Config, arms: Sequence[ArmScores], store: PairStore, synt
     return inputs
 
 
-def absence_notes(config: Config, pairs: Path) -> list[str]:
-    """Classes that the training patients of some arms lack: their segmenters cannot learn these classes."""
-    # every subset of training patients that some arm sees
-    store, trial = PairStore(pairs), config.trial
-    train, subsets = store.patients("train"), list(itertools.product(trial.label_fractions, trial.cells))
-    lacking = [
-        name
-        for share, cell in subsets
-        for name in absent_classes(store, training_subset(train, share, cell=cell, trial=trial))
-    ]
-    return [
-        f"No training patient has {name} in {count} of {counted(len(subsets), 'pair')} of label fraction and cell: "
-        "there it is not learned."
-        for name, count in Counter(lacking).items()
-    ]
+def _take_look(config: Config, run: Run, pairs: Path, store: PairStore) -> Taken | None:
+    """Count a look at the test patients; none is counted of validation patients, and of a phantom's, who are made."""
+    if config.trial.judged_on != "test" or config.acquire.source == "phantom":
+        return None
+    trial = config.trial
+    asked = question_digest(config, store.manifest.digest)
+    wanted = Wanted("report", trial.name, asked, marks_of(store), tuple(sorted(trial.cells)), trial.planned_cells)
+    return take_look(run, pairs, wanted, alpha=1 - config.report.confidence)
 
 
-def loss_notes(pairs: Path) -> list[str]:
-    """Classes that vanished or shrank much on the grid, of test patients, then of those who train and choose."""
-    store, notes = PairStore(pairs), []
-    for split, what in (("test", "test patient"), ("train", "training patient"), ("validation", "validation patient")):
-        patients = [store.patient(patient) for patient in store.patients(split)]
-        losses = grid_losses(patients)
-        notes += loss_lines(losses, len(patients), what)
-        if split == "test" and any(loss.vanished for loss in losses):
-            notes.append("A region of a test patient that vanished on the grid counts as missed by every arm: Dice 0.")
-    return notes
+def question_digest(config: Config, data: str) -> str:
+    """Digest of what a trial asks: settings, code and data that its scores follow from, its cells left out."""
+    facts = trial_facts(config)
+    settings = {
+        name: value for name, value in facts["settings"].items() if name not in ("acquire", "report", "promote")
+    }
+    settings["trial"] = {key: value for key, value in settings["trial"].items() if key not in ("cells", "name")}
+    code = {name: value for name, value in facts["code"].items() if name not in WITHOUT_SCORES}
+    return digest({"settings": settings, "code": code, "data": data})
 
 
-def synthetic_notes(config: Config, synthetic: Path) -> list[str]:
-    """Sets of synthetic slices that screening left empty, or that show no scan without labels where they should.
-
-    Raises:
-        ConfigError: all are empty: then nothing was compared.
-    """
-    # a trial without any synthetic slice has no answer
-    stores = [PairStore(root) for root in synthetic_stores(config, synthetic)]
-    filled = [store for store in stores if store.patients()]
-    if not filled:
-        finding = f"accepted no slice of any of {len(stores)} painters: no arm has seen a synthetic one"
-        raise ConfigError("screen", finding, "loosen the thresholds, or train the synthesizers for longer")
-    # painters whose slices were all rejected
-    notes, sets = [], f"of {len(stores)} sets of synthetic slices"
-    if empty := len(stores) - len(filled):
-        notes.append(f"Screening left {empty} {sets} empty: their arms learned from real slices alone.")
-    # scans without labels that left no slice
-    if config.synthesize.unlabeled:
-        without = sum(not any(_shows_scan(store, patient) for patient in store.patients()) for store in filled)
-        cause = "a labeler found no class there, or screening rejected them all"
-        notes += [f"In {without} {sets} none shows a scan without labels: {cause}."] if without else []
-    return notes
-
-
-def _shows_scan(store: PairStore, patient: str) -> bool:
-    provenance = store.patient(patient).provenance
-    return provenance is not None and not provenance.source_labels
+def _look_record(config: Config, taken: Taken | None) -> LookRecord | None:
+    if taken is None:
+        return None
+    look = taken.look
+    confidence = config.report.confidence
+    return LookRecord(number=look.number, share=look.share, confidence=confidence, patients=look.patients)
 
 
 def overlaps(config: Config, patients: Sequence[str]) -> dict[float, float]:
@@ -204,6 +182,7 @@ def trial_plan(config: Config) -> TrialPlan:
         synthetic=tuple(fakes.name for fakes in trial.training_sets.synthetic),
         rivals=trial.training_sets.baselines,
         copies=trial.training_sets.copies,
+        judged_on=trial.judged_on,
         confidence=settings.confidence,
         resamples=settings.resamples,
         seed=trial.seed,
@@ -213,7 +192,7 @@ def trial_plan(config: Config) -> TrialPlan:
 
 def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str, str]:
     # differences and scores
-    pictures = {FOREST: "differences.png", "Each test patient's score, by arm": "patients.png"}
+    pictures = {FOREST: "differences.png", "Each patient's score, by arm": "patients.png"}
     forest_plot(record, folder / "figures" / "differences.png")
     score_plot(record, folder / "figures" / "patients.png")
     if record.rivals:
@@ -238,13 +217,6 @@ def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -
     triplets = [_triplet(real, painted, ref) for ref in _examples(painted, names, config.report.examples)]
     example_sheet(triplets, painted.manifest.classes, folder / "figures" / "examples.png")
     return {EXAMPLES: "figures/examples.png"}
-
-
-def synthetic_stores(config: Config, synthetic: Path) -> list[Path]:
-    """One store of synthetic slices, or those of all painters in one folder."""
-    if (synthetic / MANIFEST).is_file():
-        return [synthetic]
-    return [synthetic / str(painter) for painter in config.trial.painters]
 
 
 def _examples(store: PairStore, names: list[str], count: int) -> list[SliceRef]:

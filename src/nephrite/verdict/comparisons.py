@@ -182,7 +182,7 @@ def compare(trial: Trial, pair: Pair) -> Comparison:
         adjusted=interval,
         p_adjusted=p,
         null=_null(trial, pair, cells),
-        verdict=judge(interval, cells=len(cells), patients=len(by_patient)),
+        verdict=judge(interval, cells=len(cells), patients=len(by_patient), who=trial.plan.who),
     )
 
 
@@ -196,7 +196,7 @@ def _family(trial: Trial, pairs: Sequence[Pair], family: Family) -> dict[Pair, C
     for (pair, row), table, p in zip(alone.items(), tables, found.p, strict=True):
         overlap = plan.overlap_at(pair.fraction)
         adjusted = paired_interval(table.differences, confidence=found.confidence, overlap=overlap)
-        verdict = judge(adjusted, cells=len(row.cells), patients=row.patients)
+        verdict = judge(adjusted, cells=len(row.cells), patients=row.patients, who=plan.who)
         rows[pair] = replace(row, family=family, adjusted=adjusted, p_adjusted=p, verdict=verdict)
     return rows
 

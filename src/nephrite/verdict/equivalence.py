@@ -20,7 +20,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -61,6 +61,7 @@ class Equivalence:
         reference: the reference arm's points, by number of patients.
         synthetic: the synthetic arm's points.
         curve: the isotonic curve at the reference's numbers of patients.
+        who: of whom scores are compared.
     """
 
     start: int
@@ -73,6 +74,7 @@ class Equivalence:
     reference: tuple[CurvePoint, ...]
     synthetic: tuple[CurvePoint, ...]
     curve: tuple[float, ...]
+    who: str = "test patient"
 
     @property
     def judged(self) -> bool:
@@ -88,9 +90,9 @@ class Equivalence:
     def sentence(self) -> str:
         """The answer in words."""
         start = counted(self.start, "real patient")
-        sample = f"{counted(self.test_patients, 'test patient')}, {counted(self.cells, 'cell')}"
+        sample = f"{counted(self.test_patients, self.who)}, {counted(self.cells, 'cell')}"
         if not self.judged:
-            need = f"needs at least {MINIMUM_CELLS} cells and {MINIMUM_PATIENTS} test patients"
+            need = f"needs at least {MINIMUM_CELLS} cells and {counted(MINIMUM_PATIENTS, self.who)}"
             return f"What synthetic data is worth at {start} cannot be said: it {need} ({sample})."
         interval = f"[{self._in_words(self.low)}, {self._in_words(self.high)}]"
         if self.worth_something:
@@ -168,7 +170,8 @@ def equivalences(trial: Trial) -> dict[str, Equivalence]:
         shared = {count: table for count, table in synthetic.items() if count in reference}
         if len(reference) > 1 and shared and min(shared) < max(reference):
             plan, overlap = trial.plan, trial.plan.overlap_at(trial.fractions[0])
-            found[segmenter] = data_equivalence(reference, shared, confidence=plan.confidence, overlap=overlap)
+            worth = data_equivalence(reference, shared, confidence=plan.confidence, overlap=overlap)
+            found[segmenter] = replace(worth, who=plan.who)
     return found
 
 

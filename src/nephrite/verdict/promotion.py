@@ -17,7 +17,7 @@ from nephrite.files import as_record
 from nephrite.record_fields import Count, Line, NotNegative, PatientId, Share
 from nephrite.verdict.statistics import MINIMUM_PATIENTS, Interval, paired_interval
 
-Outcome = Literal["champion", "challenger", "unchanged"]
+Outcome = Literal["champion", "challenger", "unchanged", "not promoted"]
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,17 @@ def known_candidate(record: Sequence[Any], version: int) -> Candidate | None:
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules declared beforehand: the floor for a first champion, and the confidence of the paired interval."""
+    """Rules declared beforehand.
+
+    Attributes:
+        floor: for a first champion.
+        confidence: of the paired interval, after the price of the look.
+        look: its number among all looks at these test patients; None where none is counted.
+    """
 
     floor: float
     confidence: float
+    look: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,16 @@ class Decision:
     outcome: Outcome
     reason: str
     interval: Interval | None = None
+
+
+def is_compared(candidate: Candidate, champion: Candidate | Literal["unknown"] | None) -> bool:
+    """Whether a decision rests on the scores of both: then it is a look at their test patients."""
+    return (
+        isinstance(champion, Candidate)
+        and champion.weights != candidate.weights
+        and champion.region == candidate.region
+        and champion.same_test(candidate)
+    )
 
 
 def decide(candidate: Candidate, champion: Candidate | Literal["unknown"] | None, rules: Rules) -> Decision:
@@ -158,6 +175,7 @@ def _against_champion(candidate: Candidate, champion: Candidate, rules: Rules) -
         reason = f"{len(patients)} test patients are fewer than the {MINIMUM_PATIENTS} that an interval needs"
         return Decision("challenger", reason, interval)
     shown = f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}] over {len(patients)} test patients"
+    at = f", at a confidence of {100 * rules.confidence:.4g}% (look {rules.look})" if rules.look else ""
     if interval.low > 0:
-        return Decision("champion", f"better than the champion by {shown}", interval)
-    return Decision("challenger", f"the difference to the champion, {shown}, is not above zero", interval)
+        return Decision("champion", f"better than the champion by {shown}{at}", interval)
+    return Decision("challenger", f"the difference to the champion, {shown}, is not above zero{at}", interval)

@@ -149,17 +149,17 @@ def _null(
     )
 
 
-def judge(interval: Interval, *, cells: int, patients: int) -> Verdict:
+def judge(interval: Interval, *, cells: int, patients: int, who: str = "test patient") -> Verdict:
     """Turn an interval into a word.
 
     With fewer than `MINIMUM_CELLS` cells it is 'not enough runs' whatever the numbers; with fewer than
     `MINIMUM_PATIENTS` test patients it is never more than 'no evidence'.
     """
-    sample = f"{counted(patients, 'test patient')}, {counted(cells, 'cell')}"
+    sample = f"{counted(patients, who)}, {counted(cells, 'cell')}"
     if cells < MINIMUM_CELLS:
         return Verdict("not enough runs", f"{sample}: a verdict needs at least {MINIMUM_CELLS} cells")
     if patients < MINIMUM_PATIENTS or interval.low is None or interval.high is None:
-        return Verdict("no evidence", f"{sample}: an interval needs at least {MINIMUM_PATIENTS} test patients")
+        return Verdict("no evidence", f"{sample}: an interval needs at least {counted(MINIMUM_PATIENTS, who)}")
     if interval.low > 0:
         return Verdict("helps", f"{sample}: the interval lies above zero")
     if interval.high < 0:

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -29,6 +30,8 @@ class TrialPlan:
         synthetic: training sets with synthetic slices.
         rivals: baselines: sets without synthetic slices with which each of these is compared beside the reference.
         copies: training sets of A/A arms, and the set that each repeats from another initialization.
+        judged_on: split of the patients whose scores are compared; 'validation' makes a report for development, which
+            chooses recipes and answers nothing.
         overlap: label fraction to the share of its training patients that a cell has in common with another, on
             average; what is not named is 0. At 1 the trial speaks for these training patients only.
         confidence: of every interval.
@@ -44,11 +47,17 @@ class TrialPlan:
     synthetic: tuple[str, ...] = ()
     rivals: tuple[str, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
+    judged_on: Literal["test", "validation"] = "test"
     overlap: Mapping[float, float] = field(default_factory=dict)
     confidence: float = 0.95
     resamples: int = 10_000
     seed: int = 0
     digest: str = ""
+
+    @property
+    def who(self) -> str:
+        """'test patient', or 'validation patient': of whom scores are compared."""
+        return f"{self.judged_on} patient"
 
     def overlap_at(self, fraction: float) -> float:
         """The share of its training patients that a cell has in common with another, on average."""

@@ -1,0 +1,143 @@
+"""The ledger of looks at test patients: a file beside the store of slices and, where runs are recorded, MLflow.
+
+The file lies beside the store and not in it, since `prepare`, or DVC, replaces the store as a whole. Keep it under
+version control. Test sets are known by their scans' files, whatever folder or trial they are in: two of the smallest
+digests of each patient's files (a sample by smallest hash: Broder 1997), so that sets are told to share a patient even
+where a label map was mended or a series has hundreds of files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from nephrite.config import Config
+from nephrite.errors import OutputError
+from nephrite.files import as_record, digest
+from nephrite.mlflow_looks import EXPERIMENT, keep_look, kept_looks
+from nephrite.recording import Run
+from nephrite.store.slices import PairStore
+from nephrite.verdict.looks import REMEDY, Look, level, merged, placed, read_looks, write_looks
+from nephrite.verdict.promotion import Candidate, is_compared
+
+logger = logging.getLogger(__name__)
+LEDGER = "looks.json"
+MARKS, LENGTH = 2, 16  # digests per patient, and how much of each is kept
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A look that is about to be taken.
+
+    Attributes:
+        kind: of the look.
+        name: of the trial or model.
+        asked: digest of what is asked, cells left out.
+        patients: marks of the test patients.
+        cells: that are looked at; none of a promotion.
+        planned: cells that the trial will have; as many as there are unless told.
+    """
+
+    kind: Literal["report", "promotion"]
+    name: str
+    asked: str
+    patients: tuple[str, ...]
+    cells: tuple[int, ...] = ()
+    planned: int | None = None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A look that was taken: its number, the level it is judged at, and what a reader must know of the ledger."""
+
+    look: Look
+    level: float
+    notes: tuple[str, ...]
+
+
+def marks_of(store: PairStore) -> tuple[str, ...]:
+    """Marks of a store's test patients, by which another store of the same scans is told to share them."""
+    marks = set[str]()
+    for patient in store.patients("test"):
+        digests = sorted(store.patient(patient).sources.values())
+        marks |= {digest[:LENGTH] for digest in digests[:MARKS]} or {f"{store.manifest.digest[:LENGTH]}:{patient}"}
+    return tuple(sorted(marks))
+
+
+def promotion_look(
+    config: Config, candidate: Candidate, champion: Candidate | Literal["unknown"] | None, patients: Sequence[str]
+) -> Wanted | None:
+    """The look that a promotion takes; None where no scores are compared, and for a phantom's test patients.
+
+    Args:
+        config: settings.
+        candidate: the run that asks.
+        champion: the run in use.
+        patients: marks of the test patients; without them this very set is known by its label maps' volumes.
+    """
+    if (
+        config.acquire.source == "phantom"
+        or not isinstance(champion, Candidate)
+        or not is_compared(candidate, champion)
+    ):
+        return None
+    model = config.promote.model
+    asked = digest(["promotion", model, candidate.weights, champion.weights])
+    return Wanted("promotion", model, asked, tuple(patients) or (digest(candidate.truth_volumes)[:LENGTH],))
+
+
+def take_look(run: Run, pairs: Path | None, wanted: Wanted, *, alpha: float) -> Taken:
+    """Count a look and keep it, before anything of it is shown.
+
+    Args:
+        run: the record of the stage; without an id nothing is looked up or kept in MLflow.
+        pairs: the store beside which the ledger lies; None where it is not at hand.
+        wanted: what is looked at.
+        alpha: 1 - the confidence that was declared.
+
+    Raises:
+        StoreError: the ledger is broken or was changed.
+        TrackingError: MLflow refused something, or does not answer.
+    """
+    # both ledgers, which may know different looks
+    path = pairs.resolve().parent / LEDGER if pairs else None
+    here = read_looks(path) if path else None
+    there = [as_record(look, Look, f"experiment '{EXPERIMENT}'", REMEDY) for look in kept_looks()] if run.id else []
+    ledger = merged(here or [], there)
+    # the look among them
+    share = min(1.0, len(wanted.cells) / wanted.planned) if wanted.planned else 1.0
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    first = Look(wanted.kind, wanted.name, wanted.asked, wanted.cells, share, wanted.patients, 1, now)
+    look = placed(ledger, first)
+    notes = _notes(path, here, there)
+    # kept before it is used
+    if path and look not in (here or []):
+        notes += _write(path, merged(ledger, [look]))
+    if run.id and look not in there:
+        keep_look(asdict(look))
+    return Taken(look, level(ledger, look, alpha), tuple(notes))
+
+
+def _notes(path: Path | None, here: list[Look] | None, there: list[Look]) -> list[str]:
+    """What is not known of looks before this one."""
+    unknown = "earlier looks at these test patients, if there were any, are not counted"
+    if path is None and not there:
+        return [f"No store was named, so no ledger of looks was read: {unknown}."]
+    if path is not None and here is None and there:
+        return [f"The ledger {path} is not there; {len(there)} looks are known from MLflow alone."]
+    if path is not None and here is None:
+        return [f"The ledger {path} was begun with this look: {unknown}."]
+    return []
+
+
+def _write(path: Path, looks: list[Look]) -> list[str]:
+    try:
+        write_looks(path, looks)
+    except OutputError as error:
+        logger.warning("%s: the look is not kept there", error)
+        return [f"The ledger {path} cannot be written, so this look is not kept there."]
+    return []

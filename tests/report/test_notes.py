@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nephrite.config import Config
+from nephrite.errors import ConfigError
+from nephrite.report.notes import absence_notes, loss_notes, synthetic_notes, synthetic_stores
+from nephrite.store.slices import Patient
+from tests.conftest import SPLITS, finish, write_pair, write_synthetic
+
+Load = Callable[..., Config]
+
+
+def test_classes_that_all_training_patients_have_need_no_note(load: Load, pairs: Path) -> None:
+    assert absence_notes(load(), pairs) == []
+
+
+def test_what_vanished_on_the_grid_is_said_of_the_judged_patients(load: Load, tmp_path: Path) -> None:
+    for number, patient in enumerate(SPLITS):
+        volumes = {"tumor": (50.0, 0.0)} if SPLITS[patient] == "validation" else {}
+        write_pair(tmp_path, Patient(patient, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), volumes=volumes), number)
+    finish(tmp_path, "real", SPLITS)
+    counted = "A region of a validation patient that vanished on the grid counts as missed by every arm: Dice 0."
+    assert counted in loss_notes(load("trial.judged_on=validation"), tmp_path)
+    assert not any("counts as missed" in note for note in loss_notes(load(), tmp_path))
+
+
+def test_painters_without_a_slice_are_said_and_none_at_all_is_refused(load: Load, tmp_path: Path) -> None:
+    config = load("trial.cells=[0, 1]")
+    first, second = config.trial.painters
+    write_synthetic(tmp_path / str(first), source="a1", known=("a1", "a2", "a3"))
+    finish(tmp_path / str(second), "synthetic", {})
+    assert synthetic_stores(config, tmp_path) == [tmp_path / str(first), tmp_path / str(second)]
+    assert synthetic_notes(config, tmp_path)[0].startswith("Screening left 1 of 2 sets of synthetic slices empty")
+    finish(tmp_path / "none" / str(first), "synthetic", {})
+    finish(tmp_path / "none" / str(second), "synthetic", {})
+    with pytest.raises(ConfigError, match="accepted no slice of any of 2 painters"):
+        synthetic_notes(config, tmp_path / "none")
