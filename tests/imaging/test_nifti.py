@@ -310,3 +310,15 @@ def test_truncated_plain_file_names_the_bytes(tmp_path: Path) -> None:
     image.write_bytes(image.read_bytes()[:-20])
     with pytest.raises(VolumeError, match="100 of 120 bytes"):
         image_of(volume)
+
+
+@pytest.mark.parametrize("offset", [np.nan, np.inf, 1e30])
+def test_voxels_that_begin_nowhere_are_refused(tmp_path: Path, offset: float) -> None:
+    path = save(tmp_path / "scan.nii", numbered(5, 6, 7))
+    content = bytearray(path.read_bytes())
+    content[108:112] = np.float32(offset).tobytes()
+    path.write_bytes(bytes(content))
+    with pytest.raises(
+        VolumeError, match=rf"says that its voxels begin at byte {np.float32(offset):g}".replace("+", r"\+")
+    ):
+        open_nifti_scan(path)

@@ -35,6 +35,7 @@ from nephrite.imaging.volume import (
 )
 
 _READ_BYTES = 1 << 20
+_LAST_BYTE = 1 << 40  # a terabyte: nothing that is a scan begins there
 _PIECE = 1 << 18  # voxels looked at together: small enough for the processor's cache
 _INT16 = np.iinfo(np.int16)
 
@@ -227,7 +228,15 @@ def open_nifti(path: Path, *, remedy: str = "save it with a valid sform or qform
         raise VolumeError(path, f"holds {dtype} and not one number per voxel", "save it as integers or floats")
     shape = _shape_3d(path, header.get_data_shape())
     geometry = nifti_geometry(path, header, shape, remedy)
-    return NiftiFile(path, shape, dtype, header.get_data_offset(), slope, intercept, geometry, header)
+    return NiftiFile(path, shape, dtype, _offset(path, header), slope, intercept, geometry, header)
+
+
+def _offset(path: Path, header: nib.Nifti1Header) -> int:
+    """Bytes before the first voxel; the field is a float, and may hold anything."""
+    offset = float(header["vox_offset"])
+    if not 0 <= offset <= _LAST_BYTE:
+        raise VolumeError(path, f"says that its voxels begin at byte {offset:g}", "fetch the file again")
+    return int(header.get_data_offset())
 
 
 def _load_header(path: Path) -> tuple[nib.Nifti1Header, np.dtype[np.generic], tuple[float, float]]:
