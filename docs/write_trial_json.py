@@ -15,6 +15,7 @@ from nephrite.report.comparison_record import (
     ComparisonRecord,
     CurvePointRecord,
     EquivalenceRecord,
+    MeasureRecord,
     NullRecord,
     Record,
 )
@@ -25,6 +26,7 @@ from nephrite.report.trial_record import (
     BlindRecord,
     LookRecord,
     PlanRecord,
+    QuestionRecord,
     RegionRecord,
     TrialRecord,
 )
@@ -36,6 +38,8 @@ SECTIONS: dict[str, type[Record]] = {
     "Top level": TrialRecord,
     "The plan": PlanRecord,
     "A look": LookRecord,
+    "A further question": QuestionRecord,
+    "A measure": MeasureRecord,
     "A comparison": ComparisonRecord,
     "A null": NullRecord,
     "A best synthetic set": BestSyntheticRecord,

@@ -1,8 +1,9 @@
 """params.yaml as frozen models: all settings of a run, validated as a whole before the first stage starts."""
 
 from nephrite.config.acquire import AcquireSettings
-from nephrite.config.evaluation import LesionRule, Metric
+from nephrite.config.evaluation import LesionRule
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
+from nephrite.config.metrics import OF_LESIONS, Metric
 from nephrite.config.operation import ComputeSettings
 from nephrite.config.params import Config
 from nephrite.config.prepare import (
@@ -44,6 +45,7 @@ from nephrite.config.trial import Arm, GeneratorRun, TrialSettings
 __all__ = [
     "IGNORED",
     "NULL",
+    "OF_LESIONS",
     "SPLITS",
     "AcquireSettings",
     "Arm",

@@ -8,8 +8,6 @@ from pydantic import Field
 
 from nephrite.config.settings import Fraction, LabelValue, Millimeters, Name, Positive, Settings
 
-Metric = Literal["dice", "surface_dice", "cpm", "sensitivity", "brier", "calibration"]
-
 
 class RegionSettings(Settings):
     """A region that is scored: a union of label values."""

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nephrite.config.acquire import AcquireSettings
 from nephrite.config.evaluation import EvaluateSettings, PromoteSettings, RegionSettings, ReportSettings
+from nephrite.config.metrics import OF_LESIONS
 from nephrite.config.operation import ComputeSettings, PredictSettings, PublishSettings, TrackingSettings
 from nephrite.config.prepare import IGNORED, PrepareSettings
 from nephrite.config.screen import ScreenSettings
@@ -57,6 +58,7 @@ class Config(Settings):
             [
                 *self._names_without_a_section(),
                 *self._what_the_data_lack(),
+                *self._what_cannot_be_scored(),
                 *self._labels_that_are_needed(),
                 *self._no_part_of_the_trial(),
             ]
@@ -116,6 +118,27 @@ class Config(Settings):
         pasting = [one.name for one in self.trial.training_sets.sets if one.pastes_lesions or one.pastes_onto_free]
         if pasting and not self.prepare.lesions:
             yield f"'{pasting[0]}' pastes lesions, and 'prepare.lesions' names none"
+        # regions must be visible in the channels
+        for name, region in self.evaluate.regions.items():
+            if not self._is_made_of_channels(region):
+                yield (
+                    f"region '{name}' with labels {list(region.labels)} is not a union of 'prepare.channels' "
+                    f"{ {key: list(values) for key, values in self.prepare.channels.items()} }"
+                )
+
+    def _what_cannot_be_scored(self) -> Iterator[str]:
+        """Measures, lesions and windows that the data or the settings do not have."""
+        # measures that need lesions one by one, or regions
+        asked = [("trial.metric", self.trial.metric, self.trial.primary)]
+        asked += [("trial.questions", one.metric, one.region or self.trial.primary) for one in self.trial.questions]
+        for key, metric, region in asked:
+            known, section = (
+                (self.evaluate.lesions, "evaluate.lesions")
+                if metric in OF_LESIONS
+                else (self.evaluate.regions, "evaluate.regions")
+            )
+            if region not in known:
+                yield f"'{key}' asks for '{metric}' of '{region}'; not among '{section}'"
         # what is counted one by one are lesions
         lesions = {value for value, name in self.prepare.classes.items() if name in self.prepare.lesions}
         for name in self.evaluate.lesions:
@@ -130,13 +153,6 @@ class Config(Settings):
         windows, side = self.evaluate.windows, self.prepare.in_plane.size
         if windows and windows.size > side:
             yield f"'evaluate.windows.size' is {windows.size}; slices of 'prepare.in_plane' have {side} pixels per side"
-        # regions must be visible in the channels
-        for name, region in self.evaluate.regions.items():
-            if not self._is_made_of_channels(region):
-                yield (
-                    f"region '{name}' with labels {list(region.labels)} is not a union of 'prepare.channels' "
-                    f"{ {key: list(values) for key, values in self.prepare.channels.items()} }"
-                )
 
     def _is_made_of_channels(self, region: RegionSettings) -> bool:
         parts = [values for values in self.prepare.channels.values() if set(values) <= set(region.labels)]

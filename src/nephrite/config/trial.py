@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from nephrite.config.metrics import Metric
 from nephrite.config.settings import Count, Fraction, Name, Positive, Seed, SetLabel, Settings, refuse
 from nephrite.config.training_sets import TrainingSet, TrainingSets
 
@@ -62,6 +63,19 @@ def _smallest_fraction(validated: dict[str, Any]) -> float:
     return smallest
 
 
+class QuestionSettings(Settings):
+    """A question beside the headline, declared before any run; it is adjusted for how many there are."""
+
+    metric: Metric = Field(default="dice", description="What of the region is compared; see 'trial.metric'.")
+    region: Name | None = Field(default=None, description="A name under 'evaluate.regions'; null = 'trial.primary'.")
+    training_set: SetLabel | None = Field(
+        default=None, description="The set that is judged; null = that of the headline."
+    )
+    against: SetLabel | None = Field(
+        default=None, description="The set that it is compared with; null = that of the headline."
+    )
+
+
 class TrialSettings(Settings):
     """The experiment: arms = training sets x segmenters x label fractions x cells."""
 
@@ -70,6 +84,12 @@ class TrialSettings(Settings):
         default=7, description="Seed of everything random that is not the cell's own initialization; any will do."
     )
     primary: Name = Field(description="Region whose per-patient 3-D Dice decides; declared before any run.")
+    metric: Metric = Field(
+        default="dice",
+        description="What of the primary region decides: 'dice' and 'surface_dice' per patient; 'cpm', the mean "
+        "sensitivity per lesion at 1/8 to 8 false positives per image, and 'sensitivity' at 1 ('evaluate.lesions'); "
+        "'brier' and 'calibration', both taken from 1.",
+    )
     reference: SetLabel = Field(description="Training set that all others are compared with.")
     question: tuple[SetLabel, SetLabel] | None = Field(
         default=None,
@@ -81,6 +101,9 @@ class TrialSettings(Settings):
         description="Whose scores are judged. 'test' answers the question, and each look at a test set costs part of "
         "its confidence; 'validation' is for choosing a recipe: the same report, marked 'development', which counts no "
         "look and is never promoted.",
+    )
+    questions: tuple[QuestionSettings, ...] = Field(
+        default=(), description="Further questions, by other measures or of other sets; the headline stays one."
     )
     training_sets: TrainingSets
     synthesizers: tuple[Name, ...] = Field(description="Names under 'train_gan' that the sets with fakes use.")
@@ -123,6 +146,7 @@ class TrialSettings(Settings):
             found.append(
                 f"question {list(self.question)} is not a set of the list 'synthetic', then one of the list 'real'"
             )
+        found += self._wrong_questions()
         # painters: all that are used, no others
         used = {fakes.synthesizer for fakes in self.training_sets.synthetic}
         if used != set(self.synthesizers):
@@ -142,6 +166,17 @@ class TrialSettings(Settings):
                 found.append(f"'{name}' names one twice")
         refuse(found)
         return self
+
+    def _wrong_questions(self) -> list[str]:
+        """Further questions of sets that are not there, or of a set and itself."""
+        found: list[str] = []
+        for question in self.questions:
+            for name in (question.training_set, question.against):
+                if name is not None and name not in self.training_sets.all:
+                    found.append(f"'questions' names '{name}', which is not among {self.training_sets.all}")
+            if question.training_set and question.training_set == question.against:
+                found.append(f"'questions' compares '{question.against}' with itself")
+        return found
 
     def _question_is_about_fakes(self, with_fakes: str, without: str) -> bool:
         sets = self.training_sets

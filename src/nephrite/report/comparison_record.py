@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from nephrite.config import Metric
 from nephrite.record_fields import as_folder_name, on_one_line
 from nephrite.verdict.comparisons import Family
 from nephrite.verdict.statistics import Interval, Word
@@ -67,6 +68,13 @@ class NullRecord(Record):
     arm: str | None = Field(description="Training set of the null arm; null where cells were compared.")
 
 
+class MeasureRecord(Record):
+    """What is compared, and of which region."""
+
+    metric: Metric = Field(description="As in the plan.")
+    region: str = Field(description="Name of the region.")
+
+
 class ComparisonRecord(Record):
     """A training set against another one, paired by cell and test patient: the first minus the second."""
 
@@ -76,6 +84,9 @@ class ComparisonRecord(Record):
         description="One; or all, when their differences were averaged within each cell and patient."
     )
     fraction: Fraction = Field(description="Share of the training patients whose labels both arms know.")
+    measure: MeasureRecord | None = Field(
+        description="By which both are compared; null = by what the plan says decides."
+    )
     cells: Cells = Field(description="The cells that both arms share.")
     patients: Positive = Field(description="Number of test patients.")
     better: Count = Field(description="Number of test patients whose mean difference over the cells is above zero.")

@@ -14,7 +14,7 @@ from nephrite.files import whole_file
 from nephrite.report.comparison_record import CurvePointRecord, EquivalenceRecord
 from nephrite.report.figures import BAND, COLORS, GRAY
 from nephrite.report.trial_record import PlanRecord
-from nephrite.report.wording import in_percent
+from nephrite.report.wording import in_percent, measure_text
 from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
 
 REFERENCE, SYNTHETIC = COLORS[0], COLORS[4]
@@ -32,7 +32,7 @@ def equivalence_plot(plan: PlanRecord, entries: Sequence[EquivalenceRecord], tar
     figure = Figure(figsize=(8.5, 1.2 + 4.4 * len(entries)), layout="constrained")
     for axes, found in zip(figure.subplots(len(entries), 1, squeeze=False)[:, 0], entries, strict=True):
         _panel(axes, found)
-        axes.set_ylabel(f"3-D Dice of {plan.region}")
+        axes.set_ylabel(measure_text(plan))
         segmenter = f"{found.segmenter}: " if len(entries) > 1 else ""
         axes.set_title(textwrap.fill(segmenter + found.sentence, 105), loc="left", fontsize=10)
     legend = textwrap.fill(_legend(entries, in_percent(plan.confidence)), 135)

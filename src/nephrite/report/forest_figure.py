@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from nephrite.report.comparison_record import ComparisonRecord
 from nephrite.report.figures import BAND, COLORS, GRAY, put_caption, put_title, sample_caption, save_figure
 from nephrite.report.trial_record import TrialRecord
-from nephrite.report.wording import group_name, in_percent, interval_text, p_text
+from nephrite.report.wording import group_name, in_percent, interval_text, measure_text, p_text
 from nephrite.words import counted
 
 PLACES = (0.0, 0.34, 0.46, 0.8)  # positions of the columns of text beside the plot, as shares of their panel
@@ -80,7 +80,7 @@ def _forest(trial: TrialRecord, rows: Sequence[Row], title: str, minus: str, tar
     axes.set_ylim(len(rows) - 0.4, -1.6)
     axes.locator_params(axis="x", nbins=6)  # so that labels of three decimals stay apart
     axes.tick_params(top=True, labeltop=True)  # a long list is read from its top
-    axes.set_xlabel(f"3-D Dice of {plan.region} {minus} (right: better)")
+    axes.set_xlabel(f"{measure_text(plan)} {minus} (right: better)")
     # titles and legend
     _titles(words)
     put_title(figure, title)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from nephrite.report.comparison_record import ComparisonRecord, CurvePointRecord
 from nephrite.report.terminal import null_text, sample_text, summary_lines
 from nephrite.report.trial_record import DEVELOPMENT, TrialRecord
-from nephrite.report.wording import group_name, in_percent, interval_text, p_text
+from nephrite.report.wording import group_name, in_percent, interval_text, measure_text, p_text
 from nephrite.verdict.statistics import MINIMUM_CELLS
 from nephrite.words import counted, markdown_table
 
@@ -31,6 +31,7 @@ def report_markdown(trial: TrialRecord, pictures: Mapping[str, str]) -> str:
         shown.pop(FOREST, ""),
         "## The question",
         _question(trial),
+        *_questions(trial),
         "## Differences to the reference",
         _groups(trial, trial.comparisons),
         *_rivals(trial, shown.pop(RIVALS, "")),
@@ -65,6 +66,21 @@ def _question(trial: TrialRecord) -> str:
     return markdown_table(head, [[group_name(trial, row), row.training_set, *_judged(row)] for row in rows])
 
 
+def _questions(trial: TrialRecord) -> list[str]:
+    """The further questions, each by its own measure."""
+    if not trial.questions:
+        return []
+    head = [
+        "measure",
+        "training set",
+        "against",
+        f"difference [{in_percent(trial.plan.confidence)}]",
+        *_head(trial)[2:],
+    ]
+    rows = [[measure_text(trial.plan, row.measure), row.training_set, *_judged(row)] for row in trial.questions]
+    return ["## Further questions", markdown_table(head, rows)]
+
+
 def _groups(trial: TrialRecord, comparisons: Iterable[ComparisonRecord]) -> str:
     """A table for each segmenter and label fraction."""
     parts = []
@@ -85,7 +101,7 @@ def _worth(trial: TrialRecord, picture: str) -> list[str]:
     """What synthetic data is worth in real patients: the chart and its numbers; the sentence stands above."""
     if not trial.equivalence:
         return []
-    head = ["segmenter", "training set", "real patients", f"Dice of {trial.plan.region}"]
+    head = ["segmenter", "training set", "real patients", measure_text(trial.plan)]
     rows = []
     for found in trial.equivalence:
         for side, name in ((found.reference, found.against), (found.synthetic, found.training_set)):
@@ -95,7 +111,7 @@ def _worth(trial: TrialRecord, picture: str) -> list[str]:
 
 def _head(trial: TrialRecord) -> list[str]:
     plan = trial.plan
-    difference = f"Dice of {plan.region}: difference [{in_percent(plan.confidence)}]"
+    difference = f"{measure_text(plan)}: difference [{in_percent(plan.confidence)}]"
     return ["against", difference, "verdict", "null", "p (adjusted)", "patients", "cells"]
 
 
@@ -141,7 +157,7 @@ def _reading(trial: TrialRecord) -> str:
     return "\n".join(
         [
             *_development(trial),
-            f"- Declared before any run: Dice of *{plan.region}*, reference *{plan.reference}*.",
+            f"- Declared before any run: {measure_text(plan)}, reference *{plan.reference}*.",
             "- A cell is one subset of training patients and one initialization, shared by all arms. A difference is "
             "paired by patient within a cell.",
             f"- Intervals: {in_percent(plan.confidence)}, of the crossed model in which {sampled} (Student's t; "

@@ -16,15 +16,14 @@ from nephrite.report.comparison_record import (
     CurvePointRecord,
     End,
     EquivalenceRecord,
-    NullRecord,
 )
+from nephrite.report.rows import comparison_record, plan_record
 from nephrite.report.trial_record import (
     DEVELOPMENT,
     VERSION,
     ArmRecord,
     BestRunRecord,
     LookRecord,
-    PlanRecord,
     RegionRecord,
     TrialRecord,
 )
@@ -68,11 +67,12 @@ def summarize(
     record = TrialRecord(
         version=VERSION,
         headline=_headline(found, trial.plan),
-        plan=PlanRecord(**asdict(trial.plan)),
+        plan=plan_record(trial.plan),
         patients=trial.patients,
         look=look,
-        answer=_comparison(found) if found else None,
+        answer=comparison_record(found) if found else None,
         answers=_comparisons(judged.answers),
+        questions=_comparisons(judged.questions),
         answer_by_segmenter=_comparisons(judged.by_segmenter),
         comparisons=_comparisons(judged.with_reference),
         rivals=_comparisons(judged.with_rivals),
@@ -101,7 +101,7 @@ def _sentence(answer: Comparison | None, plan: TrialPlan) -> str:
     few = f" at {in_percent(pair.fraction)} of the training patients" if pair.fraction < 1 else ""
     opening = f"{OPENINGS[answer.verdict.word]}{_of_whom(answer, plan)}"
     return (
-        f"{opening}: {pair.training_set} minus {pair.against} is {found.mean:+.3f} Dice of {plan.region}{interval}{few}"
+        f"{opening}: {pair.training_set} minus {pair.against} is {found.mean:+.3f} {plan.measure}{interval}{few}"
         f" over {over}{counted(len(pair.segmenters), 'segmenter')}; {_moved(answer)}."
     )
 
@@ -169,27 +169,7 @@ def _points(side: Sequence[CurvePoint]) -> tuple[CurvePointRecord, ...]:
 
 
 def _comparisons(rows: Sequence[Comparison]) -> tuple[ComparisonRecord, ...]:
-    return tuple(map(_comparison, rows))
-
-
-def _comparison(comparison: Comparison) -> ComparisonRecord:
-    return ComparisonRecord(
-        **comparison.pair._asdict(),
-        cells=comparison.cells,
-        patients=comparison.patients,
-        better=comparison.better,
-        worse=comparison.worse,
-        **asdict(comparison.interval),
-        sampled=("cells", "patients") if len(comparison.cells) > 1 else ("patients",),
-        p=comparison.p,
-        family=comparison.family,
-        p_adjusted=comparison.p_adjusted,
-        adjusted_low=comparison.adjusted.low,
-        adjusted_high=comparison.adjusted.high,
-        null=NullRecord(**asdict(comparison.null)) if comparison.null else None,
-        verdict=comparison.verdict.word,
-        reason=comparison.verdict.reason,
-    )
+    return tuple(map(comparison_record, rows))
 
 
 def _arm(runs: Sequence[ArmScores], trial: Trial) -> ArmRecord:

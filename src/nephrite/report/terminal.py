@@ -10,7 +10,7 @@ from rich.table import Table
 
 from nephrite.report.comparison_record import ComparisonRecord
 from nephrite.report.trial_record import ArmRecord, TrialRecord
-from nephrite.report.wording import group_name, in_percent, interval_text, p_text
+from nephrite.report.wording import group_name, in_percent, interval_text, measure_text, p_text
 from nephrite.words import counted
 
 
@@ -43,7 +43,12 @@ def summary_lines(trial: TrialRecord) -> list[str]:
     chosen = f"Best run by validation: {name}, validation score {best.validation_score:.3f}."
     answers = [_answer(row) for row in trial.answers] if len(trial.answers) > 1 else []
     worth = [f"{found.segmenter}: {found.sentence}" for found in trial.equivalence or ()]
-    below = [*answers, *best_synthetic_lines(trial), *worth, *blind_lines(trial)]
+    questions = [
+        f"Further question, {measure_text(trial.plan, row.measure)}: {row.training_set} minus {row.against} "
+        f"{interval_text(row.judged)}, {row.verdict}, p {p_text(row)}."
+        for row in trial.questions
+    ]
+    below = [*answers, *questions, *best_synthetic_lines(trial), *worth, *blind_lines(trial)]
     return [trial.headline, *look_lines(trial), *below, chosen, *trial.notes]
 
 

@@ -63,8 +63,9 @@ def _bring_from_version_3(content: dict[str, Any]) -> None:
     for row in _rows(content):
         row["sampled"], row["p_adjusted"] = row.pop("resampled"), row.pop("p_holm")
         row["family"], row["adjusted_low"], row["adjusted_high"] = None, row["low"], row["high"]
-    content |= {"blind": None, "look": None, "version": VERSION}
-    content["plan"] |= {"overlap": {}, "judged_on": "test"}
+        row["measure"] = None
+    content |= {"blind": None, "look": None, "questions": [], "version": VERSION}
+    content["plan"] |= {"overlap": {}, "judged_on": "test", "metric": "dice", "questions": []}
 
 
 def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field, model_validator
 
-from nephrite.config import Name, SetLabel
+from nephrite.config import Metric, Name, SetLabel
 from nephrite.errors import TrialError
 from nephrite.report.comparison_record import (
     BestSyntheticRecord,
@@ -20,6 +20,7 @@ from nephrite.report.comparison_record import (
     EquivalenceRecord,
     Fraction,
     LowerEnd,
+    MeasureRecord,
     Names,
     NotNegative,
     PatientId,
@@ -38,10 +39,23 @@ VERSION: Literal[4] = 4
 DEVELOPMENT = "Development"  # how the headline of a report begins that was judged on validation patients
 
 
+class QuestionRecord(Record):
+    """A question beside the headline."""
+
+    measure: MeasureRecord = Field(description="By which the two sets are compared.")
+    training_set: str = Field(description="The one that is judged.")
+    against: str = Field(description="The one that is subtracted.")
+
+
 class PlanRecord(Record):
     """The plan: what was declared before any run."""
 
-    region: str = Field(description="Region whose per-patient 3-D Dice decides.")
+    region: str = Field(description="Region that decides.")
+    metric: Metric = Field(
+        description="What of it decides: `dice`, `surface_dice`, `cpm` (mean sensitivity per lesion at 1/8 to 8 false "
+        "positives per image), `sensitivity` (at 1), `brier` and `calibration`, both taken from 1."
+    )
+    questions: tuple[QuestionRecord, ...] = Field(description="Further questions, declared before any run.")
     reference: str = Field(description="Training set that all others are compared with.")
     question: tuple[str, str] | None = Field(
         description="Training sets with and without synthetic data, whose difference is the headline: "
@@ -191,6 +205,9 @@ class TrialRecord(Record):
         "null if there is no question."
     )
     answers: tuple[ComparisonRecord, ...] = Field(description="The same question at each label fraction.")
+    questions: tuple[ComparisonRecord, ...] = Field(
+        description="The plan's further questions, at the smallest label fraction, all segmenters averaged."
+    )
     answer_by_segmenter: tuple[ComparisonRecord, ...] = Field(
         description="The same question for each segmenter, at the smallest label fraction."
     )
@@ -241,8 +258,11 @@ class TrialRecord(Record):
             region: any scored region; the declared one if not given.
 
         Raises:
-            TrialError: the record holds no such table, as files of version 2 do.
+            TrialError: the record holds no such table, as files of version 2 do; or the comparison is not of Dice.
         """
+        if region is None and (row.measure or self.plan.metric != "dice"):
+            place = f"{row.training_set} against {row.against}"
+            raise TrialError(place, "is compared by another measure than Dice", "read the scores of its arms")
         region = self.plan.region if region is None else region
         differences: Float[np.ndarray, "cell patient"] = np.mean(
             [

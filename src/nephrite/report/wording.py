@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from nephrite.report.comparison_record import ComparisonRecord
-from nephrite.report.trial_record import ArmRecord, TrialRecord
+from nephrite.report.comparison_record import ComparisonRecord, MeasureRecord
+from nephrite.report.trial_record import ArmRecord, PlanRecord, TrialRecord
+from nephrite.verdict.measures import NAMES
 
 
 class HasInterval(Protocol):
@@ -28,6 +29,12 @@ def group_name(trial: TrialRecord, row: ArmRecord | ComparisonRecord) -> str:
     """The group of an arm or comparison: its segmenter, and its label fraction if the trial has several."""
     name = row.segmenters[0] if len(row.segmenters) == 1 else "all segmenters"
     return f"{name}, {in_percent(row.fraction)}" if trial.several_fractions else name
+
+
+def measure_text(plan: PlanRecord, measure: MeasureRecord | None = None) -> str:
+    """'Dice of tumor': what decides, or another measure."""
+    asked = measure or plan
+    return f"{NAMES[asked.metric]} of {asked.region}"
 
 
 def in_percent(share: float) -> str:

@@ -14,7 +14,7 @@ from rich.console import Console
 from nephrite import __version__
 from nephrite.config import Config
 from nephrite.dependencies import trial_facts
-from nephrite.errors import StoreError
+from nephrite.errors import ConfigError, StoreError
 from nephrite.evidence import write_evidence
 from nephrite.files import digest, whole_folder, write_json
 from nephrite.look_ledger import Taken, Wanted, marks_of, take_look
@@ -33,7 +33,8 @@ from nephrite.report.without_labels import unlabeled_notes
 from nephrite.store.slices import PairStore, SliceRef, read_manifest
 from nephrite.store.split import shared_patients
 from nephrite.verdict.blind import blind_baselines
-from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
+from nephrite.verdict.measures import Measure
+from nephrite.verdict.trial import Question, Trial, TrialPlan, synthetic_question
 
 logger = logging.getLogger(__name__)
 PAGE = "report.html"
@@ -174,10 +175,13 @@ def overlaps(config: Config, patients: Sequence[str]) -> dict[float, float]:
 def trial_plan(config: Config) -> TrialPlan:
     """What was declared before any run, from the settings."""
     trial, settings = config.trial, config.report
+    headline = trial.question or synthetic_question(trial.training_sets.pairs, trial.reference)
     return TrialPlan(
         region=trial.primary,
+        metric=trial.metric,
         reference=trial.reference,
-        question=trial.question or synthetic_question(trial.training_sets.pairs, trial.reference),
+        question=headline,
+        questions=_questions(config, headline),
         fraction=min(trial.label_fractions),
         synthetic=tuple(fakes.name for fakes in trial.training_sets.synthetic),
         rivals=trial.training_sets.baselines,
@@ -188,6 +192,23 @@ def trial_plan(config: Config) -> TrialPlan:
         seed=trial.seed,
         digest=digest(config.model_dump(mode="json", include=set(EXPERIMENT))),
     )
+
+
+def _questions(config: Config, headline: tuple[str, str] | None) -> tuple[Question, ...]:
+    """The further questions; what they leave open is the headline's.
+
+    Raises:
+        ConfigError: there is no headline, and one leaves a training set open.
+    """
+    found = []
+    for asked in config.trial.questions:
+        sets = (asked.training_set, asked.against)
+        if None in sets and headline is None:
+            finding = "leaves a training set to the headline, and the trial has none"
+            raise ConfigError("trial.questions", finding, "name 'training_set' and 'against'")
+        first, second = (name or default for name, default in zip(sets, headline or ("", ""), strict=True))
+        found.append(Question(Measure(asked.metric, asked.region or config.trial.primary), first, second))
+    return tuple(found)
 
 
 def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str, str]:

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from nephrite.verdict.families import Table, adjust
+from nephrite.verdict.measures import Measure
 from nephrite.verdict.statistics import (
     Interval,
     NullDifference,
@@ -42,12 +43,14 @@ class Pair(NamedTuple):
         against: the one that it is compared with.
         segmenters: one, or several whose differences are averaged within each cell and patient.
         fraction: share of the training patients whose labels both know.
+        measure: by which they are compared; None = by what decides.
     """
 
     training_set: str
     against: str
     segmenters: tuple[str, ...]
     fraction: float
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class Judged:
 
     Attributes:
         answers: the plan's question at each label fraction over all segmenters; that at the plan's is the headline.
+        questions: the plan's further questions, over all segmenters at the plan's label fraction.
         by_segmenter: the plan's question for each segmenter at the plan's fraction.
         with_reference: every training set against the reference of the same segmenter and fraction. Null arms get no
             rows of their own: they are given beside each row.
@@ -114,6 +118,7 @@ class Judged:
     """
 
     answers: tuple[Comparison, ...]
+    questions: tuple[Comparison, ...]
     by_segmenter: tuple[Comparison, ...]
     with_reference: tuple[Comparison, ...]
     with_rivals: tuple[Comparison, ...]
@@ -136,10 +141,18 @@ def judge_trial(trial: Trial) -> Judged:
     asked = [Pair(*plan.question, everyone, fraction) for fraction in trial.fractions] if plan.question else []
     by_segmenter = [Pair(*plan.question, (name,), plan.fraction) for name in everyone] if plan.question else []
     reference, rivals, best = _with_reference(trial), _with_rivals(trial), _best_synthetic(trial)
-    shown = [*asked, *by_segmenter, *reference, *rivals, *(pair for _, _, _, pairs in best for pair in pairs)]
+    questions = [Pair(*q[1:], everyone, plan.fraction, q.measure) for q in plan.questions]
+    shown = [
+        *asked,
+        *by_segmenter,
+        *questions,
+        *reference,
+        *rivals,
+        *(pair for _, _, _, pairs in best for pair in pairs),
+    ]
     # each comparison once: the headline alone, the others in their families
     headline = [pair for pair in asked if pair.fraction == plan.fraction]
-    declared = [pair for pair in dict.fromkeys([*asked, *by_segmenter]) if pair not in headline]
+    declared = [pair for pair in dict.fromkeys([*asked, *questions, *by_segmenter]) if pair not in headline]
     others = [pair for pair in dict.fromkeys(shown) if pair not in headline and pair not in declared]
     found = {pair: compare(trial, pair) for pair in headline}
     found |= _family(trial, declared, "question") | _family(trial, others, "exploration")
@@ -149,6 +162,7 @@ def judge_trial(trial: Trial) -> Judged:
 
     return Judged(
         answers=rows(asked),
+        questions=rows(questions),
         by_segmenter=rows(by_segmenter),
         with_reference=rows(reference),
         with_rivals=rows(rivals),
@@ -165,7 +179,7 @@ def compare(trial: Trial, pair: Pair) -> Comparison:
         TrialError: both arms share no cell.
     """
     # paired by cell and patient
-    cells, differences = trial.shared_cells(*pair), trial.differences(*pair)
+    cells, differences = trial.shared_cells(*pair[:4]), trial.differences(*pair)
     overlap = trial.plan.overlap_at(pair.fraction)
     interval = paired_interval(differences, confidence=trial.plan.confidence, overlap=overlap)
     # rounded, so that equal scores tie
@@ -205,9 +219,10 @@ def _null(trial: Trial, pair: Pair, cells: Sequence[int]) -> NullDifference | No
     plan, arm = trial.plan, pair.against
     null = plan.copy_of(arm)
     if null and all(trial.runs(null, name, pair.fraction) for name in pair.segmenters):
-        differences = trial.differences(null, arm, pair.segmenters, pair.fraction)
+        differences = trial.differences(null, arm, pair.segmenters, pair.fraction, pair.measure)
         return null_of_arm(differences, paired_interval(differences, confidence=plan.confidence), null)
-    scores = np.mean([trial.table(arm, name, pair.fraction, cells) for name in pair.segmenters], axis=0)
+    tables = [trial.table(arm, name, pair.fraction, cells, pair.measure) for name in pair.segmenters]
+    scores = np.mean(tables, axis=0)
     return null_difference(scores, confidence=plan.confidence)
 
 

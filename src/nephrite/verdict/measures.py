@@ -22,7 +22,7 @@ from nephrite.config import Metric
 from nephrite.errors import TrialError
 from nephrite.metrics.calibration import expected_calibration_errors
 from nephrite.metrics.lesions import LesionFindings
-from nephrite.metrics.scores import ArmScores, PatientScore
+from nephrite.metrics.scores import ArmScores
 from nephrite.verdict.froc import competition_metric, sensitivities
 
 DRAWS_PER_PATIENT, FEWEST_DRAWS = 20, 1000  # of the least squares that finds each patient's part
@@ -63,7 +63,7 @@ def table_of(runs: Sequence[ArmScores], measure: Measure, *, seed: int = 0) -> F
 
 def _row(run: ArmScores, measure: Measure, seed: int) -> Float[np.ndarray, " patient"]:
     patients = sorted(run.patients, key=lambda score: score.patient)
-    _demand(run, patients, measure)
+    demand(run, measure)
     region = measure.region
     if measure.metric == "dice":
         return np.array([each.regions[region].dice for each in patients])
@@ -110,8 +110,13 @@ def _sensitivity(found: Sequence[LesionFindings], weights: Weights) -> Float[np.
     return share
 
 
-def _demand(run: ArmScores, patients: Sequence[PatientScore], measure: Measure) -> None:
-    """Refuse a region that was not scored, or not in this way."""
+def demand(run: ArmScores, measure: Measure) -> None:
+    """Refuse a measure that a run was not scored by.
+
+    Raises:
+        TrialError: names the setting that is missing.
+    """
+    patients = run.patients
     known: list[set[str]]
     if measure.metric in ("cpm", "sensitivity"):
         known, key = [set(each.lesions) for each in patients], "evaluate.lesions"

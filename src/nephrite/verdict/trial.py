@@ -6,15 +6,26 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from nephrite.config import Metric
 from nephrite.errors import TrialError
-from nephrite.metrics.scores import ArmScores, dice_by_patient
+from nephrite.metrics.scores import ArmScores
+from nephrite.verdict.measures import Measure, demand, table_of
 
 AGAIN = "run 'evaluate' again for both on the same split"
+
+
+class Question(NamedTuple):
+    """A question beside the headline: whether one training set is better than another by some measure."""
+
+    measure: Measure
+    training_set: str
+    against: str
 
 
 @dataclass(frozen=True)
@@ -22,7 +33,9 @@ class TrialPlan:
     """What was declared before any run.
 
     Attributes:
-        region: the region whose per-patient 3-D Dice decides.
+        region: the region that decides.
+        metric: what of it decides; see `nephrite.verdict.measures`.
+        questions: further questions, declared before any run: each a measure, and the two training sets.
         reference: the training set that all others are compared with.
         question: the two training sets, with and without synthetic data, whose difference is the headline; None where
             the trial has no such pair.
@@ -30,7 +43,9 @@ class TrialPlan:
         synthetic: training sets with synthetic slices.
         rivals: baselines: sets without synthetic slices with which each of these is compared beside the reference.
         copies: training sets of A/A arms, and the set that each repeats from another initialization.
-        judged_on: split of the patients whose scores are compared; 'validation' makes a report for development, which
+        metric: Metric = "dice"
+    questions: tuple[Question, ...] = ()
+    judged_on: split of the patients whose scores are compared; 'validation' makes a report for development, which
             chooses recipes and answers nothing.
         overlap: label fraction to the share of its training patients that a cell has in common with another, on
             average; what is not named is 0. At 1 the trial speaks for these training patients only.
@@ -47,6 +62,8 @@ class TrialPlan:
     synthetic: tuple[str, ...] = ()
     rivals: tuple[str, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
+    metric: Metric = "dice"
+    questions: tuple[Question, ...] = ()
     judged_on: Literal["test", "validation"] = "test"
     overlap: Mapping[float, float] = field(default_factory=dict)
     confidence: float = 0.95
@@ -62,6 +79,11 @@ class TrialPlan:
     def overlap_at(self, fraction: float) -> float:
         """The share of its training patients that a cell has in common with another, on average."""
         return self.overlap.get(fraction, 0.0)
+
+    @property
+    def measure(self) -> Measure:
+        """What decides."""
+        return Measure(self.metric, self.region)
 
     def copy_of(self, training_set: str) -> str | None:
         """The A/A arm of a training set; None where it has none."""
@@ -117,29 +139,58 @@ class Trial:
         return dict(sorted(runs.items()))
 
     def table(
-        self, training_set: str, segmenter: str, fraction: float, cells: Sequence[int]
+        self,
+        training_set: str,
+        segmenter: str,
+        fraction: float,
+        cells: Sequence[int],
+        measure: Measure | None = None,
     ) -> Float[np.ndarray, "cell patient"]:
-        """Dice of the declared region for each cell and test patient."""
+        """What decides, or another measure, for each cell and test patient."""
+        asked = measure or self.plan.measure
         runs = self.runs(training_set, segmenter, fraction)
-        return np.array([dice_by_patient(runs[cell], self.plan.region) for cell in cells])
+        return np.array([self._row(runs[cell], asked) for cell in cells])
 
     def differences(
-        self, training_set: str, against: str, segmenters: Sequence[str], fraction: float
+        self,
+        training_set: str,
+        against: str,
+        segmenters: Sequence[str],
+        fraction: float,
+        measure: Measure | None = None,
     ) -> Float[np.ndarray, "cell patient"]:
-        """Dice of one training set minus that of another in the cells that both have, averaged over segmenters.
+        """One training set minus another in the cells that both have, averaged over segmenters.
+
+        Args:
+            training_set, against: the two.
+            segmenters: that are averaged.
+            fraction: label fraction.
+            measure: what decides, unless told.
 
         Raises:
-            TrialError: both arms share no cell.
+            TrialError: both arms share no cell, or the measure was not scored.
         """
         cells = self.shared_cells(training_set, against, segmenters, fraction)
         differences: Float[np.ndarray, "cell patient"] = np.mean(
             [
-                self.table(training_set, name, fraction, cells) - self.table(against, name, fraction, cells)
+                self.table(training_set, name, fraction, cells, measure)
+                - self.table(against, name, fraction, cells, measure)
                 for name in segmenters
             ],
             axis=0,
         )
         return differences
+
+    def _row(self, run: ArmScores, measure: Measure) -> Float[np.ndarray, " patient"]:
+        """A row of a table; a curve of a set takes a moment, and many comparisons ask for it."""
+        key = (str(run.arm), measure)
+        if key not in self._rows:
+            self._rows[key] = table_of([run], measure, seed=self.plan.seed)[0]
+        return self._rows[key]
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, Measure], Float[np.ndarray, " patient"]]:
+        return {}
 
     def grouped_runs(self) -> list[list[ArmScores]]:
         """The runs of every training set, segmenter and label fraction, over its cells."""
@@ -196,7 +247,8 @@ class Trial:
                     str(scores.arm), f"scores test patients {twice} twice" if twice else "scores no patient", AGAIN
                 )
             _demand_same_patients(scores, self.arms[0])
-            dice_by_patient(scores, self.plan.region)
+            for measure in (self.plan.measure, *(question.measure for question in self.plan.questions)):
+                demand(scores, measure)
 
     def _has_training_set(self, segmenter: str, training_set: str, fraction: float) -> None:
         if not self.runs(training_set, segmenter, fraction):

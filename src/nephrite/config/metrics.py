@@ -1,0 +1,8 @@
+"""Metrics that can be asked for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Metric = Literal["dice", "surface_dice", "cpm", "sensitivity", "brier", "calibration"]
+OF_LESIONS: frozenset[Metric] = frozenset({"cpm", "sensitivity"})  # lesions are found one by one
