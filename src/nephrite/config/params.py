@@ -129,7 +129,7 @@ class Config(Settings):
     def _what_cannot_be_scored(self) -> Iterator[str]:
         """Measures, lesions and windows that the data or the settings do not have."""
         # measures that need lesions one by one, or regions
-        asked = [("trial.metric", self.trial.metric, self.trial.primary)]
+        asked = [("trial.metric", self.trial.metric, self.trial.primary)] if self.trial.metric in OF_LESIONS else []
         asked += [("trial.questions", one.metric, one.region or self.trial.primary) for one in self.trial.questions]
         for key, metric, region in asked:
             known, section = (
