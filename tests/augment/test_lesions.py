@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from nephrite.augment.lesions import LesionBank, find_body, grown, ring_of, weighted_surroundings
+from nephrite.config import IGNORED
 
 KIDNEY, TUMOR = 1, 2
 
@@ -117,3 +118,13 @@ def test_the_body_holds_its_lungs_and_no_table() -> None:
 def test_a_crop_inside_the_body_is_all_body_and_air_is_none() -> None:
     assert find_body(np.full((9, 12), 0.1, dtype=np.float32)).all()
     assert not find_body(np.zeros((9, 12), dtype=np.float32)).any()
+
+
+def test_where_lesions_may_lie_is_told_with_what_is_ignored() -> None:
+    image, label = kidney_slice()
+    bank = LesionBank.from_slices([("anna", image, label)], {TUMOR: KIDNEY})
+    label[:5] = IGNORED
+    found = bank.mask(label.numpy())
+    assert found[:5].all()
+    assert found[20, 20]
+    assert not found[12, 12]

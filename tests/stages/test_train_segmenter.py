@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from nephrite.config import Config
+from nephrite.config import IGNORED, Config
 from nephrite.errors import ConfigError, LeakageError, NonFiniteLossError, StoreError
 from nephrite.files import PARTIAL, read_json
 from nephrite.ownership import MARK
@@ -28,7 +29,7 @@ from nephrite.stages.screen import screen
 from nephrite.stages.synthesize import synthesize
 from nephrite.stages.train_gan import train_gan
 from nephrite.stages.train_segmenter import train_segmenter
-from nephrite.store.slices import PairStore
+from nephrite.store.slices import PairStore, write_patient
 from tests.conftest import SPLITS, finish, hash_again, with_another_window, without_first_patient, write_synthetic
 
 Load = Callable[..., Config]
@@ -569,3 +570,31 @@ def test_without_any_label_an_arm_learns_from_painted_lesions_alone(load: Load, 
     assert card.training_patients == ()
     assert set(card.masked_patients) <= {"a1", "a2", "a3"}
     assert metrics["training_slices"] == 12
+
+
+def test_the_backend_is_told_where_labels_are_to_be_ignored(
+    load: Load, pairs: Path, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+
+    def fit(backend: object, task: FitTask) -> None:
+        told.append(task.unsure)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(InProcess, "fit", fit)
+    (name,) = PairStore(synthetic).patients()
+    arms = ["real+negatives/light/0.34/0", "real/light/0.34/0", *["real+synthetic/light/1.0/0"] * 2]
+    for arm, ignored in zip(arms, (False, False, False, True), strict=True):
+        if ignored:  # painted on a lesion-free scan
+            known = PairStore(synthetic).patient(name)
+            assert known.provenance is not None
+            write_patient(synthetic, replace(known, provenance=replace(known.provenance, lesion_free=True)))
+            label = np.load(synthetic / "patients" / name / "label.npy", mmap_mode="r+")
+            label[0, 0, 0] = IGNORED
+            label.flush()
+            finish(synthetic, "synthetic", {name: "train"})
+        config = load(*FREE, "trial.label_fractions=[0.34, 1.0]", f"arm={arm}")
+        painted = {"synthetic": synthetic} if "synthetic" in arm else {}
+        with pytest.raises(KeyboardInterrupt):
+            train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "s", **painted)
+    assert told == [True, False, False, True]

@@ -163,3 +163,11 @@ def test_a_lesion_ends_with_the_last_slice_of_its_organ() -> None:
     rules, large = replace(KIDNEY, outgrowth=0.6), replace(RANGES, sizes=[Sort(1, (5.0, 6.0))], rim=1.0)
     held = np.sum([paint(image, label, ORGAN, rules, ranges=large, seed=s)[1] == 2 for s in range(6)], axis=0)
     assert held.any((1, 2)).tolist() == [False, True, True]
+
+
+def test_new_lesions_do_not_overlap() -> None:
+    image, blank = lung(), np.zeros((3, 64, 64), np.uint8)
+    _, label, edits = paint(image, blank, ANYWHERE, PlaceRules(), count=14)
+    volumes = [4 / 3 * np.pi * edit.radius**3 / 2 for edit in edits if edit.done]  # pixels of 2 mm3
+    assert len(volumes) > 5
+    assert (label == 1).sum() == pytest.approx(sum(volumes), abs=0.5)

@@ -106,3 +106,11 @@ def test_what_leaves_the_slice_is_cut_off() -> None:
     assert shape.box[1].start == 0
     assert shape.box[2].stop == 64
     assert shape.mask.any()
+
+
+def test_the_outline_turns_along_the_patient() -> None:
+    still = replace(drawn(1)[0], radius=9.0, axes=(1.0, 1.0, 1.0), bends=np.full(5, 0.1), drifts=np.zeros(5))
+    turned = replace(still, drifts=np.full(5, 1.5))
+    one, other = (lay(lesion, MIDDLE, HEIGHTS, SHAPE).mask for lesion in (still, turned))
+    assert np.array_equal(one[2], other[2])  # in the slice of its middle nothing has turned yet
+    assert not np.array_equal(one[3], other[3])
