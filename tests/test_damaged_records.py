@@ -191,6 +191,8 @@ def test_every_damaged_field_of_a_recipe_is_one_line(layout: Layout) -> None:
     assert {place for place, _ in accepted} <= {
         ("format",),
         ("threshold",),
+        ("window",),
+        ("mirroring",),
         ("intensity", "center"),
         ("channels", "kidney"),
         ("channels", "tumor"),

@@ -173,6 +173,11 @@ class Config(Settings):
                 f"'trial.without_labels' names '{sets[0].name}', and screening needs labels; "
                 "set 'screen.filter' to 'all'"
             )
+        if sets and self.train_segmenter.asks_validation:
+            yield (
+                f"'trial.without_labels' names '{sets[0].name}', and the training asks validation labels; set "
+                "'train_segmenter.weights' to 'last', 'schedule' to 'polynomial' and 'early_stopping' to null"
+            )
 
     def _no_part_of_the_trial(self) -> Iterator[str]:
         """The arm or painter that a stage was called for, if the trial does not have it."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, StrictBool, TypeAdapter, ValidationError
 
 from nephrite.config import ClassName, Name, PercentileSettings, ResampleSettings, ResizeSettings, WindowSettings
 from nephrite.errors import StoreError
 from nephrite.files import first_problem
-from nephrite.record_fields import STRICT, LabelValue, LabelValues, Share
+from nephrite.record_fields import STRICT, LabelValue, LabelValues, Share, Side
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Recipe:
     intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
     in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
     threshold: Share
-    window: Annotated[int, Field(ge=1, le=10**6)] | None = None
-    mirroring: bool = False
+    window: Side | None = None
+    mirroring: StrictBool = False
     format: Literal[1] = 1
 
     def to_text(self) -> str:

@@ -40,11 +40,11 @@ from nephrite.record_fields import (
     PatientId,
     Sha256,
     Share,
+    Side,
 )
 from nephrite.segmentation.backend import Trained, backend_of
 from nephrite.segmentation.fit_task import Row
 
-Side = Annotated[int, Field(ge=1, le=10**6)]
 CARD, WEIGHTS, HISTORY = "segmenter.json", "weights.safetensors", "history.json"
 REMEDY = "run 'train_segmenter' again"
 

@@ -192,7 +192,9 @@ def segmentation_task(task: FitTask) -> SegmentationTask:
     parts = [(cohort.source, cohort.slices()) for cohort in cohorts]
     # how each addition is mixed in
     settings, steps = task.settings, task.settings.epochs * task.settings.steps_per_epoch
-    real, *others = (cohort.holds() for cohort in cohorts)
+    # which slices hold foreground; those that get lesions pasted in do
+    onto = task.pasted_onto or frozenset()
+    real, *others = (cohort.holds() | (not {*cohort.patients} - onto) for cohort in cohorts)
     extras = [Extra(holds, each.way, each.share) for each, holds in zip(task.additions, others, strict=True)]
     size, forced = settings.batch_size, settings.foreground
     mixture = mix(real, extras, steps=steps, batch_size=size, oversampled=forced)
