@@ -112,6 +112,7 @@ def test_arms_without_labels_are_added_to_the_product_with_their_painters(load: 
         ),
         ("train_gan.pix2pix.method={kind: randomized}", "whose synthesizer 'pix2pix' needs labels"),
         ("screen.filter=report", "and screening needs labels; set 'screen.filter' to 'all'"),
+        ("train_segmenter.weights=best", "and the training asks validation labels"),
     ],
 )
 def test_what_needs_labels_is_refused_where_there_are_none(load: Load, override: str, told: str) -> None:
