@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from nephrite import __version__
-from nephrite.config import SPLITS, Config, PrepareSettings
-from nephrite.errors import SourceError, VolumeError
-from nephrite.files import sha256, whole_folder
+from nephrite.config import SPLITS, Config, PrepareSettings, SplitSettings
+from nephrite.errors import SourceError, StoreError, VolumeError
+from nephrite.files import read_json, read_record, sha256, whole_folder
 from nephrite.imaging.geometry import warn_of_units
 from nephrite.imaging.grid import Grid, plan_grid, resize_label
 from nephrite.imaging.quantize import store_image
@@ -27,9 +27,9 @@ from nephrite.recording import Run
 from nephrite.redaction import hidden_name
 from nephrite.store.arrays import create_arrays
 from nephrite.store.grid_loss import GridLoss, grid_losses, loss_lines
-from nephrite.store.records import FORMER_UNLABELED
-from nephrite.store.slices import UNLABELED, Patient, finish_store, read_patient, write_patient
-from nephrite.store.split import split_patients
+from nephrite.store.records import FORMER_UNLABELED, Splits
+from nephrite.store.slices import SPLIT, UNLABELED, Patient, finish_store, read_patient, write_patient
+from nephrite.store.split import lesion_strata, split_patients
 from nephrite.store.twins import Looks, check_twins, find_near_twins, slice_looks, warn_of_near_twins
 from nephrite.workers import worker_pool
 
@@ -53,12 +53,14 @@ class Prepared(NamedTuple):
 
 
 logger = logging.getLogger(__name__)
+FEWEST = 8  # test patients that a verdict needs; `verdict` itself is not imported, since no slice follows from it
 
 
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
     """Turn raw volumes into the pair store: image and label map per patient, index, patient split.
 
-    The split is a salted hash of the patient id. Scans without label maps, in raw/unlabeled, are a split of their own.
+    Patients are split by the rank of a salted hash, stratified by their lesions, or by a file; those of an earlier
+    store in the same place keep their split. Scans without label maps, in raw/unlabeled, are a split of their own.
     Windowing happens later, when a slice is read.
 
     Raises:
@@ -67,13 +69,14 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     # split patients; scans without labels stand apart
     settings = config.prepare
     cases: list[Case | Scan] = [*find_cases(raw)]
-    splits = split_patients([case.patient for case in cases], settings.split)
+    labeled, earlier = [case.patient for case in cases], _earlier_split(pairs, settings.split)
+    few = split_patients(labeled, settings.split, earlier=earlier)  # refused and warned of before anything is read
+    _warn_of_few([*few.values()].count("test"))
     others = [raw / name for name in (UNLABELED, FORMER_UNLABELED) if (raw / name).is_dir()]
     for folder in others[:1]:
         alone = find_scans(folder)
-        _check_others(folder, alone, splits)
+        _check_others(folder, alone, labeled)
         cases += alone
-        splits |= {scan.patient: UNLABELED for scan in alone}
     # one folder per patient; a scan that two patients share would leak
     with whole_folder(pairs, "pairs") as root:
         owners: dict[str, str] = {}
@@ -82,11 +85,14 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
             check_twins(raw, result.patient, result.digests, owners)
             done.append(result)
         twins = find_near_twins({result.patient: result.looks for result in done})
+        strata = _strata(root, labeled, settings)
+        splits = split_patients(labeled, settings.split, strata=strata, earlier=earlier)
+        splits |= {case.patient: UNLABELED for case in cases if isinstance(case, Scan)}
         manifest = finish_store(
             root,
             kind="real",
             splits=splits,
-            split_settings=settings.split.model_dump(),
+            split_settings=settings.split.model_dump(mode="json", exclude={"file"}),
             classes=settings.classes,
             channels=settings.channels,
             size=settings.in_plane.size,
@@ -172,12 +178,45 @@ def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, fl
         raise VolumeError(place, finding, "leave the case out, or change 'prepare.intensity'")
 
 
-def _check_others(folder: Path, scans: list[Scan], splits: Mapping[str, str]) -> None:
+def _earlier_split(pairs: Path, settings: SplitSettings) -> dict[str, str]:
+    """Patient to split, of the store that is about to be replaced, if it was drawn by the same shares and salt."""
+    path, keys = pairs / SPLIT, {"train", "validation", "test", "salt"}
+    if not path.is_file():
+        return {}
+    try:
+        content = read_json(path)
+        earlier = read_record(path, Splits, "run 'prepare' again").patients
+    except StoreError as error:
+        logger.warning("%s: patients are split anew", error)
+        return {}
+    same = {key: content.get(key) for key in keys} == settings.model_dump(include=keys)
+    return earlier if same else {}
+
+
+def _strata(root: Path, patients: Sequence[str], settings: PrepareSettings) -> dict[str, str]:
+    """Strata by lesions, of patients that were written to `root`."""
+    if not settings.split.stratify or not settings.lesions:
+        return {}
+    volumes = {patient: read_patient(root, patient).volumes for patient in patients}
+    lesions = {
+        patient: sum(scan for name, (scan, _) in known.items() if name in settings.lesions)
+        for patient, known in volumes.items()
+    }
+    return lesion_strata(lesions)
+
+
+def _warn_of_few(patients: int) -> None:
+    if patients < FEWEST:
+        text = "prepare.split: %d test patients, fewer than the %d that a verdict needs: at most 'no evidence' follows"
+        logger.warning(text, patients, FEWEST)
+
+
+def _check_others(folder: Path, scans: list[Scan], patients: Sequence[str]) -> None:
     """Refuse a scan without labels of a patient who has labels: it could be one of the test patients."""
-    labeled = {patient.lower(): patient for patient in splits}
+    labeled = {patient.lower(): patient for patient in patients}
     for scan in scans:
         if twin := labeled.get(scan.patient.lower()):
-            finding = f"is of '{twin}', who stands among the labeled patients ({splits[twin]})"
+            finding = f"is of '{twin}', who stands among the labeled patients"
             raise SourceError(folder / scan.patient, finding, "leave the scan out")
 
 
