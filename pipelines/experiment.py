@@ -112,6 +112,9 @@ def _check_source(params: Path, config: Config) -> None:
     if config.acquire.source == "folder":
         remedy = "push the folder with 'nephrite publish' and take acquire.source 'dvc'"
         raise ExperimentError(f"{params}: acquire.source", "is 'folder', which no pod can see", remedy)
+    if config.prepare.split.file:
+        finding = f"is the file '{config.prepare.split.file}', which no pod can see"
+        raise ExperimentError(f"{params}: prepare.split.file", finding, "draw the split by shares and salt")
     for name in ("unlabeled", "lesion_free"):
         if folder := getattr(config.acquire, name):
             remedy = (

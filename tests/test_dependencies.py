@@ -183,3 +183,14 @@ def test_every_declared_key_is_there_and_has_an_effect(stage: str, load: Load) -
         found = settings_read(chosen, stage)
         assert found
         assert not set(found) & set(WITHOUT_EFFECT)
+
+
+def test_a_split_file_counts_by_its_content_and_not_by_its_place(load: Load, tmp_path: Path) -> None:
+    first, copy = tmp_path / "split.csv", tmp_path / "copy.csv"
+    first.write_text("patient,split\na,train\n")
+    copy.write_text(first.read_text())
+    read = [settings_read(load(f"prepare.split.file={path}"), "prepare") for path in (first, copy)]
+    assert read[0]["prepare.split.file"] == read[1]["prepare.split.file"]
+    first.write_text("patient,split\na,test\n")
+    assert settings_read(load(f"prepare.split.file={first}"), "prepare") != read[0]
+    assert "prepare.split.file" not in settings_read(load(), "prepare")

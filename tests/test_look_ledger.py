@@ -72,7 +72,7 @@ def test_mlflow_keeps_the_looks_and_tells_them_where_the_file_was_lost(tmp_path:
     (tmp_path / LEDGER).unlink()
     second = _take(pairs, replace(WANTED, asked="another"), run)
     assert second.look.number == 2
-    assert "is not there; 1 looks are known from MLflow alone" in second.notes[0]
+    assert "is not there: 1 look known from MLflow alone" in second.notes[0]
     assert [look["number"] for look in kept_looks()] == [1, 2]
     assert _take(tmp_path / "elsewhere" / "prepared", replace(WANTED, asked="third"), run).look.number == 3
 
@@ -82,7 +82,7 @@ def test_a_ledger_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: py
         raise OutputError(target, "lies on a file system that is read-only", "name another place")
 
     monkeypatch.setattr("nephrite.verdict.looks.write_json", refuse)
-    assert "cannot be written, so this look is not kept there" in _take(tmp_path / "prepared").notes[-1]
+    assert "cannot be written: this look is not kept there" in _take(tmp_path / "prepared").notes[-1]
 
 
 def test_test_patients_are_known_by_their_files_in_any_store(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ trial all ask here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import yaml
 from nephrite.code_digest import code_digest
 from nephrite.config import Config, GeneratorSettings, SegmenterSettings
 from nephrite.errors import ConfigError
-from nephrite.files import whole_file
+from nephrite.files import sha256, whole_file
 from nephrite.signatures import STAGES, WITHOUT_EFFECT, Condition, Kind
 
 LOCK_FILE = Path("code.lock")
@@ -45,7 +45,7 @@ def settings_read(config: Config, stage: str) -> dict[str, Any]:
     reads = [read for read in STAGES[stage].reads if read.when is None or _holds(config, read.when)]
     names = _names(config, stage)
     keys = dict.fromkeys(key.format(**names) for read in reads for key in read.keys)
-    return {key: _trimmed(key, _value(content, key)) for key in keys}
+    return {key: _trimmed(key, _value(content, key)) for key in keys} | _files_named(config, keys)
 
 
 def code_read(config: Config, stage: str) -> dict[str, str]:
@@ -62,7 +62,10 @@ def trial_facts(config: Config) -> Facts:
     segmenters = {config.screen.segmenter, *config.trial.segmenters}
     kinds |= {SegmenterSettings.REGISTRY[config.train_segmenter.segmenters[name].kind] for name in segmenters}
     modules = sorted({f"nephrite.stages.{stage}" for stage in STAGES} | kinds)
-    return {"settings": sections, "code": {module: code_digest(module) for module in modules}}
+    return {
+        "settings": sections | _files_named(config, ["prepare.split"]),
+        "code": {module: code_digest(module) for module in modules},
+    }
 
 
 def code_digests() -> dict[str, dict[str, str]]:
@@ -103,6 +106,12 @@ def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
     if found != current:
         of = f" of '{stage}'" if stage else ""
         raise ConfigError(path, f"is older than the code{of}", RENEW)
+
+
+def _files_named(config: Config, keys: Iterable[str]) -> dict[str, str]:
+    """Digests of files that settings name, since their content counts and not their place."""
+    path = config.prepare.split.file
+    return {"prepare.split.file": sha256(path)} if path and path.is_file() and "prepare.split" in keys else {}
 
 
 def _holds(config: Config, condition: Condition) -> bool:

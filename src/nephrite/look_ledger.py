@@ -23,6 +23,7 @@ from nephrite.recording import Run
 from nephrite.store.slices import PairStore
 from nephrite.verdict.looks import REMEDY, Look, level, merged, placed, read_looks, write_looks
 from nephrite.verdict.promotion import Candidate, is_compared
+from nephrite.words import counted
 
 logger = logging.getLogger(__name__)
 LEDGER = "looks.json"
@@ -128,9 +129,10 @@ def _notes(path: Path | None, here: list[Look] | None, there: list[Look]) -> lis
     if path is None and not there:
         return [f"No store was named, so no ledger of looks was read: {unknown}."]
     if path is not None and here is None and there:
-        return [f"The ledger {path} is not there; {len(there)} looks are known from MLflow alone."]
+        known = counted(len(there), "look")
+        return [f"The ledger {LEDGER} beside the store is not there: {known} known from MLflow alone."]
     if path is not None and here is None:
-        return [f"The ledger {path} was begun with this look: {unknown}."]
+        return [f"The ledger {LEDGER} beside the store was begun with this look: {unknown}."]
     return []
 
 
@@ -139,5 +141,5 @@ def _write(path: Path, looks: list[Look]) -> list[str]:
         write_looks(path, looks)
     except OutputError as error:
         logger.warning("%s: the look is not kept there", error)
-        return [f"The ledger {path} cannot be written, so this look is not kept there."]
+        return [f"The ledger {LEDGER} beside the store cannot be written: this look is not kept there."]
     return []

@@ -56,6 +56,11 @@ def test_folder_is_refused_since_no_pod_sees_it() -> None:
         read_experiment(PARAMS, ["acquire.source=folder", "acquire.folder.path=/scans"])
 
 
+def test_a_split_file_of_this_machine_is_refused_since_no_pod_sees_it() -> None:
+    with pytest.raises(ExperimentError, match=r"prepare\.split\.file: is the file 'mine\.csv', which no pod can see"):
+        read_experiment(PARAMS, ["prepare.split.file=mine.csv"])
+
+
 @pytest.mark.parametrize("name", ["unlabeled", "lesion_free"])
 def test_further_scans_of_this_machine_are_refused_since_no_pod_sees_them(name: str) -> None:
     told = f"{name}: is the folder '/scans', which no pod can see; run 'nephrite acquire' here, push its output"

@@ -38,5 +38,14 @@ def test_an_interval_shows_its_signs_or_that_there_is_none(interval: Interval, t
 
 @pytest.mark.parametrize(("p", "text"), [(0.0005, "0.001"), (0.00049, "< 0.001"), (0.25, "0.250")])
 def test_a_small_p_is_shown_as_a_bound(make_trial: MakeTrial, p: float, text: str) -> None:
-    row = summarize(make_trial(cells=1)).comparisons[0]
+    row = summarize(make_trial()).comparisons[0]
     assert p_text(row.model_copy(update={"p_adjusted": p})) == text
+
+
+@pytest.mark.parametrize("size", [{"cells": 2}, {"patients": 7}])
+def test_no_p_stands_beside_a_word_that_the_sample_is_too_small_for(
+    make_trial: MakeTrial, size: dict[str, int]
+) -> None:
+    row = summarize(make_trial(**size)).comparisons[0]
+    assert row.p < 0.05
+    assert p_text(row) == "not judged"

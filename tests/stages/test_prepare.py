@@ -17,7 +17,9 @@ from nephrite.files import sha256
 from nephrite.recording import SilentRun
 from nephrite.redaction import hidden_name
 from nephrite.stages.prepare import prepare
+from nephrite.store.earlier_split import FEWEST
 from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore
+from nephrite.verdict.statistics import MINIMUM_PATIENTS
 from tests.conftest import write_series as write_ct
 
 Load = Callable[..., Config]
@@ -336,3 +338,61 @@ def test_lesion_free_scan_that_would_be_ignored_as_a_whole_is_refused(
     margin = ("prepare.lesion_free.margin=300", "prepare.lesion_free.unit=millimeters")
     with pytest.raises(VolumeError, match=r"free_1/imaging.nii.gz: is ignored as a whole.*lesion_free\.margin"):
         prepared(load(*margin), kits_folder, tmp_path / "pairs")
+
+
+def test_patients_keep_their_split_when_others_come(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for case in sorted(kits_folder.iterdir())[:9]:
+        shutil.copytree(case, few / case.name)
+    before = dict(prepared(load(), few, tmp_path / "pairs").splits)
+    alone = dict(prepared(load(), kits_folder, tmp_path / "alone").splits)
+    after = dict(prepared(load(), kits_folder, tmp_path / "pairs").splits)
+    assert {patient: after[patient] for patient in before} == before
+    assert {patient: alone[patient] for patient in before} != before
+    other = dict(prepared(load("prepare.split.salt=other"), kits_folder, tmp_path / "pairs").splits)
+    assert other == dict(prepared(load("prepare.split.salt=other"), kits_folder, tmp_path / "fresh").splits)
+
+
+def test_an_earlier_split_that_cannot_be_read_is_drawn_anew(
+    load: Load, kits_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = dict(prepared(load(), kits_folder, tmp_path / "pairs").splits)
+    (tmp_path / "pairs" / "split.json").write_text("{")
+    assert dict(prepared(load(), kits_folder, tmp_path / "pairs").splits) == first
+    assert "patients are split anew" in caplog.text
+
+
+def test_patients_are_split_as_a_file_says(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    names = sorted(case.name for case in kits_folder.iterdir())
+    wanted = dict(zip(names, ["test"] * 4 + ["validation"] * 3 + ["train"] * 5, strict=True))
+    file = tmp_path / "split.csv"
+    file.write_text("\n".join(["patient,split", *(f"{name},{split}" for name, split in wanted.items())]))
+    config = load(f"prepare.split.file={file}")
+    assert dict(prepared(config, kits_folder, tmp_path / "pairs").splits) == wanted
+    file.write_text("\n".join(["patient,split", *(f"{name},{split}" for name, split in [*wanted.items()][1:])]))
+    with pytest.raises(SplitError, match=f"lacks patients {names[0]}"):
+        prepared(config, kits_folder, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_few_test_patients_are_warned_of(
+    load: Load, kits_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared(load(), kits_folder, tmp_path / "pairs")
+    assert f"test patients, fewer than the {MINIMUM_PATIENTS} that a verdict needs" in caplog.text
+    assert FEWEST == MINIMUM_PATIENTS
+
+
+def test_patients_without_lesions_are_dealt_to_all_splits(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    for case in sorted(kits_folder.iterdir())[:6]:
+        label = nib.Nifti1Image.from_filename(case / "segmentation.nii.gz")
+        healthy = np.where(np.asarray(label.dataobj) == 2, 1, np.asarray(label.dataobj)).astype(np.uint8)
+        nib.save(nib.Nifti1Image(healthy, label.affine), case / "segmentation.nii.gz")
+    shares = "prepare.split={train: 0.34, validation: 0.33, test: 0.33, salt: x}"
+    store = prepared(load(shares), kits_folder, tmp_path / "pairs")
+    healthy_in = [
+        store.splits[name] for name in store.patients() if not store.patient(name).volumes.get("tumor", (0, 0))[0]
+    ]
+    assert len(healthy_in) == 6
+    assert [healthy_in.count(split) for split in ("train", "validation", "test")] == [2, 2, 2]

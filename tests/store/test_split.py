@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from nephrite.config import SplitSettings, TrialSettings
 from nephrite.errors import SplitError
 from nephrite.store.slices import UNLABELED
 from nephrite.store.split import (
-    assign_split,
+    lesion_strata,
     shared_patients,
     split_patients,
     training_subset,
@@ -28,15 +30,87 @@ def _trial(seed: int = 7, disjoint: float = 0.05) -> TrialSettings:
     )
 
 
-def test_shares_are_kept_among_many_patients() -> None:
-    placed = list(split_patients(PATIENTS, CAPSTONE).values())
-    shares = {name: placed.count(name) / len(placed) for name in ("train", "validation", "test")}
-    assert shares == pytest.approx({"train": 0.7, "validation": 0.2, "test": 0.1}, abs=0.03)
+@pytest.mark.parametrize("count", [10, 37, 100, 219, 2000])
+@pytest.mark.parametrize("shares", [(0.7, 0.2, 0.1), (0.55, 0.15, 0.3), (0.34, 0.33, 0.33)])
+def test_every_split_has_its_share_to_within_one_patient(count: int, shares: tuple[float, float, float]) -> None:
+    settings = SplitSettings(train=shares[0], validation=shares[1], test=shares[2], salt="any")
+    placed = [*split_patients(PATIENTS[:count], settings).values()]
+    for name, share in zip(("train", "validation", "test"), shares, strict=True):
+        assert abs(placed.count(name) - share * count) < 1
 
 
-def test_adding_patients_moves_none() -> None:
-    few, many = split_patients(PATIENTS[:300], CAPSTONE), split_patients(PATIENTS, CAPSTONE)
-    assert all(many[patient] == place for patient, place in few.items())
+def test_seventy_twenty_and_ten_of_a_hundred_are_just_these() -> None:
+    placed = [*split_patients(PATIENTS[:100], CAPSTONE).values()]
+    assert [placed.count(name) for name in ("train", "validation", "test")] == [70, 20, 10]
+
+
+def test_adding_patients_moves_none_that_was_placed_before() -> None:
+    few = split_patients(PATIENTS[:100], CAPSTONE)
+    many = split_patients(PATIENTS[:150], CAPSTONE, earlier=few)
+    assert {patient: many[patient] for patient in few} == few
+    placed = [*many.values()]
+    assert [placed.count(name) for name in ("train", "validation", "test")] == [105, 30, 15]
+
+
+def test_an_earlier_split_that_is_no_longer_balanced_is_evened_out_by_the_new_ones() -> None:
+    earlier = dict.fromkeys(PATIENTS[:20], "test") | {"gone": "train"}
+    placed = split_patients(PATIENTS[:200], CAPSTONE, earlier=earlier)
+    assert "gone" not in placed
+    assert [[*placed.values()].count(name) for name in ("train", "validation", "test")] == [140, 40, 20]
+
+
+def test_strata_are_dealt_to_all_splits_alike() -> None:
+    strata = {patient: str(number % 4) for number, patient in enumerate(PATIENTS[:400])}
+    placed = split_patients(PATIENTS[:400], CAPSTONE, strata=strata)
+    for stratum in "0123":
+        inside = [placed[patient] for patient, own in strata.items() if own == stratum]
+        assert [inside.count(name) for name in ("train", "validation", "test")] == pytest.approx([70, 20, 10], abs=1)
+
+
+def test_lesions_make_strata_by_their_size() -> None:
+    volumes = {"a": 0.0, "b": 1.0, "c": 50.0, "d": 900.0, "e": 0.0, "f": 2.0, "g": 60.0, "h": 800.0}
+    found = lesion_strata(volumes)
+    assert [found[name] for name in "abcdefgh"] == [
+        *("0 none", "1 small", "2 middling", "3 large", "0 none", "1 small", "2 middling", "3 large")
+    ]
+    assert lesion_strata({"a": 0.0}) == {"a": "0 none"}
+
+
+def _file(tmp_path: Path, *lines: str) -> SplitSettings:
+    path = tmp_path / "split.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return CAPSTONE.model_copy(update={"file": path})
+
+
+def test_a_file_places_every_patient(tmp_path: Path) -> None:
+    settings = _file(tmp_path, "patient,split,why", "a,test,old", "b,train,", "c,validation,", "d,train,")
+    expected = {"a": "test", "b": "train", "c": "validation", "d": "train"}
+    assert split_patients("dcba", settings, earlier={"a": "train"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "finding"),
+    [
+        (("patient,split", "a,test", "b,train", "c,validation", "x,train"), "names unknown patients x"),
+        (("patient,split", "a,test", "b,train"), "lacks patients c"),
+        (("patient,split", "a,test", "b,train", "c,tset"), "puts 'c' into 'tset'"),
+        (("patient,split", "a,test", "b,train", "c,test"), "puts no patient into validation"),
+        (("patient,split", "a,test", "a,train", "b,train", "c,validation"), "puts 'a' into test and into train"),
+        (("name,split", "a,test"), "has no columns 'patient' and 'split'"),
+        ((), "has no columns"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, lines: tuple[str, ...], finding: str) -> None:
+    with pytest.raises(SplitError) as caught:
+        split_patients("abc", _file(tmp_path, *lines))
+    assert finding in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_missing_is_refused(tmp_path: Path) -> None:
+    settings = CAPSTONE.model_copy(update={"file": tmp_path / "none.csv"})
+    with pytest.raises(SplitError, match="cannot be read"):
+        split_patients("abc", settings)
 
 
 def test_another_salt_draws_another_split() -> None:
@@ -118,7 +192,7 @@ def test_scans_without_labels_are_those_of_training_patients_whose_labels_are_un
 
 def test_one_share_takes_all() -> None:
     everything = SplitSettings(train=1, validation=0, test=0, salt="x")
-    assert {assign_split(patient, everything) for patient in PATIENTS} == {"train"}
+    assert {*split_patients(PATIENTS, everything).values()} == {"train"}
 
 
 def test_too_few_patients_are_refused_by_name_of_the_empty_split() -> None:

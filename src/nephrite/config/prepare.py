@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -56,7 +57,7 @@ class ResampleSettings(Settings):
 
 
 class SplitSettings(Settings):
-    """Shares of the patients; each patient's place follows from a salted hash of its id."""
+    """Shares of the patients, dealt out in the order of a salted hash of their ids; or a file that names each split."""
 
     train: Fraction = Field(
         default=0.55, description="Share of the patients that segmenters and synthesizer learn from."
@@ -66,6 +67,16 @@ class SplitSettings(Settings):
         default=0.3, description="Share that is scored once, by 'evaluate'; large, since patients narrow the interval."
     )
     salt: str = Field(default="nephrite", description="Change it to draw another split.")
+    stratify: bool = Field(
+        default=True,
+        description="Deal patients without lesions, and those with small, middling and large ones, to all splits "
+        "alike; lesions are the classes of 'prepare.lesions'.",
+    )
+    file: Path | None = Field(
+        default=None,
+        description="CSV with the columns 'patient' and 'split' (train, validation, test), a line for each labeled "
+        "patient of the raw volumes: a split of your own, instead of the shares. null = by shares.",
+    )
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> Self:

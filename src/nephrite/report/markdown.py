@@ -237,10 +237,11 @@ def _nulls(trial: TrialRecord) -> list[str]:
 
 def _more_cells(trial: TrialRecord) -> str:
     cells = trial.cells
+    cost = "Cells beyond 'trial.planned_cells' are a further look at the test patients. " if trial.look else ""
     wanted = list(range(max(MINIMUM_CELLS, 2 * len(cells))))
     return (
         f"This trial has {counted(len(cells), 'cell')}; a verdict needs at least {MINIMUM_CELLS}, and how many a gain "
-        "of 0.02 needs `nephrite plan` says. Set this in params.yaml and run again; finished arms are kept:\n\n"
+        f"of 0.02 needs `nephrite plan` says. {cost}Set this in params.yaml and run again; finished arms are kept:\n\n"
         f"```yaml\ntrial:\n  cells: {wanted}\n```"
     )
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from nephrite.report.comparison_record import ComparisonRecord, MeasureRecord
 from nephrite.report.trial_record import ArmRecord, PlanRecord, TrialRecord
 from nephrite.verdict.measures import NAMES
+from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
 
 
 class HasInterval(Protocol):
@@ -49,5 +50,7 @@ def interval_text(row: HasInterval) -> str:
 
 
 def p_text(row: ComparisonRecord) -> str:
-    """'0.012', or '< 0.001': the adjusted p, which the verdict follows."""
+    """'0.012', or '< 0.001': the adjusted p, which the verdict follows; none where the sample is too small."""
+    if len(row.cells) < MINIMUM_CELLS or row.patients < MINIMUM_PATIENTS:
+        return "not judged"
     return f"{row.p_adjusted:.3f}" if row.p_adjusted >= 0.0005 else "< 0.001"

@@ -26,6 +26,7 @@ from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.redaction import hidden_name
 from nephrite.store.arrays import create_arrays
+from nephrite.store.earlier_split import earlier_split, strata_of, warn_of_few
 from nephrite.store.grid_loss import GridLoss, grid_losses, loss_lines
 from nephrite.store.lesion_free import ignore_lesions
 from nephrite.store.records import FORMER_UNLABELED, PLACES
@@ -59,8 +60,9 @@ logger = logging.getLogger(__name__)
 def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, float]:
     """Turn raw volumes into the pair store: image and label map per patient, index, patient split.
 
-    The split is a salted hash of the patient id. Scans without label maps, in raw/unlabeled, are a split of their own,
-    and so are lesion-free ones, in raw/lesion_free: their label maps hold no lesion, but what is ignored.
+    Patients are split by the rank of a salted hash, stratified by their lesions, or by a file; those of an earlier
+    store in the same place keep their split. Scans without label maps, in raw/unlabeled, are a split of their own, and
+    so are lesion-free ones, in raw/lesion_free: their label maps hold no lesion, but what is ignored.
     Windowing happens later, when a slice is read.
 
     Raises:
@@ -69,19 +71,21 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     # split patients; scans without labels stand apart
     settings = config.prepare
     cases: list[Case | Scan] = [*find_cases(raw)]
-    labeled = [case.patient for case in cases]
-    splits = split_patients(labeled, settings.split)
+    labeled, earlier = [case.patient for case in cases], earlier_split(pairs, settings.split)
+    few = split_patients(labeled, settings.split, earlier=earlier)  # refused and warned of before anything is read
+    warn_of_few([*few.values()].count("test"))
     unlabeled = [raw / name for name in (UNLABELED, FORMER_UNLABELED) if (raw / name).is_dir()]
     groups: list[tuple[Path, str, list[Case | Scan]]] = [
         (folder, UNLABELED, [*find_scans(folder)]) for folder in unlabeled[:1]
     ]
     if (raw / LESION_FREE).is_dir():
         groups.append((raw / LESION_FREE, LESION_FREE, find_either(raw / LESION_FREE)))
+    places, others = dict.fromkeys(labeled, "labeled patients"), dict[str, str]()
     for folder, group, found in groups:
-        _check_others(folder, found, splits)
+        _check_others(folder, found, places | others)
         cases += found
-        splits |= {case.patient: group for case in found}
-    free = {name for name, split in splits.items() if split == LESION_FREE}
+        others |= {case.patient: group for case in found}
+    free = {name for name, group in others.items() if group == LESION_FREE}
     _check_organs(raw / LESION_FREE, [case for case in cases if case.patient in free], settings)
     # one folder per patient; a scan that two patients share would leak
     with whole_folder(pairs, "pairs") as root:
@@ -91,11 +95,13 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
             check_twins(raw, result.patient, result.digests, owners)
             done.append(result)
         twins = find_near_twins({result.patient: result.looks for result in done})
+        strata = strata_of(root, labeled, settings)
+        splits = split_patients(labeled, settings.split, strata=strata, earlier=earlier) | others
         manifest = finish_store(
             root,
             kind="real",
             splits=splits,
-            split_settings=settings.split.model_dump(),
+            split_settings=settings.split.model_dump(mode="json", exclude={"file"}),
             classes=settings.classes,
             channels=settings.channels,
             size=settings.in_plane.size,
@@ -192,13 +198,12 @@ def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, fl
         raise VolumeError(place, finding, "leave the case out, or change 'prepare.intensity'")
 
 
-def _check_others(folder: Path, scans: Sequence[Case | Scan], splits: Mapping[str, str]) -> None:
+def _check_others(folder: Path, scans: Sequence[Case | Scan], places: Mapping[str, str]) -> None:
     """Refuse a scan of a patient who stands elsewhere already: it could be one of the test patients."""
-    labeled = {patient.lower(): patient for patient in splits}
+    known = {patient.lower(): patient for patient in places}
     for scan in scans:
-        if twin := labeled.get(scan.patient.lower()):
-            place = splits[twin] if splits[twin] == UNLABELED else f"labeled patients ({splits[twin]})"
-            finding = f"is of '{twin}', who stands among the {place}"
+        if twin := known.get(scan.patient.lower()):
+            finding = f"is of '{twin}', who stands among the {places[twin]}"
             raise SourceError(folder / scan.patient, finding, "leave the scan out")
 
 

@@ -1,42 +1,104 @@
-"""Patient splits by hash: a patient's split follows from its id alone, so new patients move no others."""
+"""Patient splits: dealt out by rank of a hash, or by a file; and the training patients whose labels a cell knows."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from nephrite.config import SPLITS, SplitSettings, TrialSettings
 from nephrite.errors import ConfigError, SplitError
 from nephrite.store.slices import UNLABELED
 
 
-def assign_split(patient: str, settings: SplitSettings) -> str:
-    """Return 'train', 'validation' or 'test' for a patient id."""
-    salted = hashlib.sha256(f"{settings.salt}:{patient}".encode()).digest()
-    place = int.from_bytes(salted[:8], "big") / 2**64
-    if place < settings.train:
-        return "train"
-    return "validation" if place < settings.train + settings.validation else "test"
+def split_patients(
+    patients: Iterable[str],
+    settings: SplitSettings,
+    *,
+    strata: Mapping[str, str] | None = None,
+    earlier: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Map each patient id to its split: 'train', 'validation' or 'test'.
 
+    Patients are dealt out one by one, stratum after stratum, in the order of their hash, each to the split that lacks
+    most of its share. So every split has its share to within one patient, of all and about of each stratum. A patient
+    that was placed before keeps its place.
 
-def split_patients(patients: Iterable[str], settings: SplitSettings) -> dict[str, str]:
-    """Map each patient id to its split.
+    Args:
+        patients: ids.
+        settings: shares and salt, or a file that names the split of each patient.
+        strata: patient to stratum; all in one unless told.
+        earlier: patient to split, of an earlier split by the same settings.
 
     Raises:
-        SplitError: a split with a share above zero got no patient.
+        SplitError: a split with a share above zero got no patient; or the file lacks a patient, or names others.
     """
-    placed = {patient: assign_split(patient, settings) for patient in sorted(patients)}
-    for name in SPLITS:
-        share = getattr(settings, name)
-        if share > 0 and name not in placed.values():
+    names = sorted(patients)
+    if settings.file is not None:
+        return _split_by_file(settings.file, names)
+    # those who were placed before, then the others
+    kept = {name: place for name, place in (earlier or {}).items() if place in SPLITS}
+    placed = {name: kept[name] for name in names if name in kept}
+    ranked = _ranked((name for name in names if name not in placed), settings.salt)
+    waiting = sorted(ranked, key=lambda name: (strata or {}).get(name, ""))  # the order of the ranks stays
+    counts = {split: [*placed.values()].count(split) for split in SPLITS}
+    for number, patient in enumerate(waiting, start=len(placed) + 1):
+        lacks = {split: round(getattr(settings, split) * number - counts[split], 9) for split in SPLITS}
+        placed[patient] = max(SPLITS, key=lacks.__getitem__)
+        counts[placed[patient]] += 1
+    # no split may be empty
+    for split, count in counts.items():
+        share = getattr(settings, split)
+        if share > 0 and not count:
             raise SplitError(
                 "prepare.split",
-                f"{len(placed)} patients leave none for '{name}' (share {share:g})",
-                "add patients, or change the shares or 'prepare.split.salt'",
+                f"{len(placed)} patients leave none for '{split}' (share {share:g})",
+                "add patients, or change the shares",
             )
-    return placed
+    return dict(sorted(placed.items()))
+
+
+def lesion_strata(volumes: Mapping[str, float]) -> dict[str, str]:
+    """Strata by what a patient has of lesions: none, or the small, middling and large thirds of those that have some.
+
+    Args:
+        volumes: patient to mm3 of lesions.
+    """
+    having = sorted((name for name, volume in volumes.items() if volume > 0), key=lambda name: (volumes[name], name))
+    strata = dict.fromkeys(volumes, "0 none")
+    for place, name in enumerate(having):
+        strata[name] = ("1 small", "2 middling", "3 large")[3 * place // len(having)]
+    return strata
+
+
+def _split_by_file(path: Path, patients: Sequence[str]) -> dict[str, str]:
+    """The split of a user's own file, for exactly these patients."""
+    remedy = "write a line 'patient,split' for each labeled patient, with train, validation or test"
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [*csv.DictReader(file)]
+    except (OSError, ValueError, csv.Error) as error:
+        raise SplitError(path, f"cannot be read ({error})", remedy) from None
+    if not rows or not {"patient", "split"} <= rows[0].keys():
+        raise SplitError(path, "has no columns 'patient' and 'split', or no line below them", remedy)
+    found: dict[str, str] = {}
+    for row in rows:
+        patient, split = (str(row[name] or "").strip() for name in ("patient", "split"))
+        if split not in SPLITS:
+            raise SplitError(path, f"puts '{patient}' into '{split}'", remedy)
+        if found.setdefault(patient, split) != split:
+            raise SplitError(path, f"puts '{patient}' into {found[patient]} and into {split}", remedy)
+    # the same patients, no others
+    unknown, missing = sorted({*found} - {*patients}), sorted({*patients} - {*found})
+    for odd, finding in ((unknown, "names unknown patients"), (missing, "lacks patients")):
+        if odd:
+            raise SplitError(path, f"{finding} {', '.join(odd[:5])}{' ...' if len(odd) > 5 else ''}", remedy)
+    if absent := [split for split in SPLITS if split not in found.values()]:
+        raise SplitError(path, f"puts no patient into {' or '.join(absent)}", remedy)
+    return {patient: found[patient] for patient in patients}
 
 
 def unlabeled_patients(splits: Mapping[str, str], labeled: Iterable[str]) -> list[str]:

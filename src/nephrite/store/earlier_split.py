@@ -1,0 +1,51 @@
+"""What a new split takes over from the store that it replaces, and what it is stratified by."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from nephrite.config import PrepareSettings, SplitSettings
+from nephrite.errors import StoreError
+from nephrite.files import read_json, read_record
+from nephrite.store.records import Splits
+from nephrite.store.slices import SPLIT, read_patient
+from nephrite.store.split import lesion_strata
+
+logger = logging.getLogger(__name__)
+FEWEST = 8  # test patients that a verdict needs; `verdict` itself is not imported, since no slice follows from it
+
+
+def earlier_split(pairs: Path, settings: SplitSettings) -> dict[str, str]:
+    """Patient to split, of the store that is about to be replaced, if it was drawn by the same shares and salt."""
+    path, keys = pairs / SPLIT, {"train", "validation", "test", "salt"}
+    if not path.is_file():
+        return {}
+    try:
+        content = read_json(path)
+        earlier = read_record(path, Splits, "run 'prepare' again").patients
+    except StoreError as error:
+        logger.warning("%s: patients are split anew", error)
+        return {}
+    same = {key: content.get(key) for key in keys} == settings.model_dump(include=keys)
+    return earlier if same else {}
+
+
+def strata_of(root: Path, patients: Sequence[str], settings: PrepareSettings) -> dict[str, str]:
+    """Strata by lesions, of patients that were written to `root`."""
+    if not settings.split.stratify or not settings.lesions:
+        return {}
+    volumes = {patient: read_patient(root, patient).volumes for patient in patients}
+    lesions = {
+        patient: sum(scan for name, (scan, _) in known.items() if name in settings.lesions)
+        for patient, known in volumes.items()
+    }
+    return lesion_strata(lesions)
+
+
+def warn_of_few(patients: int) -> None:
+    """Warn of fewer test patients than a verdict needs, before anything is read."""
+    if patients < FEWEST:
+        text = "prepare.split: %d test patients, fewer than the %d that a verdict needs: at most 'no evidence' follows"
+        logger.warning(text, patients, FEWEST)
