@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from typing import get_args
+
+from nephrite.config import OF_LESIONS, Metric
+
+
+def test_metrics_of_lesions_are_metrics() -> None:
+    assert {*get_args(Metric)} > OF_LESIONS
+    assert {*get_args(Metric)} - OF_LESIONS == {"dice", "surface_dice", "brier", "calibration"}
