@@ -332,7 +332,7 @@ def test_few_test_patients_are_warned_of(
 
 def test_patients_without_lesions_are_dealt_to_all_splits(load: Load, kits_folder: Path, tmp_path: Path) -> None:
     for case in sorted(kits_folder.iterdir())[:6]:
-        label = nib.load(case / "segmentation.nii.gz")
+        label = nib.Nifti1Image.from_filename(case / "segmentation.nii.gz")
         healthy = np.where(np.asarray(label.dataobj) == 2, 1, np.asarray(label.dataobj)).astype(np.uint8)
         nib.save(nib.Nifti1Image(healthy, label.affine), case / "segmentation.nii.gz")
     shares = "prepare.split={train: 0.34, validation: 0.33, test: 0.33, salt: x}"
