@@ -13,6 +13,7 @@ NULL: dict[str, Any] = {
 }
 ROW: dict[str, Any] = {
     **{"training_set": "real+synthetic", "against": "real", "segmenters": ("light",), "fraction": 1.0},
+    **{"measure": None},
     **{"cells": (0, 1, 2), "patients": 9, "better": 6, "worse": 3, "mean": 0.02, "low": 0.01, "high": 0.03},
     **{"sampled": ("cells", "patients"), "p": 0.01, "family": "question", "p_adjusted": 0.02, "null": NULL},
     **{"adjusted_low": -0.05, "adjusted_high": 0.15},

@@ -112,9 +112,12 @@ def _as_version_3(content: dict[str, Any]) -> dict[str, Any]:
     lists += [[content["answer"]], *(best["comparisons"] for best in content["best_synthetic"])]
     for row in [row for rows in lists for row in rows if row]:
         row["resampled"], row["p_holm"] = row.pop("sampled"), row.pop("p_adjusted")
-        for name in ("family", "adjusted_low", "adjusted_high"):
+        for name in ("family", "adjusted_low", "adjusted_high", "measure"):
             del row[name]
-    del content["plan"]["overlap"], content["plan"]["judged_on"], content["look"], content["blind"]
+    for name in ("overlap", "judged_on", "metric", "questions"):
+        del content["plan"][name]
+    for name in ("look", "blind", "questions"):
+        del content[name]
     return {**content, "version": 3}
 
 

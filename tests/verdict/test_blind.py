@@ -6,9 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nephrite.config import Config
+from nephrite.config import Config, LesionRule
 from nephrite.store.slices import PairStore, Patient, write_patient
-from nephrite.verdict.blind import MEAN_MASK, NOTHING, best_threshold, blind_baselines
+from nephrite.verdict.blind import (
+    CHANCE,
+    MEAN_MASK,
+    NOTHING,
+    best_threshold,
+    blind_baselines,
+    chance_of_finding,
+)
 from tests.conftest import SPLITS, finish, write_pair
 
 Load = Callable[..., Config]
@@ -29,15 +36,15 @@ def centered(tmp_path: Path) -> PairStore:
 
 def test_the_middle_is_found_without_looking(load: Load, centered: PairStore) -> None:
     nothing, mean = blind_baselines(load("trial.primary=tumor"), centered, "test")
-    assert (nothing.name, nothing.dice, nothing.threshold) == (NOTHING, (0.0, 1.0), None)
-    assert (mean.name, mean.dice) == (MEAN_MASK, (1.0, 0.0))
+    assert (nothing.name, nothing.scores, nothing.threshold) == (NOTHING, (0.0, 1.0), None)
+    assert (mean.name, mean.scores) == (MEAN_MASK, (1.0, 0.0))
 
 
 def test_windows_take_the_middle_away(load: Load, centered: PairStore) -> None:
     config = load("trial.primary=tumor", "evaluate.windows={size: 16, count: 8, free: 0.5}")
     nothing, mean = blind_baselines(config, centered, "test")
-    assert nothing.dice == (0.0, 1.0)
-    assert mean.dice[0] < 0.4
+    assert nothing.scores == (0.0, 1.0)
+    assert mean.scores[0] < 0.4
 
 
 def test_training_patients_alone_make_the_mask_and_choose_its_threshold(load: Load, centered: PairStore) -> None:
@@ -46,7 +53,7 @@ def test_training_patients_alone_make_the_mask_and_choose_its_threshold(load: Lo
     changed[:, :4, :4] = 2
     finish(centered.root, "real", dict(SPLITS))
     _, mean = blind_baselines(load("trial.primary=tumor"), PairStore(centered.root), "test")
-    assert mean.dice == (0.0, 0.0)
+    assert mean.scores == (0.0, 0.0)
 
 
 def test_a_region_that_vanished_counts_as_missed(load: Load, centered: PairStore) -> None:
@@ -54,7 +61,7 @@ def test_a_region_that_vanished_counts_as_missed(load: Load, centered: PairStore
     write_patient(centered.root, patient)
     finish(centered.root, "real", dict(SPLITS))
     nothing, _ = blind_baselines(load("trial.primary=tumor"), PairStore(centered.root), "test")
-    assert nothing.dice == (0.0, 0.0)
+    assert nothing.scores == (0.0, 0.0)
 
 
 def test_the_threshold_is_the_best_for_the_mean_over_patients() -> None:
@@ -68,3 +75,20 @@ def test_the_threshold_is_the_best_for_the_mean_over_patients() -> None:
 def test_where_nothing_is_marked_in_training_the_mask_is_empty() -> None:
     empty = np.zeros((1, 4, 4), bool)
     assert not (np.zeros((4, 4)) >= best_threshold(np.zeros((4, 4)), [empty])).any()
+
+
+def test_chance_finds_a_lesion_by_its_share_of_the_image() -> None:
+    views = np.zeros((2, 10, 10), bool)
+    views[0, :5, :4] = True  # a fifth of its slice, a tenth of the volume
+    for rule, share in ((LesionRule(dimensions=2), 0.2), (LesionRule(), 0.1)):
+        expected = np.mean([1 - (1 - share) ** rate for rate in (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)])
+        assert chance_of_finding([views, np.zeros_like(views)], rule) == pytest.approx(expected)
+    assert chance_of_finding([np.zeros_like(views)], LesionRule()) is None
+
+
+def test_chance_stands_beside_the_masks_where_lesions_are_counted(load: Load, centered: PairStore) -> None:
+    config = load("trial.primary=tumor", "evaluate.lesions={tumor: {dimensions: 2}}")
+    *_, chance = blind_baselines(config, centered, "test")
+    assert (chance.name, chance.measure.metric) == (CHANCE, "cpm")
+    assert len(set(chance.scores)) == 1
+    assert 0 < chance.scores[0] < 0.5

@@ -56,9 +56,12 @@ def blind_lines(trial: TrialRecord) -> list[str]:
     """What masks score that never look at the image, beside the reference."""
     if not trial.blind:
         return []
-    shown = ", ".join(f"{row.name} {row.dice:.3f}" for row in trial.blind)
-    reference = trial.blind[0].dice + trial.blind[0].mean
-    return [f"Without looking at the image: {shown}; {trial.plan.reference} {reference:.3f}."]
+    parts = []
+    for measure, group in itertools.groupby(trial.blind, key=lambda row: measure_text(trial.plan, row.measure)):
+        rows = list(group)
+        shown = ", ".join(f"{row.name} {row.score:.3f}" for row in rows)
+        parts.append(f"{measure}: {shown}, {trial.plan.reference} {rows[0].score + rows[0].mean:.3f}")
+    return [f"Without looking at the image: {'; '.join(parts)}."]
 
 
 def look_lines(trial: TrialRecord) -> list[str]:

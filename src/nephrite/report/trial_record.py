@@ -144,8 +144,12 @@ class ArmRecord(Record):
 class BlindRecord(Record):
     """A baseline that never looks at the image, and the reference's difference to it at the headline's fraction."""
 
-    name: str = Field(description="`predict nothing`, or `mean training mask`: pixels that training patients share.")
-    dice: Share = Field(description="Mean 3-D Dice of the declared region over the patients that are judged.")
+    name: str = Field(
+        description="`predict nothing`; `mean training mask`: pixels that training patients share; or `candidates at "
+        "random places`, where lesions are counted one by one."
+    )
+    score: Share = Field(description="Of the patients that are judged.")
+    measure: MeasureRecord = Field(description="By which it is scored.")
     threshold: Share | None = Field(
         description="Share of the training slices from which on the mean mask marks a pixel, chosen on them; null "
         "where nothing is marked."
@@ -248,7 +252,7 @@ class TrialRecord(Record):
     def blind_is_level(self) -> BlindRecord | None:
         """The best blind baseline that the reference is not clearly above; None where it is above all."""
         level = [row for row in self.blind or () if (row.mean if row.low is None else row.low) <= 0]
-        return max(level, key=lambda row: row.dice, default=None)
+        return max(level, key=lambda row: row.score, default=None)
 
     def differences(self, row: ComparisonRecord, region: str | None = None) -> Float[np.ndarray, "cell patient"]:
         """The table that a comparison rests on: Dice of one training set minus that of the other, segmenters averaged.

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from nephrite.config import Config
+from nephrite.config import Config, LesionRule
+from nephrite.metrics.lesions import find_lesions
 from nephrite.metrics.overlap import volume_dice
 from nephrite.metrics.windows import windows_of
 from nephrite.store.grid_loss import vanished_patients
 from nephrite.store.slices import PairStore
+from nephrite.verdict.froc import RATES
+from nephrite.verdict.measures import Measure
 
-NOTHING, MEAN_MASK = "predict nothing", "mean training mask"
+NOTHING, MEAN_MASK, CHANCE = "predict nothing", "mean training mask", "candidates at random places"
 LEVELS = np.arange(1, 100) / 100  # thresholds on the mean mask that are tried
 
 Masks = Bool[np.ndarray, "slice height width"]
@@ -25,21 +28,23 @@ Masks = Bool[np.ndarray, "slice height width"]
 
 @dataclass(frozen=True)
 class BlindBaseline:
-    """A mask that is the same for every image.
+    """A mask that is the same for every image, or candidates that lie anywhere.
 
     Attributes:
         name: of the baseline.
-        dice: score of each patient that is judged, in the order of the patients' ids.
+        scores: of each patient that is judged, in the order of the patients' ids; of chance, the same for all.
+        measure: by which it is scored.
         threshold: share of the training slices from which on a pixel is marked; None where nothing is.
     """
 
     name: str
-    dice: tuple[float, ...]
+    scores: tuple[float, ...]
+    measure: Measure
     threshold: float | None = None
 
 
 def blind_baselines(config: Config, store: PairStore, split: str) -> tuple[BlindBaseline, ...]:
-    """The baselines' Dice of the primary region, in windows where the trial scores windows.
+    """The baselines of the primary region, in windows where the trial scores windows: Dice, and CPM of its lesions.
 
     The mean mask is that of all training patients, of each alike; the best threshold on them is taken. A region that
     vanished on the grid counts as missed, as it does for arms.
@@ -60,10 +65,39 @@ def blind_baselines(config: Config, store: PairStore, split: str) -> tuple[Blind
     threshold = best_threshold(mean, training)
     # scores; what vanished was missed
     nothing = np.zeros(mean.shape, dtype=bool)
-    return (
-        BlindBaseline(NOTHING, _scores(nothing, truth, judged, lost)),
-        BlindBaseline(MEAN_MASK, _scores(mean >= threshold, truth, judged, lost), threshold),
+    region = config.trial.primary
+    dice = Measure("dice", region)
+    masks = (
+        BlindBaseline(NOTHING, _scores(nothing, truth, judged, lost), dice),
+        BlindBaseline(MEAN_MASK, _scores(mean >= threshold, truth, judged, lost), dice, threshold),
     )
+    # candidates at random, where lesions are counted one by one
+    rule = config.evaluate.lesions.get(region)
+    chance = chance_of_finding(truth, rule) if rule else None
+    if chance is None:
+        return masks
+    return (*masks, BlindBaseline(CHANCE, (chance,) * len(judged), Measure("cpm", region)))
+
+
+def chance_of_finding(patients: Sequence[Masks], rule: LesionRule) -> float | None:
+    """The competition metric of candidates whose centers lie anywhere with equal probability.
+
+    With t of them per image, a lesion that covers the share a of its image is hit with probability 1 - (1 - a) ** t.
+    Nearly all of them hit nothing, so t is the rate of false positives. None without any lesion.
+
+    Args:
+        patients: region of each patient, in the views that are scored.
+        rule: what a lesion is.
+    """
+    shares: list[float] = []
+    for views in patients:
+        found = find_lesions(views.astype(np.float32), views, rule, (1.0, 1.0, 1.0))
+        image = views[0].size if rule.dimensions == 2 else views.size
+        shares += [1000 * volume / image for volume in found.lesions]  # milliliters of voxels of 1 mm3
+    if not shares:
+        return None
+    missed = (1 - np.array(shares)[:, None]) ** np.array(RATES)
+    return float(np.mean(1 - missed))
 
 
 def best_threshold(mean: Float[np.ndarray, "height width"], patients: Sequence[Masks]) -> float:
