@@ -12,8 +12,9 @@ from tests.conftest import forget_code
 
 
 def test_the_closure_knows_imports_of_functions_and_not_those_for_types() -> None:
-    found = closure("nephrite.stages.train_segmenter")
+    found = closure("nephrite.segmentation.in_process.unet")
     assert {"nephrite.segmentation.in_process.fitting", "nephrite.models.losses"} <= found
+    found |= closure("nephrite.stages.train_segmenter")
     assert not {name for name in found if name.startswith(("nephrite.config", "nephrite.tracking"))}
     assert "nephrite.runner" not in found
 

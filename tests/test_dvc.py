@@ -269,7 +269,13 @@ def test_dvc_can_set_every_key_of_the_settings(root: Path, tmp_path: Path) -> No
     config = load_config(root / "configs" / "kits19.yaml")
     settings = [*leaves(config.model_dump(mode="json", exclude={"arm", "painter"}))]
     shutil.copy(root / "configs" / "lidc.yaml", tmp_path / "params.yaml")
-    clear = ["~train_gan.spade", "~evaluate.regions.nodule", "~prepare.classes", "~prepare.lesions"]
+    clear = [
+        "~train_gan.painted",
+        "~evaluate.regions.nodule",
+        "~evaluate.lesions",
+        "~prepare.classes",
+        "~prepare.lesions",
+    ]
     texts = [f"++{key}={as_hydra(value)}" for key, value in settings]
     apply_overrides(tmp_path / "params.yaml", [*clear, *texts])
     assert load_config(tmp_path / "params.yaml") == config

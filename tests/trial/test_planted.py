@@ -28,7 +28,7 @@ TRAINING = tuple(f"train{number}" for number in range(SPLIT["train"]))
 TRUTHFUL = Provenance("train0", tuple(range(SLICES)), (None,) * SLICES, "planted", TRAINING)
 SETTINGS = (
     *("trial.segmenters=[light]", "trial.cells=[0, 1, 2]", "trial.reference=real"),
-    *("train_segmenter.epochs=2", "train_segmenter.steps_per_epoch=50", "train_segmenter.learning_rate=0.01"),
+    *("train_segmenter.epochs=4", "train_segmenter.steps_per_epoch=50", "train_segmenter.learning_rate=0.01"),
     "trial.training_sets={real: [real], "
     "synthetic: [{name: real+synthetic, synthesizer: pix2pix, way: mix, share: 1.0}]}",
 )

@@ -58,7 +58,7 @@ def test_a_segmenter_without_the_reference_is_named(make_arm: MakeArm) -> None:
 
 
 def test_a_region_that_was_not_scored_is_refused(make_arm: MakeArm) -> None:
-    with pytest.raises(TrialError, match="region 'cyst' was not scored"):
+    with pytest.raises(TrialError, match="Dice of cyst was not scored"):
         Trial(replace(PLAN, region="cyst"), (make_arm(REFERENCE, "light", 0, {"a": 0.5}),))
 
 

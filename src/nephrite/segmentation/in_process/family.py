@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound="InProcessSettings")
 logger = logging.getLogger(__name__)
 UNEVEN = 0.02  # difference between arms in the share of slices with foreground that is told
+HALF = 0.5
 BATCH = 32  # slices at a time, unless `ready` says otherwise
 
 
@@ -192,8 +193,8 @@ def segmentation_task(task: FitTask) -> SegmentationTask:
     parts = [(cohort.source, cohort.slices()) for cohort in cohorts]
     # how each addition is mixed in
     settings, steps = task.settings, task.settings.epochs * task.settings.steps_per_epoch
-    # which slices hold foreground; those that get lesions pasted in do
-    onto = task.pasted_onto or frozenset()
+    # which slices hold foreground; those that get lesions pasted in do, mostly
+    onto = task.pasted_onto if task.pasted_onto and settings.lesion_free.pasted > HALF else frozenset[str]()
     real, *others = (cohort.holds() | (not {*cohort.patients} - onto) for cohort in cohorts)
     extras = [Extra(holds, each.way, each.share) for each, holds in zip(task.additions, others, strict=True)]
     size, forced = settings.batch_size, settings.foreground
