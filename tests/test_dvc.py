@@ -269,7 +269,8 @@ def test_dvc_can_set_every_key_of_the_settings(root: Path, tmp_path: Path) -> No
     config = load_config(root / "configs" / "kits19.yaml")
     settings = [*leaves(config.model_dump(mode="json", exclude={"arm", "painter"}))]
     shutil.copy(root / "configs" / "lidc.yaml", tmp_path / "params.yaml")
-    clear = [
+    clear = [f"~{key}" for key in ("train_gan.painted", "evaluate.regions.nodule", "evaluate.lesions")]
+    clear += ["~prepare.classes", "~prepare.lesions"]
         "~train_gan.painted",
         "~evaluate.regions.nodule",
         "~evaluate.lesions",
