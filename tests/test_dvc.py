@@ -271,12 +271,6 @@ def test_dvc_can_set_every_key_of_the_settings(root: Path, tmp_path: Path) -> No
     shutil.copy(root / "configs" / "lidc.yaml", tmp_path / "params.yaml")
     clear = [f"~{key}" for key in ("train_gan.painted", "evaluate.regions.nodule", "evaluate.lesions")]
     clear += ["~prepare.classes", "~prepare.lesions"]
-        "~train_gan.painted",
-        "~evaluate.regions.nodule",
-        "~evaluate.lesions",
-        "~prepare.classes",
-        "~prepare.lesions",
-    ]
     texts = [f"++{key}={as_hydra(value)}" for key, value in settings]
     apply_overrides(tmp_path / "params.yaml", [*clear, *texts])
     assert load_config(tmp_path / "params.yaml") == config
