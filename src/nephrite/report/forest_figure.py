@@ -15,7 +15,7 @@ from nephrite.report.trial_record import TrialRecord
 from nephrite.report.wording import group_name, in_percent, interval_text, measure_text, p_text
 from nephrite.words import counted
 
-PLACES = (0.0, 0.34, 0.46, 0.8)  # positions of the columns of text beside the plot, as shares of their panel
+PLACES = (0.0, 0.33, 0.485, 0.8)  # positions of the columns of text beside the plot, as shares of their panel
 Row = tuple[str, ComparisonRecord | None]  # label and comparison; a heading has none
 
 
@@ -110,12 +110,12 @@ def _in_words(axes: Axes, place: int, row: ComparisonRecord, headline: bool) -> 
     cells = (interval_text(row.judged), p_text(row), null, row.verdict)
     for number, (left, text) in enumerate(zip(PLACES, cells, strict=True)):
         color = GRAY if number == 2 else "black"
-        axes.text(left, place, text, va="center", fontsize=9, color=color, weight="bold" if headline else "normal")
+        axes.text(left, place, text, va="center", fontsize=8.5, color=color, weight="bold" if headline else "normal")
 
 
 def _titles(axes: Axes) -> None:
     for left, text in zip(PLACES, ("difference", "p (adjusted)", "null", "verdict"), strict=True):
-        axes.text(left, -1.15, text, va="center", fontsize=9, color=GRAY)
+        axes.text(left, -1.15, text, va="center", fontsize=8.5, color=GRAY)
     axes.set_xlim(0, 1)
     axes.axis("off")
 
