@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from nephrite.report.comparison_record import (
     BestSyntheticRecord,
+    BlindRecord,
     ComparisonRecord,
     CurvePointRecord,
     EquivalenceRecord,
@@ -23,7 +24,6 @@ from nephrite.report.trial_record import (
     VERSION,
     ArmRecord,
     BestRunRecord,
-    BlindRecord,
     LookRecord,
     PlanRecord,
     QuestionRecord,

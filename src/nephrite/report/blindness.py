@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from nephrite.report.comparison_record import MeasureRecord
-from nephrite.report.trial_record import BlindRecord, TrialRecord
+from nephrite.report.comparison_record import BlindRecord, MeasureRecord
+from nephrite.report.trial_record import TrialRecord
 from nephrite.report.wording import interval_text, measure_text
 from nephrite.verdict.blind import BlindBaseline
 from nephrite.verdict.statistics import paired_interval

@@ -126,6 +126,24 @@ class ComparisonRecord(Record):
         return Interval(self.mean, self.adjusted_low, self.adjusted_high)
 
 
+class BlindRecord(Record):
+    """A baseline that never looks at the image, and the reference's difference to it at the headline's fraction."""
+
+    name: str = Field(
+        description="`predict nothing`; `mean training mask`: pixels that training patients share; or `candidates at "
+        "random places`, where lesions are counted one by one."
+    )
+    score: Share = Field(description="Of the patients that are judged.")
+    measure: MeasureRecord = Field(description="By which it is scored.")
+    threshold: Share | None = Field(
+        description="Share of the training slices from which on the mean mask marks a pixel, chosen on them; null "
+        "where nothing is marked."
+    )
+    mean: Difference = Field(description="Mean difference: the reference, all segmenters averaged, minus it.")
+    low: LowerEnd
+    high: UpperEnd
+
+
 class BestSyntheticRecord(Record):
     """The synthetic training set with the best validation score at one label fraction; chosen without test scores."""
 

@@ -13,13 +13,12 @@ from nephrite.config import Metric, Name, SetLabel
 from nephrite.errors import TrialError
 from nephrite.report.comparison_record import (
     BestSyntheticRecord,
+    BlindRecord,
     Cells,
     ComparisonRecord,
     Count,
-    Difference,
     EquivalenceRecord,
     Fraction,
-    LowerEnd,
     MeasureRecord,
     Names,
     NotNegative,
@@ -30,7 +29,6 @@ from nephrite.report.comparison_record import (
     Share,
     SomeNames,
     Text,
-    UpperEnd,
 )
 
 VERSION: Literal[4] = 4
@@ -139,24 +137,6 @@ class ArmRecord(Record):
     def segmenters(self) -> tuple[str, ...]:
         """Its segmenter alone, as a comparison names several."""
         return (self.segmenter,)
-
-
-class BlindRecord(Record):
-    """A baseline that never looks at the image, and the reference's difference to it at the headline's fraction."""
-
-    name: str = Field(
-        description="`predict nothing`; `mean training mask`: pixels that training patients share; or `candidates at "
-        "random places`, where lesions are counted one by one."
-    )
-    score: Share = Field(description="Of the patients that are judged.")
-    measure: MeasureRecord = Field(description="By which it is scored.")
-    threshold: Share | None = Field(
-        description="Share of the training slices from which on the mean mask marks a pixel, chosen on them; null "
-        "where nothing is marked."
-    )
-    mean: Difference = Field(description="Mean difference: the reference, all segmenters averaged, minus it.")
-    low: LowerEnd
-    high: UpperEnd
 
 
 class BestRunRecord(Record):
