@@ -64,8 +64,8 @@ def marks_of(store: PairStore) -> tuple[str, ...]:
     """Marks of a store's test patients, by which another store of the same scans is told to share them."""
     marks = set[str]()
     for patient in store.patients("test"):
-        digests = sorted(store.patient(patient).sources.values())
-        marks |= {digest[:LENGTH] for digest in digests[:MARKS]} or {f"{store.manifest.digest[:LENGTH]}:{patient}"}
+        sources = sorted(store.patient(patient).sources.values())
+        marks |= {source[:LENGTH] for source in sources[:MARKS]} or {digest([store.manifest.digest, patient])[:LENGTH]}
     return tuple(sorted(marks))
 
 

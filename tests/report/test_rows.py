@@ -81,3 +81,9 @@ def test_a_measure_that_was_not_scored_is_refused_before_anything_is_judged(make
     trial = make_trial()
     with pytest.raises(TrialError, match=r"CPM of tumor was not scored; .* add it to 'evaluate.lesions'"):
         Trial(replace(trial.plan, questions=(ASKED,)), trial.arms)
+
+
+def test_of_a_curve_no_patient_is_told_to_be_better_or_worse(make_trial: MakeTrial) -> None:
+    trial = with_lesions(make_trial())
+    assert "better in" in report_markdown(summarize(trial), {})
+    assert "better in" not in report_markdown(summarize(Trial(replace(trial.plan, metric="cpm"), trial.arms)), {})

@@ -80,10 +80,12 @@ def test_where_nothing_is_marked_in_training_the_mask_is_empty() -> None:
 def test_chance_finds_a_lesion_by_its_share_of_the_image() -> None:
     views = np.zeros((2, 10, 10), bool)
     views[0, :5, :4] = True  # a fifth of its slice, a tenth of the volume
-    for rule, share in ((LesionRule(dimensions=2), 0.2), (LesionRule(), 0.1)):
+    spacing, empty = (5.0, 1.0, 2.0), np.zeros_like(views)  # 20 voxels are 0.2 ml
+    for rule, share in ((LesionRule(dimensions=2), 0.2), (LesionRule(smallest=0.19), 0.1)):
         expected = np.mean([1 - (1 - share) ** rate for rate in (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)])
-        assert chance_of_finding([views, np.zeros_like(views)], rule) == pytest.approx(expected)
-    assert chance_of_finding([np.zeros_like(views)], LesionRule()) is None
+        assert chance_of_finding([(views, spacing), (empty, spacing)], rule) == pytest.approx(expected)
+    assert chance_of_finding([(empty, spacing)], LesionRule()) is None
+    assert chance_of_finding([(views, spacing)], LesionRule(smallest=0.21)) is None
 
 
 def test_chance_stands_beside_the_masks_where_lesions_are_counted(load: Load, centered: PairStore) -> None:

@@ -3,7 +3,7 @@
 from nephrite.config.acquire import AcquireSettings
 from nephrite.config.evaluation import LesionRule
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
-from nephrite.config.metrics import OF_LESIONS, Metric
+from nephrite.config.metrics import OF_LESIONS, OF_SETS, Metric
 from nephrite.config.operation import ComputeSettings
 from nephrite.config.params import Config
 from nephrite.config.prepare import (
@@ -46,6 +46,7 @@ __all__ = [
     "IGNORED",
     "NULL",
     "OF_LESIONS",
+    "OF_SETS",
     "SPLITS",
     "AcquireSettings",
     "Arm",

@@ -5,4 +5,5 @@ from __future__ import annotations
 from typing import Literal
 
 Metric = Literal["dice", "surface_dice", "cpm", "sensitivity", "brier", "calibration"]
+OF_SETS: frozenset[Metric] = frozenset({"cpm", "sensitivity", "calibration"})  # one patient has none
 OF_LESIONS: frozenset[Metric] = frozenset({"cpm", "sensitivity"})  # lesions are found one by one

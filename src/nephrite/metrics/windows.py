@@ -27,7 +27,7 @@ class Window(NamedTuple):
 
     def cut(self, stack: Voxels) -> Voxels:
         """The part of [..., height, width] that lies inside."""
-        return stack[..., self.row : self.row + self.size, self.column : self.column + self.size]  # type: ignore[return-value]
+        return stack[..., self.row : self.row + self.size, self.column : self.column + self.size]  # type: ignore[return-value]  # a part of an array of the same kind
 
 
 def windows_of(config: Config, patient: str, label: UInt8[np.ndarray, "slice height width"]) -> tuple[Window, ...]:

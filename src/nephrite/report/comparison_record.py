@@ -89,8 +89,14 @@ class ComparisonRecord(Record):
     )
     cells: Cells = Field(description="The cells that both arms share.")
     patients: Positive = Field(description="Number of test patients.")
-    better: Count = Field(description="Number of test patients whose mean difference over the cells is above zero.")
-    worse: Count = Field(description="Number of test patients whose mean difference over the cells is below zero.")
+    better: Count = Field(
+        description="Number of patients whose mean difference over the cells is above zero; of a measure of "
+        "sets, who raise it."
+    )
+    worse: Count = Field(
+        description="Number of patients whose mean difference over the cells is below zero; of a measure of "
+        "sets, who lower it."
+    )
     mean: Difference = Field(description="Mean difference of the 3-D Dice of the declared region.")
     low: LowerEnd
     high: UpperEnd

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 
+from nephrite.config import OF_SETS
 from nephrite.report.comparison_record import ComparisonRecord, CurvePointRecord
 from nephrite.report.terminal import null_text, sample_text, summary_lines
 from nephrite.report.trial_record import DEVELOPMENT, TrialRecord
@@ -53,7 +54,8 @@ def _verdict(trial: TrialRecord) -> str:
     if answer:
         of = f"{answer.patients} {trial.plan.judged_on} patients"
         split = f"better in {answer.better} and worse in {answer.worse} of {of}"
-        facts = [f"Verdict: **{answer.verdict}**. {answer.reason}; {split}.", *facts]
+        split = f"; {split}" if trial.plan.metric not in OF_SETS else ""  # there no patient has a score of its own
+        facts = [f"Verdict: **{answer.verdict}**. {answer.reason}{split}.", *facts]
     return "\n".join(f"- {fact}" for fact in facts)
 
 

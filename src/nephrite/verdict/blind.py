@@ -12,8 +12,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from nephrite.config import Config, LesionRule
+from nephrite.imaging.geometry import voxel_milliliters
 from nephrite.metrics.lesions import find_lesions
 from nephrite.metrics.overlap import volume_dice
+from nephrite.metrics.surface import Spacing
 from nephrite.metrics.windows import windows_of
 from nephrite.store.grid_loss import vanished_patients
 from nephrite.store.slices import PairStore
@@ -58,9 +60,10 @@ def blind_baselines(config: Config, store: PairStore, split: str) -> tuple[Blind
     labels = config.evaluate.regions[config.trial.primary].labels
     judged = store.patients(split)
     lost = vanished_patients(store, judged, labels)
-    truth = [_views(config, store, patient, labels) for patient in judged]
+    views = [_views(config, store, patient, labels) for patient in judged]
+    truth = [np.concatenate(parts) for parts in views]
     # the same mask for all: from training patients alone
-    training = [_views(config, store, patient, labels) for patient in store.patients("train")]
+    training = [np.concatenate(_views(config, store, patient, labels)) for patient in store.patients("train")]
     mean = np.mean([views.mean(axis=0, dtype=np.float64) for views in training], axis=0)
     threshold = best_threshold(mean, training)
     # scores; what vanished was missed
@@ -73,27 +76,28 @@ def blind_baselines(config: Config, store: PairStore, split: str) -> tuple[Blind
     )
     # candidates at random, where lesions are counted one by one
     rule = config.evaluate.lesions.get(region)
-    chance = chance_of_finding(truth, rule) if rule else None
+    seen = [(view, store.patient(name).spacing) for name, parts in zip(judged, views, strict=True) for view in parts]
+    chance = chance_of_finding(seen, rule) if rule else None
     if chance is None:
         return masks
     return (*masks, BlindBaseline(CHANCE, (chance,) * len(judged), Measure("cpm", region)))
 
 
-def chance_of_finding(patients: Sequence[Masks], rule: LesionRule) -> float | None:
+def chance_of_finding(views: Sequence[tuple[Masks, Spacing]], rule: LesionRule) -> float | None:
     """The competition metric of candidates whose centers lie anywhere with equal probability.
 
     With t of them per image, a lesion that covers the share a of its image is hit with probability 1 - (1 - a) ** t.
     Nearly all of them hit nothing, so t is the rate of false positives. None without any lesion.
 
     Args:
-        patients: region of each patient, in the views that are scored.
+        views: the region in each window or scan that is scored, and its spacing.
         rule: what a lesion is.
     """
     shares: list[float] = []
-    for views in patients:
-        found = find_lesions(views.astype(np.float32), views, rule, (1.0, 1.0, 1.0))
-        image = views[0].size if rule.dimensions == 2 else views.size
-        shares += [1000 * volume / image for volume in found.lesions]  # milliliters of voxels of 1 mm3
+    for view, spacing in views:
+        found = find_lesions(view.astype(np.float32), view, rule, spacing)
+        image = (view[0].size if rule.dimensions == 2 else view.size) * voxel_milliliters(spacing)
+        shares += [volume / image for volume in found.lesions]
     if not shares:
         return None
     missed = (1 - np.array(shares)[:, None]) ** np.array(RATES)
@@ -112,11 +116,11 @@ def best_threshold(mean: Float[np.ndarray, "height width"], patients: Sequence[M
     return float(levels[int(np.argmax(found))])
 
 
-def _views(config: Config, store: PairStore, patient: str, labels: Collection[int]) -> Masks:
+def _views(config: Config, store: PairStore, patient: str, labels: Collection[int]) -> list[Masks]:
     label = np.asarray(store.label(patient))
     windows = windows_of(config, patient, label)
     parts = [window.cut(label) for window in windows] or [label]
-    return np.isin(np.concatenate(parts), list(labels))
+    return [np.isin(part, list(labels)) for part in parts]
 
 
 def _scores(

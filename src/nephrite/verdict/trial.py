@@ -43,9 +43,7 @@ class TrialPlan:
         synthetic: training sets with synthetic slices.
         rivals: baselines: sets without synthetic slices with which each of these is compared beside the reference.
         copies: training sets of A/A arms, and the set that each repeats from another initialization.
-        metric: Metric = "dice"
-    questions: tuple[Question, ...] = ()
-    judged_on: split of the patients whose scores are compared; 'validation' makes a report for development, which
+        judged_on: split of the patients whose scores are compared; 'validation' makes a report for development, which
             chooses recipes and answers nothing.
         overlap: label fraction to the share of its training patients that a cell has in common with another, on
             average; what is not named is 0. At 1 the trial speaks for these training patients only.
