@@ -56,13 +56,15 @@ class NullRecord(Record):
         description="Number of pairs of runs behind `typical` and `largest`: each cell's run and its null; without a "
         "null arm all pairs of cells."
     )
-    typical: Share = Field(description="Root mean square of the differences of mean Dice over these pairs.")
+    typical: Share = Field(description="Root mean square of the differences of the measure over these pairs.")
     largest: Share = Field(description="The largest of these differences, without its sign.")
     trial_pairs: Positive = Field(
         description="Number of pairs that `mean`, `low` and `high` take as cells: the same `pairs` with a null arm; "
         "without one, cell 0 minus cell 1, cell 2 minus cell 3 and so on, an odd last cell left out."
     )
-    mean: Difference = Field(description="Mean difference of Dice, null arm minus arm, or one cell minus the next.")
+    mean: Difference = Field(
+        description="Mean difference of the measure, null arm minus arm, or one cell minus the next."
+    )
     low: LowerEnd
     high: UpperEnd
     arm: str | None = Field(description="Training set of the null arm; null where cells were compared.")
@@ -90,14 +92,14 @@ class ComparisonRecord(Record):
     cells: Cells = Field(description="The cells that both arms share.")
     patients: Positive = Field(description="Number of test patients.")
     better: Count = Field(
-        description="Number of patients whose mean difference over the cells is above zero; of a measure of "
-        "sets, who raise it."
+        description="Number of patients whose mean difference over the cells is above zero; of a measure that belongs "
+        "to a set, of those who raise it."
     )
     worse: Count = Field(
-        description="Number of patients whose mean difference over the cells is below zero; of a measure of "
-        "sets, who lower it."
+        description="Number of patients whose mean difference over the cells is below zero; of a measure that belongs "
+        "to a set, of those who lower it."
     )
-    mean: Difference = Field(description="Mean difference of the 3-D Dice of the declared region.")
+    mean: Difference = Field(description="Mean difference of the measure.")
     low: LowerEnd
     high: UpperEnd
     sampled: Sampled = Field(
@@ -167,7 +169,7 @@ class CurvePointRecord(Record):
     """One arm at one number of real training patients."""
 
     patients: Positive = Field(description="Number of real training patients.")
-    mean: Share = Field(description="Mean 3-D Dice of the declared region over cells and test patients.")
+    mean: Share = Field(description="What decides, mean over cells and test patients.")
     low: LowerEnd
     high: UpperEnd
 
