@@ -62,9 +62,7 @@ class NullRecord(Record):
         description="Number of pairs that `mean`, `low` and `high` take as cells: the same `pairs` with a null arm; "
         "without one, cell 0 minus cell 1, cell 2 minus cell 3 and so on, an odd last cell left out."
     )
-    mean: Difference = Field(
-        description="Mean difference of the measure, null arm minus arm, or one cell minus the next."
-    )
+    mean: Difference = Field(description="Mean difference: null arm minus arm, or one cell minus the next.")
     low: LowerEnd
     high: UpperEnd
     arm: str | None = Field(description="Training set of the null arm; null where cells were compared.")

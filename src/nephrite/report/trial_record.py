@@ -63,7 +63,7 @@ class PlanRecord(Record):
     fraction: Fraction = Field(description="Label fraction of the headline.")
     synthetic: Names = Field(description="Training sets with synthetic slices.")
     rivals: Names = Field(
-        description="Training sets without synthetic slices that have a baseline (`trial.training_sets`): what those with "
+        description="Training sets without synthetic slices with a baseline (`trial.training_sets`): what those with "
         "synthetic slices are compared with beside the reference."
     )
     copies: Mapping[str, str] = Field(
