@@ -30,7 +30,7 @@ def ask(url: str, admin: tuple[str, str], path: str, content: dict[str, str] | N
     request = urllib.request.Request(f"{url}/api/{path}", data=body)  # noqa: S310 # the caller's own server
     request.add_header("Authorization", "Basic " + base64.b64encode(":".join(admin).encode()).decode())
     request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 # the address is the cluster's own, as above
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 # the caller's own server
         found: dict[str, Any] = json.loads(answer.read() or b"{}")
     return found
 

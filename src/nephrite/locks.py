@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +38,20 @@ def hold_folder(folder: Path, target: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def wait_turn(*what: object) -> Iterator[None]:
+    """Let one process of this user and machine at a time work on something; others wait.
+
+    Args:
+        what: names it.
+    """
+    name = hashlib.sha256(repr((*what, os.getuid())).encode()).hexdigest()[:16]
+    with (Path(tempfile.gettempdir()) / f"nephrite-{name}.lock").open("w") as file:
+        with without_locks():
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Literal
 from nephrite.config import Config
 from nephrite.errors import OutputError
 from nephrite.files import as_record, digest
+from nephrite.locks import wait_turn
 from nephrite.mlflow_looks import EXPERIMENT, keep_look, kept_looks
 from nephrite.recording import Run
 from nephrite.store.slices import PairStore
@@ -104,22 +105,23 @@ def take_look(run: Run, pairs: Path | None, wanted: Wanted, *, alpha: float) -> 
         StoreError: the ledger is broken or was changed.
         TrackingError: MLflow refused something, or does not answer.
     """
-    # both ledgers, which may know different looks
     path = pairs.resolve().parent / LEDGER if pairs else None
-    here = read_looks(path) if path else None
-    there = [as_record(look, Look, f"experiment '{EXPERIMENT}'", REMEDY) for look in kept_looks()] if run.id else []
-    ledger = merged(here or [], there)
-    # the look among them
-    share = min(1.0, len(wanted.cells) / wanted.planned) if wanted.planned else 1.0
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    first = Look(wanted.kind, wanted.name, wanted.asked, wanted.cells, share, wanted.patients, 1, now)
-    look = placed(ledger, first)
-    notes = _notes(path, here, there)
-    # kept before it is used
-    if path and look not in (here or []):
-        notes += _write(path, merged(ledger, [look]))
-    if run.id and look not in there:
-        keep_look(asdict(look))
+    with wait_turn("looks", path):  # two reports at once would each take the same number
+        # both ledgers, which may know different looks
+        here = read_looks(path) if path else None
+        there = [as_record(look, Look, f"experiment '{EXPERIMENT}'", REMEDY) for look in kept_looks()] if run.id else []
+        ledger = merged(here or [], there)
+        # the look among them
+        share = min(1.0, len(wanted.cells) / wanted.planned) if wanted.planned else 1.0
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        first = Look(wanted.kind, wanted.name, wanted.asked, wanted.cells, share, wanted.patients, 1, now)
+        look = placed(ledger, first)
+        notes = _notes(path, here, there)
+        # kept before it is used
+        if path and look not in (here or []):
+            notes += _write(path, merged(ledger, [look]))
+        if run.id and look not in there:
+            keep_look(asdict(look))
     return Taken(look, level(ledger, look, alpha), tuple(notes))
 
 

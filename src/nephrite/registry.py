@@ -6,10 +6,8 @@ it, in the folder `promotions/` of the model's artifacts: one file per decision,
 
 from __future__ import annotations
 
-import fcntl
 import importlib
 import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -29,6 +27,7 @@ from torch.export.passes import move_to_device_pass
 from nephrite.errors import ModelNotRegisteredError, StoreError
 from nephrite.evidence import sealed
 from nephrite.files import digest, read_json, sha256, write_json
+from nephrite.locks import wait_turn
 from nephrite.mlflow_client import connect, tracking_errors
 from nephrite.tracking_address import shown, tracking_uri
 
@@ -152,9 +151,7 @@ class Registry:
     @contextmanager
     def one_decision(self) -> Iterator[None]:
         """Let one promotion of this machine at a time read and move the aliases of this model; others wait."""
-        name = digest([tracking_uri(), self.name, os.getuid()])[:16]
-        with (Path(tempfile.gettempdir()) / f"nephrite-{name}.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with wait_turn("registry", tracking_uri(), self.name):
             yield
 
     def append(self, version: ModelVersion, record: Mapping[str, Any]) -> None:
