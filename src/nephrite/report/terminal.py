@@ -61,7 +61,7 @@ def blind_lines(trial: TrialRecord) -> list[str]:
         rows = list(group)
         shown = ", ".join(f"{row.name} {row.score:.3f}" for row in rows)
         parts.append(f"{measure}: {shown}, {trial.plan.reference} {rows[0].score + rows[0].mean:.3f}")
-    return [f"Without looking at the image: {'; '.join(parts)}."]
+    return [f"Without looking at the image, {'; '.join(parts)}."]
 
 
 def look_lines(trial: TrialRecord) -> list[str]:
