@@ -41,8 +41,9 @@ from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = 32
-WEED = (  # small volumes, no news, no ports of other services
+WEED = (  # small volumes, even on a disk that is nearly full; no news, no ports of other services
     "-master.volumeSizeLimitMB=16",
+    "-volume.minFreeSpace=100MiB",
     "-master.telemetry=false",
     "-s3.port.iceberg=0",
     "-s3.port.lance=0",
