@@ -174,7 +174,7 @@ def test_what_computes_without_torch_does_not_import_it(module: str) -> None:
 
 
 def test_workers_of_prepare_start_without_the_slow_parts_of_scipy() -> None:
-    slow = {"scipy.fft", "scipy.stats"}
+    slow = {"scipy.fft", "scipy.stats", "scipy.ndimage"}
     script = f"import nephrite.stages.prepare, sys; print(*{slow} & {{*sys.modules}})"
     assert not subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from scipy import ndimage
 
 from nephrite.config import IGNORED, LesionFreeSettings
 from nephrite.errors import ConfigError
@@ -47,6 +46,8 @@ def ignore_lesions(
         spacing: millimeters per slice, row and column.
         settings: of the margin: pixels are counted within a slice, millimeters in space.
     """
+    from scipy import ndimage  # a quarter of a second, which each worker of 'prepare' would wait for
+
     known = label.copy()
     lesion = np.isin(label, list(lesions))
     if not lesion.any():
