@@ -20,6 +20,7 @@ from nephrite.workers import worker_pool
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with worker_pool(1, setting="--processes") as pool:
+        pool.submit(signal.signal, signal.SIGTERM, signal.SIG_IGN).result()  # as Lightning does
         print(pool.submit(os.getpid).result(), flush=True)
         pool.submit(time.sleep, 90).result()
 """

@@ -36,9 +36,9 @@ def worker_pool(
             finding = "was killed, which the system does where memory runs out"
             raise ResourceError("a worker process", finding, f"lower '{setting}', and run the stage again") from None
         except (KeyboardInterrupt, SystemExit):
-            # whoever ends this process does not want to wait for its workers
+            # whoever ends this process does not want to wait for its workers; Lightning takes no notice of SIGTERM
             for child in active_children():
-                child.terminate()
+                child.kill()
             raise
         except BaseException:
             pool.shutdown(cancel_futures=True)
