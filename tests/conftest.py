@@ -40,6 +40,7 @@ from nephrite.tracking import open_run
 from nephrite.verdict.trial import Trial, TrialPlan, synthetic_question
 
 ROOT = Path(__file__).resolve().parent.parent
+CAPSTONE = ROOT / "configs" / "capstone-phantom.yaml"  # many arms, which tests make small
 SIZE = 32
 WEED = (  # small volumes, even on a disk that is nearly full; no news, no ports of other services
     "-master.volumeSizeLimitMB=16",
@@ -87,10 +88,10 @@ def root() -> Path:
 
 @pytest.fixture
 def load() -> Callable[..., Config]:
-    """Load the project's params.yaml, made small, with overrides."""
+    """Load the table of the capstone, which has many arms, made small, with overrides."""
 
     def load_small(*overrides: str) -> Config:
-        return load_config(ROOT / "params.yaml", [*SMALL, *overrides])
+        return load_config(CAPSTONE, [*SMALL, *overrides])
 
     return load_small
 

@@ -23,7 +23,7 @@ from nephrite.segmentation.scoring import score_patients
 from nephrite.stages.report import report
 from nephrite.store.slices import PairStore, Patient
 from nephrite.training.weights import save_weights
-from tests.conftest import CHANNELS, CLASSES, ROOT, SIZE, SMALL, SPLITS, finish, write_pair, write_synthetic
+from tests.conftest import CAPSTONE, CHANNELS, CLASSES, SIZE, SMALL, SPLITS, finish, write_pair, write_synthetic
 
 SMALL_TRIAL = ("trial.segmenters=[light]", "trial.cells=[0]")
 NETWORK = UNetSettings(kind="unet", base_width=4, depth=1, padding="same", normalization="batch")
@@ -32,7 +32,7 @@ CURVE = [{"step": 3.0, "train_loss": 0.9, "validation_loss": 0.9, "validation_di
 
 def write_trial(root: Path) -> Layout:
     """Write the trial below `root`."""
-    layout, config = Layout(root), load_config(ROOT / "params.yaml", [*SMALL, *SMALL_TRIAL])
+    layout, config = Layout(root), load_config(CAPSTONE, [*SMALL, *SMALL_TRIAL])
     for number, patient in enumerate(SPLITS):
         write_pair(layout.pairs, Patient(patient, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), version="test"), number)
     store = finish(layout.pairs, "real", SPLITS)

@@ -16,6 +16,7 @@ from nephrite import __version__, cli
 from nephrite.cli import COMMANDS, group, main
 from nephrite.config import Config, load_config
 from nephrite.errors import SourceError
+from tests.conftest import CAPSTONE
 
 NEPHRITE = Path(sys.executable).with_name("nephrite")
 
@@ -61,7 +62,7 @@ def test_missing_path_is_a_usage_error() -> None:
 def test_dry_run_prints_settings_that_load_again(root: Path, tmp_path: Path) -> None:
     arguments = [
         "--params",
-        str(root / "params.yaml"),
+        str(CAPSTONE),
         "--set",
         "train_gan.pix2pix.epochs=3",
         "--set",
@@ -70,18 +71,26 @@ def test_dry_run_prints_settings_that_load_again(root: Path, tmp_path: Path) -> 
     code, shown = invoke("prepare", "--raw", "x", "--pairs", "y", *arguments, "--dry-run")
     (tmp_path / "again.yaml").write_text(shown)
     assert code == 0
-    assert load_config(tmp_path / "again.yaml") == load_config(root / "params.yaml", arguments[3::2])
+    assert load_config(tmp_path / "again.yaml") == load_config(CAPSTONE, arguments[3::2])
     assert yaml.safe_load(shown)["train_gan"]["pix2pix"]["epochs"] == 3
 
 
 def test_error_on_purpose_is_one_line_and_exit_code_2(root: Path) -> None:
     done = run_cli(
-        "prepare", "--raw", "x", "--pairs", "y", "--params", str(root / "params.yaml"), "--set", "trial.sed=1"
+        "prepare",
+        "--raw",
+        "x",
+        "--pairs",
+        "y",
+        "--params",
+        str(CAPSTONE),
+        "--set",
+        "trial.sed=1",
     )
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        f"ConfigError: {root / 'params.yaml'} with '--set trial.sed=1': trial.sed: unknown key; did you mean 'seed'?"
+        f"ConfigError: {CAPSTONE} with '--set trial.sed=1': trial.sed: unknown key; did you mean 'seed'?"
     ]
 
 
@@ -94,21 +103,28 @@ def handlers() -> Iterator[None]:
 
 
 def test_all_errors_of_a_file_are_printed_each_on_its_line(root: Path) -> None:
-    arguments = ("--params", str(root / "params.yaml"), "--set", "trial.sed=1", "--set", "screen.steps=0")
+    arguments = (
+        "--params",
+        str(CAPSTONE),
+        "--set",
+        "trial.sed=1",
+        "--set",
+        "screen.steps=0",
+    )
     done = run_cli("settings", *arguments)
     assert done.returncode == 2
     first, second, number = done.stderr.splitlines()
-    assert first.startswith(f"ConfigError: {root / 'params.yaml'} with '--set trial.sed=1': trial.sed: unknown key")
-    assert second.startswith(f"{root / 'params.yaml'} with '--set screen.steps=0': screen.steps: value 0: ")
+    assert first.startswith(f"ConfigError: {CAPSTONE} with '--set trial.sed=1': trial.sed: unknown key")
+    assert second.startswith(f"{CAPSTONE} with '--set screen.steps=0': screen.steps: value 0: ")
     assert number == "2 errors in all"
 
 
 def test_settings_are_printed_whole_with_their_meanings(root: Path) -> None:
-    code, shown = invoke("settings", "--params", str(root / "params.yaml"), "--set", "screen.steps=7")
+    code, shown = invoke("settings", "--params", str(CAPSTONE), "--set", "screen.steps=7")
     assert code == 0
     assert "  # Optimizer steps of that segmenter" in shown
     assert "\n  steps: 7 # --set\n" in shown
-    assert load_config(Path("unused"), text=shown) == load_config(root / "params.yaml", ["screen.steps=7"])
+    assert load_config(Path("unused"), text=shown) == load_config(CAPSTONE, ["screen.steps=7"])
 
 
 @pytest.mark.usefixtures("handlers")
@@ -138,7 +154,7 @@ def test_terminated_stage_leaves_nothing_half_written(root: Path, tmp_path: Path
         "--raw",
         "raw",
         "--params",
-        str(root / "params.yaml"),
+        str(CAPSTONE),
         "--set",
         "acquire.phantom.matrix=128",
     ]
@@ -181,7 +197,7 @@ def test_trial_shows_the_summary(root: Path, tmp_path: Path, monkeypatch: pytest
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "summary.txt").write_text("No evidence.")
     monkeypatch.setattr("nephrite.runner.run_trial", lambda config, folder, processes: folder / "reports")
-    arguments = ("--params", str(root / "params.yaml"), "--folder", str(tmp_path))
+    arguments = ("--params", str(CAPSTONE), "--folder", str(tmp_path))
     clock = iter([100.0, 3295.4])
     monkeypatch.setattr("nephrite.cli.time.monotonic", lambda: next(clock))
     took = "This took 3,195 seconds; what was finished before is not in it."
@@ -197,7 +213,7 @@ def test_a_trial_lies_apart_from_what_dvc_made(root: Path, monkeypatch: pytest.M
 
 def test_plan_shows_its_lines(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, helpers: 90.0)
-    code, shown = invoke("plan", "--params", str(root / "params.yaml"), "--folder", str(tmp_path))
+    code, shown = invoke("plan", "--params", str(CAPSTONE), "--folder", str(tmp_path))
     assert code == 0, shown
     assert shown.startswith("arms ")
     assert "smallest effect" in shown

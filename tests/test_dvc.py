@@ -32,6 +32,8 @@ CHAIN = (
     "train_segmenter.epochs=1",
 )
 
+CAPSTONE = Path("configs") / "capstone-phantom.yaml"
+
 
 class Project:
     """A copy of what DVC needs of the project, in a folder of its own and without git."""
@@ -39,8 +41,9 @@ class Project:
     def __init__(self, root: Path, place: Path) -> None:
         self.place = place
         (place / ".dvc").mkdir(parents=True)
-        for name in ("dvc.yaml", "params.yaml", "code.lock", ".dvcignore", ".dvc/config"):
+        for name in ("dvc.yaml", "code.lock", ".dvcignore", ".dvc/config"):
             shutil.copy(root / name, place / name)
+        shutil.copy(root / CAPSTONE, place / "params.yaml")  # many arms of one cell
         shutil.copytree(root / "src", place / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         self.dvc("config", "core.no_scm", "true")
 
@@ -289,12 +292,12 @@ def test_experiment_with_changed_settings_resolves_them(root: Path, tmp_path: Pa
     assert "use +screen.memorization=report" in refused.stderr
     wrong = project.dvc("exp", "run", "resolve", "-S", "+screen.memorisation=report", check=False)
     assert "screen.memorisation: unknown key; did you mean 'memorization'?" in wrong.stdout + wrong.stderr
-    shutil.copy(root / "params.yaml", project.place / "params.yaml")
+    shutil.copy(root / CAPSTONE, project.place / "params.yaml")
 
     changes = ("trial.seed=8", "++screen.memorization=report", "+acquire.phantom.patients=9", "trial.cells=[0,1]")
     project.dvc("exp", "run", "resolve", *(part for text in changes for part in ("-S", text)))
     resolved = load_config(project.place / "resolved" / "settings.yaml")
-    assert resolved == load_config(root / "params.yaml", [text.lstrip("+") for text in changes])
+    assert resolved == load_config(root / CAPSTONE, [text.lstrip("+") for text in changes])
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from nephrite.processes import this_process
 from nephrite.recording import SilentRun
 from nephrite.spool import find_spools
 from nephrite.tracking import close_trial, open_run, send_records
-from tests.conftest import record_stage, runs
+from tests.conftest import CAPSTONE, record_stage, runs
 
 Load = Callable[..., Config]
 ARM = "arm=real+geometric/light/1.0/0"
@@ -143,7 +143,7 @@ def test_processes_that_start_together_make_one_database_and_one_parent(
     new = f"sqlite:///{tmp_path / 'new.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", new)
     stages = ("acquire", "prepare")
-    started = [subprocess.Popen([sys.executable, "-c", PROCESS, root / "params.yaml", stage]) for stage in stages]
+    started = [subprocess.Popen([sys.executable, "-c", PROCESS, CAPSTONE, stage]) for stage in stages]
     assert [process.wait() for process in started] == [0, 0]
     assert len(runs(new, stage="trial")) == 1
     assert len(runs(new)) == 3

@@ -19,7 +19,7 @@ def refusal(load: Callable[..., Config]) -> Callable[[str], str]:
             load(override)
         message = str(caught.value)
         assert "\n" not in message
-        assert "params.yaml" in message
+        assert "capstone-phantom.yaml" in message
         return message
 
     return refuse

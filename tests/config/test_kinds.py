@@ -3,13 +3,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from nephrite.config import Config, GeneratorSettings, KindSettings, SegmenterSettings, sections_in
 from nephrite.errors import ConfigError
+from tests.conftest import CAPSTONE
 
 Load = Callable[..., Config]
 PAINT_IN = "train_gan.pix2pix.method={kind: paint_in, base_width: 4, depth: 3, upsampling: resize, dropout: 0, rim: 2}"
@@ -17,7 +17,7 @@ RANDOMISED = "train_gan.pix2pix.method={kind: randomized, spread: 0.1}"
 UNLABELED = ("train_gan.pix2pix.condition=anatomy", "train_gan.pix2pix.unlabeled=true")
 
 
-def test_settings_of_all_kinds_are_read_without_torch(root: Path) -> None:
+def test_settings_of_all_kinds_are_read_without_torch() -> None:
     script = """
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ for module in [*SegmenterSettings.REGISTRY.values(), *GeneratorSettings.REGISTRY
     assert module in sys.modules, module
 sys.exit('torch' in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", script, str(root / "params.yaml")], check=False)
+    done = subprocess.run([sys.executable, "-c", script, str(CAPSTONE)], check=False)
     assert done.returncode == 0
 
 

@@ -64,7 +64,13 @@ def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, mess
 
 @pytest.mark.parametrize(
     ("name", "kinds"),
-    [("params", 12), ("configs/kits19", 12), ("configs/moai", 12), ("configs/lidc", 18), ("configs/curvas", 4)],
+    [
+        ("configs/capstone-phantom", 12),
+        ("configs/kits19", 12),
+        ("configs/moai", 12),
+        ("configs/lidc", 18),
+        ("configs/curvas", 4),
+    ],
 )
 def test_shipped_settings_are_valid(name: str, kinds: int, root: Path) -> None:
     config = load_config(root / f"{name}.yaml")

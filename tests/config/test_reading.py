@@ -11,6 +11,7 @@ import yaml
 
 from nephrite.config import Config, as_yaml, load_config
 from nephrite.errors import ConfigError
+from tests.conftest import CAPSTONE
 
 Load = Callable[..., Config]
 Refusal = Callable[[str], str]
@@ -33,7 +34,7 @@ def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, mess
 
 def test_error_in_an_override_names_the_override(load: Load) -> None:
     with pytest.raises(
-        ConfigError, match=r"params\.yaml with '--set train_gan\.pix2pix\.epochs=0': train_gan\.pix2pix\.epochs"
+        ConfigError, match=r"capstone-phantom\.yaml with '--set train_gan\.pix2pix\.epochs=0': train_gan\.pix2pix\.epochs"
     ):
         load("train_gan.pix2pix.epochs=0")
 
@@ -43,7 +44,7 @@ def test_all_errors_are_told_at_once_one_line_each_with_their_number_last(load: 
         load("train_gan.pix2pix.epochs=0", "synthesize.ratio=-1", "report.tables=3")
     ratio, epochs, tables, number = sorted(str(caught.value).splitlines(), key=lambda line: "ratio" not in line)
     for line, key in ((ratio, "synthesize.ratio"), (epochs, "train_gan.pix2pix.epochs"), (tables, "report.tables")):
-        assert re.search(rf"params\.yaml with '--set {key}=.*': {key}: .*; (change the value|remove it)", line)
+        assert re.search(rf"capstone-phantom\.yaml with '--set {key}=.*': {key}: .*; (change the value|remove it)", line)
     assert number == "3 errors in all"
 
 
@@ -53,7 +54,7 @@ def test_types_that_a_value_could_have_are_one_error(refusal: Refusal) -> None:
 
 
 def test_what_follows_from_an_error_is_no_error_of_its_own(root: Path, tmp_path: Path) -> None:
-    text = (root / "params.yaml").read_text().replace("classes: {1: kidney, 2: tumor}", "classes: {0: kidney}")
+    text = (CAPSTONE).read_text().replace("classes: {1: kidney, 2: tumor}", "classes: {0: kidney}")
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"prepare\.classes\.0: value 0: .*greater than or equal to 1") as caught:
         load_config(tmp_path / "params.yaml")
@@ -136,7 +137,7 @@ def test_huge_file_is_refused_unread(tmp_path: Path) -> None:
 
 
 def test_missing_section_is_named(root: Path, tmp_path: Path) -> None:
-    content = yaml.safe_load((root / "params.yaml").read_text())
+    content = yaml.safe_load((CAPSTONE).read_text())
     del content["prepare"]
     (tmp_path / "p.yaml").write_text(yaml.safe_dump(content))
     with pytest.raises(ConfigError, match=r"p\.yaml: prepare: is missing; add it"):

@@ -23,6 +23,7 @@ import psutil
 from tests.conftest import SMALL
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+CAPSTONE = ROOT / "configs" / "capstone-phantom.yaml"
 MARKER = "NEPHRITE_FAULT"  # variable by which a command's processes are known, whoever started them
 OF_ONE_RUN = {"time", "run_id", "version", "software", "training_run", "minutes", "files", "inputs"}
 LONGEST = 300  # seconds of any command here
@@ -77,7 +78,7 @@ def settings(*more: str) -> list[str]:
         "trial.cells=[0, 1]",
         *more,
     )
-    return ["--params", str(ROOT / "params.yaml"), *(part for item in (*SMALL, *chosen) for part in ("--set", item))]
+    return ["--params", str(CAPSTONE), *(part for item in (*SMALL, *chosen) for part in ("--set", item))]
 
 
 def environment(**more: str) -> dict[str, str]:

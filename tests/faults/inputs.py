@@ -31,7 +31,7 @@ from nephrite.segmentation.artifacts import load_segmenter, read_card
 from nephrite.stages.prepare import prepare_patient
 from nephrite.store.slices import PairStore
 from tests.conftest import SMALL
-from tests.faults.harness import ROOT, Outcome, nephrite, settings
+from tests.faults.harness import CAPSTONE, Outcome, nephrite, settings
 
 LONGEST, LARGEST = 10, 2 * 2**30  # seconds and bytes of one input
 CT = np.random.default_rng(0).integers(-200, 300, (24, 24, 5), dtype=np.int16)
@@ -190,13 +190,13 @@ def _too_long(number: int, frame: FrameType | None) -> None:
 
 
 def _read_case(folder: Path, store: Path) -> None:
-    config = load_config(ROOT / "params.yaml", SMALL)
+    config = load_config(CAPSTONE, SMALL)
     for case in find_cases(folder):
         prepare_patient(case, config.prepare, store)
 
 
 def _read_scan(folder: Path, store: Path) -> None:
-    config = load_config(ROOT / "params.yaml", SMALL)
+    config = load_config(CAPSTONE, SMALL)
     for scan in find_scans(folder):
         prepare_patient(scan, config.prepare, store)
 

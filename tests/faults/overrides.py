@@ -12,7 +12,7 @@ import yaml
 from nephrite.config import load_config
 from nephrite.errors import ConfigError
 from tests.conftest import SMALL
-from tests.faults.harness import ROOT, Outcome
+from tests.faults.harness import CAPSTONE, Outcome
 
 VALUES = (
     *("null", "true", "-1", "0", "1e309", ".nan", ".inf", "''", "'../x'", "[]", "{}", "[1, [2]]", "{a: {b: 1}}", "x"),
@@ -24,7 +24,7 @@ VALUES = (
 def bad_settings(count: int, work: Path) -> Iterator[Outcome]:
     """Give random settings strange values, as `--set` and within a file."""
     source = random.Random("settings")
-    content = load_config(ROOT / "params.yaml", SMALL).model_dump(mode="json")
+    content = load_config(CAPSTONE, SMALL).model_dump(mode="json")
     keys = sorted(_keys(content))
     for number in range(count):
         key, value = source.choice(keys), source.choice(VALUES)
@@ -37,7 +37,7 @@ def bad_settings(count: int, work: Path) -> Iterator[Outcome]:
                 path.write_text(_text(content, key, value), encoding="utf-8")
                 load_config(path)
             else:
-                load_config(ROOT / "params.yaml", [*SMALL, f"{key}={value}"])
+                load_config(CAPSTONE, [*SMALL, f"{key}={value}"])
         except ConfigError as error:
             fault = "" if all(line.strip() for line in str(error).splitlines()) else f"empty lines: {error!r}"
         except Exception as error:

@@ -28,7 +28,7 @@ DIGEST = "sha256:" + "5" * 64
 IMAGE = f"registry.example/nephrite@{DIGEST}"
 SCANS = "s3://clinic/scans/may"
 ROOT = Path(__file__).resolve().parents[2]
-PARAMS = ROOT / "params.yaml"
+PARAMS = ROOT / "configs" / "capstone-phantom.yaml"
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -194,19 +194,19 @@ def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """The project's params.yaml, compiled for the default cluster."""
+    """The table of the capstone, compiled for the default cluster."""
     return compile_for(tmp_path_factory.mktemp("package"), CLUSTER_FILE)
 
 
 @pytest.fixture(scope="session")
 def compiled_gpu(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """The project's params.yaml, compiled for the cluster with GPUs."""
+    """The table of the capstone, compiled for the cluster with GPUs."""
     return compile_for(tmp_path_factory.mktemp("gpu"), CLUSTER_FILE.with_name("gpu.yaml"))
 
 
 @pytest.fixture(scope="session")
 def compiled_workspace(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """The project's params.yaml, compiled for the default cluster with a workspace."""
+    """The table of the capstone, compiled for the default cluster with a workspace."""
     folder = tmp_path_factory.mktemp("workspace")
     return compile_for(folder, with_workspace(folder))
 
@@ -254,7 +254,7 @@ def with_workspace(folder: Path) -> Path:
 
 
 def compile_for(folder: Path, cluster: Path, overrides: Sequence[str] = (), scans: str | None = None) -> Package:
-    """Compile the trial of params.yaml, or the champion's pipeline for scans, at a commit that is always the same."""
+    """Compile the table of the capstone, or the champion's pipeline for scans, at a commit that is always the same."""
     experiment = Experiment(load_config(PARAMS, overrides))
     output = folder / ("inference.yaml" if scans else "augmentation.yaml")
     with pytest.MonkeyPatch.context() as patch:

@@ -19,7 +19,7 @@ from nephrite_kubeflow.experiment import (
     read_experiment,
 )
 
-PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
+PARAMS = Path(__file__).resolve().parents[2] / "configs" / "capstone-phantom.yaml"
 GPU_FILE = CLUSTER_FILE.with_name("gpu.yaml")
 
 

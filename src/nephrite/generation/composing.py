@@ -79,8 +79,9 @@ class Composer:
 
     def _compose(self, source: Pass, label: UInt8[np.ndarray, "slice h w"]) -> Asked:
         image = self.store.windowed_of(SliceRef(source.source, position) for position in source.positions)
-        spacing, seed = self.store.patient(source.source).spacing, derive_seed(self.seed, "compose", *source[:2])
-        run = Run(label, np.array(source.positions), spacing, self.lesions)
+        patient, seed = self.store.patient(source.source), derive_seed(self.seed, "compose", *source[:2])
+        low, high = (end * patient.slope + patient.intercept for end in patient.window)
+        run = Run(label, np.array(source.positions), patient.spacing, self.lesions, (low, high))
         made = self.kind.compose(image, run, self.store.manifest.classes, seed)
         tissue = self.conditioning.tissue(torch.from_numpy(made.image)[:, None])
         request = Request(made.label, None if tissue is None else tissue.numpy(), made.image)

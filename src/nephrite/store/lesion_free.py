@@ -46,7 +46,7 @@ def ignore_lesions(
         spacing: millimeters per slice, row and column.
         settings: of the margin: pixels are counted within a slice, millimeters in space.
     """
-    from scipy import ndimage  # a quarter of a second, which each worker of 'prepare' would wait for
+    from scipy import ndimage  # noqa: PLC0415 - a quarter of a second, which each worker of 'prepare' would wait for
 
     known = label.copy()
     lesion = np.isin(label, list(lesions))

@@ -32,12 +32,14 @@ class Run:
         positions: place of each slice in the patient, ascending.
         spacing: mm per slice, row and column.
         lesions: lesion class to organ, or to None where lesions lie anywhere.
+        window: intensities of the scan that 0 and 1 stand for.
     """
 
     label: UInt8[np.ndarray, "s h w"]
     positions: Integer[np.ndarray, " s"]
     spacing: tuple[float, float, float]
     lesions: Mapping[int, int | None]
+    window: tuple[float, float] = (0.0, 1.0)
 
     @property
     def heights(self) -> Float[np.ndarray, " s"]:
