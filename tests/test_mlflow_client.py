@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 
 from nephrite.config import Config
@@ -53,6 +55,32 @@ def test_folder_of_files_is_no_record(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path))
     with pytest.raises(TrackingUnreachableError, match="does not answer"):
         connect()
+
+
+def test_database_whose_making_was_killed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def killed(engine: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as half_way, pytest.raises(KeyboardInterrupt):
+        half_way.setattr("mlflow.store.db.utils._upgrade_db", killed)
+        half_way.setattr(SqlAlchemyStore, "_db_uri_sql_alchemy_engine_map", {})  # another process has its own
+        connect()
+    assert not (tmp_path / "mlflow.db").stat().st_size  # half of its tables would be refused for good
+    assert (tmp_path / "mlflow.db.partial").stat().st_size
+    assert [experiment.name for experiment in connect().search_experiments()] == ["Default"]
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".db"] == []
+
+
+def test_database_with_half_of_its_tables_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("CREATE TABLE experiment_tags (key TEXT)")
+    with pytest.raises(TrackingUnreachableError, match="the record of runs does not answer") as caught:
+        connect()
+    assert "\n" not in str(caught.value)
 
 
 def test_server_that_starts_late_is_waited_for(load: Load, monkeypatch: pytest.MonkeyPatch, record: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from nephrite.errors import TrackingError, TrackingUnreachableError
+from nephrite.files import PARTIAL
 from nephrite.tracking_address import (
     REMEDY,
     check_address,
@@ -19,6 +20,7 @@ from nephrite.tracking_address import (
     one_at_a_time,
     short_patience,
     shown,
+    sqlite_file,
     tracking_uri,
     unreachable,
 )
@@ -49,15 +51,35 @@ def connect() -> MlflowClient:
     check_address(uri)
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
 
     with one_at_a_time(uri), short_patience():  # two processes must not make the tables of one database
         try:
+            _make_tables(uri)
             client = MlflowClient(uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
             client.search_experiments(max_results=1)
             keep_files_here(uri)
-        except MlflowException as error:
+        except (MlflowException, SQLAlchemyError) as error:  # the latter where tables are made or changed
             raise unreachable(uri, _reason(str(error))) from None
     return client
+
+
+def _make_tables(uri: str) -> None:
+    """Make a new database beside its place: MLflow refuses, for good, one whose making was killed half-way."""
+    if not uri.startswith("sqlite"):
+        return
+    place = sqlite_file(uri)
+    if place.exists() and place.stat().st_size:
+        return
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    # what a kill left, a journal too
+    for left in place.parent.glob(f"{place.name}{PARTIAL}*"):
+        left.unlink()
+    partial = place.with_name(place.name + PARTIAL)
+    SqlAlchemyStore(f"sqlite:///{partial}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+    partial.replace(place)
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -38,7 +38,7 @@ def check_address(uri: str) -> None:
     scheme = parts.scheme.partition("+")[0]
     try:
         if scheme == "sqlite":
-            _check_sqlite(_sqlite_file(uri))
+            _check_sqlite(sqlite_file(uri))
         elif scheme in DATABASE_PORTS and parts.hostname:
             socket.create_connection((parts.hostname, parts.port or DATABASE_PORTS[scheme]), PATIENCE).close()
     except (OSError, sqlite3.Error) as error:
@@ -53,15 +53,16 @@ def _check_sqlite(path: Path) -> None:
         raise PermissionError(f"{path} is not writable")
 
 
-def _sqlite_file(uri: str) -> Path:
+def sqlite_file(uri: str) -> Path:
+    """The file of a database in a file."""
     return Path(re.sub(r"^sqlite(\+\w+)?:///", "", uri).partition("?")[0])
 
 
 def keep_files_here(uri: str) -> None:
     """Let the files of a record in the working folder lie in that folder, after a move or a copy too."""
-    if uri.startswith("sqlite") and _sqlite_file(uri).resolve().parent == Path.cwd().resolve():
+    if uri.startswith("sqlite") and sqlite_file(uri).resolve().parent == Path.cwd().resolve():
         try:
-            mend_places(_sqlite_file(uri))
+            mend_places(sqlite_file(uri))
         except sqlite3.Error as error:
             raise unreachable(uri, str(error)) from None
 
@@ -72,7 +73,7 @@ def one_at_a_time(uri: str) -> Iterator[None]:
     if not uri.startswith("sqlite"):
         yield
         return
-    folder = os.open(_sqlite_file(uri).parent, os.O_RDONLY)
+    folder = os.open(sqlite_file(uri).parent, os.O_RDONLY)
     try:
         with without_locks():
             fcntl.flock(folder, fcntl.LOCK_EX)
