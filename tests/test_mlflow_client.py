@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 
 from nephrite.config import Config
@@ -61,13 +62,10 @@ def test_database_whose_making_was_killed_is_made_anew(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
-    def killed(engine: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as half_way, pytest.raises(KeyboardInterrupt):
-        half_way.setattr("mlflow.store.db.utils._upgrade_db", killed)
-        half_way.setattr(SqlAlchemyStore, "_db_uri_sql_alchemy_engine_map", {})  # another process has its own
-        connect()
+    script = "mlflow.store.db.utils._upgrade_db = lambda engine: os._exit(9); nephrite.mlflow_client.connect()"
+    imports = "import mlflow.store.db.utils, nephrite.mlflow_client, os"
+    done = subprocess.run([sys.executable, "-c", f"{imports}; {script}"], check=False, capture_output=True)
+    assert done.returncode == 9
     assert not (tmp_path / "mlflow.db").stat().st_size  # half of its tables would be refused for good
     assert (tmp_path / "mlflow.db.partial").stat().st_size
     assert [experiment.name for experiment in connect().search_experiments()] == ["Default"]

@@ -35,7 +35,7 @@ def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, mess
 def test_error_in_an_override_names_the_override(load: Load) -> None:
     with pytest.raises(
         ConfigError,
-        match=r"capstone-phantom\.yaml with '--set train_gan\.pix2pix\.epochs=0': train_gan\.pix2pix\.epochs",
+        match=r"phantom\.yaml with '--set train_gan\.pix2pix\.epochs=0': train_gan\.pix2pix\.epochs",
     ):
         load("train_gan.pix2pix.epochs=0")
 
@@ -45,9 +45,7 @@ def test_all_errors_are_told_at_once_one_line_each_with_their_number_last(load: 
         load("train_gan.pix2pix.epochs=0", "synthesize.ratio=-1", "report.tables=3")
     ratio, epochs, tables, number = sorted(str(caught.value).splitlines(), key=lambda line: "ratio" not in line)
     for line, key in ((ratio, "synthesize.ratio"), (epochs, "train_gan.pix2pix.epochs"), (tables, "report.tables")):
-        assert re.search(
-            rf"capstone-phantom\.yaml with '--set {key}=.*': {key}: .*; (change the value|remove it)", line
-        )
+        assert re.search(rf"phantom\.yaml with '--set {key}=.*': {key}: .*; (change the value|remove it)", line)
     assert number == "3 errors in all"
 
 
