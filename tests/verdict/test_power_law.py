@@ -1,0 +1,50 @@
+"""The exponent of a learning curve, and the axis on which the curve is straight."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nephrite.verdict.power_law import LEAST, MOST, exponent_of, slopes_of_exponent, straightened
+
+COUNTS = [5, 10, 20, 40]
+
+
+def scores(exponent: float) -> list[float]:
+    return [0.8 - 2 * count**-exponent for count in COUNTS]
+
+
+@pytest.mark.parametrize("exponent", [0.2, 0.7, 1.5])
+def test_the_exponent_of_a_power_law_is_found(exponent: float) -> None:
+    assert exponent_of(COUNTS, scores(exponent)) == pytest.approx(exponent, rel=1e-3)
+    assert exponent_of(COUNTS[:3], scores(exponent)[:3]) == pytest.approx(exponent, rel=1e-3)
+
+
+def test_a_straight_line_and_a_single_step_have_the_ends_as_exponents() -> None:
+    assert exponent_of(COUNTS, [0.1, 0.2, 0.3, 0.4]) == pytest.approx(LEAST, rel=1e-2)
+    assert exponent_of(COUNTS, [0.1, 0.9, 0.9, 0.9]) == pytest.approx(MOST, rel=1e-2)
+
+
+@pytest.mark.parametrize("means", [[0.5, 0.5, 0.5], [0.5, 0.4, 0.3]])
+def test_points_that_do_not_rise_have_some_exponent(means: list[float]) -> None:
+    assert LEAST <= exponent_of(COUNTS[:3], means) <= MOST
+
+
+def test_slopes_say_how_the_exponent_follows_the_scores() -> None:
+    means, moved = np.array(scores(0.7)), np.array([2e-4, -1e-4, 3e-4, 1e-4])
+    told = float(slopes_of_exponent(COUNTS, means) @ moved)
+    assert exponent_of(COUNTS, means + moved) - exponent_of(COUNTS, means) == pytest.approx(told, rel=0.05)
+    assert abs(told) > 1e-3
+
+
+@pytest.mark.parametrize("exponent", [0.05, 0.7, 3.0])
+def test_a_power_law_is_a_straight_line_on_its_axis(exponent: float) -> None:
+    places = straightened(np.array(COUNTS, dtype=float), exponent)
+    slopes = np.diff(scores(exponent)) / np.diff(places)
+    assert slopes == pytest.approx(np.full(3, slopes[0]))
+
+
+def test_the_axis_of_a_small_exponent_is_nearly_a_logarithm() -> None:
+    known = np.array(COUNTS, dtype=float)
+    assert straightened(known, 0) == pytest.approx(np.log(known))
+    assert straightened(known, 1e-9) == pytest.approx(np.log(known))
