@@ -72,7 +72,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(means: Mapping[i
 def test_what_is_not_known_of_the_exponent_makes_the_interval_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     reference, synthetic = _scores(LAW, 3, noise=0.1), _scores({5: 0.45}, 4, noise=0.1)
     known = data_equivalence(reference, synthetic)
-    monkeypatch.setattr("nephrite.verdict.equivalence.slopes_of_exponent", lambda counts, means: np.zeros(len(counts)))
+    monkeypatch.setattr("nephrite.verdict.power_law.slopes_of_exponent", lambda counts, means: np.zeros(len(counts)))
     taken = data_equivalence(reference, synthetic)
     assert known.more == taken.more
     assert known.high is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nephrite.verdict.power_law import LEAST, MOST, exponent_of, slopes_of_exponent, straightened
+from nephrite.verdict.power_law import LEAST, MOST, between, exponent_of, slopes_of_exponent, straightened
 
 COUNTS = [5, 10, 20, 40]
 
@@ -48,3 +48,22 @@ def test_the_axis_of_a_small_exponent_is_nearly_a_logarithm() -> None:
     known = np.array(COUNTS, dtype=float)
     assert straightened(known, 0) == pytest.approx(np.log(known))
     assert straightened(known, 1e-9) == pytest.approx(np.log(known))
+
+
+def test_between_measured_numbers_the_curve_is_the_law_and_straight_without_an_exponent() -> None:
+    tables, grid = [np.full((2, 3), score) for score in scores(0.7)], np.array([5.0, 7.0, 25.0, 40.0])
+    found = between(COUNTS, tables, grid, 0.7)
+    assert found.shape == (4, 2, 3)
+    assert found.mean(axis=(1, 2)) == pytest.approx(0.8 - 2 * grid**-0.7)
+    straight = between(COUNTS, tables, np.array([np.sqrt(50.0)]), None)
+    assert straight.mean() == pytest.approx(np.mean(scores(0.7)[:2]))
+
+
+def test_a_table_of_the_curve_holds_what_each_cell_moves_the_exponent_by() -> None:
+    tables, step, grid = [np.full((2, 3), score) for score in scores(0.7)], 1e-4, np.array([7.0])
+    tables[1] = tables[1] + step * np.array([[1.0], [-1.0]])
+    found = between(COUNTS, tables, grid, 0.7)[0].mean(axis=1)
+    # the curve of cell 0 alone, its exponent found anew
+    alone = [float(table[0].mean()) for table in tables]
+    own = between(COUNTS, [table[:1] for table in tables], grid, exponent_of(COUNTS, alone))[0].mean()
+    assert found[0] - found.mean() == pytest.approx(own - found.mean(), rel=0.05)

@@ -30,13 +30,12 @@ from scipy.optimize import isotonic_regression
 
 from nephrite.errors import TrialError
 from nephrite.verdict.crossed import estimate
-from nephrite.verdict.power_law import exponent_of, slopes_of_exponent, straightened
+from nephrite.verdict.power_law import between, exponent_of, straightened
 from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, Interval, paired_interval
 from nephrite.verdict.trial import AGAIN, Trial
 from nephrite.words import counted
 
 LINES = 2  # points that have no exponent
-BEND = 1e-4  # of an exponent, by which the slope of the curve on it is found
 GRID = 400  # numbers of patients between the smallest and the largest at which both arms are compared
 Tables = Mapping[int, Float[np.ndarray, "cell patient"]]
 
@@ -147,7 +146,7 @@ def data_equivalence(
     exponent = exponent_of(counts, curve) if len(counts) > LINES else None
     # its interval, from the differences of both
     grid = np.geomspace(start, counts[-1], GRID)
-    low, high = _bounds(grid, synthetic[start] - _between(counts, pooled, grid, exponent), confidence, overlap)
+    low, high = _bounds(grid, synthetic[start] - between(counts, pooled, grid, exponent), confidence, overlap)
     cells, test_patients = synthetic[start].shape
     return Equivalence(
         start,
@@ -244,36 +243,6 @@ def _zero_before(grid: Float[np.ndarray, " count"], ends: Float[np.ndarray, " co
         return float(grid[0])
     share = ends[index - 1] / (ends[index - 1] - ends[index])
     return float(grid[index - 1] + share * (grid[index] - grid[index - 1]))
-
-
-def _between(
-    counts: Sequence[int],
-    pooled: Sequence[Float[np.ndarray, "cell patient"]],
-    grid: Float[np.ndarray, " count"],
-    exponent: float | None,
-) -> Float[np.ndarray, "count cell patient"]:
-    """Scores of the reference at any numbers of patients between those that were measured.
-
-    With an exponent, each cell and patient also holds what it moves the exponent by, and that the curve.
-    """
-    known, tables = np.array(counts, dtype=float), np.array(pooled)
-
-    def places(power: float) -> Float[np.ndarray, " count"]:
-        return np.interp(straightened(grid, power), straightened(known, power), np.arange(len(counts)))
-
-    def curves(place: Float[np.ndarray, " count"]) -> Float[np.ndarray, "count cell patient"]:
-        lower = np.minimum(place.astype(int), len(counts) - 2)
-        share = (place - lower)[:, None, None]
-        between: Float[np.ndarray, "count cell patient"] = (1 - share) * tables[lower] + share * tables[lower + 1]
-        return between
-
-    found = curves(places(exponent or 0.0))
-    if exponent is None:
-        return found
-    means = tables.mean(axis=(1, 2))
-    moved = np.tensordot(slopes_of_exponent(counts, means), tables - means[:, None, None], axes=1)
-    bend = curves(places(exponent + BEND)).mean(axis=(1, 2)) - curves(places(exponent - BEND)).mean(axis=(1, 2))
-    return found + (bend / (2 * BEND))[:, None, None] * moved
 
 
 def _demand_curve(reference: Tables, synthetic: Tables, start: int) -> None:

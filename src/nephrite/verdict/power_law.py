@@ -16,10 +16,12 @@ from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 
 LEAST, MOST = 0.05, 3.0  # exponents: nearly a logarithm, and a curve that ends after the first step
+Means = Sequence[float] | Float[np.ndarray, " count"]
 STEP = 1e-3  # of a mean score, by which the slope of the exponent is found
+BEND = 1e-4  # of an exponent, by which the slope of the curve on it is found
 
 
-def exponent_of(counts: Sequence[int], means: Sequence[float]) -> float:
+def exponent_of(counts: Sequence[int], means: Means) -> float:
     """The exponent of the curve through some points, by least squares; of points that do not rise, any will do.
 
     Args:
@@ -38,16 +40,49 @@ def exponent_of(counts: Sequence[int], means: Sequence[float]) -> float:
     return math.exp(float(found.x))
 
 
-def slopes_of_exponent(counts: Sequence[int], means: Sequence[float]) -> Float[np.ndarray, " count"]:
+def slopes_of_exponent(counts: Sequence[int], means: Means) -> Float[np.ndarray, " count"]:
     """How the exponent changes with each mean score, by central differences."""
     steps = STEP * np.eye(len(counts))
-    pairs = [(exponent_of(counts, list(means + step)), exponent_of(counts, list(means - step))) for step in steps]
+    pairs = [(exponent_of(counts, means + step), exponent_of(counts, means - step)) for step in steps]
     return np.array([(up - down) / (2 * STEP) for up, down in pairs])
 
 
 def straightened(count: Float[np.ndarray, " place"], exponent: float) -> Float[np.ndarray, " place"]:
     """Numbers of patients on the axis on which a curve of this exponent is straight; the logarithm at 0."""
-    if exponent == 0:
-        return np.log(count)
-    axis: Float[np.ndarray, " place"] = -np.expm1(-exponent * np.log(count)) / exponent
-    return axis
+    logarithm: Float[np.ndarray, " place"] = np.log(count)
+    return logarithm if exponent == 0 else -np.expm1(-exponent * logarithm) / exponent
+
+
+def between(
+    counts: Sequence[int],
+    tables: Sequence[Float[np.ndarray, "cell patient"]],
+    grid: Float[np.ndarray, " place"],
+    exponent: float | None,
+) -> Float[np.ndarray, "place cell patient"]:
+    """Scores at any numbers of patients between those that were measured.
+
+    With an exponent, each cell and patient also holds what it moves the exponent by, and that the curve (delta method).
+
+    Args:
+        counts: numbers of patients that were measured.
+        tables: scores at each.
+        grid: numbers of patients.
+        exponent: of the curve; None = straight in the logarithm.
+    """
+    known, measured = np.array(counts, dtype=float), np.array(tables)
+
+    def curves(power: float) -> Float[np.ndarray, "place cell patient"]:
+        place = np.interp(straightened(grid, power), straightened(known, power), np.arange(len(counts)))
+        lower = np.minimum(place.astype(int), len(counts) - 2)
+        share = (place - lower)[:, None, None]
+        drawn: Float[np.ndarray, "place cell patient"] = (1 - share) * measured[lower] + share * measured[lower + 1]
+        return drawn
+
+    found = curves(exponent or 0.0)
+    if exponent is None:
+        return found
+    means = measured.mean(axis=(1, 2))
+    moved = np.tensordot(slopes_of_exponent(counts, means), measured - means[:, None, None], axes=1)
+    bend = (curves(exponent + BEND) - curves(exponent - BEND)).mean(axis=(1, 2)) / (2 * BEND)
+    bent: Float[np.ndarray, "place cell patient"] = found + bend[:, None, None] * moved
+    return bent
