@@ -116,7 +116,7 @@ bench: env ## What is measured, against whom: the printed table
 	$(BIN)/python benchmarks/run.py
 
 simulate: env ## The judge on many simulated trials: error rates, coverage, families (minutes; TRIALS=20000)
-	NEPHRITE_SIMULATED_TRIALS=$(or $(TRIALS),20000) OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/trial/test_judge.py tests/trial/test_curves.py
+	NEPHRITE_SIMULATED_TRIALS=$(or $(TRIALS),20000) OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/trial/test_judge.py tests/trial/test_curves.py tests/trial/test_worth.py
 
 docs: env ## docs/settings.md, docs/trial-json.md and the schema of trial.json, from the models in src/nephrite
 	$(BIN)/python docs/write_settings.py

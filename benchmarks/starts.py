@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[])
     given = parser.parse_args()
     config, store = load_config(given.params, given.set), PairStore(given.pairs)
-    patients = training_subset(store.patients("train"), given.fraction, cell=0, trial=config.trial)
+    patients = training_subset(store.persons("train"), given.fraction, cell=0, trial=config.trial)
     print(f"{len(patients)} training patients, {len(store.patients('validation'))} of validation")
     last, best = [], []
     for start in range(given.starts):

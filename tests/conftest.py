@@ -184,8 +184,13 @@ def write_pair(root: Path, patient: Patient, seed: int) -> None:
     write_patient(root, patient)
 
 
-def finish(root: Path, kind: Literal["real", "synthetic"], splits: dict[str, str]) -> PairStore:
-    """Finish a store of the tests."""
+def finish(
+    root: Path,
+    kind: Literal["real", "synthetic"],
+    splits: dict[str, str],
+    persons: Mapping[str, str] | None = None,
+) -> PairStore:
+    """Finish a store of the tests; `persons` are patient to person where some have several scans."""
     finish_store(
         root,
         kind=kind,
@@ -195,6 +200,7 @@ def finish(root: Path, kind: Literal["real", "synthetic"], splits: dict[str, str
         channels=CHANNELS,
         size=SIZE,
         version="test",
+        persons=persons,
     )
     return PairStore(root)
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from nephrite.config import Config
-from nephrite.dependencies import check_lock, code_digests, facts, settings_read, write_lock
+from nephrite.dependencies import check_lock, code_digests, facts, settings_read, trial_facts, write_lock
 from nephrite.errors import ConfigError
 from nephrite.signatures import STAGES, WITHOUT_EFFECT
 from tests.conftest import forget_code
@@ -194,3 +194,16 @@ def test_a_split_file_counts_by_its_content_and_not_by_its_place(load: Load, tmp
     first.write_text("patient,split\na,test\n")
     assert settings_read(load(f"prepare.split.file={first}"), "prepare") != read[0]
     assert "prepare.split.file" not in settings_read(load(), "prepare")
+
+
+def test_a_table_of_patients_counts_by_its_content(load: Load, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    config, read = load(f"acquire.patients.table={table}"), []
+    for text in ("case,patient\na,p\n", "case,patient\na,q\n"):
+        table.write_text(text)
+        read.append(
+            (settings_read(config, "acquire"), trial_facts(config)["settings"], settings_read(config, "prepare"))
+        )
+    assert read[0][0] != read[1][0]
+    assert read[0][1] != read[1][1]
+    assert read[0][2] == read[1][2]

@@ -154,6 +154,9 @@ def test_source_of_raw_data_is_an_input(load: Load, tmp_path: Path) -> None:
     config = load(f"acquire.unlabeled={tmp_path}")
     with pytest.raises(OutputError, match=r"is an input \(acquire.unlabeled"):
         check_places("acquire", config, {"raw": tmp_path})
+    config = load(f"acquire.patients.table={tmp_path / 'raw' / 'patients.csv'}")
+    with pytest.raises(OutputError, match=r"raw: holds an input \(acquire.patients.table"):
+        check_places("acquire", config, {"raw": tmp_path / "raw"})
 
 
 def test_folder_that_is_only_sent_is_no_output(load: Load, tmp_path: Path) -> None:

@@ -94,12 +94,18 @@ def test_test_patients_are_known_by_their_files_in_any_store(tmp_path: Path) -> 
                 tmp_path / patient, Patient(each, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), sources=sources), number
             )
         finish(tmp_path / patient, "real", splits)
-    marks = [marks_of(PairStore(tmp_path / name)) for name in ("one", "other")]
+    marks = [marks_of(PairStore(tmp_path / name), "test") for name in ("one", "other")]
     assert marks[0] == marks[1] == ("5" * 16,)
 
 
+def test_a_confirmation_set_has_marks_of_its_own(pairs: Path) -> None:
+    store = finish(pairs, "real", SPLITS | {"c2": "confirmation"})
+    assert not {*marks_of(store, "test")} & {*marks_of(store, "confirmation")}
+    assert len(marks_of(store, "confirmation")) == 1
+
+
 def test_patients_without_known_files_are_those_of_their_store_only(pairs: Path) -> None:
-    marks = marks_of(PairStore(pairs))
+    marks = marks_of(PairStore(pairs), "test")
     assert len(marks) == sum(split == "test" for split in SPLITS.values())
 
 

@@ -44,6 +44,22 @@ def test_too_few_cells_can_show_nothing(load: Load) -> None:
     assert found.rows()[0] == ("smallest effect", "none: a verdict needs 3 cells and 8 test patients")
 
 
+def test_numbers_are_of_the_measure_that_decides(load: Load, tmp_path: Path) -> None:
+    config = load(*CELLS, "trial.metric=cpm", "evaluate.lesions={tumor: {}}")
+    text = dict(look_ahead(config, _splits(60), None).rows())
+    assert " in CPM of tumor, found in 4 of 5 such trials" in text["smallest effect"]
+    assert text[""].startswith("that of Dice in a pilot, which says little of CPM of tumor")
+    assert " in Dice of tumor" in look_ahead(load(*CELLS), _splits(60), None).rows()[0][1]
+    # a finished trial's spread is that of the measure: surface Dice varies half as much here
+    for arm in config.trial.arms:
+        write_json(tmp_path / f"{arm}.json", _scores(arm, np.random.default_rng(arm.cell), surface=0.5).to_json())
+    spreads = [
+        look_ahead(load(*CELLS, f"trial.metric={metric}"), _splits(40), tmp_path).spread.residual
+        for metric in ("dice", "surface_dice")
+    ]
+    assert spreads[1] == pytest.approx(0.5 * spreads[0], rel=1e-6)
+
+
 def test_the_spread_of_a_finished_trial_is_taken_with_its_uncertainty(load: Load, tmp_path: Path) -> None:
     config, generator = load(*CELLS), np.random.default_rng(1)
     for arm in config.trial.arms:
@@ -53,7 +69,7 @@ def test_the_spread_of_a_finished_trial_is_taken_with_its_uncertainty(load: Load
     assert found.spread.between_cells > 0.002
     name, source = found.rows()[-1]
     assert not name
-    assert source.startswith(f"upper 80% limits; estimated from 3 cells of {tmp_path}: 0.0")
+    assert source.startswith(f"of Dice of tumor: upper 80% limits; estimated from 3 cells of {tmp_path}: 0.0")
 
 
 def test_a_trial_that_is_not_finished_has_no_spread(load: Load, tmp_path: Path) -> None:
@@ -70,14 +86,14 @@ def test_a_trial_without_a_question_has_no_spread(load: Load, tmp_path: Path) ->
         look_ahead(config, _splits(40), tmp_path)
 
 
-def _scores(arm: Arm, generator: np.random.Generator) -> ArmScores:
+def _scores(arm: Arm, generator: np.random.Generator, surface: float = 1) -> ArmScores:
     """Forty test patients; scores of two arms differ by a deviation of 0.03."""
     dice = np.linspace(0.3, 0.7, 40) + generator.normal(0, 0.03 / np.sqrt(2), 40)
     regions = ("kidney_and_tumor", "tumor")
     patients = tuple(
         PatientScore(
             f"c{number}",
-            {name: RegionScore(float(value), float(value), 5.0, 10.0, 9.0) for name in regions},
+            {name: RegionScore(float(value), surface * float(value), 5.0, 10.0, 9.0) for name in regions},
             SliceScores(6, 60.0, 58.0, {"kidney": 0.5}, {"kidney": 4}),
         )
         for number, value in enumerate(dice)

@@ -93,7 +93,7 @@ def test_synthesizers_take_their_steps_on_the_slices_of_their_cell(
 
     everything = len(store.slices("train"))
     assert seconds("trial.cells=[0, 1, 2]") == 3 * 5 * math.ceil(everything / 4) * 2.0
-    [patient] = training_subset(store.patients("train"), 0.34, cell=0, trial=load().trial)
+    [patient] = training_subset(store.persons("train"), 0.34, cell=0, trial=load().trial)
     part = sum(ref.patient == patient for ref in store.slices("train"))
     few = ("trial.cells=[0]", "trial.label_fractions=[0.34]")
     assert 0 < part < everything
@@ -111,7 +111,7 @@ def test_patients_are_counted_at_the_source_as_they_will_be_split(plan: MakePlan
 
 def test_patients_of_a_prepared_store_are_taken_from_it(plan: MakePlan, pairs: Path) -> None:
     found = plan(pairs=pairs)
-    assert found.patients == {"train": 3, "validation": 2, "test": 2}
+    assert found.patients == {"train": 3, "validation": 2, "test": 2, "confirmation": 0}
     assert "patients         3 for training (100%: 3), 2 for validation, 2 for test" in found.lines()
 
 
@@ -121,6 +121,20 @@ def test_a_folder_of_ones_own_is_counted(load: Load, kits_folder: Path, tmp_path
     assert len(splits) == 12
     with pytest.raises(SourceError, match="nowhere"):
         patient_splits(load("acquire.source=folder", "acquire.folder.path=nowhere"), tmp_path)
+
+
+@pytest.mark.parametrize("named", ["false", "true"])
+def test_patients_with_several_scans_are_counted_once(
+    load: Load, kits_folder: Path, tmp_path: Path, named: str
+) -> None:
+    folder = ("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"acquire.pseudonyms={named}")
+    splits = patient_splits(load(*folder, r"acquire.patients.rule=case_0000([0-9])"), tmp_path)
+    assert splits is not None
+    assert len(splits) == 12  # 0 to 9, and two whose names have one digit more
+    splits = patient_splits(load(*folder, r"acquire.patients.rule=case_000[01]([0-9])"), tmp_path)
+    assert splits is not None
+    assert len(splits) == 10
+    assert all(name.startswith("patient-") for name in splits) == (named == "true")
 
 
 def test_kits19_is_counted_by_its_cases(load: Load, tmp_path: Path) -> None:
@@ -134,7 +148,10 @@ def test_patients_that_only_a_run_can_tell_are_said_to_be_unknown(plan: MakePlan
     found = plan("acquire.source=dvc", version)
     assert (found.patients, found.outlook) == (None, None)
     assert "patients         not known before 'prepare': the source does not say how many it has" in found.lines()
-    assert found.lines()[-1] == "smallest effect  not known without the number of test patients"
+    assert "smallest effect  not known without the number of test patients" in found.lines()
+    assert found.lines()[-1].startswith(
+        "note             a look at test patients is spent on 1 cell, and a verdict needs 3"
+    )
 
 
 def test_a_fraction_without_patients_is_refused(plan: MakePlan) -> None:

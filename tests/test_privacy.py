@@ -25,7 +25,9 @@ from nephrite.store.slices import PairStore
 
 pytestmark = pytest.mark.slow
 Load = Callable[..., Config]
-MARKERS = tuple(f"{word}MARKER" for word in ("TAG", "PRIVATE", "FILE", "FOLDER", "PATIENT", "NIFTI", "PNG", "PREAMBLE"))
+MARKERS = tuple(
+    f"{word}MARKER" for word in ("TAG", "PRIVATE", "FILE", "FOLDER", "PATIENT", "OWNER", "NIFTI", "PNG", "PREAMBLE")
+)
 PATIENTS, SIZE, SLICES = 10, 32, 5
 SPLIT = "prepare.split={train: 0.5, validation: 0.25, test: 0.25, salt: %s}"
 
@@ -73,6 +75,13 @@ def plant_nifti(folder: Path, name: str, seed: int) -> None:
         packed.write(image.to_bytes())
 
 
+def plant_table(path: Path) -> None:
+    """Whose the scans are: two of them are of one patient, and so is the one without labels."""
+    owners = {f"PATIENTMARKER_{number}": f"OWNERMARKER, {max(number, 1)}" for number in range(PATIENTS)}
+    rows = [*owners.items(), ("PATIENTMARKER_other", "OWNERMARKER, 1")]
+    path.write_text("case,patient\n" + "".join(f'{case},"{owner}"\n' for case, owner in rows), encoding="utf-8")
+
+
 def readings(path: Path) -> Iterator[bytes]:
     """The bytes of a file, and what is packed in them."""
     content = path.read_bytes()
@@ -109,6 +118,7 @@ def work(record: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         plant_dicom(source / "scans", f"PATIENTMARKER_{number}", number + 1)
     plant_nifti(source / "others", "PATIENTMARKER_other", 99)
     plant_dicom(source / "new", "PATIENTMARKER_new", 77)
+    plant_table(source / "table.csv")
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -126,6 +136,7 @@ def test_no_marker_leaves_the_terminal_and_the_file_of_names(work: Path, load: L
     source = work.parent / "FOLDERMARKER"
     settings = [
         "acquire.source=folder", f"acquire.folder.path={source / 'scans'}", f"acquire.unlabeled={source / 'others'}",
+        f"acquire.patients.table={source / 'table.csv'}",
         "train_gan.pix2pix.epochs=1", "train_segmenter.epochs=1", "trial.segmenters=[light]",
         "trial.training_sets.real=[real+geometric]", "promote.floor=0.0",
         "trial.training_sets.synthetic=[{name: real+synthetic+geometric, synthesizer: pix2pix, way: append}]",
@@ -159,11 +170,20 @@ def test_no_marker_leaves_the_terminal_and_the_file_of_names(work: Path, load: L
     broken = load(*settings[:1], f"acquire.folder.path={source / 'scans' / 'DICOM' / 'PATIENTMARKER_0'}")
     with pytest.raises(NephriteError, match="PATIENTMARKER"):
         run("acquire", broken, raw=Path("other"))
+    (source / "table.csv").write_text(
+        "case,patient\nPATIENTMARKER_0,OWNERMARKER\nPATIENTMARKER_0,another OWNERMARKER\n"
+    )
+    with pytest.raises(NephriteError, match="OWNERMARKER"):
+        run("acquire", config, raw=Path("other"))
 
     # settings that name the sources lie in resolved/, which nobody keeps but the user: see dvc.yaml
     hits = {place: marks for place, marks in found_in(work).items() if not place.startswith("resolved")}
     assert hits == {}
     assert "PATIENTMARKER_new" in names_file().read_text()
+    assert "OWNERMARKER, 1" in names_file().read_text()
+    persons = PairStore(layout["pairs"]).persons()
+    assert (len(persons), len({*persons.values()})) == (PATIENTS + 1, PATIENTS - 1)
+    assert all(person.startswith("patient-") for person in persons.values())
     with Path("masks/volumes.csv").open(newline="") as file:
         assert {row["patient"] for row in csv.DictReader(file)} <= {path.name for path in Path("masks").iterdir()}
 
@@ -185,4 +205,7 @@ def filled(load: Load, settings: list[str], layout: dict[str, Path]) -> Config:
 def test_the_search_finds_what_is_planted(tmp_path: Path) -> None:
     plant_dicom(tmp_path, "PATIENTMARKER", 1)
     plant_nifti(tmp_path, "x", 2)
-    assert {mark for marks in found_in(tmp_path).values() for mark in marks} == {*MARKERS} - {"FOLDERMARKER"}
+    assert {mark for marks in found_in(tmp_path).values() for mark in marks} == {*MARKERS} - {
+        "FOLDERMARKER",
+        "OWNERMARKER",
+    }

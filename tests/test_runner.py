@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nephrite.config import Config
-from nephrite.errors import ConfigError, SourceError, StoreError
+from nephrite.errors import ConfigError, NephriteError, SourceError, StoreError
 from nephrite.execution import Notes
 from nephrite.layout import Layout
 from nephrite.runner import is_done, plan_chains, run_trial
@@ -253,3 +254,36 @@ def test_the_error_of_a_stage_comes_whole_out_of_its_process(load: Load, tmp_pat
     config = load("acquire.source=folder", f"acquire.folder.path={tmp_path / 'nowhere'}")
     with pytest.raises(SourceError, match="nowhere: "):
         run_trial(config, tmp_path / "trial", processes=1)
+
+
+FEW = ("trial.segmenters=[light]", "trial.cells=[0, 1]")
+
+
+def test_a_look_that_can_give_no_verdict_is_warned_of_before_anything_runs(
+    load: Load, kits_folder: Path, tmp_path: Path, stages: Stages, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = ("acquire.source=folder", f"acquire.folder.path={kits_folder}")
+    stages.fails = "acquire"
+    for more, told in (((), True), (("trial.judged_on=validation",), False)):
+        caplog.clear()
+        with ThreadPoolExecutor(1) as pool, pytest.raises(StoreError):
+            run_trial(load(*FEW, *place, *more), tmp_path / f"trial{told}", processes=1, pool=pool)
+        assert ("trial.cells: a look at test patients is spent on 2 cells" in caplog.text) == told
+
+
+@pytest.mark.parametrize(
+    ("setting", "finding"),
+    [
+        ("acquire.patients.table={folder}/none.csv", "none.csv: cannot be read"),
+        ("acquire.patients.rule=x(.)", "acquire.patients.rule: 'x(.)' matches none of 12 names"),
+        ("trial.judged_on=confirmation", "prepare.split.confirmation: is 0, and 'trial.judged_on' is 'confirmation'"),
+    ],
+)
+def test_whom_a_trial_is_judged_on_and_whose_scans_are_whose_is_checked_before_anything_runs(
+    load: Load, kits_folder: Path, stages: Stages, setting: str, finding: str
+) -> None:
+    folder = kits_folder.parent
+    place = ("acquire.source=folder", f"acquire.folder.path={kits_folder}", setting.format(folder=folder))
+    with pytest.raises(NephriteError, match=re.escape(finding)):
+        run_trial(load(*FEW, *place), folder / "trial", processes=1)
+    assert stages.ran == []

@@ -63,7 +63,7 @@ def trial_facts(config: Config) -> Facts:
     kinds |= {SegmenterSettings.REGISTRY[config.train_segmenter.segmenters[name].kind] for name in segmenters}
     modules = sorted({f"nephrite.stages.{stage}" for stage in STAGES} | kinds)
     return {
-        "settings": sections | _files_named(config, ["prepare.split"]),
+        "settings": sections | _files_named(config, ["prepare.split", "acquire.patients"]),
         "code": {module: code_digest(module) for module in modules},
     }
 
@@ -110,8 +110,12 @@ def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
 
 def _files_named(config: Config, keys: Iterable[str]) -> dict[str, str]:
     """Digests of files that settings name, since their content counts and not their place."""
-    path = config.prepare.split.file
-    return {"prepare.split.file": sha256(path)} if path and path.is_file() and "prepare.split" in keys else {}
+    named = {
+        "prepare.split.file": ("prepare.split", config.prepare.split.file),
+        "acquire.patients.table": ("acquire.patients", config.acquire.patients.table),
+    }
+    read = {name: path for name, (key, path) in named.items() if path and path.is_file() and key in keys}
+    return {name: sha256(path) for name, path in read.items()}
 
 
 def _holds(config: Config, condition: Condition) -> bool:

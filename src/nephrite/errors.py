@@ -102,7 +102,7 @@ class RemoteError(DataError):
 
 
 class SplitError(DataError):
-    """Fewer patients than the split needs."""
+    """Fewer patients than the split needs, or a table of patients that does not fit them."""
 
 
 class StoreError(DataError):

@@ -24,6 +24,7 @@ from nephrite.recording import Run
 from nephrite.store.slices import PairStore
 from nephrite.verdict.looks import REMEDY, Look, level, merged, placed, read_looks, write_looks
 from nephrite.verdict.promotion import Candidate, is_compared
+from nephrite.verdict.statistics import MINIMUM_CELLS
 from nephrite.words import counted
 
 logger = logging.getLogger(__name__)
@@ -61,13 +62,33 @@ class Taken:
     notes: tuple[str, ...]
 
 
-def marks_of(store: PairStore) -> tuple[str, ...]:
-    """Marks of a store's test patients, by which another store of the same scans is told to share them."""
+def marks_of(store: PairStore, split: str) -> tuple[str, ...]:
+    """Marks of the scans that are judged, by which another store of the same scans is told to share them."""
     marks = set[str]()
-    for patient in store.patients("test"):
+    for patient in store.patients(split):
         sources = sorted(store.patient(patient).sources.values())
         marks |= {source[:LENGTH] for source in sources[:MARKS]} or {digest([store.manifest.digest, patient])[:LENGTH]}
     return tuple(sorted(marks))
+
+
+def counts_looks(config: Config) -> bool:
+    """Whether a report of these settings is a look: not at validation patients, nor at a phantom's, who are made."""
+    return config.trial.judged_on != "validation" and config.acquire.source != "phantom"
+
+
+def few_cells(config: Config) -> str | None:
+    """What is said of a look that can give no verdict, since it has too few cells and no more are planned; else None.
+
+    It costs what any look costs: the means of the scores are shown, and who saw them chooses by them.
+    """
+    trial = config.trial
+    if not counts_looks(config) or trial.planned_cells is not None or len(trial.cells) >= MINIMUM_CELLS:
+        return None
+    return (
+        f"a look at {trial.judged_on} patients is spent on {counted(len(trial.cells), 'cell')}, and a verdict needs "
+        f"{MINIMUM_CELLS}: set 'trial.judged_on' to 'validation' to see means without a look, or 'trial.planned_cells' "
+        "to make this the first part of a look at all of them"
+    )
 
 
 def promotion_look(

@@ -9,6 +9,8 @@ from pathlib import Path
 from nephrite.config import Config
 from nephrite.errors import TrialError
 from nephrite.stages.report import overlaps, read_arms, trial_plan
+from nephrite.store.persons import alone
+from nephrite.verdict.measures import Measure
 from nephrite.verdict.power import (
     ASSUMED_SPREAD,
     QUICK,
@@ -23,10 +25,11 @@ from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
 from nephrite.verdict.trial import Trial
 from nephrite.words import counted
 
-EFFECTS = (0.02, 0.03)  # gains in Dice for which the number of cells is given
+EFFECTS = (0.02, 0.03)  # gains for which the number of cells is given
 MOST_CELLS = 64
 POWER = "found in 4 of 5 such trials"
 ASSUMED = "assumed from a pilot; '--finished SCORES' takes that of a trial of yours"
+OF_DICE = "that of Dice in a pilot, which says little of {}: '--finished SCORES' takes that of a trial of yours"
 
 
 @dataclass(frozen=True)
@@ -36,23 +39,28 @@ class Outlook:
     Attributes:
         spread: standard deviations between cells, patients and single scores that are planned with.
         source: where they come from.
-        smallest_effect: in Dice of the primary region, found in four of five trials; None where no verdict is possible.
-        cells_needed: gain in Dice to the cells that show it; None where `MOST_CELLS` do not.
+        smallest_effect: of the measure, found in four of five trials; None where no verdict is possible.
+        cells_needed: gain to the cells that show it; None where `MOST_CELLS` do not.
+        measure: that decides; all numbers are in its unit.
+        who: the patients who are judged.
     """
 
     spread: Spread
     source: str
     smallest_effect: float | None
     cells_needed: Mapping[float, int | None]
+    measure: Measure
+    who: str = "test patient"
 
     def rows(self) -> list[tuple[str, str]]:
         """The outlook as names and values."""
         # words for what cannot be reached
-        none = f"none: a verdict needs {MINIMUM_CELLS} cells and {MINIMUM_PATIENTS} test patients"
-        more = f"not within {MOST_CELLS} cells: more test patients are needed"
+        none = f"none: a verdict needs {MINIMUM_CELLS} cells and {counted(MINIMUM_PATIENTS, self.who)}"
+        more = f"not within {MOST_CELLS} cells: more {self.who}s are needed"
         needed = [(f"cells for {effect:g}", str(cells or more)) for effect, cells in self.cells_needed.items()]
+        smallest = f"{self.smallest_effect:.3f} in {self.measure}, {POWER}" if self.smallest_effect else none
         return [
-            ("smallest effect", f"{self.smallest_effect:.3f} Dice, {POWER}" if self.smallest_effect else none),
+            ("smallest effect", smallest),
             *needed,
             ("spread", f"{_in_words(self.spread)} between cells, patients and single scores,"),
             ("", self.source),
@@ -64,7 +72,7 @@ def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None)
 
     Args:
         config: settings of the trial.
-        splits: patient to split.
+        splits: person to split.
         finished: folder with the scores of a finished trial, on test or validation patients; None takes an assumed
             spread.
 
@@ -72,15 +80,19 @@ def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None)
         StoreError: an arm's scores are missing or broken.
         TrialError: the finished trial has no question, or too few cells.
     """
-    patients = [*splits.values()].count("test")
-    training = [name for name, split in splits.items() if split == "train"]
+    judged = "test" if config.trial.judged_on == "validation" else config.trial.judged_on
+    patients = [*splits.values()].count(judged)
+    training = alone(name for name, split in splits.items() if split == "train")
     overlap = overlaps(config, training)[min(config.trial.label_fractions)]
-    spread, source = _spread_of(config, finished) if finished else (ASSUMED_SPREAD, ASSUMED)
+    measure = Measure(config.trial.metric, config.trial.primary)
+    assumed = ASSUMED if measure.metric == "dice" else OF_DICE.format(measure)
+    spread, source = _spread_of(config, finished) if finished else (ASSUMED_SPREAD, assumed)
     declared = config.report.confidence
     confidence = declared if config.acquire.source == "phantom" else (1 + declared) / 2  # as the first look has it
     usual, quick = (replace(way, confidence=confidence, overlap=overlap) for way in (USUAL, QUICK))
     needed = {e: cells_needed(e, spread, patients, most=MOST_CELLS, simulation=quick) for e in EFFECTS}
-    return Outlook(spread, source, smallest_effect(spread, len(config.trial.cells), patients, simulation=usual), needed)
+    smallest = smallest_effect(spread, len(config.trial.cells), patients, simulation=usual)
+    return Outlook(spread, source, smallest, needed, measure, f"{judged} patient")
 
 
 def _spread_of(config: Config, scores: Path) -> tuple[Spread, str]:
@@ -92,7 +104,8 @@ def _spread_of(config: Config, scores: Path) -> tuple[Spread, str]:
     differences = trial.differences(*trial.plan.question, trial.segmenters, trial.plan.fraction)
     estimate = _in_words(estimate_spread(differences))
     sample = f"{counted(len(differences), 'cell')} of {scores}"
-    return largest_spread(differences), f"upper 80% limits; estimated from {sample}: {estimate}"
+    source = f"of {trial.plan.measure}: upper 80% limits; estimated from {sample}: {estimate}"
+    return largest_spread(differences), source
 
 
 def _in_words(spread: Spread) -> str:

@@ -9,17 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from nephrite.config import SPLITS, Arm, Config
+from nephrite.config import DEMANDED, SPLITS, Arm, Config
 from nephrite.execution import keep_freed_memory
 from nephrite.generation.demands import check_generators
 from nephrite.generation.fitting import steps_per_epoch
 from nephrite.generation.step_time import synthesizer_step_seconds
-from nephrite.imaging.sources import Case, find_cases, find_scans
+from nephrite.imaging.sources import Case, Scan, find_cases, find_scans
+from nephrite.look_ledger import few_cells
 from nephrite.outlook import Outlook, look_ahead
 from nephrite.privacy.pseudonyms import pseudonyms, wanted
 from nephrite.segmentation.demands import check_trial
 from nephrite.segmentation.in_process.step_time import augmentation_seconds, step_seconds
 from nephrite.stages.train_gan import look
+from nephrite.store.persons import alone, persons_of
 from nephrite.store.slices import PairStore
 from nephrite.store.split import split_patients, training_subset
 from nephrite.words import counted, duration
@@ -44,6 +46,7 @@ class Plan:
         patients: split to number; None where only a run can tell.
         fractions: label fraction to number of training patients.
         outlook: None where the test patients are not known.
+        early: what is said of a look that can give no verdict.
     """
 
     kinds: tuple[int, int, int]
@@ -60,6 +63,7 @@ class Plan:
     patients: Mapping[str, int] | None
     fractions: Mapping[float, int]
     outlook: Outlook | None
+    early: str | None = None
 
     def lines(self) -> list[str]:
         """The plan as text, a name and a value in each line."""
@@ -70,6 +74,7 @@ class Plan:
             *self._time(),
             ("patients", self._patients()),
             *self._outlook(),
+            *([("note", self.early)] if self.early else []),
         ]
         width = max(len(name) for name, _ in rows)
         return [f"{name:<{width}}  {value}" for name, value in rows]
@@ -98,8 +103,9 @@ class Plan:
         if self.patients is None:
             return "not known before 'prepare': the source does not say how many it has"
         known = ", ".join(f"{100 * fraction:.3g}%: {count}" for fraction, count in self.fractions.items())
-        train, validation, test = (self.patients[split] for split in SPLITS)
-        return f"{train} for training ({known}), {validation} for validation, {test} for test"
+        train, validation, test = (self.patients[split] for split in DEMANDED)
+        fresh = f", {found} for confirmation" if (found := self.patients["confirmation"]) else ""
+        return f"{train} for training ({known}), {validation} for validation, {test} for test{fresh}"
 
     def _outlook(self) -> list[tuple[str, str]]:
         if self.outlook is None:
@@ -153,6 +159,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         patients=patients,
         fractions=_fraction_counts(config, splits) if splits else {},
         outlook=look_ahead(config, splits, finished) if splits else None,
+        early=few_cells(config),
     )
 
 
@@ -198,7 +205,7 @@ def _training_steps(config: Config) -> int:
 
 
 def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
-    """Patient to split: of the prepared store, or as the source's patients will be assigned.
+    """Person to split: of the prepared store, or as the source's patients will be assigned.
 
     Returns:
         None if there is no store and only 'acquire' can list the source's patients.
@@ -210,29 +217,30 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     acquire = config.acquire
     if is_prepared(pairs):
         store = PairStore(pairs)
-        return {patient: split for split in SPLITS for patient in store.patients(split)}
+        return {person: split for split in SPLITS for person in store.persons(split).values()}
     # else patients are counted from the source
     if acquire.source == "folder" and acquire.folder.path:
         cases = find_cases(acquire.folder.path)
-        names = [case.patient for case in cases]
-        if wanted(acquire.pseudonyms, _layouts(cases, acquire.unlabeled, acquire.lesion_free)):
-            names = [*pseudonyms(names).values()]
+        scans = [scan for folder in (acquire.unlabeled, acquire.lesion_free) if folder for scan in find_scans(folder)]
+        everyone: list[Case | Scan] = [*cases, *scans]
+        persons = persons_of(acquire.patients, [each.patient for each in everyone])
+        names = {case.patient: persons[case.patient] for case in cases}
+        if wanted(acquire.pseudonyms, {each.layout for each in everyone}):
+            made = pseudonyms({*names, *names.values()})
+            names = {made[name]: made[person] for name, person in names.items()}
     elif acquire.source == "phantom":
-        names = [f"case_{number:05d}" for number in range(acquire.phantom.patients)]
+        names = persons_of(acquire.patients, [f"case_{number:05d}" for number in range(acquire.phantom.patients)])
     elif acquire.source == "kits19":
         kits = acquire.kits19
-        names = [f"case_{number:05d}" for number in range(kits.first_case, kits.last_case + 1)]
+        numbers = range(kits.first_case, kits.last_case + 1)
+        names = persons_of(acquire.patients, [f"case_{number:05d}" for number in numbers])
     else:
         return None
-    return split_patients(names, config.prepare.split)
-
-
-def _layouts(cases: list[Case], *folders: Path | None) -> set[str]:
-    others = [scan for folder in folders if folder for scan in find_scans(folder)]
-    return {case.layout for case in cases} | {scan.layout for scan in others}
+    splits = split_patients(names, config.prepare.split)
+    return {names[scan]: split for scan, split in splits.items()}
 
 
 def _fraction_counts(config: Config, splits: Mapping[str, str]) -> dict[float, int]:
-    names, trial = [name for name, split in splits.items() if split == "train"], config.trial
+    names, trial = alone(name for name, split in splits.items() if split == "train"), config.trial
     fractions = sorted(trial.label_fractions)
     return {share: len(training_subset(names, share, cell=trial.cells[0], trial=trial)) for share in fractions}

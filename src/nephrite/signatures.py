@@ -109,7 +109,7 @@ STAGES: Mapping[str, Signature] = {
         "raw",
         (
             Read(("acquire.source", "acquire.{source}", "acquire.unlabeled", "acquire.lesion_free")),
-            Read(("acquire.pseudonyms", "acquire.deidentify")),
+            Read(("acquire.patients", "acquire.pseudonyms", "acquire.deidentify")),
         ),
     ),
     "prepare": Signature(

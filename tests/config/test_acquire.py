@@ -8,6 +8,10 @@ import pytest
 Refusal = Callable[[str], str]
 
 REFUSED = {
+    "acquire.patients={table: a.csv, rule: (.)}": r"acquire\.patients: 'table' and 'rule' both say whose a scan is",
+    "acquire.patients.rule='(a'": r"acquire\.patients: 'rule' '\(a' is no regular expression",
+    "acquire.patients.rule=a": r"acquire\.patients: 'rule' 'a' has 0 groups, not one for the patient",
+    "acquire.patients.rule=(a)(b)": r"acquire\.patients: 'rule' '\(a\)\(b\)' has 2 groups",
     "acquire.source=folder": r"acquire: source 'folder' needs 'acquire\.folder\.path'",
     "acquire.source=dvc": r"acquire: source 'dvc' needs 'acquire\.dvc\.remote' and 'acquire\.dvc\.version'",
     "acquire.dvc.version=4933b152": r"acquire\.dvc\.version: value '4933b152': .*\\.dir",

@@ -30,7 +30,7 @@ from nephrite.generation.synthesizers import (
 )
 from nephrite.store.slices import UNLABELED, PairStore
 from nephrite.training.weights import save_weights
-from tests.conftest import hash_again
+from tests.conftest import SPLITS, finish, hash_again
 
 BLANK = SynthesizerCard(
     id="",
@@ -171,6 +171,13 @@ def test_synthesizer_may_know_scans_of_the_training_split_alone(pairs: Path, pat
     card = replace(BLANK, unlabeled_patients=(patient,))
     with pytest.raises(LeakageError, match=patient) if refused else nullcontext():
         check_training_patients(card, PairStore(pairs), ["a1", "a2"], pairs)
+
+
+def test_synthesizer_may_not_know_another_scan_of_a_test_patient(pairs: Path) -> None:
+    splits, card = SPLITS | {"a3": UNLABELED}, replace(BLANK, unlabeled_patients=("a3",))
+    check_training_patients(card, finish(pairs, "real", splits, {"a3": "p"}), ["a1", "a2"], pairs)
+    with pytest.raises(LeakageError, match="a3"):
+        check_training_patients(card, finish(pairs, "real", splits, {"a3": "p", "c1": "p"}), ["a1", "a2"], pairs)
 
 
 def test_synthesizer_may_know_scans_of_patients_without_any_labels(pairs: Path) -> None:

@@ -61,6 +61,14 @@ def test_a_split_file_of_this_machine_is_refused_since_no_pod_sees_it() -> None:
         read_experiment(PARAMS, ["prepare.split.file=mine.csv"])
 
 
+def test_a_table_of_patients_of_this_machine_is_refused_and_a_rule_is_not() -> None:
+    with pytest.raises(
+        ExperimentError, match=r"acquire\.patients\.table: is the file 'mine\.csv', which no pod can see"
+    ):
+        read_experiment(PARAMS, ["acquire.patients.table=mine.csv"])
+    assert read_experiment(PARAMS, ["acquire.patients.rule=case_000(..)"]).config.acquire.patients.rule
+
+
 @pytest.mark.parametrize("name", ["unlabeled", "lesion_free"])
 def test_further_scans_of_this_machine_are_refused_since_no_pod_sees_them(name: str) -> None:
     told = f"{name}: is the folder '/scans', which no pod can see; run 'nephrite acquire' here, push its output"

@@ -116,6 +116,8 @@ def _as_version_3(content: dict[str, Any]) -> dict[str, Any]:
             del row[name]
     for name in ("overlap", "judged_on", "metric", "questions"):
         del content["plan"][name]
+    for found in content["equivalence"] or ():
+        del found["exponent"]
     for name in ("look", "blind", "questions"):
         del content[name]
     return {**content, "version": 3}

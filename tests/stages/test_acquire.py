@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from nephrite.config import Config
-from nephrite.errors import DicomError, RemoteError, SourceError
+from nephrite.errors import ConfigError, DicomError, RemoteError, SourceError, SplitError
 from nephrite.files import sha256
 from nephrite.imaging.sources import find_cases
 from nephrite.privacy.pseudonyms import pseudonyms
 from nephrite.recording import SilentRun
 from nephrite.stages.acquire import acquire
+from nephrite.store.persons import TABLE, read_table, write_persons
 from nephrite.versions import push_version
 from tests.conftest import write_series
 
@@ -179,3 +180,73 @@ def test_lesion_free_scans_come_along_with_the_label_maps_that_they_have(
     assert acquire(config, SilentRun(), raw=tmp_path / "raw") == {"cases": 10}
     found = {path.name: len([*path.iterdir()]) for path in (tmp_path / "raw" / "lesion_free").iterdir()}
     assert found == {"case_00010": 2, "case_00011": 1}
+
+
+TENS = "acquire.patients.rule=case_000[01]([0-9])"  # cases 0 and 10, and 1 and 11, are scans of one patient
+
+
+def test_whose_the_scans_are_comes_along(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    place = ("acquire.source=folder", f"acquire.folder.path={kits_folder}")
+    metrics = acquire(load(*place, TENS), SilentRun(), raw=tmp_path / "raw")
+    assert metrics == {"cases": 12, "patients": 10}
+    found = read_table(tmp_path / "raw" / TABLE)
+    assert (len(found), found["case_00000"], found["case_00010"]) == (12, "0", "0")
+    acquire(load(*place), SilentRun(), raw=tmp_path / "plain")
+    assert not (tmp_path / "plain" / TABLE).exists()
+
+
+def test_a_table_names_cases_as_their_owner_does_and_pseudonyms_are_written(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "more").mkdir()
+    (kits_folder / "case_00011").rename(tmp_path / "more" / "other")
+    cases = sorted(case.name for case in kits_folder.iterdir())
+    owners = {name: f"Miller, {number // 2}" for number, name in enumerate(cases)} | {"other": "Miller, 0"}
+    table = tmp_path / "table.csv"
+    table.write_text("case,patient\n" + "".join(f'{case},"{owner}"\n' for case, owner in owners.items()))
+    place = ("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"acquire.unlabeled={tmp_path / 'more'}")
+    named = (*place, f"acquire.patients.table={table}")
+    acquire(load(*named, "acquire.pseudonyms=true"), SilentRun(), raw=tmp_path / "raw")
+    found = read_table(tmp_path / "raw" / TABLE)
+    made = pseudonyms({*owners, *owners.values()})
+    assert found == {made[case]: made[owner] for case, owner in owners.items()}
+    assert {*found} == {case.patient for case in find_cases(tmp_path / "raw")} | {made["other"]}
+    files = [path for path in (tmp_path / "raw").rglob("*") if path.is_file()]
+    written = b"".join(str(path.relative_to(tmp_path)).encode() + path.read_bytes() for path in files)
+    assert not any(word in written for word in (b"Miller", b"case_", b"other"))
+    with pytest.raises(ConfigError, match="cannot be a patient's id"):
+        acquire(load(*named, "acquire.pseudonyms=false"), SilentRun(), raw=tmp_path / "open")
+
+
+def test_a_table_that_does_not_fit_is_refused_before_anything_is_copied(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("case,patient\ncase_00000,a\n")
+    config = load("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"acquire.patients.table={table}")
+    with pytest.raises(SplitError, match=r"table\.csv: lacks cases case_00001, .*case_00005 \.\.\.; write a line"):
+        acquire(config, SilentRun(), raw=tmp_path / "raw")
+    assert not list(tmp_path.glob("raw*"))
+    with pytest.raises(SplitError, match="cannot be read"):
+        acquire(load(f"acquire.patients.table={tmp_path}/none.csv"), SilentRun(), raw=tmp_path / "raw")
+
+
+def test_a_rule_holds_for_what_a_source_brings(load: Load, tmp_path: Path) -> None:
+    rule = ("acquire.phantom.patients=3", "acquire.patients.rule=case_0000([01])")
+    assert acquire(load(*rule), SilentRun(), raw=tmp_path / "raw") == {"cases": 3, "patients": 3}
+    assert read_table(tmp_path / "raw" / TABLE)["case_00002"] == "case_00002"
+
+
+def test_a_version_brings_its_table_and_scans_of_ones_own_are_added(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    write_persons(kits_folder, {f"case_{number:05d}": f"p{number // 2}" for number in range(12)})
+    remote = tmp_path / "remote"
+    version = push_version(kits_folder, str(remote), tmp_path / "source.dvc")
+    (tmp_path / "more" / "other").mkdir(parents=True)
+    shutil.copy(kits_folder / "case_00000" / "imaging.nii.gz", tmp_path / "more" / "other")
+    place = [f"acquire.dvc.remote={remote}", f"acquire.dvc.version={version.hash}"]
+    more = f"acquire.unlabeled={tmp_path / 'more'}"
+    acquire(load("acquire.source=dvc", *place, more), SilentRun(), raw=tmp_path / "raw")
+    found = read_table(tmp_path / "raw" / TABLE)
+    assert (len(found), found["case_00003"], found["other"]) == (13, "p1", "other")

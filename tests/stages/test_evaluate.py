@@ -21,7 +21,7 @@ from nephrite.recording import SilentRun
 from nephrite.stages.evaluate import evaluate
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
-from tests.conftest import hash_again
+from tests.conftest import SPLITS, finish, hash_again
 
 Load = Callable[..., Config]
 ARM = "arm=real/light/1.0/0"
@@ -52,6 +52,21 @@ def test_scores_hold_each_test_patient_and_the_learning_curve(load: Load, pairs:
     assert list(scores.history) == read_json(segmenter / "history.json")
     assert metrics["tumor_dice"] == pytest.approx(np.mean([p.regions["tumor"].dice for p in scores.patients]))
     assert set(scores.patients[0].regions) == {"kidney_and_tumor", "tumor"}
+
+
+def test_scores_name_the_patient_of_each_scan_and_the_record_counts_patients(
+    load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    persons = {"a1": "p", "a2": "p", "b1": "q", "b2": "q", "c1": "r", "c2": "r"}
+    finish(pairs, "real", SPLITS, persons)
+    config, folder = load(ARM, "train_segmenter.weights=best"), tmp_path / "segmenter"
+    trained = train_segmenter(config, SilentRun(), pairs=pairs, segmenter=folder)
+    assert trained["labels_used"] == 3
+    score(load, pairs, folder)
+    path = tmp_path / "scores.json"
+    scores = ArmScores.from_json(read_json(path), path)
+    assert [(each.patient, each.person) for each in scores.patients] == [("c1", "r"), ("c2", "r")]
+    assert (scores.training_patients, scores.choosing_patients) == (2, 1)
 
 
 def test_dice_is_that_of_the_predicted_volume(load: Load, pairs: Path, segmenter: Path) -> None:

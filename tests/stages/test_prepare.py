@@ -18,6 +18,7 @@ from nephrite.recording import SilentRun
 from nephrite.redaction import hidden_name
 from nephrite.stages.prepare import prepare
 from nephrite.store.earlier_split import FEWEST
+from nephrite.store.persons import write_persons
 from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore
 from nephrite.verdict.statistics import MINIMUM_PATIENTS
 from tests.conftest import write_series as write_ct
@@ -396,3 +397,89 @@ def test_patients_without_lesions_are_dealt_to_all_splits(load: Load, kits_folde
     ]
     assert len(healthy_in) == 6
     assert [healthy_in.count(split) for split in ("train", "validation", "test")] == [2, 2, 2]
+
+
+def owned(raw: Path, *further: str) -> dict[str, str]:
+    """A table by which cases 0 and 1, 2 and 3 and so on are of one patient, and further scans of that of case 0."""
+    persons = {f"case_{number:05d}": f"p{number // 2}" for number in range(12)} | dict.fromkeys(further, "p0")
+    write_persons(raw, persons)
+    return persons
+
+
+def test_all_scans_of_a_patient_stand_in_one_split(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    persons = owned(kits_folder)
+    metrics = prepare(load(), SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs")
+    store = PairStore(tmp_path / "pairs")
+    assert store.persons() == persons
+    assert len({(persons[scan], split) for scan, split in store.splits.items()}) == 6
+    assert (metrics["patients"], metrics["scans"]) == (6, 12)
+    assert sum(metrics[f"{split}_patients"] for split in ("train", "validation", "test")) == 6
+
+
+def test_patients_keep_their_split_when_further_scans_of_theirs_come(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    few = tmp_path / "few"
+    for number in range(0, 12, 2):
+        shutil.copytree(kits_folder / f"case_{number:05d}", few / f"case_{number:05d}")
+    before = dict(prepared(load(), few, tmp_path / "pairs").splits)
+    owned(kits_folder)
+    after = dict(prepared(load(), kits_folder, tmp_path / "pairs").splits)
+    for number in range(0, 12, 2):
+        assert after[f"case_{number:05d}"] == after[f"case_{number + 1:05d}"] == before[f"case_{number:05d}"]
+
+
+def test_a_table_of_other_scans_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    owned(kits_folder, "gone")
+    with pytest.raises(SplitError, match=r"patients\.csv: names unknown cases gone"):
+        prepared(load(), kits_folder, tmp_path / "pairs")
+    assert not (tmp_path / "pairs").exists()
+
+
+def test_a_split_file_that_puts_scans_of_one_patient_apart_is_refused(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    persons = owned(kits_folder)
+    file = tmp_path / "split.csv"
+    wanted = ["test"] * 3 + ["validation"] * 4 + ["train"] * 5
+    file.write_text("\n".join(["patient,split", *map(",".join, zip(persons, wanted, strict=True))]))
+    with pytest.raises(SplitError, match=r"split\.csv: puts scans of one patient apart: 'case_00002' into test and"):
+        prepared(load(f"prepare.split.file={file}"), kits_folder, tmp_path / "pairs")
+    assert not (tmp_path / "pairs").exists()
+
+
+def test_other_scans_of_test_patients_are_kept_and_warned_of(
+    load: Load, kits_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unlabeled(kits_folder, "other_1")
+    file = tmp_path / "split.csv"
+    persons = owned(kits_folder, "other_1")
+    wanted = ["test"] * 4 + ["validation"] * 4 + ["train"] * 4
+    file.write_text("\n".join(["patient,split", *map(",".join, zip([*persons][:12], wanted, strict=True))]))
+    store = prepared(load(f"prepare.split.file={file}"), kits_folder, tmp_path / "pairs")
+    assert store.splits["other_1"] == UNLABELED
+    assert "1 scan of patients of validation or test, which no training will see, e.g. 'other_1'" in caplog.text
+
+
+def test_two_scans_of_one_patient_may_look_alike(
+    load: Load,
+    kits_folder: Path,
+    write_kits_case: Callable[..., None],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scan = gaussian_filter(np.random.default_rng(5).normal(0, 4000, (6, 40, 48)), (0, 3, 3)).astype(np.int16)
+    write_kits_case(kits_folder / "odd", 98, image=scan[:5])
+    write_kits_case(kits_folder / "again", 99, image=scan[1:])
+    owned(kits_folder, "odd", "again")
+    prepared(load(), kits_folder, tmp_path / "pairs")
+    assert "'odd'" not in caplog.text
+
+
+def test_few_confirmation_patients_are_warned_of(
+    load: Load, kits_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shares = "prepare.split={train: 0.4, validation: 0.2, test: 0.2, confirmation: 0.2, salt: x}"
+    store = prepared(load(shares), kits_folder, tmp_path / "pairs")
+    assert 2 <= len(store.patients("confirmation")) <= 3
+    assert f"confirmation patients, fewer than the {FEWEST} that a verdict needs" in caplog.text

@@ -386,6 +386,16 @@ def test_each_comparison_with_the_champion_is_a_look(trial: Trial, load: Load) -
     assert read_json(trial.paths["promotion"])["rules"]["look"] == 2
 
 
+def test_a_report_on_a_confirmation_set_is_promoted(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.9)
+    path = trial.paths["report"] / "trial.json"
+    content = read_json(path)
+    content["plan"]["judged_on"] = "confirmation"
+    write_json(path, content)
+    written = trial.promote(load("trial.judged_on=confirmation"))
+    assert (written["decision"], written["version"]) == ("champion", 1)
+
+
 def test_a_report_for_development_is_never_promoted(trial: Trial, load: Load) -> None:
     trial.train(seed=1, dice=0.9)
     path = trial.paths["report"] / "trial.json"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import jsonschema
@@ -12,11 +13,12 @@ import pytest
 from nephrite.config import Arm, Config
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import write_json
+from nephrite.look_ledger import few_cells
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.recording import SilentRun
 from nephrite.report.trial_file import read_trial, trial_schema
 from nephrite.stages.report import question_digest, report, trial_plan
-from nephrite.store.slices import PairStore, Patient
+from nephrite.store.slices import PairStore, Patient, write_patient
 from tests.conftest import SPLITS, finish, hash_again, write_pair
 
 Load = Callable[..., Config]
@@ -74,6 +76,52 @@ def test_trial_json_follows_its_schema(config: Config, scores: Path, pairs: Path
     assert read_trial(path).model_dump(mode="json") == content
     assert content["answer"]["mean"] == pytest.approx(0.2)
     assert content["answer"]["verdict"] == "not enough runs"
+
+
+THREE = ("trial.segmenters=[light]", "trial.cells=[0, 1, 2]")
+
+
+def noisy(config: Config, folder: Path, persons: Mapping[str, str] | None = None, *, scans: int = 1) -> Path:
+    """Scores that differ by set and patient, and little by cell; further scans of a patient score the same."""
+    for number, arm in enumerate(config.trial.arms):
+        scores = scores_of(arm, 0.3)
+        base = np.random.default_rng(len(arm.training_set)).uniform(0.2, 0.8, len(scores.patients))
+        dice = base + np.random.default_rng(number).normal(0, 0.01, len(base))
+        patients = [
+            replace(each, regions=dict.fromkeys(each.regions, region(float(value))))
+            for each, value in zip(scores.patients, dice, strict=True)
+        ]
+        found = [
+            replace(each, patient=name, person=(persons or {}).get(name))
+            for each in patients
+            for name in [each.patient, f"{each.patient}_2"][:scans]
+        ]
+        write_json(folder / f"{arm}.json", replace(scores, patients=tuple(found)).to_json())
+    return folder
+
+
+def test_second_scans_of_all_test_patients_do_not_narrow_the_interval(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config, known = load(*THREE), [f"c{number}" for number in range(8)]
+    single = read_trial(reported(config, noisy(config, tmp_path / "1" / "scores"), pairs, None) / "trial.json")
+    # the same patients with two scans each: as patients of their own, then by a table
+    splits = {**PairStore(pairs).splits} | {f"{name}_2": "test" for name in known}
+    for number, name in enumerate(known):
+        write_pair(pairs, Patient(f"{name}_2", (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0)), 50 + number)
+    persons = {scan: scan[:2] for scan in splits if scan.startswith("c")}
+    folders = {}
+    for kind, table in (("twice", None), ("owned", persons)):
+        finish(pairs, "real", dict(splits), table)
+        folders[kind] = reported(config, noisy(config, tmp_path / kind / "scores", table, scans=2), pairs, None)
+    twice, owned = (read_trial(folder / "trial.json") for folder in folders.values())
+    assert owned.patients == single.patients == tuple(known)
+    assert owned.comparisons == single.comparisons
+    assert owned.answer == single.answer
+    assert owned.best_run.dice_by_patient == single.best_run.dice_by_patient
+    errors = [(trial.answer.mean - (trial.answer.low or 0)) for trial in (twice, single) if trial.answer]
+    assert errors[0] < 0.8 * errors[1]
+    note = "16 scans of 8 test patients: a patient's scans are averaged, and intervals take patients as the sample"
+    assert note in " ".join((folders["owned"] / "summary.txt").read_text().split())
+    assert "scans are averaged" not in (folders["twice"] / "summary.txt").read_text()
 
 
 def test_every_picture_that_the_report_shows_exists(config: Config, scores: Path, pairs: Path, synthetic: Path) -> None:
@@ -299,6 +347,70 @@ def test_a_report_on_validation_patients_is_marked_and_counts_no_look(load: Load
     assert "Development: " in (target / "summary.txt").read_text()
     assert run.seen == {"judged_on": "validation"}
     assert not (pairs.parent / "looks.json").exists()
+
+
+def test_a_confirmation_set_is_judged_at_the_price_of_a_first_look(load: Load, pairs: Path, tmp_path: Path) -> None:
+    # test patients who are known by their files, and were looked at twice; others who were kept apart
+    fresh = {f"k{number}": "confirmation" for number in range(8)}
+    splits = {**PairStore(pairs).splits} | fresh
+    for number, name in enumerate(fresh):
+        write_pair(pairs, Patient(name, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0)), 70 + number)
+    for name in splits:
+        sources = {"image": sha256(name.encode()).hexdigest()}
+        write_patient(pairs, Patient(name, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), sources=sources))
+    finish(pairs, "real", splits)
+    for epochs in (8, 9):
+        config = load(*THREE, *OWN, f"train_segmenter.epochs={epochs}")
+        reported(config, noisy(config, tmp_path / f"{epochs}" / "scores"), pairs, None)
+    config = load(*THREE, *OWN, "trial.judged_on=confirmation")
+    scores = noisy(config, tmp_path / "fresh" / "scores")
+    for path in scores.rglob("*.json"):
+        kept = ArmScores.from_json(json.loads(path.read_text()), path)
+        renamed = tuple(replace(each, patient=each.patient.replace("c", "k")) for each in kept.patients)
+        write_json(path, replace(kept, patients=renamed).to_json())
+    folder = reported(config, scores, pairs, None)
+    found = read_trial(folder / "trial.json")
+    assert (found.plan.judged_on, found.patients) == ("confirmation", tuple(fresh))
+    assert found.look is not None
+    assert found.look.number == 1
+    assert found.plan.confidence == pytest.approx(0.975)
+    page = (folder / "report.md").read_text()
+    assert "8 confirmation patients" in found.headline
+    assert "Confirmation: judged on patients who were kept apart" in page
+    assert "Look 1 at these confirmation patients" in page
+    assert "Development" not in page
+    # the ledger knows that the next look at the test patients is the third
+    config = load(*THREE, *OWN, "train_segmenter.epochs=10")
+    third = read_trial(reported(config, noisy(config, tmp_path / "10" / "scores"), pairs, None) / "trial.json")
+    assert third.look is not None
+    assert third.look.number == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [((), True), (("trial.planned_cells=8",), False), (("trial.judged_on=validation",), False), (THREE, False)],
+)
+def test_a_look_that_can_give_no_verdict_is_said(load: Load, more: tuple[str, ...], said: bool) -> None:
+    found = few_cells(load(*SMALL_TRIAL, *OWN, *more))
+    assert (found is not None) == said
+    if found:
+        assert found.startswith("a look at test patients is spent on 1 cell, and a verdict needs 3: set 'trial.judged")
+        assert "\n" not in found
+    assert few_cells(load(*SMALL_TRIAL)) is None  # a phantom
+
+
+def test_a_report_says_that_its_look_was_spent_on_too_few_cells(load: Load, scores: Path, pairs: Path) -> None:
+    text = (reported(load(*SMALL_TRIAL, *OWN), scores, pairs, None) / "summary.txt").read_text()
+    assert "A look at test patients is spent on 1 cell, and a verdict needs 3" in " ".join(text.split())
+
+
+def test_the_report_counts_all_labels_that_arms_know(load: Load, scores: Path, pairs: Path) -> None:
+    path = scores / "real" / "light" / "1.0" / "0.json"
+    kept = ArmScores.from_json(json.loads(path.read_text()), path)
+    write_json(path, replace(kept, masked_patients=111).to_json())
+    text = (reported(load(*SMALL_TRIAL), scores, pairs, None) / "summary.txt").read_text()
+    line = "at 100% of those of training: 3 labeled, none of validation, 111 with an ignore mask (real)."
+    assert f"Patients whose labels are used in all, {line}" in " ".join(text.split())
 
 
 def test_scores_of_test_patients_make_no_report_for_development(load: Load, scores: Path, pairs: Path) -> None:

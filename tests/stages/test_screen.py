@@ -25,6 +25,7 @@ from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.stages.screen import _open_stores, screen
 from nephrite.store.arrays import create_arrays
+from nephrite.store.persons import alone
 from nephrite.store.slices import (
     UNLABELED,
     PairStore,
@@ -305,7 +306,7 @@ def test_scans_without_labels_may_have_been_copied_as_well(load: Load, pairs: Pa
 
 def subset(config: Config) -> tuple[str, ...]:
     painter = config.this_painter
-    return tuple(training_subset(KNOWN, painter.fraction, cell=painter.cell, trial=config.trial))
+    return tuple(training_subset(alone(KNOWN), painter.fraction, cell=painter.cell, trial=config.trial))
 
 
 def test_trained_examiner_tells_a_right_mask_from_a_wrong_one(load: Load, pairs: Path, tmp_path: Path) -> None:

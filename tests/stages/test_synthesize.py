@@ -32,6 +32,7 @@ from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.stages.synthesize import EDITS, OVERLAP, LoadedGenerator, _provenance, synthesize
 from nephrite.stages.train_gan import train_gan
+from nephrite.store.persons import alone
 from nephrite.store.slices import PairStore, SliceRef, source_of
 from nephrite.store.split import training_subset
 from nephrite.training.leakage import check_synthetic
@@ -140,7 +141,7 @@ def test_provenance_names_scans_that_the_synthesizer_knows_though_none_is_painte
     load: Load, pairs: Path, tmp_path: Path
 ) -> None:
     config = load("trial.label_fractions=[0.67]", "synthesize.unlabeled=0")
-    known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, trial=config.trial)
+    known = training_subset(alone(["a1", "a2", "a3"]), 0.67, cell=0, trial=config.trial)
     (unknown,) = {"a1", "a2", "a3"} - set(known)
     card = replace(CARD, training_patients=tuple(known), unlabeled_patients=(unknown,))
     store = painted(config, pairs, write_synthesizer(tmp_path / "few", card), tmp_path / "out")
@@ -292,7 +293,7 @@ def test_another_cell_paints_other_slices_of_its_own_patients(load: Load, pairs:
     several = ("trial.cells=[0, 1]", "trial.label_fractions=[0.67]")
     for cell in (0, 1):
         config = load(*NEW, *several, f"painter=pix2pix/0.67/{cell}")
-        known = training_subset(["a1", "a2", "a3"], 0.67, cell=cell, trial=config.trial)
+        known = training_subset(alone(["a1", "a2", "a3"]), 0.67, cell=cell, trial=config.trial)
         root = write_synthesizer(tmp_path / f"synthesizer{cell}", replace(CARD, training_patients=tuple(known)))
         store = painted(config, pairs, root, tmp_path / f"out{cell}")
         assert {source_of(patient) for patient in store.patients()} == set(known)
@@ -395,7 +396,7 @@ def nodules(pairs: Path) -> Path:
 
 def write_nodule_synthesizer(config: Config, root: Path, card: SynthesizerCard = CARD) -> tuple[str, Path]:
     """That of the two known patients, and the name of the third."""
-    known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, trial=config.trial)
+    known = training_subset(alone(["a1", "a2", "a3"]), 0.67, cell=0, trial=config.trial)
     (unknown,) = {"a1", "a2", "a3"} - set(known)
     few = {"classes": {1: "nodule"}, "lesions": (1,), "training_patients": tuple(known)}
     return unknown, write_synthesizer(root, replace(card, **few, intensities=card.intensities[:-1]))  # type: ignore[arg-type] # by name
@@ -436,7 +437,7 @@ def test_labeler_knows_the_painters_patients_alone_and_its_labels_are_painted(
 
     monkeypatch.setattr("nephrite.stages.synthesize.fit_helper", fit)
     config = load("synthesize.unlabeled=0.5", "trial.label_fractions=[0.67]", LABELER)
-    known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, trial=config.trial)
+    known = training_subset(alone(["a1", "a2", "a3"]), 0.67, cell=0, trial=config.trial)
     (unknown,) = {"a1", "a2", "a3"} - set(known)
     root = write_synthesizer(tmp_path / "few", replace(CARD, training_patients=tuple(known)))
     (pairs / "patients" / unknown / "label.npy").write_bytes(b"not read")
@@ -457,7 +458,7 @@ def test_labeler_that_finds_nothing_leaves_the_masks_to_be_painted(
     monkeypatch.setattr("nephrite.stages.synthesize.fit_helper", lambda *_args, **_named: knowing(Bright()))
     monkeypatch.setattr(Bright, "forward", lambda self, image: -self.sure.abs().expand(len(image), 2, *image.shape[2:]))
     config = load("synthesize.unlabeled=0.5", "trial.label_fractions=[0.67]", LABELER)
-    known = training_subset(["a1", "a2", "a3"], 0.67, cell=0, trial=config.trial)
+    known = training_subset(alone(["a1", "a2", "a3"]), 0.67, cell=0, trial=config.trial)
     root = write_synthesizer(tmp_path / "few", replace(CARD, training_patients=tuple(known)))
     store = painted(config, pairs, root, tmp_path / "out")
     assert {source_of(patient) for patient in store.patients()} == set(known)
@@ -528,7 +529,7 @@ def test_lesion_painter_puts_lesions_into_slices_of_labeled_patients(load: Load,
 def test_lesion_painter_paints_on_the_scans_of_other_training_patients(load: Load, pairs: Path, tmp_path: Path) -> None:
     config = load(PAINTER % ", lesion_free: 1.0", *ANYWHERE, "trial.label_fractions=[0.34]", "synthesize.ratio=2")
     store, real = composed(config, pairs, tmp_path), PairStore(pairs)
-    known = training_subset(["a1", "a2", "a3"], 0.34, cell=0, trial=config.trial)
+    known = training_subset(alone(["a1", "a2", "a3"]), 0.34, cell=0, trial=config.trial)
     assert len(store.slices()) == 12
     for patient in store.patients():
         provenance = store.patient(patient).provenance

@@ -11,6 +11,7 @@ import pytest
 from nephrite.config import IGNORED, LesionFreeSettings
 from nephrite.errors import ConfigError
 from nephrite.store.lesion_free import ignore_lesions, lesion_free_patients, masked_sources, read_lesion_free
+from nephrite.store.persons import alone
 from nephrite.store.slices import LESION_FREE, PairStore, write_patient
 from tests.conftest import SPLITS, finish
 
@@ -46,8 +47,16 @@ def test_without_lesions_nothing_is_ignored() -> None:
 
 def test_training_patients_outside_the_fraction_count_only_if_told() -> None:
     splits = {"a": "train", "b": "train", "c": "test", "d": "unlabeled", "e": LESION_FREE, "f": "validation"}
-    assert lesion_free_patients(splits, ["a"], training=False) == ["e"]
-    assert lesion_free_patients(splits, ["a"], training=True) == ["b", "e"]
+    assert lesion_free_patients(splits, alone(splits), ["a"], training=False) == ["e"]
+    assert lesion_free_patients(splits, alone(splits), ["a"], training=True) == ["b", "e"]
+
+
+def test_a_scan_of_who_is_labeled_or_judged_on_is_none_of_the_others() -> None:
+    splits = {"a": "train", "b": "train", "c": "test", "d": "validation"}
+    splits |= {f"{name}2": LESION_FREE for name in "abcde"}
+    persons = {scan: scan[0] for scan in splits}
+    assert lesion_free_patients(splits, persons, ["a"], training=False) == ["b2", "e2"]
+    assert lesion_free_patients(splits, persons, ["a"], training=True) == ["b", "b2", "e2"]
 
 
 def test_of_a_training_patient_nothing_but_an_ignore_mask_is_read(pairs: Path) -> None:

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nephrite.errors import LeakageError, StoreError
-from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore
+from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore, Patient
 from nephrite.training.leakage import check_synthetic, check_unseen
-from tests.conftest import hash_again
+from tests.conftest import SPLITS, finish, hash_again, write_pair
 
 TRAINING = ["a1", "a2", "a3"]
 
@@ -119,10 +120,39 @@ def test_store_without_patients_is_refused(synthetic: Path, pairs: Path) -> None
         check(synthetic, pairs)
 
 
-def test_scoring_on_a_training_patient_is_refused() -> None:
-    check_unseen(["c1"], TRAINING, "segmenter")
+SECOND = {"u1": UNLABELED, "u2": LESION_FREE, "u3": UNLABELED}  # second scans, of a1, c2 and b1
+PERSONS = {"a1": "p", "u1": "p", "c2": "q", "u2": "q", "b1": "r", "u3": "r"}
+
+
+@pytest.fixture
+def second(pairs: Path) -> Path:
+    """The store with second scans of a training, a test and a validation patient."""
+    for number, scan in enumerate(SECOND):
+        write_pair(pairs, Patient(scan, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0)), 90 + number)
+    finish(pairs, "real", SPLITS | SECOND, PERSONS)
+    return pairs
+
+
+@pytest.mark.parametrize(("scan", "refused"), [("u1", False), ("u2", True), ("u3", True)])
+def test_another_scan_of_who_is_judged_or_chosen_by_may_not_be_known(
+    synthetic: Path, second: Path, scan: str, refused: bool
+) -> None:
+    edit_provenance(synthetic, source_patient=scan, source_labels=False, unlabeled_patients=[scan])
+    with pytest.raises(LeakageError, match=f"synthetic slices know patient {scan}") if refused else nullcontext():
+        check(synthetic, second)
+
+
+def test_scoring_another_scan_of_a_training_patient_is_refused(second: Path) -> None:
+    store = PairStore(second)
+    check_unseen(store, ["c2"], TRAINING, "segmenter")
+    with pytest.raises(LeakageError, match="was trained on patient u1"):
+        check_unseen(store, ["c2", "u1"], TRAINING, "segmenter")
+
+
+def test_scoring_on_a_training_patient_is_refused(pairs: Path) -> None:
+    check_unseen(PairStore(pairs), ["c1"], TRAINING, "segmenter")
     with pytest.raises(LeakageError, match="was trained on patient a2"):
-        check_unseen(["c1", "a2"], TRAINING, "segmenter")
+        check_unseen(PairStore(pairs), ["c1", "a2"], TRAINING, "segmenter")
 
 
 def test_lesion_free_scans_may_be_painted_on(synthetic: Path, pairs: Path) -> None:

@@ -40,6 +40,13 @@ def test_the_middle_is_found_without_looking(load: Load, centered: PairStore) ->
     assert (mean.name, mean.scores) == (MEAN_MASK, (1.0, 0.0))
 
 
+def test_scans_of_one_patient_are_averaged(load: Load, centered: PairStore) -> None:
+    store = finish(centered.root, "real", dict(SPLITS), {"c1": "p", "c2": "p"})
+    nothing, mean, *chance = blind_baselines(load("trial.primary=tumor"), store, "test")
+    assert (nothing.scores, mean.scores) == ((0.5,), (0.5,))
+    assert all(len(baseline.scores) == 1 for baseline in chance)
+
+
 def test_windows_take_the_middle_away(load: Load, centered: PairStore) -> None:
     config = load("trial.primary=tumor", "evaluate.windows={size: 16, count: 8, free: 0.5}")
     nothing, mean = blind_baselines(config, centered, "test")

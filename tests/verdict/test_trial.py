@@ -28,6 +28,17 @@ def test_the_best_run_comes_from_the_best_arm_and_not_from_one_lucky_cell(make_a
     assert (best.arm.training_set, best.arm.cell) == ("real", 1)
 
 
+def test_second_scans_with_the_same_scores_change_no_table(make_arm: MakeArm) -> None:
+    dice = {f"c{number}": number / 10 for number in range(9)}
+    single = make_arm(REFERENCE, "light", 0, dice)
+    again = [replace(score, patient=f"{score.patient}_2", person=score.patient) for score in single.patients]
+    owned = [replace(score, person=score.patient) for score in single.patients]
+    double = Trial(PLAN, (replace(single, patients=(*owned, *again)),))
+    assert double.patients == tuple(dice)
+    kind = (REFERENCE, "light", 1.0, [0])
+    assert double.table(*kind).tolist() == Trial(PLAN, (single,)).table(*kind).tolist()
+
+
 def test_no_arms_are_refused() -> None:
     with pytest.raises(TrialError, match="no arms"):
         Trial(PLAN, ())

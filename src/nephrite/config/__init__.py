@@ -1,12 +1,13 @@
 """params.yaml as frozen models: all settings of a run, validated as a whole before the first stage starts."""
 
-from nephrite.config.acquire import AcquireSettings
+from nephrite.config.acquire import AcquireSettings, PatientsSettings
 from nephrite.config.evaluation import LesionRule
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
 from nephrite.config.metrics import OF_LESIONS, OF_SETS, Metric
 from nephrite.config.operation import ComputeSettings
 from nephrite.config.params import Config
 from nephrite.config.prepare import (
+    DEMANDED,
     IGNORED,
     SPLITS,
     LesionFreeSettings,
@@ -43,6 +44,7 @@ from nephrite.config.training_sets import NULL, Augmentation, Fakes, MixingStrat
 from nephrite.config.trial import Arm, GeneratorRun, TrialSettings
 
 __all__ = [
+    "DEMANDED",
     "IGNORED",
     "NULL",
     "OF_LESIONS",
@@ -67,6 +69,7 @@ __all__ = [
     "Metric",
     "MixingStrategy",
     "Name",
+    "PatientsSettings",
     "PercentileSettings",
     "Positive",
     "PrepareSettings",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -56,6 +57,33 @@ class DvcSettings(Settings):
     version: VersionHash | None = Field(default=None, description="DVC's hash of the folder, ending in '.dir'.")
 
 
+class PatientsSettings(Settings):
+    """Which scans are of one patient, by your own names of cases: a table, or a rule on the name."""
+
+    table: Path | None = Field(
+        default=None,
+        description="CSV with the columns 'case' and 'patient', a line for each scan of all folders. null = no table.",
+    )
+    rule: str | None = Field(
+        default=None,
+        description="Regular expression with one group, for the whole name of a case: what the group finds is the "
+        "patient, e.g. '(.+)_[0-9]+'. A name that does not match is a patient of its own. null = no rule.",
+    )
+
+    @model_validator(mode="after")
+    def _one_way_that_works(self) -> Self:
+        if self.table is not None and self.rule is not None:
+            raise ValueError("'table' and 'rule' both say whose a scan is; keep one of them")
+        if self.rule is not None:
+            try:
+                groups = re.compile(self.rule).groups
+            except re.error as error:
+                raise ValueError(f"'rule' {self.rule!r} is no regular expression ({error})") from None
+            if groups != 1:
+                raise ValueError(f"'rule' {self.rule!r} has {groups} groups, not one for the patient")
+        return self
+
+
 class AcquireSettings(Settings):
     """Where the raw volumes come from."""
 
@@ -75,6 +103,7 @@ class AcquireSettings(Settings):
         description="Folder of scans that are free of lesions, of other patients, for painters and baselines. Where a "
         "label map lies beside a scan, its organs are known, and about lesions in it pixels are ignored.",
     )
+    patients: PatientsSettings = Field(default_factory=PatientsSettings)
     pseudonyms: bool | None = Field(
         default=None,
         description="Patients of one's own folders get salted pseudonyms (docs/privacy.md), in 'predict' too; null: "
@@ -88,12 +117,13 @@ class AcquireSettings(Settings):
 
     @property
     def sources(self) -> dict[str, Path]:
-        """Folders that are read: the setting that names each, and its place."""
+        """Folders and files that are read: the setting that names each, and its place."""
         remote = self.dvc.remote if self.source == "dvc" and "://" not in (self.dvc.remote or "") else None
         found = {
             "acquire.folder.path": self.folder.path if self.source == "folder" else None,
             "acquire.unlabeled": self.unlabeled,
             "acquire.lesion_free": self.lesion_free,
+            "acquire.patients.table": self.patients.table,
             "acquire.dvc.remote": Path(remote) if remote else None,
         }
         return {key: path for key, path in found.items() if path is not None}

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from nephrite.config.settings import ClassName, Fraction, LabelValue, Millimeters, Name, Positive, Settings, refuse
 
-SPLITS = ("train", "validation", "test")
+DEMANDED = ("train", "validation", "test")  # splits without which there is no trial
+SPLITS = (*DEMANDED, "confirmation")
 
 
 class WindowSettings(Settings):
@@ -66,6 +67,12 @@ class SplitSettings(Settings):
     test: Fraction = Field(
         default=0.3, description="Share that is scored once, by 'evaluate'; large, since patients narrow the interval."
     )
+    confirmation: Fraction = Field(
+        default=0.0,
+        description="Share that nothing is trained, chosen or scored on until 'trial.judged_on' is 'confirmation': a "
+        "fresh set for the day when the test patients were looked at too often. 0, since those it takes test nothing "
+        "else; raised later, it is filled by patients who come then.",
+    )
     salt: str = Field(default="nephrite", description="Change it to draw another split.")
     stratify: bool = Field(
         default=True,
@@ -74,15 +81,20 @@ class SplitSettings(Settings):
     )
     file: Path | None = Field(
         default=None,
-        description="CSV with the columns 'patient' and 'split' (train, validation, test), a line for each labeled "
-        "patient of the raw volumes: a split of your own, instead of the shares. null = by shares.",
+        description="CSV with the columns 'patient' and 'split' (train, validation, test, confirmation), a line for "
+        "each labeled scan of the raw volumes: a split of your own, instead of the shares. null = by shares.",
     )
+
+    @property
+    def holds_confirmation(self) -> bool:
+        """Whether there may be patients of a confirmation set."""
+        return self.confirmation > 0 or self.file is not None
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> Self:
-        total = self.train + self.validation + self.test
+        total = self.train + self.validation + self.test + self.confirmation
         if abs(total - 1) > 1e-6:
-            raise ValueError(f"train + validation + test is {total:g}, not 1")
+            raise ValueError(f"train + validation + test + confirmation is {total:g}, not 1")
         return self
 
 

@@ -96,11 +96,12 @@ class TrialSettings(Settings):
         description="The headline, declared before any run: [set with synthetic slices, set without]; null = the "
         "reference and the first set that differs from it by synthetic slices alone.",
     )
-    judged_on: Literal["test", "validation"] = Field(
+    judged_on: Literal["test", "validation", "confirmation"] = Field(
         default="test",
         description="Whose scores are judged. 'test' answers the question, and each look at a test set costs part of "
         "its confidence; 'validation' is for choosing a recipe: the same report, marked 'development', which counts no "
-        "look and is never promoted.",
+        "look and is never promoted; 'confirmation' answers it once more on the patients of "
+        "'prepare.split.confirmation', whom nobody has looked at.",
     )
     questions: tuple[QuestionSettings, ...] = Field(
         default=(), description="Further questions, by other measures or of other sets; the headline stays one."

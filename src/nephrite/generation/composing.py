@@ -108,7 +108,7 @@ def ask_composer(
     """
     trial, cell = config.trial, config.this_painter.cell
     least = min(trial.label_fractions)
-    counted = labeled or training_subset(store.patients("train"), least, cell=cell, trial=trial)
+    counted = labeled or training_subset(store.persons("train"), least, cell=cell, trial=trial)
     free_share = synthesizer.kind.settings.lesion_free_share
     share = count_slices(store, counted, config.synthesize.ratio, free_share)
     labeled_only = config.synthesize.labeled_only

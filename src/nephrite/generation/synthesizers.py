@@ -36,8 +36,9 @@ from nephrite.record_fields import (
     PatientId,
     Sha256,
 )
+from nephrite.store.persons import visible
 from nephrite.store.records import LARGEST
-from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore
+from nephrite.store.slices import PairStore
 from nephrite.training.weights import load_weights, save_weights
 
 CARD = "synthesizer.json"
@@ -220,7 +221,7 @@ def check_training_patients(card: SynthesizerCard, store: PairStore, labeled: It
     Raises:
         LeakageError: names how many and the first of them.
     """
-    scans = {name for split in ("train", UNLABELED, LESION_FREE) for name in store.patients(split)}
+    scans = visible(store.splits, store.persons())
     known = {*labeled}
     unknown = sorted({*card.training_patients} - known | {*card.unlabeled_patients} - scans)
     if unknown:

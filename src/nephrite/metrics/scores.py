@@ -72,14 +72,15 @@ class SliceScores:
 
 @dataclass(frozen=True)
 class PatientScore:
-    """Scores of one arm on one test patient.
+    """Scores of one arm on one scan of a test patient, or on all of them.
 
     Attributes:
-        patient: id.
+        patient: id; with several scans of one patient, that of a scan.
         regions: each region's scores.
         slices: for comparison with the 2021 project.
         lesions: of regions whose lesions are counted one by one.
         calibration: of each region's probabilities; empty where the segmenter gives none.
+        person: who was scanned, where a table says so: scans of one person are one patient of the trial.
     """
 
     __pydantic_config__ = STRICT
@@ -89,6 +90,7 @@ class PatientScore:
     slices: SliceScores
     lesions: Mapping[Name, LesionFindings] = field(default_factory=dict)
     calibration: Mapping[Name, Calibration] = field(default_factory=dict)
+    person: PatientId | None = None
 
 
 def each_patient_once(scores: tuple[PatientScore, ...]) -> tuple[PatientScore, ...]:
@@ -113,6 +115,7 @@ class ArmScores:
         history: the training's learning curve, one row per epoch (step, losses, validation Dice, learning rate).
         inputs: digests of the records of 'pairs' and 'segmenter'; none in a file that an older version wrote.
         choosing_patients: number of validation patients whose labels chose its weights.
+        masked_patients: number of others of whose lesions it knows an ignore mask, a weak label.
         digest: of all else; see `nephrite.evidence`.
         version: of the file.
     """
@@ -128,6 +131,7 @@ class ArmScores:
     history: tuple[HistoryRow, ...] = ()
     inputs: Inputs = field(default_factory=dict)
     choosing_patients: Count = 0
+    masked_patients: Count = 0
     digest: Sha256 = field(default="0" * 64, compare=False)
     version: Literal[1, 2, 3] = field(default=3, compare=False)
 

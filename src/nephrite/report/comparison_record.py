@@ -207,3 +207,7 @@ class EquivalenceRecord(Record):
         description="Points of `training_set`, by number of patients."
     )
     curve: tuple[float, ...] = Field(description="The means of `reference`, made never to fall (isotonic regression).")
+    exponent: NotNegative | None = Field(
+        description="Of the inverse power law by which the curve runs between them; null with two numbers of patients, "
+        "and in files of versions 2 and 3: there it is straight in the logarithm, and `more` is at most that.",
+    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
@@ -15,9 +17,11 @@ from nephrite.report.comparison_record import CurvePointRecord, EquivalenceRecor
 from nephrite.report.figures import BAND, COLORS, GRAY
 from nephrite.report.trial_record import PlanRecord
 from nephrite.report.wording import in_percent, measure_text
+from nephrite.verdict.power_law import straightened
 from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
 
 REFERENCE, SYNTHETIC = COLORS[0], COLORS[4]
+SMOOTH = 100  # places at which the curve is drawn
 APART = 1.02  # factor by which the two arms' marks are moved apart, so that no interval hides the other
 
 
@@ -45,7 +49,10 @@ def _panel(axes: Axes, found: EquivalenceRecord) -> None:
     # equivalence behind curve and points
     counts = [point.patients for point in found.reference]
     _equivalence(axes, found)
-    axes.plot(counts, found.curve, color=REFERENCE, linewidth=1.5, zorder=2)
+    grid = np.unique(np.concatenate([counts, np.geomspace(counts[0], counts[-1], SMOOTH)]))
+    axis = partial(straightened, exponent=found.exponent or 0.0)
+    curve = np.interp(axis(grid), axis(np.array(counts, dtype=float)), found.curve)
+    axes.plot(grid, curve, color=REFERENCE, linewidth=1.5, zorder=2)
     _points(axes, found.reference, moved=1 / APART, color=REFERENCE, marker="o", name=found.against)
     _points(axes, found.synthetic, moved=APART, color=SYNTHETIC, marker="D", name=found.training_set)
     # axes: one tick per number of patients
@@ -101,5 +108,6 @@ def _legend(entries: Sequence[EquivalenceRecord], confidence: str) -> str:
     if any(_is_judged(found) for found in entries):
         words.append(f"Shaded: {confidence} interval of the equivalence, from differences paired by cell and patient;")
         words.append("so it is narrower than the lines suggest.")
-    words.append("Blue curve: the reference's means, made never to fall.")
+    law = ", and between them an inverse power law" if any(found.exponent for found in entries) else ""
+    words.append(f"Blue curve: the reference's means, made never to fall{law}.")
     return " ".join(words)

@@ -158,7 +158,7 @@ def _reading(trial: TrialRecord) -> str:
     sampled = both if len(trial.cells) > 1 else "patients are the sample, since there is one cell"
     return "\n".join(
         [
-            *_development(trial),
+            *_judged_on(trial),
             f"- Declared before any run: {measure_text(plan)}, reference *{plan.reference}*.",
             "- A cell is one subset of training patients and one initialization, shared by all arms. A difference is "
             "paired by patient within a cell.",
@@ -185,9 +185,14 @@ def title(trial: TrialRecord) -> str:
     return ": ".join(parts[: 1 + (parts[0] == DEVELOPMENT)])
 
 
-def _development(trial: TrialRecord) -> list[str]:
+def _judged_on(trial: TrialRecord) -> list[str]:
     if trial.plan.judged_on == "test":
         return []
+    if trial.plan.judged_on == "confirmation":
+        return [
+            "- Confirmation: judged on patients who were kept apart. None of them was trained on, chosen by or scored "
+            "before; looks at them are counted apart from those at the test patients."
+        ]
     return [
         "- Development: judged on validation patients, who also chose the weights of every arm. So these scores are "
         "optimistic, and a difference is a reason to test a recipe, no evidence for it. No look at test is counted, "

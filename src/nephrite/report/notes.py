@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError
+from nephrite.metrics.scores import ArmScores
+from nephrite.report.wording import in_percent
 from nephrite.store.class_presence import absent_classes
 from nephrite.store.grid_loss import grid_losses, loss_lines
+from nephrite.store.persons import count_persons
 from nephrite.store.slices import MANIFEST, PairStore
 from nephrite.store.split import training_subset
 from nephrite.words import counted
@@ -19,7 +23,7 @@ def absence_notes(config: Config, pairs: Path) -> list[str]:
     """Classes that the training patients of some arms lack: their segmenters cannot learn these classes."""
     # every subset of training patients that some arm sees
     store, trial = PairStore(pairs), config.trial
-    train, subsets = store.patients("train"), list(itertools.product(trial.label_fractions, trial.cells))
+    train, subsets = store.persons("train"), list(itertools.product(trial.label_fractions, trial.cells))
     lacking = [
         name
         for share, cell in subsets
@@ -33,17 +37,56 @@ def absence_notes(config: Config, pairs: Path) -> list[str]:
 
 
 def loss_notes(config: Config, pairs: Path) -> list[str]:
-    """Classes that vanished or shrank much on the grid, of test patients, then of those who train and choose."""
+    """Classes that vanished or shrank much on the grid, of patients judged, then of those who train and choose."""
     store, notes = PairStore(pairs), []
-    for split, what in (("test", "test patient"), ("train", "training patient"), ("validation", "validation patient")):
+    unit = "scan" if store.has_table else "patient"
+    judged = "confirmation" if config.trial.judged_on == "confirmation" else "test"
+    for split, who in ((judged, judged), ("train", "training"), ("validation", "validation")):
         patients = [store.patient(patient) for patient in store.patients(split)]
         losses = grid_losses(patients)
-        notes += loss_lines(losses, len(patients), what)
+        notes += loss_lines(losses, len(patients), f"{who} {unit}")
         if split == config.trial.judged_on and any(loss.vanished for loss in losses):
             notes.append(
                 f"A region of a {split} patient that vanished on the grid counts as missed by every arm: Dice 0."
             )
     return notes
+
+
+def label_notes(arms: Sequence[ArmScores]) -> list[str]:
+    """The labels that arms know in all, at each label fraction: those of training, of validation, and ignore masks."""
+    notes = []
+    for fraction in sorted({run.arm.fraction for run in arms}):
+        runs = [run for run in arms if run.arm.fraction == fraction]
+        known = f"{_several([run.training_patients for run in runs])} labeled, "
+        chosen = _several([run.choosing_patients for run in runs])
+        known += f"{chosen} of validation that chose weights" if chosen != "0" else "none of validation"
+        masked: dict[str, list[str]] = {}
+        for name in dict.fromkeys(run.arm.training_set for run in runs):
+            count = _several([run.masked_patients for run in runs if run.arm.training_set == name])
+            masked.setdefault(count, []).append(name)
+        masked.pop("0", None)
+        weak = "".join(f", {count} with an ignore mask ({', '.join(names)})" for count, names in masked.items())
+        share = f"at {in_percent(fraction)} of those of training"
+        notes.append(f"Patients whose labels are used in all, {share}: {known}{weak}.")
+    return notes
+
+
+def _several(counts: Sequence[int]) -> str:
+    """'7', or '6 to 8'."""
+    return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+
+
+def scan_notes(config: Config, store: PairStore) -> list[str]:
+    """How many scans the patients have, where some have several."""
+    counts = [
+        f"{counted(len(scans), 'scan')} of {counted(count_persons(scans), f'{who} patient')}"
+        for split, who in ((config.trial.judged_on, config.trial.judged_on), ("train", "training"))
+        if len(scans := store.persons(split)) > count_persons(scans)
+    ]
+    if not counts:
+        return []
+    rule = "a patient's scans are averaged, and intervals take patients as the sample, not scans"
+    return [f"{', '.join(counts)}: {rule}."]
 
 
 def synthetic_notes(config: Config, synthetic: Path) -> list[str]:

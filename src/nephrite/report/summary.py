@@ -161,6 +161,7 @@ def equivalence_record(segmenter: str, question: tuple[str, str], found: Equival
         reference=_points(found.reference),
         synthetic=_points(found.synthetic),
         curve=found.curve,
+        exponent=found.exponent,
     )
 
 

@@ -71,7 +71,8 @@ def look_lines(trial: TrialRecord) -> list[str]:
         return []
     declared, left = in_percent(look.confidence), in_percent(trial.plan.confidence)
     planned = f", with {in_percent(look.share)} of the planned cells" if look.share < 1 else ""
-    return [f"Look {look.number} at these test patients{planned}: every interval is {left} instead of {declared}."]
+    which = f"Look {look.number} at these {trial.plan.judged_on} patients{planned}"
+    return [f"{which}: every interval is {left} instead of {declared}."]
 
 
 def best_synthetic_lines(trial: TrialRecord) -> list[str]:

@@ -64,6 +64,8 @@ def _bring_from_version_3(content: dict[str, Any]) -> None:
         row["sampled"], row["p_adjusted"] = row.pop("resampled"), row.pop("p_holm")
         row["family"], row["adjusted_low"], row["adjusted_high"] = None, row["low"], row["high"]
         row["measure"] = None
+    for found in content["equivalence"] or ():
+        found["exponent"] = None
     content |= {"blind": None, "look": None, "questions": [], "version": VERSION}
     content["plan"] |= {"overlap": {}, "judged_on": "test", "metric": "dice", "questions": []}
 

@@ -69,9 +69,10 @@ class PlanRecord(Record):
     copies: Mapping[str, str] = Field(
         description="Training set of each A/A arm to the set that it repeats from another initialization."
     )
-    judged_on: Literal["test", "validation"] = Field(
+    judged_on: Literal["test", "validation", "confirmation"] = Field(
         description="Split of the patients that `patients` names and all scores and differences are of; 'validation' "
-        "marks a report for development, which is never promoted. 'test' in files of versions 2 and 3."
+        "marks a report for development, which is never promoted; 'confirmation' are patients who were kept for a "
+        "fresh look. 'test' in files of versions 2 and 3."
     )
     overlap: Mapping[float, Share] = Field(
         description="Label fraction to the share of its training patients that a cell has in common with another, on "

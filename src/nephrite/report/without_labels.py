@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nephrite.metrics.scores import ArmScores
+from nephrite.metrics.persons import of_persons
+from nephrite.metrics.scores import ArmScores, dice_by_patient
 
 
 def unlabeled_notes(arms: Sequence[ArmScores], region: str, reference: str) -> list[str]:
@@ -37,4 +38,4 @@ def unlabeled_notes(arms: Sequence[ArmScores], region: str, reference: str) -> l
 
 def _mean(runs: Sequence[ArmScores], region: str) -> float:
     """Mean Dice of a region over the test patients, then over cells."""
-    return float(np.mean([np.mean([patient.regions[region].dice for patient in run.patients]) for run in runs]))
+    return float(np.mean([np.mean(dice_by_patient(of_persons(run), region)) for run in runs]))

@@ -50,7 +50,7 @@ class ArmInputs(NamedTuple):
     @property
     def unlabeled(self) -> list[str]:
         """Patients whose scans the arm may see without labels."""
-        return unlabeled_patients(self.real.splits, self.labeled)
+        return unlabeled_patients(self.real.splits, self.real.persons(), self.labeled)
 
 
 def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teacher: Path | None = None) -> ArmInputs:
@@ -73,10 +73,12 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
     arm = config.this_arm
     _check_arm(config, synthetic, teacher)
     real = PairStore(pairs)
-    labeled = training_subset(real.patients("train"), arm.fraction, cell=arm.cell, trial=config.trial)
+    labeled = training_subset(real.persons("train"), arm.fraction, cell=arm.cell, trial=config.trial)
     validation = real.patients("validation")
     if config.train_segmenter.asks_validation and validation:
-        validation = training_subset(validation, arm.fraction, cell=arm.cell, trial=config.trial, least=1)
+        validation = training_subset(
+            real.persons("validation"), arm.fraction, cell=arm.cell, trial=config.trial, least=1
+        )
     _check_region(config, real, labeled, validation)
     # synthetic slices, after the leakage guard
     inputs = ArmInputs(real, labeled, validation)

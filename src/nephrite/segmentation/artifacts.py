@@ -105,11 +105,6 @@ class SegmenterCard:
     inputs: Inputs = field(default_factory=dict)
     digest: Sha256 = field(default="0" * 64, compare=False)
 
-    @property
-    def labels_used(self) -> int:
-        """Patients whose labels the weights depend on, in training or in choosing."""
-        return len({*self.training_patients, *self.choosing_patients})
-
 
 @dataclass(frozen=True)
 class TrainedSegmenter:

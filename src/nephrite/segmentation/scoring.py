@@ -19,6 +19,7 @@ from nephrite.progress import progress_bar
 from nephrite.segmentation.artifacts import TrainedSegmenter
 from nephrite.segmentation.backend import StoredScan, Trained
 from nephrite.store.grid_loss import vanished_volume
+from nephrite.store.persons import count_persons
 from nephrite.store.slices import PairStore
 
 
@@ -31,8 +32,9 @@ def score_arm(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> 
         validation_score=card.validation_score,
         steps=card.steps,
         seconds=card.seconds,
-        training_patients=len(card.training_patients),
-        choosing_patients=len(card.choosing_patients),
+        training_patients=count_persons(store.persons(), card.training_patients),
+        choosing_patients=count_persons(store.persons(), card.choosing_patients),
+        masked_patients=count_persons(store.persons(), card.masked_patients),
         history=tuple(segmenter.trained.history),
         inputs={"pairs": store.manifest.digest, "segmenter": card.digest},
     )
@@ -76,13 +78,14 @@ def _score_patient(config: Config, store: PairStore, trained: Trained, patient: 
     slices = score_slices(np.concatenate(found), truth, channels=list(channels))
     said = [part.probabilities for part in predictions if part.probabilities is not None]
     lesions = _lesions(config, said or found, in_truth, channels, patient_record.spacing)
+    person = store.person(patient) if store.has_table else None
     if not said:  # the segmenter says yes or no
-        return PatientScore(patient, scores, slices, lesions)
+        return PatientScore(patient, scores, slices, lesions, person=person)
     calibration = {
         name: calibrate(region_probability(np.concatenate(said), channels, labels), np.concatenate(in_truth[name]))
         for name, labels in regions.items()
     }
-    return PatientScore(patient, scores, slices, lesions, calibration)
+    return PatientScore(patient, scores, slices, lesions, calibration, person)
 
 
 def _lesions(

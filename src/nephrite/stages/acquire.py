@@ -7,7 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
-from nephrite.config import AcquireSettings, Config
+from nephrite.config import AcquireSettings, Config, PatientsSettings
 from nephrite.files import whole_folder
 from nephrite.imaging.kits19 import download_case, read_checksums
 from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans, open_scan
@@ -16,6 +16,7 @@ from nephrite.privacy.copies import Copy, plain_copies, renamed_copies, write_co
 from nephrite.privacy.pseudonyms import PLAIN_LAYOUTS, local_salt, pseudonyms, wanted
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
+from nephrite.store.persons import TABLE, persons_of, read_table, write_persons
 from nephrite.store.slices import LESION_FREE, UNLABELED
 from nephrite.versions import fetch_version
 from nephrite.workers import worker_pool
@@ -32,6 +33,8 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
     """
     # one function per source; folders are copied last
     settings = config.acquire
+    if settings.patients.table:
+        read_table(settings.patients.table)  # before hours of a download
     bring = {"phantom": _bring_phantom, "kits19": _bring_kits19, "dvc": _bring_version}.get(settings.source)
     # a download keeps what it has; other sources start over
     with whole_folder(raw, "raw", keep_partial=settings.source == "kits19") as folder:
@@ -39,10 +42,11 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
             bring(settings, folder)
         _bring_folders(settings, folder)
     # count what is there
-    cases = find_cases(raw)
+    cases, table = find_cases(raw), raw / TABLE
+    patients = {"patients": float(len({*read_table(table).values()}))} if table.is_file() else {}
     version = {"data_version": settings.dvc.version} if settings.source == "dvc" and settings.dvc.version else {}
     run.tags({"source": settings.source, **version})
-    return {"cases": float(len(cases))}
+    return {"cases": float(len(cases)), **patients}
 
 
 def _bring_phantom(settings: AcquireSettings, target: Path) -> None:
@@ -83,14 +87,22 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> None:
     if settings.lesion_free:
         groups.append((settings.lesion_free, Path(LESION_FREE), find_either(settings.lesion_free)))
     cases = [case for _, _, found in groups for case in found]
+    before = [] if source else _brought(target)
+    # whose scans they are, by the names that a table knows
+    names = list(dict.fromkeys([*before, *(case.patient for case in cases)]))
+    persons, told = persons_of(settings.patients, names), settings.patients != PatientsSettings()
+    if not told and (target / TABLE).is_file():
+        persons, told = persons | read_table(target / TABLE), True  # the source knows of its own scans
+    # under which names: one rule for all, or a patient who is among both would not be found
+    brought = {name.lower() for name in before}
+    layouts = {case.layout for case in cases}
+    known = {name: name for name in (*names, *persons.values())}
+    if cases and wanted(settings.pseudonyms, layouts):
+        known |= pseudonyms(name for name in known if name.lower() not in brought)
+    if told:
+        write_persons(target, {known[name]: known[person] for name, person in persons.items()})
     if not cases:
         return
-    # under which names: one rule for all, or a patient who is among both would not be found
-    brought = set() if source else {case.patient.lower() for case in find_cases(target)}
-    layouts = {case.layout for case in cases}
-    known = {case.patient: case.patient for case in cases}
-    if wanted(settings.pseudonyms, layouts):
-        known |= pseudonyms(name for name in known if name.lower() not in brought)
     # which files
     copies = [
         copy._replace(target=place / copy.target)
@@ -107,6 +119,13 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> None:
         if not settings.deidentify:  # else each series was read on the way
             _check_series([case.scan if isinstance(case, Case) else case for case in cases], pool)
         _finish(pool, [partial(write, copy) for copy in copies], "files")
+
+
+def _brought(target: Path) -> list[str]:
+    """Names of all scans that the source brought."""
+    folders = [folder for name in (UNLABELED, LESION_FREE) if (folder := target / name).is_dir()]
+    names = [case.patient for case in find_cases(target)]
+    return names + [scan.patient for folder in folders for scan in find_scans(folder)]
 
 
 def _copies(settings: AcquireSettings, case: Case | Scan, root: Path, names: Mapping[str, str]) -> list[Copy]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from nephrite.config import Config
 from nephrite.errors import StoreError
 from nephrite.files import write_json
+from nephrite.metrics.persons import scores_of_persons
 from nephrite.metrics.scores import ArmScores, mean_over_slices
 from nephrite.recording import Run
 from nephrite.segmentation.artifacts import SegmenterCard, load_segmenter
@@ -34,7 +35,7 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
     if not store.patients(split):
         raise StoreError(store.root, f"has no patients in the split '{split}'", f"raise 'prepare.split.{split}'")
     _check_region(config, store)
-    check_unseen(store.patients(split), trained.card.training_patients, segmenter)
+    check_unseen(store, store.patients(split), trained.card.training_patients, segmenter)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     arm_scores = score_arm(config, store, trained)
     write_json(scores, arm_scores.to_json())
@@ -67,10 +68,11 @@ def _check_region(config: Config, store: PairStore) -> None:
 
 def _summary(scores: ArmScores) -> dict[str, float]:
     """Means over the test patients; a region's HD95 is left out where any patient has none."""
-    pooled = mean_over_slices([score.slices for score in scores.patients])
+    patients = scores_of_persons(scores.patients)
+    pooled = mean_over_slices([score.slices for score in patients])
     summary = {"capstone_iou": pooled.capstone_iou, "predict_nothing": pooled.predict_nothing}
-    for region in scores.patients[0].regions:
-        results = [score.regions[region] for score in scores.patients]
+    for region in patients[0].regions:
+        results = [score.regions[region] for score in patients]
         summary[f"{region}_dice"] = sum(result.dice for result in results) / len(results)
         summary[f"{region}_surface_dice"] = sum(result.surface_dice for result in results) / len(results)
         distances = [result.hd95 for result in results if result.hd95 is not None]

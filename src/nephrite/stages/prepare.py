@@ -29,10 +29,21 @@ from nephrite.store.arrays import create_arrays
 from nephrite.store.earlier_split import earlier_split, strata_of, warn_of_few
 from nephrite.store.grid_loss import GridLoss, grid_losses, loss_lines
 from nephrite.store.lesion_free import ignore_lesions
+from nephrite.store.persons import (
+    TABLE,
+    WITHOUT_LABELS,
+    Persons,
+    alone,
+    check_apart,
+    count_persons,
+    held_out,
+    read_persons,
+)
 from nephrite.store.records import FORMER_UNLABELED, PLACES
 from nephrite.store.slices import LESION_FREE, UNLABELED, Patient, finish_store, read_patient, write_patient
 from nephrite.store.split import split_patients
 from nephrite.store.twins import Looks, check_twins, find_near_twins, slice_looks, warn_of_near_twins
+from nephrite.words import counted
 from nephrite.workers import worker_pool
 
 
@@ -72,8 +83,6 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     settings = config.prepare
     cases: list[Case | Scan] = [*find_cases(raw)]
     labeled, earlier = [case.patient for case in cases], earlier_split(pairs, settings.split)
-    few = split_patients(labeled, settings.split, earlier=earlier)  # refused and warned of before anything is read
-    warn_of_few([*few.values()].count("test"))
     unlabeled = [raw / name for name in (UNLABELED, FORMER_UNLABELED) if (raw / name).is_dir()]
     groups: list[tuple[Path, str, list[Case | Scan]]] = [
         (folder, UNLABELED, [*find_scans(folder)]) for folder in unlabeled[:1]
@@ -87,6 +96,10 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
         others |= {case.patient: group for case in found}
     free = {name for name, group in others.items() if group == LESION_FREE}
     _check_organs(raw / LESION_FREE, [case for case in cases if case.patient in free], settings)
+    # whose scans they are; what does not fit is refused and warned of before anything is read
+    persons = _read_persons(raw, [case.patient for case in cases])
+    known = {name: persons[name] for name in labeled}
+    _check_split(raw, split_patients(known, settings.split, earlier=earlier) | others, persons, settings)
     # one folder per patient; a scan that two patients share would leak
     with whole_folder(pairs, "pairs") as root:
         owners: dict[str, str] = {}
@@ -94,9 +107,10 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
         for result in progress_bar(_prepare_all(cases, settings, root, free), "prepare", len(cases)):
             check_twins(raw, result.patient, result.digests, owners)
             done.append(result)
-        twins = find_near_twins({result.patient: result.looks for result in done})
-        strata = strata_of(root, labeled, settings)
-        splits = split_patients(labeled, settings.split, strata=strata, earlier=earlier) | others
+        alike = find_near_twins({result.patient: result.looks for result in done})
+        twins = [pair for pair in alike if persons[pair.first] != persons[pair.second]]
+        strata = strata_of(root, known, settings)
+        splits = split_patients(known, settings.split, strata=strata, earlier=earlier) | others
         manifest = finish_store(
             root,
             kind="real",
@@ -106,6 +120,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
             channels=settings.channels,
             size=settings.in_plane.size,
             version=__version__,
+            persons=persons if (raw / TABLE).is_file() else None,
         )
     # what the user should know
     warn_of_units(sorted(result.image for result in done if not result.unit_given), len(done))
@@ -114,10 +129,12 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     # record the data
     run.dataset(pairs, name="prepared", digest=manifest.digest)
     run.artifact(pairs / "split.json")
-    counts = {f"{name}_patients": float(list(splits.values()).count(name)) for name in PLACES}
+    held = {name: [scan for scan, split in splits.items() if split == name] for name in PLACES}
+    counts = {f"{name}_patients": float(count_persons(persons, scans)) for name, scans in held.items()}
+    counts |= {"patients": float(count_persons(persons)), "scans": float(len(cases))}
     vanished = sum(loss.vanished for loss in losses)
     lost = {"regions_vanished": float(vanished), "regions_halved": float(len(losses) - vanished)}
-    return {"patients": float(len(cases)), **counts, "near_twins": float(len(twins)), **lost}
+    return {**counts, "near_twins": float(len(twins)), **lost}
 
 
 def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path, *, free: bool = False) -> Prepared:
@@ -196,6 +213,24 @@ def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, fl
     if least == most or most <= low or least >= high:
         finding = f"shows one intensity only: stored values {least} to {most} in the window {low:g} to {high:g}"
         raise VolumeError(place, finding, "leave the case out, or change 'prepare.intensity'")
+
+
+def _read_persons(raw: Path, scans: Sequence[str]) -> dict[str, str]:
+    """The person of each scan: as the table in the folder says, else each is one of its own."""
+    return read_persons(raw / TABLE, scans) if (raw / TABLE).is_file() else alone(scans)
+
+
+def _check_split(raw: Path, splits: Mapping[str, str], persons: Persons, settings: PrepareSettings) -> None:
+    """Refuse scans of one patient in two splits; warn of few patients, and of scans that nobody may see."""
+    check_apart(raw / TABLE, splits, persons, "give each patient's scans one place")
+    for split in ("test", "confirmation"):
+        found = count_persons(persons, [scan for scan, place in splits.items() if place == split])
+        if found or split == "test":  # a split that is asked for and empty was refused
+            warn_of_few(found, split)
+    barred = held_out(splits, persons)
+    if hidden := [scan for scan, place in splits.items() if place in WITHOUT_LABELS and persons[scan] in barred]:
+        text = "%s: %s of patients of validation or test, which no training will see, e.g. '%s'"
+        logger.warning(text, raw, counted(len(hidden), "scan"), min(hidden))
 
 
 def _check_others(folder: Path, scans: Sequence[Case | Scan], places: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ from nephrite.files import write_json
 from nephrite.imaging.recipe import Recipe
 from nephrite.lineage import trial_id
 from nephrite.look_ledger import marks_of, promotion_look, take_look
+from nephrite.metrics.persons import scores_of_persons
 from nephrite.recording import Run
 from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, ModelVersion, Registry
 from nephrite.report.trial_file import AGAIN, read_trial
@@ -59,7 +60,7 @@ def promote(
     if champion:
         rival = known_candidate(registry.record(champion), champion.number) or "unknown"
     # decide by scores alone, then register
-    marks = trial.look.patients if trial.look else marks_of(PairStore(pairs)) if pairs else ()
+    marks = trial.look.patients if trial.look else marks_of(PairStore(pairs), trial.plan.judged_on) if pairs else ()
     wanted = promotion_look(config, candidate, rival, marks)
     taken = take_look(run, pairs, wanted, alpha=1 - config.report.confidence) if wanted else None
     left = 1 - taken.level if taken else config.report.confidence
@@ -203,7 +204,8 @@ def score_again(
     if not known:
         finding = f"decided by '{candidate.region}', which is not among 'evaluate.regions'"
         raise StoreError(report / TRIAL, finding, "name the params file of this trial with '--params'")
-    scores = {each.patient: each.regions[candidate.region] for each in score_patients(config, store, trained)}
+    known_again = scores_of_persons(score_patients(config, store, trained))
+    scores = {each.patient: each.regions[candidate.region] for each in known_again}
     if scores.keys() != candidate.dice.keys():
         odd = ", ".join(sorted(scores.keys() ^ candidate.dice.keys())[:5])
         raise StoreError(report / TRIAL, f"its test patients are not those of {pairs}: {odd}", JUDGE_AGAIN)

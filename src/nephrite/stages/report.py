@@ -17,19 +17,20 @@ from nephrite.dependencies import trial_facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.evidence import write_evidence
 from nephrite.files import digest, whole_folder, write_json
-from nephrite.look_ledger import Taken, Wanted, marks_of, take_look
+from nephrite.look_ledger import Taken, Wanted, counts_looks, few_cells, marks_of, take_look
 from nephrite.metrics.scores import AGAIN, ArmScores, read_scores
 from nephrite.recording import Run
 from nephrite.report.curve_figure import equivalence_plot
 from nephrite.report.figures import EXAMPLES, Triplet, example_sheet, learning_curves, score_plot
 from nephrite.report.forest_figure import forest_plot, rival_plot
 from nephrite.report.markdown import CURVE, FOREST, RIVALS, report_markdown
-from nephrite.report.notes import absence_notes, loss_notes, synthetic_notes, synthetic_stores
+from nephrite.report.notes import absence_notes, label_notes, loss_notes, scan_notes, synthetic_notes, synthetic_stores
 from nephrite.report.page import html_page
 from nephrite.report.summary import summarize
 from nephrite.report.terminal import summary_lines, summary_table
 from nephrite.report.trial_record import ArmRecord, LookRecord, TrialRecord
 from nephrite.report.without_labels import unlabeled_notes
+from nephrite.store.persons import Persons
 from nephrite.store.slices import PairStore, SliceRef, read_manifest
 from nephrite.store.split import shared_patients
 from nephrite.verdict.blind import blind_baselines
@@ -57,16 +58,16 @@ def report(
     arms, store = read_arms(config, scores), PairStore(pairs)
     check_patients(config, arms, store, scores)
     known = [scores for scores in arms if scores.arm.fraction > 0]
-    plan = replace(trial_plan(config), overlap=overlaps(config, store.patients("train")))
+    plan = replace(trial_plan(config), overlap=overlaps(config, store.persons("train")))
     trial = Trial(plan, tuple(known))
     notes = unlabeled_notes(arms, config.trial.primary, config.trial.reference)
-    notes += absence_notes(config, pairs) + loss_notes(config, pairs)
+    notes += label_notes(arms) + scan_notes(config, store) + absence_notes(config, pairs) + loss_notes(config, pairs)
     notes += synthetic_notes(config, synthetic) if synthetic else []
     # pay for the look, then judge
     taken = _take_look(config, run, pairs, store)
     if taken:
         trial = replace(trial, plan=replace(plan, confidence=1 - taken.level))
-        notes += taken.notes
+        notes += [*taken.notes, *([f"{few[0].upper()}{few[1:]}."] if (few := few_cells(config)) else [])]
     blind = blind_baselines(config, store, config.trial.judged_on)
     record = summarize(trial, notes, blind=blind, look=_look_record(config, taken))
     # draw and write
@@ -138,12 +139,13 @@ def digests_of(config: Config, arms: Sequence[ArmScores], store: PairStore, synt
 
 
 def _take_look(config: Config, run: Run, pairs: Path, store: PairStore) -> Taken | None:
-    """Count a look at the test patients; none is counted of validation patients, and of a phantom's, who are made."""
-    if config.trial.judged_on != "test" or config.acquire.source == "phantom":
+    """Count a look at the patients who are judged, if it is one."""
+    if not counts_looks(config):
         return None
     trial = config.trial
     asked = question_digest(config, store.manifest.digest)
-    wanted = Wanted("report", trial.name, asked, marks_of(store), tuple(sorted(trial.cells)), trial.planned_cells)
+    marks = marks_of(store, trial.judged_on)
+    wanted = Wanted("report", trial.name, asked, marks, tuple(sorted(trial.cells)), trial.planned_cells)
     return take_look(run, pairs, wanted, alpha=1 - config.report.confidence)
 
 
@@ -166,10 +168,10 @@ def _look_record(config: Config, taken: Taken | None) -> LookRecord | None:
     return LookRecord(number=look.number, share=look.share, confidence=confidence, patients=look.patients)
 
 
-def overlaps(config: Config, patients: Sequence[str]) -> dict[float, float]:
+def overlaps(config: Config, scans: Persons) -> dict[float, float]:
     """Label fraction to the share of its training patients that a cell has in common with another, on average."""
     trial = config.trial
-    return {share: shared_patients(patients, share, cells=trial.cells, trial=trial) for share in trial.label_fractions}
+    return {share: shared_patients(scans, share, cells=trial.cells, trial=trial) for share in trial.label_fractions}
 
 
 def trial_plan(config: Config) -> TrialPlan:

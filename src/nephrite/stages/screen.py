@@ -132,7 +132,7 @@ def _open_stores(config: Config, pairs: Path, painted: Path) -> ScreenInputs:
     """Open what is compared; the leakage guard stands here, before anything is trained."""
     # leakage guard, before anything is trained
     real, fakes, painter = PairStore(pairs), PairStore(painted), config.this_painter
-    labeled = training_subset(real.patients("train"), painter.fraction, cell=painter.cell, trial=config.trial)
+    labeled = training_subset(real.persons("train"), painter.fraction, cell=painter.cell, trial=config.trial)
     synthesizer = check_synthetic(fakes, real, labeled)
     # no store may be empty
     training = real.slices_of(labeled)

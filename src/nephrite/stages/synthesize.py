@@ -116,7 +116,7 @@ def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGener
         raise StoreError(root, finding, "run 'train_gan' on this store")
     # leakage guard, before anything is painted
     seed, cell = config.trial.seed, config.this_painter.cell
-    labeled = training_subset(store.patients("train"), config.this_painter.fraction, cell=cell, trial=config.trial)
+    labeled = training_subset(store.persons("train"), config.this_painter.fraction, cell=cell, trial=config.trial)
     check_training_patients(card, store, labeled, root)
     return LoadedGenerator(
         card,
@@ -133,7 +133,7 @@ def _ask(config: Config, store: PairStore, generator: LoadedGenerator, painted: 
     if generator.card.method.COMPOSES:
         return ask_composer(config, store, generator.synthesizer, generator.labeled, generator.seed)
     # how many slices come from masks, how many from scans
-    settings, scans = config.synthesize, unlabeled_patients(store.splits, generator.labeled)
+    settings, scans = config.synthesize, unlabeled_patients(store.splits, store.persons(), generator.labeled)
     found = _label_scans(config, store, generator, scans, painted)
     share = count_slices(store, generator.labeled, settings.ratio, settings.unlabeled)
     if found is not None and not found_somewhere(found):

@@ -85,7 +85,7 @@ def look(config: Config, store: PairStore) -> TrainingData:
     """
     # the labeled patients of this cell
     painter = config.this_painter
-    labeled = training_subset(store.patients("train"), painter.fraction, cell=painter.cell, trial=config.trial)
+    labeled = training_subset(store.persons("train"), painter.fraction, cell=painter.cell, trial=config.trial)
     slices = store.slices_of(labeled)
     if not slices and painter.fraction:
         raise StoreError(store.root, "has no slices in the split 'train'", "raise 'prepare.split.train'")
@@ -94,7 +94,7 @@ def look(config: Config, store: PairStore) -> TrainingData:
     if not config.train_gan[painter.synthesizer].unlabeled:
         return TrainingData(store, labeled, slices, [])
     # scans without labels, if the generator wants them
-    others = unlabeled_patients(store.splits, labeled)
+    others = unlabeled_patients(store.splits, store.persons(), labeled)
     if not others:
         finding = "wants scans without labels, and there are none"
         remedy = "name 'acquire.unlabeled', or take a label fraction below 1"

@@ -22,6 +22,7 @@ from nephrite.segmentation.demands import check_segmenters, shape_of
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
 from nephrite.segmentation.helper_segmenter import label_scans
 from nephrite.store.grid_loss import vanished_patients
+from nephrite.store.persons import count_persons
 from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.devices import process_rank
 from nephrite.training.lesion_bank import fill_bank
@@ -64,13 +65,14 @@ def train_segmenter(
         if store:
             recorded.dataset(store.root, name=name, digest=store.manifest.digest)
     card, slices = _train(config, recorded, inputs, segmenter)
+    persons, labeled = inputs.real.persons(), (*card.training_patients, *card.choosing_patients)
     return {
         "validation_score": card.validation_score,
         "best_step": float(card.steps),
         "seconds": card.seconds,
         "training_slices": float(slices),
-        "labels_used": float(card.labels_used),
-        "masked_patients": float(len(card.masked_patients)),
+        "labels_used": float(count_persons(persons, labeled)),
+        "masked_patients": float(count_persons(persons, card.masked_patients)),
     }
 
 

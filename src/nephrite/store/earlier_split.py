@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 from nephrite.config import PrepareSettings, SplitSettings
 from nephrite.errors import StoreError
 from nephrite.files import read_json, read_record
+from nephrite.store.persons import Persons
 from nephrite.store.records import Splits
 from nephrite.store.slices import SPLIT, read_patient
 from nephrite.store.split import lesion_strata
@@ -19,7 +19,7 @@ FEWEST = 8  # test patients that a verdict needs; `verdict` itself is not import
 
 def earlier_split(pairs: Path, settings: SplitSettings) -> dict[str, str]:
     """Patient to split, of the store that is about to be replaced, if it was drawn by the same shares and salt."""
-    path, keys = pairs / SPLIT, {"train", "validation", "test", "salt"}
+    path, shares = pairs / SPLIT, {"train", "validation", "test", "confirmation"}
     if not path.is_file():
         return {}
     try:
@@ -28,24 +28,25 @@ def earlier_split(pairs: Path, settings: SplitSettings) -> dict[str, str]:
     except StoreError as error:
         logger.warning("%s: patients are split anew", error)
         return {}
-    same = {key: content.get(key) for key in keys} == settings.model_dump(include=keys)
-    return earlier if same else {}
+    # a fresh set is of patients who come: whatever the shares are now, nobody moves for it
+    same = {"confirmation": 0.0, **{key: content.get(key) for key in shares & content.keys()}}
+    kept = same == settings.model_dump(include=shares) or settings.confirmation > 0
+    return earlier if kept and content.get("salt") == settings.salt else {}
 
 
-def strata_of(root: Path, patients: Sequence[str], settings: PrepareSettings) -> dict[str, str]:
-    """Strata by lesions, of patients that were written to `root`."""
+def strata_of(root: Path, scans: Persons, settings: PrepareSettings) -> dict[str, str]:
+    """Strata of persons by lesions, all scans of a person together, of scans that were written to `root`."""
     if not settings.split.stratify or not settings.lesions:
         return {}
-    volumes = {patient: read_patient(root, patient).volumes for patient in patients}
-    lesions = {
-        patient: sum(scan for name, (scan, _) in known.items() if name in settings.lesions)
-        for patient, known in volumes.items()
-    }
+    lesions = dict.fromkeys(scans.values(), 0.0)
+    for scan, person in scans.items():
+        known = read_patient(root, scan).volumes.items()
+        lesions[person] += sum(volume for name, (volume, _) in known if name in settings.lesions)
     return lesion_strata(lesions)
 
 
-def warn_of_few(patients: int) -> None:
-    """Warn of fewer test patients than a verdict needs, before anything is read."""
+def warn_of_few(patients: int, split: str) -> None:
+    """Warn of fewer patients to judge on than a verdict needs, before anything is read."""
     if patients < FEWEST:
-        text = "prepare.split: %d test patients, fewer than the %d that a verdict needs: at most 'no evidence' follows"
-        logger.warning(text, patients, FEWEST)
+        text = "prepare.split: %d %s patients, fewer than the %d that a verdict needs: at most 'no evidence' follows"
+        logger.warning(text, patients, split, FEWEST)

@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 
 from nephrite.config import IGNORED, LesionFreeSettings
 from nephrite.errors import ConfigError
+from nephrite.store.persons import Persons, others
 from nephrite.store.records import LESION_FREE
 from nephrite.store.slices import PairStore
 
@@ -62,16 +63,18 @@ def ignore_lesions(
     return known
 
 
-def lesion_free_patients(splits: Mapping[str, str], labeled: Iterable[str], *, training: bool) -> list[str]:
-    """Patients whose scans a cell may see as lesion-free, sorted.
+def lesion_free_patients(
+    splits: Mapping[str, str], persons: Persons, labeled: Iterable[str], *, training: bool
+) -> list[str]:
+    """Scans that a cell may see as lesion-free, sorted.
 
     Args:
-        splits: patient to split.
-        labeled: training patients whose labels the cell knows.
+        splits: scan to split.
+        persons: scan to person.
+        labeled: training scans whose labels the cell knows; no other scan of these persons is among the result.
         training: whether the other training patients count as well.
     """
-    known, allowed = set(labeled), {LESION_FREE, "train"} if training else {LESION_FREE}
-    return sorted(name for name, split in splits.items() if split in allowed and name not in known)
+    return others(splits, persons, labeled, allowed={LESION_FREE, "train"} if training else {LESION_FREE})
 
 
 def demand_lesion_free(
@@ -82,7 +85,7 @@ def demand_lesion_free(
     Raises:
         ConfigError: there are none; names who asks.
     """
-    patients = lesion_free_patients(store.splits, labeled, training=settings.training_patients)
+    patients = lesion_free_patients(store.splits, store.persons(), labeled, training=settings.training_patients)
     if not patients:
         raise ConfigError(asker, "needs lesion-free scans, and there are none", MISSING)
     return patients

@@ -125,11 +125,17 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Splits:
-    """split.json: which split each patient is in, and the settings by which it was drawn."""
+    """split.json: which split each patient is in, and the settings by which it was drawn.
+
+    Attributes:
+        patients: id of a scan, mostly the only one of its patient, to its split.
+        persons: id to who was scanned, where a table says so; see `nephrite.store.persons`.
+    """
 
     __pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)  # the settings are for readers
 
     patients: dict[PatientId, SplitName]
+    persons: dict[PatientId, PatientId] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ patients/<id>/image.npy   int16, [slice, height, width], Hounsfield or raw inten
 patients/<id>/label.npy   uint8, same shape
 patients/<id>/meta.json   Patient, in `nephrite.store.records` as all records
 index.csv                 patient, slice, split, pixels per class
-split.json                patient -> split, with salt and shares
+split.json                patient -> split, with salt and shares; where there is a table, patient -> person
 store.json                Manifest, written last: a folder without it is not a store; it answers for all other files
 """
 
@@ -24,6 +24,7 @@ from nephrite.evidence import check_files, check_seal, digest_files, sealed, tel
 from nephrite.files import digest, read_json, read_record, write_json
 from nephrite.imaging.intensity import apply_window
 from nephrite.store.index_table import Row, read_index, write_index
+from nephrite.store.persons import Persons, check_apart
 from nephrite.store.records import LESION_FREE, UNLABELED, Manifest, Patient, Provenance, Splits
 
 __all__ = [
@@ -61,14 +62,30 @@ class PairStore:
         self.manifest = read_manifest(root)
         remedy = self.manifest.remedy
         check_files(root, self.manifest.files, remedy)
-        self.splits: Mapping[str, str] = read_record(root / SPLIT, Splits, remedy).patients
+        known = read_record(root / SPLIT, Splits, remedy)
+        self.splits: Mapping[str, str] = known.patients
+        self._persons: Persons = known.persons
         self._check_whole(remedy)
+        check_apart(root / SPLIT, self.splits, self.persons(), remedy)
         self._arrays: dict[tuple[str, str], np.ndarray] = {}
         self._patients: dict[str, Patient] = {}
 
     def patients(self, split: str | None = None) -> list[str]:
         """Ids of all patients, or of one split, sorted."""
         return sorted(patient for patient, place in self.splits.items() if split in (None, place))
+
+    def persons(self, split: str | None = None) -> dict[str, str]:
+        """The person of each patient's id, of all or of one split; see `nephrite.store.persons`."""
+        return {patient: self.person(patient) for patient in self.patients(split)}
+
+    def person(self, patient: str) -> str:
+        """Who was scanned: the same for several scans of one patient, else the id itself."""
+        return self._persons.get(patient, patient)
+
+    @property
+    def has_table(self) -> bool:
+        """Whether a table said whose the scans are."""
+        return bool(self._persons)
 
     def patient(self, patient: str) -> Patient:
         """What is known of one patient."""
@@ -223,6 +240,7 @@ def finish_store(
     version: str,
     inputs: Mapping[str, str] | None = None,
     tables: Iterable[str] = (),
+    persons: Persons | None = None,
 ) -> Manifest:
     """Write index.csv, split.json and store.json over the patients that were written to `root`.
 
@@ -233,8 +251,10 @@ def finish_store(
         split_settings: by which it was drawn; for readers.
         inputs: what the slices were made from; see `nephrite.evidence`.
         tables: further files in `root` that the manifest answers for.
+        persons: patient to person, where several may be scans of one.
     """
-    write_json(root / SPLIT, {"patients": splits, **split_settings})
+    known = {"persons": dict(persons)} if persons else {}
+    write_json(root / SPLIT, {"patients": splits, **known, **split_settings})
     write_index(root, splits, classes)
     files = digest_files(root, [*files_of(splits), *tables])
     manifest = Manifest(kind, classes, channels, size, "", version, files=files, inputs=dict(inputs or {}))

@@ -9,39 +9,40 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from nephrite.config import SPLITS, SplitSettings, TrialSettings
+from nephrite.config import DEMANDED, SPLITS, SplitSettings, TrialSettings
 from nephrite.errors import ConfigError, SplitError
+from nephrite.store.persons import Persons, check_apart, count_persons, others
 from nephrite.store.slices import UNLABELED
 
 
 def split_patients(
-    patients: Iterable[str],
+    scans: Persons,
     settings: SplitSettings,
     *,
     strata: Mapping[str, str] | None = None,
     earlier: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Map each patient id to its split: 'train', 'validation' or 'test'.
+    """Map each scan to its split: 'train', 'validation', 'test' or 'confirmation'; all scans of a person to the same.
 
-    Patients are dealt out one by one, stratum after stratum, in the order of their hash, each to the split that lacks
-    most of its share. So every split has its share to within one patient, of all and about of each stratum. A patient
-    that was placed before keeps its place.
+    Persons are dealt out one by one, stratum after stratum, in the order of their hash, each to the split that lacks
+    most of its share. So every split has its share to within one person, of all and about of each stratum. A person
+    who was placed before stays there.
 
     Args:
-        patients: ids.
-        settings: shares and salt, or a file that names the split of each patient.
-        strata: patient to stratum; all in one unless told.
-        earlier: patient to split, of an earlier split by the same settings.
+        scans: each to its person.
+        settings: shares and salt, or a file that names the split of each scan.
+        strata: person to stratum; all in one unless told.
+        earlier: scan to split, of an earlier split by the same settings.
 
     Raises:
-        SplitError: a split with a share above zero got no patient; or the file lacks a patient, or names others.
+        SplitError: a split with a share above zero got nobody; or the file lacks a scan, names others, or puts scans of
+            one person into two splits.
     """
-    names = sorted(patients)
     if settings.file is not None:
-        return _split_by_file(settings.file, names)
+        return _split_by_file(settings.file, scans)
     # those who were placed before, then the others
-    kept = {name: place for name, place in (earlier or {}).items() if place in SPLITS}
-    placed = {name: kept[name] for name in names if name in kept}
+    names = sorted({*scans.values()})
+    placed = _placed_before(scans, earlier or {})
     ranked = _ranked((name for name in names if name not in placed), settings.salt)
     waiting = sorted(ranked, key=lambda name: (strata or {}).get(name, ""))  # the order of the ranks stays
     counts = {split: [*placed.values()].count(split) for split in SPLITS}
@@ -53,12 +54,20 @@ def split_patients(
     for split, count in counts.items():
         share = getattr(settings, split)
         if share > 0 and not count:
-            raise SplitError(
-                "prepare.split",
-                f"{len(placed)} patients leave none for '{split}' (share {share:g})",
-                "add patients, or change the shares",
-            )
-    return dict(sorted(placed.items()))
+            stay = ", since those of the earlier split stay where they are" if earlier else ""
+            finding = f"{len(placed)} patients leave none for '{split}' (share {share:g}){stay}"
+            raise SplitError("prepare.split", finding, "add patients, or change the shares")
+    return {scan: placed[scans[scan]] for scan in sorted(scans)}
+
+
+def _placed_before(scans: Persons, earlier: Mapping[str, str]) -> dict[str, str]:
+    """Where persons stood before; who stood in two places, before a table said so, is where more was seen of them."""
+    found: dict[str, str] = {}
+    for scan, place in earlier.items():
+        if scan in scans and place in SPLITS:
+            person = scans[scan]
+            found[person] = min(place, found.get(person, place), key=SPLITS.index)
+    return found
 
 
 def lesion_strata(volumes: Mapping[str, float]) -> dict[str, str]:
@@ -74,8 +83,9 @@ def lesion_strata(volumes: Mapping[str, float]) -> dict[str, str]:
     return strata
 
 
-def _split_by_file(path: Path, patients: Sequence[str]) -> dict[str, str]:
-    """The split of a user's own file, for exactly these patients."""
+def _split_by_file(path: Path, scans: Persons) -> dict[str, str]:
+    """The split of a user's own file, for exactly these scans."""
+    patients = sorted(scans)
     remedy = "write a line 'patient,split' for each labeled patient, with train, validation or test"
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -96,26 +106,27 @@ def _split_by_file(path: Path, patients: Sequence[str]) -> dict[str, str]:
     for odd, finding in ((unknown, "names unknown patients"), (missing, "lacks patients")):
         if odd:
             raise SplitError(path, f"{finding} {', '.join(odd[:5])}{' ...' if len(odd) > 5 else ''}", remedy)
-    if absent := [split for split in SPLITS if split not in found.values()]:
+    if absent := [split for split in DEMANDED if split not in found.values()]:
         raise SplitError(path, f"puts no patient into {' or '.join(absent)}", remedy)
+    check_apart(path, found, scans, "put all scans of a patient into one split")
     return {patient: found[patient] for patient in patients}
 
 
-def unlabeled_patients(splits: Mapping[str, str], labeled: Iterable[str]) -> list[str]:
-    """Patients whose scans a cell may see without labels, sorted: those that have none, and other training patients.
+def unlabeled_patients(splits: Mapping[str, str], persons: Persons, labeled: Iterable[str]) -> list[str]:
+    """Scans that a cell may see without labels, sorted: those that have none, and those of other training patients.
 
     Args:
-        splits: patient to split.
-        labeled: training patients whose labels the cell knows.
+        splits: scan to split.
+        persons: scan to person.
+        labeled: training scans whose labels the cell knows; no other scan of these persons is among the result.
     """
-    known = set(labeled)
-    return sorted(name for name, split in splits.items() if split in ("train", UNLABELED) and name not in known)
+    return others(splits, persons, labeled, allowed=("train", UNLABELED))
 
 
-def training_subset(
-    patients: Iterable[str], fraction: float, *, cell: int, trial: TrialSettings, least: int = 0
-) -> list[str]:
-    """The patients whose labels a cell knows at a label fraction, sorted: of those of training, or of validation.
+def training_subset(scans: Persons, fraction: float, *, cell: int, trial: TrialSettings, least: int = 0) -> list[str]:
+    """The scans whose labels a cell knows at a label fraction, sorted: of those of training, or of validation.
+
+    A fraction is one of patients, whole ones: with all of their scans, or none.
 
     Up to 'trial.disjoint_fraction' cells share no patient: cell 0 takes the first patients of one ranking by hash, cell
     1 the next, and so on as far as they reach. A cell goes on with the others in a ranking of its own, and one that
@@ -123,8 +134,8 @@ def training_subset(
     a new patient takes a place without reordering the others.
 
     Args:
-        patients: all of training, or of validation.
-        fraction: of them, rounded to whole patients.
+        scans: all of training, or of validation, each to its person.
+        fraction: of the persons, rounded to whole ones.
         cell: number of the cell.
         trial: for the seed, and the share up to which cells are disjoint.
         least: patients that are taken whatever the fraction.
@@ -134,7 +145,7 @@ def training_subset(
     """
     if fraction == 0:  # of 'trial.without_labels'
         return []
-    known = sorted(set(patients))
+    known = sorted({*scans.values()})
     count = max(round(fraction * len(known)), least)
     if count == 0:
         finding = f"{fraction:g} of {len(known)} training patients rounds to none"
@@ -144,11 +155,12 @@ def training_subset(
     start = cell * block
     own = _ranked(known, f"{trial.seed}")[start : start + block] if start + block <= len(known) else []
     # then any, in the cell's own order
-    others = [patient for patient in _ranked(known, f"{trial.seed}:{cell}") if patient not in own]
-    return sorted([*own, *others][:count])
+    any_others = [person for person in _ranked(known, f"{trial.seed}:{cell}") if person not in own]
+    chosen = {*[*own, *any_others][:count]}
+    return sorted(scan for scan, person in scans.items() if person in chosen)
 
 
-def shared_patients(patients: Iterable[str], fraction: float, *, cells: Sequence[int], trial: TrialSettings) -> float:
+def shared_patients(scans: Persons, fraction: float, *, cells: Sequence[int], trial: TrialSettings) -> float:
     """The share of its training patients that a cell has in common with another, on average over all pairs of cells.
 
     With a single cell it is what a second one would have in common with it if both were drawn at random.
@@ -156,10 +168,9 @@ def shared_patients(patients: Iterable[str], fraction: float, *, cells: Sequence
     Raises:
         ConfigError: the fraction leaves no patient.
     """
-    known = sorted(set(patients))
-    subsets = [set(training_subset(known, fraction, cell=cell, trial=trial)) for cell in cells]
+    subsets = [{scans[scan] for scan in training_subset(scans, fraction, cell=cell, trial=trial)} for cell in cells]
     if len(subsets) == 1:
-        return len(subsets[0]) / len(known)
+        return len(subsets[0]) / count_persons(scans)
     shared = [len(one & other) / len(one) for one, other in itertools.combinations(subsets, 2)]
     return math.fsum(shared) / len(shared)
 

@@ -92,7 +92,8 @@ def warn_of_near_twins(raw: Path, pairs: list[NearTwins], splits: Mapping[str, s
     """Say which scans look nearly the same, and in which splits they stand."""
     for first, second, alike in pairs[:SHOWN]:
         log.warning(
-            "%s: looks nearly the same as '%s' (likeness %.2f; in %s and %s); if they are of one patient, keep one",
+            "%s: looks nearly the same as '%s' (likeness %.2f; in %s and %s); if they are of one patient, say so in "
+            "'acquire.patients', or keep one",
             raw / first, second, alike, splits[first], splits[second],
         )  # fmt: skip
     if len(pairs) > SHOWN:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nephrite.errors import LeakageError, StoreError
-from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore
+from nephrite.store.persons import visible
+from nephrite.store.slices import PairStore
 
 SHOWN = 5
 
@@ -17,7 +18,8 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labeled: Iterable[str
         synthetic: the slices.
         real: the store that they are added to.
         labeled: the training patients whose labels the arm knows. Scans without labels may be those of any training
-            patient, or of those that have none, or lesion-free ones; never of a validation or test patient.
+            patient, or of those that have none, or lesion-free ones; never a scan of someone of whom another scan is
+            chosen by or judged on.
 
     Returns:
         The id of the synthesizer.
@@ -29,7 +31,7 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labeled: Iterable[str
     check_fit(synthetic, real)
     # labels: of the arm's own patients; scans: of training or without labels
     allowed, synthesizers = set(labeled), set()
-    scans = {name for split in ("train", UNLABELED, LESION_FREE) for name in real.patients(split)}
+    scans = visible(real.splits, real.persons())
     for patient in synthetic.patients():
         provenance = synthetic.patient(patient).provenance
         if provenance is None:
@@ -63,13 +65,20 @@ def check_fit(synthetic: PairStore, real: PairStore) -> None:
             raise StoreError(synthetic.root, finding, "run 'train_gan' and 'synthesize' again")
 
 
-def check_unseen(patients: Iterable[str], training_patients: Iterable[str], place: object) -> None:
-    """Refuse to score a segmenter on patients that it was trained on.
+def check_unseen(store: PairStore, patients: Iterable[str], training_patients: Iterable[str], place: object) -> None:
+    """Refuse to score a segmenter on scans of patients that it was trained on, be it by another scan of theirs.
+
+    Args:
+        store: that knows whose the scans are.
+        patients: scans that are scored.
+        training_patients: scans that it was trained on.
+        place: of the segmenter.
 
     Raises:
-        LeakageError: names the patients.
+        LeakageError: names the scans.
     """
-    seen = set(patients) & set(training_patients)
+    persons = {store.person(patient) for patient in training_patients}
+    seen = {patient for patient in patients if store.person(patient) in persons}
     if seen:
         finding = f"was trained on {_some(seen)}, which it would be scored on"
         raise LeakageError(str(place), finding, "run 'train_segmenter' again on this split")

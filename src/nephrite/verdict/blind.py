@@ -18,6 +18,7 @@ from nephrite.metrics.overlap import volume_dice
 from nephrite.metrics.surface import Spacing
 from nephrite.metrics.windows import windows_of
 from nephrite.store.grid_loss import vanished_patients
+from nephrite.store.persons import Persons, count_persons
 from nephrite.store.slices import PairStore
 from nephrite.verdict.froc import RATES
 from nephrite.verdict.measures import Measure
@@ -48,7 +49,7 @@ class BlindBaseline:
 def blind_baselines(config: Config, store: PairStore, split: str) -> tuple[BlindBaseline, ...]:
     """The baselines of the primary region, in windows where the trial scores windows: Dice, and CPM of its lesions.
 
-    The mean mask is that of all training patients, of each alike; the best threshold on them is taken. A region that
+    The mean mask is that of all training scans, of each alike; the best threshold on them is taken. A region that
     vanished on the grid counts as missed, as it does for arms.
 
     Args:
@@ -70,9 +71,14 @@ def blind_baselines(config: Config, store: PairStore, split: str) -> tuple[Blind
     nothing = np.zeros(mean.shape, dtype=bool)
     region = config.trial.primary
     dice = Measure("dice", region)
+    persons = store.persons(split)
+
+    def of_persons(mask: Bool[np.ndarray, "height width"]) -> tuple[float, ...]:
+        return _means(persons, _scores(mask, truth, judged, lost))
+
     masks = (
-        BlindBaseline(NOTHING, _scores(nothing, truth, judged, lost), dice),
-        BlindBaseline(MEAN_MASK, _scores(mean >= threshold, truth, judged, lost), dice, threshold),
+        BlindBaseline(NOTHING, of_persons(nothing), dice),
+        BlindBaseline(MEAN_MASK, of_persons(mean >= threshold), dice, threshold),
     )
     # candidates at random, where lesions are counted one by one
     rule = config.evaluate.lesions.get(region)
@@ -80,7 +86,7 @@ def blind_baselines(config: Config, store: PairStore, split: str) -> tuple[Blind
     chance = chance_of_finding(seen, rule) if rule else None
     if chance is None:
         return masks
-    return (*masks, BlindBaseline(CHANCE, (chance,) * len(judged), Measure("cpm", region)))
+    return (*masks, BlindBaseline(CHANCE, (chance,) * count_persons(persons), Measure("cpm", region)))
 
 
 def chance_of_finding(views: Sequence[tuple[Masks, Spacing]], rule: LesionRule) -> float | None:
@@ -127,6 +133,14 @@ def _scores(
     mask: Bool[np.ndarray, "height width"], truth: Sequence[Masks], patients: Sequence[str], lost: Collection[str]
 ) -> tuple[float, ...]:
     return tuple(0.0 if patient in lost else _dice(mask, views) for patient, views in zip(patients, truth, strict=True))
+
+
+def _means(persons: Persons, scores: Sequence[float]) -> tuple[float, ...]:
+    """Scores of scans, in the order of their ids, to those of persons, in the order of theirs."""
+    found: dict[str, list[float]] = {}
+    for scan, score in zip(sorted(persons), scores, strict=True):
+        found.setdefault(persons[scan], []).append(score)
+    return tuple(float(np.mean(found[person])) for person in sorted(found))
 
 
 def _dice(mask: Bool[np.ndarray, "height width"], views: Masks) -> float:

@@ -2,17 +2,18 @@
 
 The reference arm is trained on several numbers of real patients; its mean score against that number is the learning
 curve. The curve is isotonic (more patients never hurt; neighbors that fell by chance are pooled: Barlow et al. 1972)
-and between two measured numbers linear in their logarithm. No law of the curve is assumed: a straight line in the
-logarithm over the whole curve is bent by the flat part at many patients, and so wrong where it is read, at few.
+and goes through the measured points. Between two of them it is that of an inverse power law, whose exponent follows
+from all of them (`nephrite.verdict.power_law`).
 
 The equivalence is where this curve reaches the score of the synthetic arm. Its interval holds those numbers of patients
 at which the paired difference between both, cell by cell and patient by patient, has an interval that holds zero (an
 interval by inverting a test, as Fieller 1954 has it): the same crossed model as in the verdict, and an honest 'more
-than the curve reaches' where the curve is too flat to tell.
+than the curve reaches' where the curve is too flat to tell. The exponent's own uncertainty goes into it by its slopes
+on the mean scores (delta method).
 
-A learning curve is concave between its points, so the straight line between two of them lies below it and reaches a
+Two points have no exponent. The curve is then straight in the logarithm; real curves are concave there, so it reaches a
 score too late: where the error falls with a power of the patients between 0.5 and 1.5 and the numbers of patients lie a
-factor of 2 to 4 apart, up to 2.3 times too late. So what is said is 'at most'.
+factor of 2 to 4 apart, up to 2.3 times. So what is said is 'at most'.
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ from scipy.optimize import isotonic_regression
 
 from nephrite.errors import TrialError
 from nephrite.verdict.crossed import estimate
+from nephrite.verdict.power_law import between, exponent_of, straightened
 from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS, Interval, paired_interval
 from nephrite.verdict.trial import AGAIN, Trial
 from nephrite.words import counted
 
+LINES = 2  # points that have no exponent
 GRID = 400  # numbers of patients between the smallest and the largest at which both arms are compared
 Tables = Mapping[int, Float[np.ndarray, "cell patient"]]
 
@@ -61,6 +64,7 @@ class Equivalence:
         reference: the reference arm's points, by number of patients.
         synthetic: the synthetic arm's points.
         curve: the isotonic curve at the reference's numbers of patients.
+        exponent: of the power law between these; None with two of them, where the curve is straight in the logarithm.
         who: of whom scores are compared.
     """
 
@@ -74,6 +78,7 @@ class Equivalence:
     reference: tuple[CurvePoint, ...]
     synthetic: tuple[CurvePoint, ...]
     curve: tuple[float, ...]
+    exponent: float | None = None
     who: str = "test patient"
 
     @property
@@ -96,7 +101,8 @@ class Equivalence:
             return f"What synthetic data is worth at {start} cannot be said: it {need} ({sample})."
         interval = f"[{self._in_words(self.low)}, {self._in_words(self.high)}]"
         if self.worth_something:
-            more = self._in_words(self.more) if math.isinf(self.more) else f"at most {self._in_words(self.more)}"
+            most = "at most " if self.exponent is None and not math.isinf(self.more) else ""
+            more = f"{most}{self._in_words(self.more)}"
             return f"At {start}, synthetic data is worth {more} more real patients {interval} ({sample})."
         return (
             f"At {start}, synthetic data is worth nothing that this trial can tell: "
@@ -137,15 +143,15 @@ def data_equivalence(
     counts = sorted(reference)
     pooled = _pooled([reference[count] for count in counts])
     curve = [float(table.mean()) for table in pooled]
+    exponent = exponent_of(counts, curve) if len(counts) > LINES else None
     # its interval, from the differences of both
     grid = np.geomspace(start, counts[-1], GRID)
-    tables = np.stack([synthetic[start] - _between(counts, pooled, count) for count in grid])
-    low, high = _bounds(grid, tables, confidence, overlap)
+    low, high = _bounds(grid, synthetic[start] - between(counts, pooled, grid, exponent), confidence, overlap)
     cells, test_patients = synthetic[start].shape
     return Equivalence(
         start,
         counts[-1],
-        _crossing(counts, curve, float(synthetic[start].mean()), start),
+        _crossing(counts, curve, float(synthetic[start].mean()), start, exponent or 0.0),
         low,
         high,
         cells,
@@ -153,6 +159,7 @@ def data_equivalence(
         reference=tuple(CurvePoint(count, interval(reference[count])) for count in counts),
         synthetic=tuple(CurvePoint(count, interval(synthetic[count])) for count in sorted(synthetic)),
         curve=tuple(curve),
+        exponent=exponent,
     )
 
 
@@ -193,14 +200,16 @@ def _tables(trial: Trial, training_set: str, segmenter: str) -> dict[int, Float[
     return tables
 
 
-def _crossing(counts: Sequence[int], curve: Sequence[float], score: float, start: int) -> float:
+def _crossing(counts: Sequence[int], curve: Sequence[float], score: float, start: int, exponent: float) -> float:
     """More patients than `start` with which the curve reaches the score; 0 if it is there, infinite if it never is."""
     first = counts.index(start)
     if score <= curve[first]:
         return 0.0
     if score > curve[-1]:
         return math.inf
-    return math.exp(float(np.interp(score, curve[first:], np.log(counts[first:])))) - start
+    places = straightened(np.array(counts[first:], dtype=float), exponent)
+    place = float(np.interp(score, curve[first:], places))
+    return (math.exp(place) if not exponent else (1 - exponent * place) ** (-1 / exponent)) - start
 
 
 def _bounds(
@@ -234,17 +243,6 @@ def _zero_before(grid: Float[np.ndarray, " count"], ends: Float[np.ndarray, " co
         return float(grid[0])
     share = ends[index - 1] / (ends[index - 1] - ends[index])
     return float(grid[index - 1] + share * (grid[index] - grid[index - 1]))
-
-
-def _between(
-    counts: Sequence[int], pooled: Sequence[Float[np.ndarray, "cell patient"]], count: float
-) -> Float[np.ndarray, "cell patient"]:
-    """Scores of the reference at any number of patients, linear in its logarithm between those that were measured."""
-    place = float(np.interp(np.log(count), np.log(counts), np.arange(len(counts))))
-    lower = min(int(place), len(counts) - 2)
-    share = place - lower
-    table: Float[np.ndarray, "cell patient"] = (1 - share) * pooled[lower] + share * pooled[lower + 1]
-    return table
 
 
 def _demand_curve(reference: Tables, synthetic: Tables, start: int) -> None:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from nephrite.config import Metric
 from nephrite.errors import TrialError
+from nephrite.metrics.persons import of_persons
 from nephrite.metrics.scores import ArmScores
 from nephrite.verdict.measures import Measure, demand, table_of
 
@@ -62,7 +63,7 @@ class TrialPlan:
     copies: Mapping[str, str] = field(default_factory=dict)
     metric: Metric = "dice"
     questions: tuple[Question, ...] = ()
-    judged_on: Literal["test", "validation"] = "test"
+    judged_on: Literal["test", "validation", "confirmation"] = "test"
     overlap: Mapping[float, float] = field(default_factory=dict)
     confidence: float = 0.95
     resamples: int = 10_000
@@ -71,7 +72,7 @@ class TrialPlan:
 
     @property
     def who(self) -> str:
-        """'test patient', or 'validation patient': of whom scores are compared."""
+        """'test patient', 'validation patient' or 'confirmation patient': of whom scores are compared."""
         return f"{self.judged_on} patient"
 
     def overlap_at(self, fraction: float) -> float:
@@ -90,7 +91,7 @@ class TrialPlan:
 
 @dataclass(frozen=True)
 class Trial:
-    """Scores of all arms under one plan.
+    """Scores of all arms under one plan; those of several scans of one patient are brought together.
 
     Raises:
         TrialError: no arms, an arm twice, other test patients in one arm than in another, a region that was not
@@ -103,6 +104,7 @@ class Trial:
     def __post_init__(self) -> None:
         if not self.arms:
             raise TrialError("trial", "has no arms", "run 'train_segmenter' and 'evaluate' for every arm")
+        object.__setattr__(self, "arms", tuple(map(of_persons, self.arms)))  # frozen: no table ever knows scans
         self._each_arm_once()
         self._same_patients()
         for segmenter in self.segmenters:
