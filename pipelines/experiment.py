@@ -115,8 +115,10 @@ def _check_source(params: Path, config: Config) -> None:
     if config.prepare.split.file:
         finding = f"is the file '{config.prepare.split.file}', which no pod can see"
         raise ExperimentError(f"{params}: prepare.split.file", finding, "draw the split by shares and salt")
-    for name in ("unlabeled", "lesion_free"):
-        if folder := getattr(config.acquire, name):
+    given = config.acquire
+    folders = {"unlabeled": given.unlabeled, "lesion_free": given.lesion_free, "external.path": given.external.path}
+    for name, folder in folders.items():
+        if folder:
             remedy = (
                 "run 'nephrite acquire' here, push its output with 'nephrite publish', and take acquire.source 'dvc'"
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 from nephrite.config import Config
 from nephrite.errors import TrialError
 from nephrite.stages.report import overlaps, read_arms, trial_plan
+from nephrite.store.slices import EXTERNAL
 from nephrite.verdict.power import (
     ASSUMED_SPREAD,
     QUICK,
@@ -72,7 +73,7 @@ def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None)
         StoreError: an arm's scores are missing or broken.
         TrialError: the finished trial has no question, or too few cells.
     """
-    patients = [*splits.values()].count("test")
+    patients = [*splits.values()].count(EXTERNAL if config.trial.where == "external" else "test")
     training = [name for name, split in splits.items() if split == "train"]
     overlap = overlaps(config, training)[min(config.trial.label_fractions)]
     spread, source = _spread_of(config, finished) if finished else (ASSUMED_SPREAD, ASSUMED)

@@ -20,7 +20,7 @@ from nephrite.privacy.pseudonyms import pseudonyms, wanted
 from nephrite.segmentation.demands import check_trial
 from nephrite.segmentation.in_process.step_time import augmentation_seconds, step_seconds
 from nephrite.stages.train_gan import look
-from nephrite.store.slices import PairStore
+from nephrite.store.slices import EXTERNAL, PairStore
 from nephrite.store.split import split_patients, training_subset
 from nephrite.words import counted, duration
 
@@ -99,7 +99,8 @@ class Plan:
             return "not known before 'prepare': the source does not say how many it has"
         known = ", ".join(f"{100 * fraction:.3g}%: {count}" for fraction, count in self.fractions.items())
         train, validation, test = (self.patients[split] for split in SPLITS)
-        return f"{train} for training ({known}), {validation} for validation, {test} for test"
+        external = f", {self.patients[EXTERNAL]} in the external test set" if self.patients.get(EXTERNAL) else ""
+        return f"{train} for training ({known}), {validation} for validation, {test} for test{external}"
 
     def _outlook(self) -> list[tuple[str, str]]:
         if self.outlook is None:
@@ -130,7 +131,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     trial, steps = config.trial, _training_steps(config)
     teachers = [arm for arm in trial.arms if trial.training_set(arm).trains_itself and not trial.teacher(arm)]
     splits = patient_splits(config, pairs)
-    patients = {name: list(splits.values()).count(name) for name in SPLITS} if splits else None
+    patients = {name: list(splits.values()).count(name) for name in (*SPLITS, EXTERNAL)} if splits else None
     filters = len(trial.painters) if config.screen.filter != "all" else 0
     labeler = config.synthesize.scan_labeler
     helpers = [(config.screen.segmenter, config.screen.steps)] * filters
@@ -210,12 +211,12 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     acquire = config.acquire
     if is_prepared(pairs):
         store = PairStore(pairs)
-        return {patient: split for split in SPLITS for patient in store.patients(split)}
+        return {patient: split for split in (*SPLITS, EXTERNAL) for patient in store.patients(split)}
     # else patients are counted from the source
     if acquire.source == "folder" and acquire.folder.path:
         cases = find_cases(acquire.folder.path)
         names = [case.patient for case in cases]
-        if wanted(acquire.pseudonyms, _layouts(cases, acquire.unlabeled, acquire.lesion_free)):
+        if wanted(acquire.pseudonyms, _layouts(cases, acquire.unlabeled, acquire.lesion_free, acquire.external.path)):
             names = [*pseudonyms(names).values()]
     elif acquire.source == "phantom":
         names = [f"case_{number:05d}" for number in range(acquire.phantom.patients)]
@@ -224,7 +225,13 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
         names = [f"case_{number:05d}" for number in range(kits.first_case, kits.last_case + 1)]
     else:
         return None
-    return split_patients(names, config.prepare.split)
+    return split_patients(names, config.prepare.split) | dict.fromkeys(_external_patients(config), EXTERNAL)
+
+
+def _external_patients(config: Config) -> list[str]:
+    """Names of the external test patients in their folder, as many as there are."""
+    folder = config.acquire.external.path
+    return [f"{EXTERNAL}/{case.patient}" for case in find_cases(folder)] if folder else []
 
 
 def _layouts(cases: list[Case], *folders: Path | None) -> set[str]:

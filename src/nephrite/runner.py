@@ -125,6 +125,8 @@ def _check_source(config: Config, folder: Path) -> None:
         find_scans(config.acquire.unlabeled)
     if config.acquire.lesion_free:
         find_either(config.acquire.lesion_free)
+    if config.acquire.external.path:
+        find_cases(config.acquire.external.path)
 
 
 @contextmanager

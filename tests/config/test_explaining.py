@@ -8,7 +8,7 @@ import pytest
 
 from nephrite.config import explain_config, load_config
 
-NAMES = ("params", "configs/curvas", "configs/kits19", "configs/lidc", "configs/moai")
+NAMES = ("params", "configs/curvas", "configs/elsewhere", "configs/kits19", "configs/lidc", "configs/moai")
 
 
 def line_of(text: str, key: str) -> str:

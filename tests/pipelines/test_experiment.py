@@ -61,7 +61,7 @@ def test_a_split_file_of_this_machine_is_refused_since_no_pod_sees_it() -> None:
         read_experiment(PARAMS, ["prepare.split.file=mine.csv"])
 
 
-@pytest.mark.parametrize("name", ["unlabeled", "lesion_free"])
+@pytest.mark.parametrize("name", ["unlabeled", "lesion_free", "external.path"])
 def test_further_scans_of_this_machine_are_refused_since_no_pod_sees_them(name: str) -> None:
     told = f"{name}: is the folder '/scans', which no pod can see; run 'nephrite acquire' here, push its output"
     with pytest.raises(ExperimentError, match=told):

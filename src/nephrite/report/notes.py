@@ -10,7 +10,7 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.store.class_presence import absent_classes
 from nephrite.store.grid_loss import grid_losses, loss_lines
-from nephrite.store.slices import MANIFEST, PairStore
+from nephrite.store.slices import EXTERNAL, MANIFEST, PairStore
 from nephrite.store.split import training_subset
 from nephrite.words import counted
 
@@ -33,16 +33,17 @@ def absence_notes(config: Config, pairs: Path) -> list[str]:
 
 
 def loss_notes(config: Config, pairs: Path) -> list[str]:
-    """Classes that vanished or shrank much on the grid, of test patients, then of those who train and choose."""
-    store, notes = PairStore(pairs), []
-    for split, what in (("test", "test patient"), ("train", "training patient"), ("validation", "validation patient")):
+    """Classes that vanished or shrank much on the grid, of judged patients, then of those who train and choose."""
+    store, notes, judged = PairStore(pairs), list[str](), {config.trial.judged_on}
+    judged |= {EXTERNAL} if config.trial.judged_on == "test" else set()
+    names = {"test": "a test patient", "train": "a training patient", "validation": "a validation patient"}
+    for split, one in (names | {EXTERNAL: "an external test patient"}).items():
+        what = one.partition(" ")[2]
         patients = [store.patient(patient) for patient in store.patients(split)]
         losses = grid_losses(patients)
         notes += loss_lines(losses, len(patients), what)
-        if split == config.trial.judged_on and any(loss.vanished for loss in losses):
-            notes.append(
-                f"A region of a {split} patient that vanished on the grid counts as missed by every arm: Dice 0."
-            )
+        if split in judged and any(loss.vanished for loss in losses):
+            notes.append(f"A region of {one} that vanished on the grid counts as missed by every arm: Dice 0.")
     return notes
 
 

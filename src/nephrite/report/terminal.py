@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.markup import escape
 from rich.table import Table
 
+from nephrite.report.arm_record import ArmRecord, RegionRecord
 from nephrite.report.comparison_record import ComparisonRecord
-from nephrite.report.trial_record import ArmRecord, TrialRecord
+from nephrite.report.trial_record import TrialRecord
 from nephrite.report.wording import group_name, in_percent, interval_text, measure_text, p_text
+from nephrite.verdict.measures import ELSEWHERE
 from nephrite.words import counted
 
 
@@ -20,10 +22,12 @@ def summary_table(trial: TrialRecord) -> Table:
     Fits 80 columns with short names of training sets, 110 with any. The row of the reference, or of its null arm, holds
     the null: what a trial of the reference against itself finds.
     """
-    table = Table(title=f"3-D Dice, {sample_text(trial)}", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    place = f" {ELSEWHERE}" if trial.plan.where == "external" else ""
+    title = f"3-D Dice{place}, {sample_text(trial)}"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     # a column per region, then the answer
     table.add_column("training set", overflow="fold")
-    for region in trial.arms[0].regions:
+    for region in headline_regions(trial, trial.arms[0]):
         table.add_column(region.replace("_", "\n"), justify="right")
     table.add_column(f"{trial.plan.region} against reference", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -88,8 +92,13 @@ def best_synthetic_lines(trial: TrialRecord) -> list[str]:
 
 
 def sample_text(trial: TrialRecord) -> str:
-    """'14 patients and 3 cells'."""
-    return f"{counted(len(trial.patients), 'patient')} and {counted(len(trial.cells), 'cell')}"
+    """'14 patients and 3 cells': of whom the headline is."""
+    return f"{counted(len(trial.headline_patients), 'patient')} and {counted(len(trial.cells), 'cell')}"
+
+
+def headline_regions(trial: TrialRecord, arm: ArmRecord) -> Mapping[str, RegionRecord]:
+    """The scores of an arm on the patients that the headline is about."""
+    return arm.external.regions if trial.plan.where == "external" and arm.external else arm.regions
 
 
 def null_text(row: ComparisonRecord) -> str:
@@ -109,7 +118,7 @@ def _patients(group: Sequence[ArmRecord]) -> str:
 
 def _summary_row(trial: TrialRecord, arm: ArmRecord) -> list[str]:
     row = _comparison_of(trial, arm)
-    dice = [f"{region.dice:.3f}" for region in arm.regions.values()]
+    dice = [f"{region.dice:.3f}" for region in headline_regions(trial, arm).values()]
     judged = [interval_text(row.judged), row.verdict] if row else _without_verdict(trial, arm)
     return [" " + escape(arm.training_set), *dice, *map(escape, judged)]
 

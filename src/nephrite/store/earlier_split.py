@@ -44,8 +44,8 @@ def strata_of(root: Path, patients: Sequence[str], settings: PrepareSettings) ->
     return lesion_strata(lesions)
 
 
-def warn_of_few(patients: int) -> None:
-    """Warn of fewer test patients than a verdict needs, before anything is read."""
+def warn_of_few(patients: int, who: str = "test patients", setting: str = "prepare.split") -> None:
+    """Warn of fewer patients to judge by than a verdict needs, before anything is read."""
     if patients < FEWEST:
-        text = "prepare.split: %d test patients, fewer than the %d that a verdict needs: at most 'no evidence' follows"
-        logger.warning(text, patients, FEWEST)
+        text = "%s: %d %s, fewer than the %d that a verdict needs: at most 'no evidence' follows"
+        logger.warning(text, setting, patients, who, FEWEST)

@@ -17,7 +17,8 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labeled: Iterable[str
         synthetic: the slices.
         real: the store that they are added to.
         labeled: the training patients whose labels the arm knows. Scans without labels may be those of any training
-            patient, or of those that have none, or lesion-free ones; never of a validation or test patient.
+            patient, or of those that have none, or lesion-free ones; never of a validation or test patient, nor of
+            another hospital's.
 
     Returns:
         The id of the synthesizer.
@@ -35,7 +36,8 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labeled: Iterable[str
         if provenance is None:
             raise StoreError(synthetic.root, f"patient '{patient}' has no provenance", "run 'synthesize' again")
         # every patient that a slice derives from must be allowed
-        unknown = (provenance.patients - allowed) | (set(provenance.unlabeled_patients) - scans)
+        seen = {*provenance.unlabeled_patients, *filter(None, [provenance.style_patient])}
+        unknown = (provenance.patients - allowed) | (seen - scans)
         if unknown:
             finding = f"synthetic slices know {_some(unknown)} outside the {len(allowed)} training patients of the arm"
             raise LeakageError(synthetic.root, finding, "train the synthesizer on this split and synthesize again")
