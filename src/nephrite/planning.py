@@ -131,7 +131,8 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     trial, steps = config.trial, _training_steps(config)
     teachers = [arm for arm in trial.arms if trial.training_set(arm).trains_itself and not trial.teacher(arm)]
     splits = patient_splits(config, pairs)
-    patients = {name: list(splits.values()).count(name) for name in (*SPLITS, EXTERNAL)} if splits else None
+    known = [*(splits or {}).values()]
+    patients = {name: known.count(name) for name in (*SPLITS, *({EXTERNAL} & {*known}))} if splits else None
     filters = len(trial.painters) if config.screen.filter != "all" else 0
     labeler = config.synthesize.scan_labeler
     helpers = [(config.screen.segmenter, config.screen.steps)] * filters

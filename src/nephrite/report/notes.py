@@ -34,8 +34,8 @@ def absence_notes(config: Config, pairs: Path) -> list[str]:
 
 def loss_notes(config: Config, pairs: Path) -> list[str]:
     """Classes that vanished or shrank much on the grid, of judged patients, then of those who train and choose."""
-    store, notes, judged = PairStore(pairs), list[str](), {config.trial.judged_on}
-    judged |= {EXTERNAL} if config.trial.judged_on == "test" else set()
+    store, notes = PairStore(pairs), list[str]()
+    judged: set[str] = {"test", EXTERNAL} if config.trial.judged_on == "test" else {"validation"}
     names = {"test": "a test patient", "train": "a training patient", "validation": "a validation patient"}
     for split, one in (names | {EXTERNAL: "an external test patient"}).items():
         what = one.partition(" ")[2]
