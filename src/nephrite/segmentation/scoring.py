@@ -30,10 +30,11 @@ def score_arm(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> 
     Where the judged are those of test, patients of another hospital are scored after them.
     """
     card = segmenter.card
+    patients = score_patients(config, store, segmenter)
     external = score_external(config, store, segmenter) if config.trial.judged_on == "test" else ()
     return ArmScores(
         arm=config.this_arm,
-        patients=score_patients(config, store, segmenter),
+        patients=patients,
         validation_score=card.validation_score,
         steps=card.steps,
         seconds=card.seconds,
