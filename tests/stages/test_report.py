@@ -400,14 +400,15 @@ def test_external_patients_of_a_phantom_trial_are_met_and_not_made(load: Load, b
 
 
 def test_for_development_the_headline_is_asked_of_validation_patients(load: Load, both: Path, tmp_path: Path) -> None:
-    questions = "trial.questions=[{metric: dice, where: external, against: real}]"
+    questions = "trial.questions=[{metric: recall}, {metric: dice, where: external, against: real}, {where: home}]"
     config = load(*SMALL_TRIAL, *THERE, "trial.judged_on=validation", questions)
     folder = reported(config, scores_there(config, tmp_path / "scores", development=True), both, None)
     found = read_trial(folder / "trial.json")
-    assert (found.plan.where, found.questions, found.external) == ("home", (), ())
+    assert (found.plan.where, found.external) == ("home", ())
+    assert [row.measure.where for row in found.questions if row.measure] == ["home"]
     assert "over 2 validation patients" in found.headline
     assert any("The headline is declared for the external test set" in note for note in found.notes)
-    assert any(note.startswith("1 further question about the external test set left out") for note in found.notes)
+    assert any(note.startswith("2 further questions about the external test set left out") for note in found.notes)
     assert not (both.parent / "looks.json").exists()
 
 

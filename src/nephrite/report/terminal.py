@@ -22,8 +22,7 @@ def summary_table(trial: TrialRecord) -> Table:
     Fits 80 columns with short names of training sets, 110 with any. The row of the reference, or of its null arm, holds
     the null: what a trial of the reference against itself finds.
     """
-    place = f" {ELSEWHERE}" if trial.plan.where == "external" else ""
-    title = f"3-D Dice{place}, {sample_text(trial)}"
+    title = f"3-D Dice{_place(trial)}, {sample_text(trial)}"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     # a column per region, then the answer
     table.add_column("training set", overflow="fold")
@@ -45,7 +44,7 @@ def summary_lines(trial: TrialRecord) -> list[str]:
     best = trial.best_run
     name = f"{best.training_set}/{best.segmenter}/{best.fraction}/{best.cell}"
     chosen = f"Best run by validation: {name}, validation score {best.validation_score:.3f}."
-    answers = [_answer(row) for row in trial.answers] if len(trial.answers) > 1 else []
+    answers = [_answer(trial, row) for row in trial.answers] if len(trial.answers) > 1 else []
     worth = [f"{found.segmenter}: {found.sentence}" for found in trial.equivalence or ()]
     questions = [
         f"Further question, {measure_text(trial.plan, row.measure)}: {row.training_set} minus {row.against} "
@@ -87,7 +86,7 @@ def best_synthetic_lines(trial: TrialRecord) -> list[str]:
             for row in best.comparisons
         ]
         at = f" at {in_percent(best.fraction)}" if len(trial.best_synthetic) > 1 else ""
-        lines.append(f"Best synthetic set by validation{at}: {best.training_set}: {'; '.join(rows)}.")
+        lines.append(f"Best synthetic set by validation{at}: {best.training_set}{_place(trial)}: {'; '.join(rows)}.")
     return lines
 
 
@@ -106,9 +105,14 @@ def null_text(row: ComparisonRecord) -> str:
     return interval_text(row.null) if row.null else "not known"
 
 
-def _answer(row: ComparisonRecord) -> str:
+def _place(trial: TrialRecord) -> str:
+    """' on the external test set', where the headline is about it."""
+    return f" {ELSEWHERE}" if trial.plan.where == "external" else ""
+
+
+def _answer(trial: TrialRecord, row: ComparisonRecord) -> str:
     shown = f"{interval_text(row.judged)}, {row.verdict}, p {p_text(row)}; null {null_text(row)}"
-    return f"The question at {in_percent(row.fraction)}: {shown}."
+    return f"The question at {in_percent(row.fraction)}{_place(trial)}: {shown}."
 
 
 def _patients(group: Sequence[ArmRecord]) -> str:

@@ -225,15 +225,16 @@ def _questions(config: Config, headline: tuple[str, str] | None) -> tuple[Questi
             finding = "leaves a training set to the headline, and the trial has none"
             raise ConfigError("trial.questions", finding, "name 'training_set' and 'against'")
         first, second = (name or default for name, default in zip(sets, headline or ("", ""), strict=True))
-        where = asked.where or config.trial.asked_where
+        where = asked.where or config.trial.where
         found.append(Question(Measure(asked.metric, asked.region or config.trial.primary, where), first, second))
     return tuple(found)
 
 
 def questions_left_out(config: Config) -> list[QuestionSettings]:
     """Questions about patients of another hospital, whom a report for development does not look at."""
-    development = config.trial.judged_on == "validation"
-    return [asked for asked in config.trial.questions if development and asked.where == "external"]
+    trial = config.trial
+    elsewhere = [asked for asked in trial.questions if (asked.where or trial.where) == "external"]
+    return elsewhere if trial.judged_on == "validation" else []
 
 
 def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str, str]:
