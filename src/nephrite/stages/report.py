@@ -64,7 +64,7 @@ def report(
     plan = replace(plan, overlap=overlaps(config, store.patients("train")))
     trial = Trial(plan, tuple(known))
     notes += left_out(len(questions_left_out(config)), headline=config.trial.where != plan.where)
-    notes += unlabeled_notes(arms, config.trial.primary, config.trial.reference)
+    notes += unlabeled_notes(arms, config.trial.primary, config.trial.reference, plan.where)
     notes += absence_notes(config, pairs) + loss_notes(config, pairs)
     notes += synthetic_notes(config, synthetic) if synthetic else []
     # pay for the look, then judge
