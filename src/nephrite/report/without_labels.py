@@ -31,8 +31,9 @@ def unlabeled_notes(arms: Sequence[ArmScores], region: str, reference: str, wher
             for share in sorted({s.arm.fraction for s in others})
         ]
         own = [s for s in arms if (s.arm.training_set, s.arm.segmenter, s.arm.fraction) == (name, segmenter, 0)]
+        score = f"{_mean(own, region, where):.3f}{place}"
         notes.append(
-            f"Trained without any label, {name} ({segmenter}) has a mean Dice of {_mean(own, region, where):.3f}{place}; "
+            f"Trained without any label, {name} ({segmenter}) has a mean Dice of {score}; "
             f"{reference} has {', '.join(known)} of the training patients' labels. No interval is given for this."
         )
     return notes
