@@ -63,10 +63,10 @@ demo: env ## The whole trial on the embedded phantom: 8 to 20 minutes on two cor
 	$(BIN)/dvc --wait-for-lock repro
 	@echo; cat reports/summary.txt
 
-trial: env ## A whole trial: CONFIG=configs/lidc.yaml DATA=folder-of-cases FOLDER=results/lidc (PROCESSES=2)
+trial: env ## A whole trial: CONFIG=configs/lidc.yaml DATA=folder-of-cases FOLDER=results/lidc (PROCESSES=2, EXTERNAL=folder)
 	@[ -n "$(CONFIG)" ] || { echo "name the params file: make trial CONFIG=configs/lidc.yaml DATA=... FOLDER=..." >&2; exit 1; }
-	$(BIN)/nephrite plan --params $(CONFIG) $(if $(DATA),--set acquire.folder.path=$(DATA)) --folder $(FOLDER) --processes $(PROCESSES)
-	$(BIN)/nephrite trial --params $(CONFIG) $(if $(DATA),--set acquire.folder.path=$(DATA)) --folder $(FOLDER) --processes $(PROCESSES)
+	$(BIN)/nephrite plan --params $(CONFIG) $(if $(DATA),--set acquire.folder.path=$(DATA)) $(if $(EXTERNAL),--set acquire.external.path=$(EXTERNAL)) --folder $(FOLDER) --processes $(PROCESSES)
+	$(BIN)/nephrite trial --params $(CONFIG) $(if $(DATA),--set acquire.folder.path=$(DATA)) $(if $(EXTERNAL),--set acquire.external.path=$(EXTERNAL)) --folder $(FOLDER) --processes $(PROCESSES)
 
 test: env ## The whole test suite, real servers included
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not containers" $(ARGS)

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
+from nephrite.report.arm_record import ArmRecord, ExternalRecord, RegionRecord
 from nephrite.report.comparison_record import (
     BestSyntheticRecord,
     BlindRecord,
@@ -22,12 +23,10 @@ from nephrite.report.comparison_record import (
 )
 from nephrite.report.trial_record import (
     VERSION,
-    ArmRecord,
     BestRunRecord,
     LookRecord,
     PlanRecord,
     QuestionRecord,
-    RegionRecord,
     TrialRecord,
 )
 
@@ -46,6 +45,7 @@ SECTIONS: dict[str, type[Record]] = {
     "An equivalence": EquivalenceRecord,
     "A point of a curve": CurvePointRecord,
     "An arm": ArmRecord,
+    "An arm on the external test set": ExternalRecord,
     "A region of an arm": RegionRecord,
     "A blind baseline": BlindRecord,
     "The best run": BestRunRecord,
@@ -63,7 +63,8 @@ distances are millimeters, `capstone_iou` and `predict_nothing` are percent.
 
 **Versions.** This is version {VERSION}. Versions 2 and 3 are read, too. Their `p` is that of Wilcoxon's test over
 patients, `p_adjusted` is Holm's, and their intervals are of a bootstrap and not adjusted; they lack `blind`, version 2
-also `dice_by_cell`, and in its first files `arm` of a null, which are `null` then. Any other version is refused;
+also `dice_by_cell`, and in its first files `arm` of a null, which are `null` then. What was written before there were
+external test sets has none: `where` is `home`. Any other version is refused;
 `report` writes the file again from the scores.
 
 ## What the numbers mean
@@ -77,7 +78,12 @@ patients: `no evidence`, since such an interval depends on one or two patients. 
 interval excludes zero. [The trial](trial.md#the-mathematics) has the formula, its sources, and how often the interval
 holds the truth in simulated trials (`pytest tests/trial`).
 
-What the interval does not cover: other segmenters (those of the trial are averaged, not sampled) and other hospitals.
+What the interval does not cover: other segmenters (those of the trial are averaged, not sampled), and other hospitals
+than those whose patients were scored.
+
+**Another hospital.** `external` names the patients of an external test set. Their scores stand in `external` of each
+arm; all else in an arm is of the trial's own patients. `plan.where` says whom the headline is about, `where` of a
+measure the same of any other question. A comparison without a measure is by the plan's.
 Cells that share training patients (`overlap` of the plan) get a longer interval, up to an overlap of 1: then all cells
 have the same training patients, and the trial speaks for these alone.
 
@@ -123,7 +129,7 @@ from nephrite.verdict.statistics import paired_interval
 
 trial = read_trial(Path("reports/trial.json"))
 plan, row = trial.plan, trial.comparisons[0]
-table = trial.differences(row)  # rows: row.cells, columns: trial.patients
+table = trial.differences(row)  # rows: row.cells, columns: trial.headline_patients
 interval = paired_interval(table, confidence=plan.confidence, overlap=plan.overlap.get(row.fraction, 0.0))
 ```
 """

@@ -115,12 +115,14 @@ def _check_source(params: Path, config: Config) -> None:
     if config.prepare.split.file:
         finding = f"is the file '{config.prepare.split.file}', which no pod can see"
         raise ExperimentError(f"{params}: prepare.split.file", finding, "draw the split by shares and salt")
-    if config.acquire.patients.table:
-        finding = f"is the file '{config.acquire.patients.table}', which no pod can see"
+    given = config.acquire
+    if given.patients.table:
+        finding = f"is the file '{given.patients.table}', which no pod can see"
         remedy = "run 'nephrite acquire' here, push its output with 'nephrite publish', and take acquire.source 'dvc'"
         raise ExperimentError(f"{params}: acquire.patients.table", finding, remedy)
-    for name in ("unlabeled", "lesion_free"):
-        if folder := getattr(config.acquire, name):
+    folders = {"unlabeled": given.unlabeled, "lesion_free": given.lesion_free, "external.path": given.external.path}
+    for name, folder in folders.items():
+        if folder:
             remedy = (
                 "run 'nephrite acquire' here, push its output with 'nephrite publish', and take acquire.source 'dvc'"
             )

@@ -156,6 +156,18 @@ def pairs(tmp_path: Path) -> Path:
     return root
 
 
+EXTERNAL_PATIENTS = ("e1", "e2", "e3")
+
+
+@pytest.fixture
+def elsewhere(pairs: Path) -> Path:
+    """The store of `pairs`, to which three patients of another hospital came."""
+    for number, patient in enumerate(EXTERNAL_PATIENTS):
+        write_pair(pairs, Patient(patient, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), version="test"), 70 + number)
+    finish(pairs, "real", SPLITS | dict.fromkeys(EXTERNAL_PATIENTS, "external"))
+    return pairs
+
+
 @pytest.fixture
 def synthetic(tmp_path: Path) -> Path:
     """A synthetic pair store made from the training patients of `pairs`."""

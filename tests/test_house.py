@@ -31,6 +31,7 @@ WITHOUT_MIRROR = {
     "trial/test_judge.py",  # the judge as a whole: false alarms, power, coverage
     "trial/test_curves.py",  # the same for measures of sets: their coverage
     "trial/test_worth.py",  # the same for the worth in real patients
+    "trial/test_elsewhere.py",  # a trial to another hospital, through all stages
     "trial/test_planted.py",  # the judge with real trainings: planted harm, planted leaks
     "training/test_golden.py",  # a fixed seed, three steps, losses stored
     "generation/test_golden.py",  # the same for every kind of generator: weights and painted slices

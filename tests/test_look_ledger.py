@@ -121,3 +121,16 @@ def test_a_promotion_is_a_look_where_scores_are_compared(load: Load) -> None:
     unmarked = promotion_look(real, CANDIDATE, CHAMPION, [])
     assert unmarked is not None
     assert len(unmarked.patients) == 1
+
+
+def test_a_report_looks_at_another_hospital_too(tmp_path: Path) -> None:
+    both = replace(WANTED, external=("x", "y"))
+    assert _take(tmp_path / "one" / "prepared", both).look.external == ("x", "y")
+    assert _take(tmp_path / "one" / "prepared", replace(both, asked="next", patients=("c",))).look.number == 2
+    assert _take(tmp_path / "one" / "prepared", replace(WANTED, asked="home alone")).look.number == 2
+
+
+def test_external_patients_have_marks_of_their_own(elsewhere: Path) -> None:
+    store = PairStore(elsewhere)
+    assert len(marks_of(store, "external")) == 3
+    assert not {*marks_of(store, "test")} & {*marks_of(store, "external")}

@@ -99,3 +99,10 @@ def _scores(arm: Arm, generator: np.random.Generator, surface: float = 1) -> Arm
         for number, value in enumerate(dice)
     )
     return ArmScores(arm, patients, 0.5, steps=3, seconds=1.0, training_patients=3)
+
+
+def test_a_headline_about_another_hospital_is_planned_with_its_patients(load: Load) -> None:
+    elsewhere = (*CELLS, "trial.where=external", "acquire.external.path=/theirs")
+    splits = _splits(14) | {f"e{number}": "external" for number in range(200)}
+    found = [look_ahead(load(*settings), splits, None).smallest_effect for settings in (elsewhere, CELLS)]
+    assert found == [look_ahead(load(*CELLS), _splits(test), None).smallest_effect for test in (200, 14)]

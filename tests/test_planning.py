@@ -196,3 +196,16 @@ def test_time_is_steps_times_what_a_step_of_each_arm_takes(load: Load, monkeypat
     trained = 10 * (4 * 1 + 4 * 10 + 2 * 2 * 1)
     assert trainings_seconds(config, config.trial.arms, helpers=[]) == trained
     assert trainings_seconds(config, config.trial.arms, helpers=[("fpn", 7)] * 3) == trained + 3 * 7 * 10
+
+
+def test_external_patients_are_counted_apart(load: Load, plan: MakePlan, kits_folder: Path, elsewhere: Path) -> None:
+    there = f"acquire.external.path={kits_folder}"
+    splits = patient_splits(load(there), kits_folder / "none")
+    assert splits is not None
+    assert [*splits.values()].count("external") == 12
+    assert len(splits) == 6 + 12
+    stored = patient_splits(load(), elsewhere)
+    assert stored is not None
+    assert [*stored.values()].count("external") == 3
+    (line,) = [line for line in plan(*CELLS, there).lines() if line.startswith("patients")]
+    assert line.endswith("for test, 12 in the external test set")

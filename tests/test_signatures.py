@@ -158,6 +158,41 @@ def test_prepare_reads_the_settings_that_it_declares(
     assert undeclared(config, "prepare", found) == set()
 
 
+def test_an_external_test_set_is_read_by_what_declares_it(
+    load: Load, elsewhere: Path, kits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nephrite.stages.acquire import acquire
+    from nephrite.stages.evaluate import evaluate
+    from nephrite.stages.prepare import prepare
+    from nephrite.stages.train_segmenter import train_segmenter
+
+    theirs = tmp_path / "theirs"
+    for case in sorted(kits_folder.iterdir())[-2:]:
+        theirs.mkdir(exist_ok=True)
+        case.rename(theirs / case.name)
+    config = load(
+        *("acquire.source=folder", f"acquire.folder.path={kits_folder}", "trial.where=external"),
+        f"acquire.external={{path: {theirs}, classes: {{1: kidney, 2: tumor}}}}",
+        *("arm=real/light/1.0/0", "train_segmenter.epochs=1", "train_segmenter.steps_per_epoch=1"),
+    )
+    folder, scores = tmp_path / "segmenter", tmp_path / "scores.json"
+    calls: dict[str, Callable[[], object]] = {
+        "acquire": lambda: acquire(config, SilentRun(), raw=tmp_path / "raw"),
+        "prepare": lambda: prepare(config, SilentRun(), raw=tmp_path / "raw", pairs=tmp_path / "new"),
+        "train_segmenter": lambda: train_segmenter(config, SilentRun(), pairs=elsewhere, segmenter=folder),
+        "evaluate": lambda: evaluate(config, SilentRun(), pairs=elsewhere, segmenter=folder, scores=scores),
+    }
+    seen = {}
+    for stage, call in calls.items():
+        with watched(config, monkeypatch) as found:
+            call()
+        assert undeclared(config, stage, found) == set()
+        seen[stage] = found
+    assert "acquire.external.path" in seen["acquire"]
+    assert "acquire.external.classes" in seen["prepare"]
+    assert "trial.where" in seen["evaluate"]
+
+
 def test_a_setting_that_is_read_and_not_declared_is_seen(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load("arm=real/light/1.0/0")
     with watched(config, monkeypatch) as found:

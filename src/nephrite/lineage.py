@@ -53,12 +53,13 @@ def source_listing(config: Config, *, times: bool) -> str | None:
     """Digest of paths and sizes in the folders of one's own; None without any: a phantom follows from its settings.
 
     Args:
-        config: names the folders, of cases, of scans without labels, and of lesion-free ones.
+        config: names the folders, of cases, of scans without labels, of lesion-free ones, and of an external set.
         times: when files were changed as well, which tells a file that was replaced by one of its size, but not
             whether a copy holds the same.
     """
     acquire = config.acquire
-    roots = [acquire.folder.path if acquire.source == "folder" else None, acquire.unlabeled, acquire.lesion_free]
+    home = acquire.folder.path if acquire.source == "folder" else None
+    roots = [home, acquire.unlabeled, acquire.lesion_free, *filter(None, [acquire.external.path])]
     listings = [_listing(root, times=times) if root and root.is_dir() else None for root in roots]
     return digest(listings) if any(listing is not None for listing in listings) else None
 

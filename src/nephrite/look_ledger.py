@@ -42,6 +42,7 @@ class Wanted:
         asked: digest of what is asked, cells left out.
         patients: marks of the test patients.
         cells: that are looked at; none of a promotion.
+        external: marks of patients of another hospital, whose scores are looked at as well.
         planned: cells that the trial will have; as many as there are unless told.
     """
 
@@ -51,6 +52,7 @@ class Wanted:
     patients: tuple[str, ...]
     cells: tuple[int, ...] = ()
     planned: int | None = None
+    external: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,9 @@ def take_look(run: Run, pairs: Path | None, wanted: Wanted, *, alpha: float) -> 
         # the look among them
         share = min(1.0, len(wanted.cells) / wanted.planned) if wanted.planned else 1.0
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        first = Look(wanted.kind, wanted.name, wanted.asked, wanted.cells, share, wanted.patients, 1, now)
+        first = Look(
+            wanted.kind, wanted.name, wanted.asked, wanted.cells, share, wanted.patients, 1, now, wanted.external
+        )
         look = placed(ledger, first)
         notes = _notes(path, here, there)
         # kept before it is used

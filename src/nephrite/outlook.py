@@ -10,6 +10,7 @@ from nephrite.config import Config
 from nephrite.errors import TrialError
 from nephrite.stages.report import overlaps, read_arms, trial_plan
 from nephrite.store.persons import alone
+from nephrite.store.slices import EXTERNAL
 from nephrite.verdict.measures import Measure
 from nephrite.verdict.power import (
     ASSUMED_SPREAD,
@@ -80,11 +81,11 @@ def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None)
         StoreError: an arm's scores are missing or broken.
         TrialError: the finished trial has no question, or too few cells.
     """
-    judged = "test" if config.trial.judged_on == "validation" else config.trial.judged_on
-    patients = [*splits.values()].count(judged)
+    home = "test" if config.trial.judged_on == "validation" else config.trial.judged_on
+    patients = [*splits.values()].count(EXTERNAL if config.trial.where == "external" else home)
     training = alone(name for name, split in splits.items() if split == "train")
     overlap = overlaps(config, training)[min(config.trial.label_fractions)]
-    measure = Measure(config.trial.metric, config.trial.primary)
+    measure = Measure(config.trial.metric, config.trial.primary, config.trial.where)
     assumed = ASSUMED if measure.metric == "dice" else OF_DICE.format(measure)
     spread, source = _spread_of(config, finished) if finished else (ASSUMED_SPREAD, assumed)
     declared = config.report.confidence

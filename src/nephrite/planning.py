@@ -22,7 +22,7 @@ from nephrite.segmentation.demands import check_trial
 from nephrite.segmentation.in_process.step_time import augmentation_seconds, step_seconds
 from nephrite.stages.train_gan import look
 from nephrite.store.persons import alone, persons_of
-from nephrite.store.slices import PairStore
+from nephrite.store.slices import EXTERNAL, PairStore
 from nephrite.store.split import split_patients, training_subset
 from nephrite.words import counted, duration
 
@@ -105,7 +105,9 @@ class Plan:
         known = ", ".join(f"{100 * fraction:.3g}%: {count}" for fraction, count in self.fractions.items())
         train, validation, test = (self.patients[split] for split in DEMANDED)
         fresh = f", {found} for confirmation" if (found := self.patients["confirmation"]) else ""
-        return f"{train} for training ({known}), {validation} for validation, {test} for test{fresh}"
+        theirs = self.patients.get(EXTERNAL, 0)
+        external = f", {theirs} in the external test set" if theirs else ""
+        return f"{train} for training ({known}), {validation} for validation, {test} for test{fresh}{external}"
 
     def _outlook(self) -> list[tuple[str, str]]:
         if self.outlook is None:
@@ -136,7 +138,8 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     trial, steps = config.trial, _training_steps(config)
     teachers = [arm for arm in trial.arms if trial.training_set(arm).trains_itself and not trial.teacher(arm)]
     splits = patient_splits(config, pairs)
-    patients = {name: list(splits.values()).count(name) for name in SPLITS} if splits else None
+    known = [*(splits or {}).values()]
+    patients = {name: known.count(name) for name in (*SPLITS, *({EXTERNAL} & {*known}))} if splits else None
     filters = len(trial.painters) if config.screen.filter != "all" else 0
     labeler = config.synthesize.scan_labeler
     helpers = [(config.screen.segmenter, config.screen.steps)] * filters
@@ -217,13 +220,16 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     acquire = config.acquire
     if is_prepared(pairs):
         store = PairStore(pairs)
-        return {person: split for split in SPLITS for person in store.persons(split).values()}
+        return {person: split for split in (*SPLITS, EXTERNAL) for person in store.persons(split).values()}
     # else patients are counted from the source
+    external: list[str] = []
     if acquire.source == "folder" and acquire.folder.path:
         cases = find_cases(acquire.folder.path)
+        theirs = find_cases(acquire.external.path) if acquire.external.path else []
         scans = [scan for folder in (acquire.unlabeled, acquire.lesion_free) if folder for scan in find_scans(folder)]
-        everyone: list[Case | Scan] = [*cases, *scans]
+        everyone: list[Case | Scan] = [*cases, *theirs, *scans]
         persons = persons_of(acquire.patients, [each.patient for each in everyone])
+        external = sorted({persons[case.patient] for case in theirs})
         names = {case.patient: persons[case.patient] for case in cases}
         if wanted(acquire.pseudonyms, {each.layout for each in everyone}):
             made = pseudonyms({*names, *names.values()})
@@ -237,7 +243,7 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     else:
         return None
     splits = split_patients(names, config.prepare.split)
-    return {names[scan]: split for scan, split in splits.items()}
+    return {names[scan]: split for scan, split in splits.items()} | dict.fromkeys(external, EXTERNAL)
 
 
 def _fraction_counts(config: Config, splits: Mapping[str, str]) -> dict[float, int]:

@@ -135,6 +135,8 @@ def _check_source(config: Config, folder: Path) -> None:
         found += find_scans(acquire.unlabeled)
     if acquire.lesion_free:
         found += find_either(acquire.lesion_free)
+    if acquire.external.path:
+        found += find_cases(acquire.external.path)
     if acquire.source == "folder":
         persons_of(acquire.patients, [case.patient for case in found])
     elif acquire.patients.table:

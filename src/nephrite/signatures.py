@@ -77,7 +77,7 @@ FITTING = tuple(
 HELPER = (*CHOICE, *FITTING, "train_segmenter.spatial", "train_segmenter.intensity")  # of helper segmenters
 SCORING = (
     *("trial.primary", "trial.seed", "trial.judged_on"),
-    *(f"evaluate.{key}" for key in ("regions", "threshold", "mirroring", "lesions", "windows")),
+    *(f"evaluate.{key}" for key in ("regions", "parts", "threshold", "mirroring", "lesions", "windows")),
 )
 CELL = ("trial.seed", "trial.disjoint_fraction")  # which patients a cell knows, and its initialization
 LESIONS = ("prepare.lesions", "prepare.classes")  # their label values
@@ -109,6 +109,7 @@ STAGES: Mapping[str, Signature] = {
         "raw",
         (
             Read(("acquire.source", "acquire.{source}", "acquire.unlabeled", "acquire.lesion_free")),
+            Read(("acquire.external.path",)),
             Read(("acquire.patients", "acquire.pseudonyms", "acquire.deidentify")),
         ),
     ),
@@ -123,6 +124,7 @@ STAGES: Mapping[str, Signature] = {
                     for key in ("classes", "channels", "lesions", "segments", "intensity", "in_plane", "split", *FREE)
                 )
             ),
+            Read(("acquire.external.classes",)),
         ),
     ),
     "train_gan": Signature(
@@ -181,7 +183,7 @@ STAGES: Mapping[str, Signature] = {
         "Score one arm on the test patients, or on those of validation.",
         {"pairs": True, "segmenter": True, "scores": True},
         "scores",
-        (Read(SCORING),),
+        (Read((*SCORING, "trial.where")),),
         "arm",
         ("segmenter",),
         record=("arm", "patients"),

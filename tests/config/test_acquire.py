@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+from nephrite.config import Config
+from nephrite.errors import ConfigError
 
 Refusal = Callable[[str], str]
 
@@ -23,3 +27,16 @@ REFUSED = {
 @pytest.mark.parametrize(("override", "message"), REFUSED.items())
 def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, message: str, refusal: Refusal) -> None:
     assert re.search(message, refusal(override))
+
+
+@pytest.mark.parametrize("key", ["acquire.folder.path", "acquire.unlabeled", "acquire.lesion_free"])
+def test_an_external_set_in_the_folder_of_another_is_refused(key: str, load: Callable[..., Config]) -> None:
+    folder = (
+        "acquire.source=folder",
+        "acquire.folder.path=/home",
+        f"{key}=/scans/one",
+        "acquire.external.path=/elsewhere",
+    )
+    assert load(*folder).acquire.sources["acquire.external.path"] == Path("/elsewhere")
+    with pytest.raises(ConfigError, match=rf"'external.path' is '/scans/one', as '{key}' is: an external test set has"):
+        load(*folder, "acquire.external.path=/scans/other/../one")

@@ -9,7 +9,10 @@ import pytest
 from nephrite.config import explain_config, load_config
 from tests.conftest import CAPSTONE
 
-NAMES = ("params", "configs/capstone-phantom", "configs/curvas", "configs/kits19", "configs/lidc", "configs/moai")
+NAMES = (
+    "params",
+    *(f"configs/{name}" for name in ("capstone-phantom", "curvas", "elsewhere", "kits19", "lidc", "moai")),
+)
 
 
 def line_of(text: str, key: str) -> str:

@@ -7,4 +7,4 @@ from nephrite.config import OF_LESIONS, Metric
 
 def test_metrics_of_lesions_are_metrics() -> None:
     assert {*get_args(Metric)} > OF_LESIONS
-    assert {*get_args(Metric)} - OF_LESIONS == {"dice", "surface_dice", "brier", "calibration"}
+    assert {*get_args(Metric)} - OF_LESIONS == {"dice", "surface_dice", "recall", "brier", "calibration"}

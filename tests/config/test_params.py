@@ -43,6 +43,13 @@ REFUSED = {
     "evaluate.lesions={liver: {}}": r"'evaluate.lesions' names 'liver'; not among 'evaluate.regions'",
     "evaluate.lesions={kidney_and_tumor: {}}": r"whose labels \[1\] are no class of 'prepare.lesions'",
     "evaluate.windows={size: 65}": r"'evaluate.windows.size' is 65; slices of 'prepare.in_plane' have 32 pixels",
+    "trial.where=external": r"'trial.where' asks for external patients; name their folder, 'acquire.external.path'",
+    "trial.questions=[{where: external}]": r"'trial.questions' asks for external patients; name their folder",
+    "acquire.external={path: /scans, classes: {1: liver}}": r"'acquire.external.classes' names \['liver'\]; the",
+    "acquire.external={path: /scans, classes: {1: null}}": r"'acquire.external.classes' names background alone",
+    "trial.questions=[{metric: recall, region: liver}]": r"'recall' of 'liver'; not among 'evaluate.regions' or 'ev",
+    "evaluate.parts={tumor: [2]}": r"'evaluate.parts' names 'tumor', as 'evaluate.regions' does",
+    "evaluate.parts={cyst: [3]}": r"'evaluate.parts' has the label values \[3\] for 'cyst', which no channel holds",
     "arm=real/light/1.0/99": r"arm 'real/light/1.0/99' is not among the trial's",
 }
 
@@ -65,11 +72,8 @@ def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, mess
 @pytest.mark.parametrize(
     ("name", "kinds"),
     [
-        ("configs/capstone-phantom", 12),
-        ("configs/kits19", 12),
-        ("configs/moai", 12),
-        ("configs/lidc", 18),
-        ("configs/curvas", 4),
+        *(("configs/capstone-phantom", 12), ("configs/kits19", 12), ("configs/moai", 12)),
+        *(("configs/lidc", 18), ("configs/curvas", 4), ("configs/elsewhere", 5)),
     ],
 )
 def test_shipped_settings_are_valid(name: str, kinds: int, root: Path) -> None:
@@ -200,3 +204,33 @@ def test_a_set_that_pastes_onto_lesion_free_scans_needs_lesions(load: Load) -> N
     pasting = "trial.training_sets.real=[real, real+geometric, real+paste_free]"
     with pytest.raises(ConfigError, match=r"'real\+paste_free' pastes lesions, and 'prepare.lesions' names none"):
         load(pasting, "prepare.lesions={}")
+
+
+ELSEWHERE = ("trial.where=external", "acquire.external={path: /scans, classes: {1: kidney, 7: null}}")
+
+
+def test_a_question_whose_region_an_external_set_cannot_form_is_refused(load: Load) -> None:
+    with pytest.raises(
+        ConfigError, match=r"'trial.where' asks for 'tumor' of external patients; .* label values \[2\]"
+    ):
+        load(*ELSEWHERE)
+    assert load(*ELSEWHERE, "trial.primary=kidney_and_tumor").trial.asked_where == "external"
+    part = ("prepare.channels={kidney: [1, 2]}", "evaluate.regions={kidney: {labels: [1, 2]}}", "trial.primary=kidney")
+    with pytest.raises(ConfigError, match=r"'trial.questions' asks for 'lesion' of external patients"):
+        load(*ELSEWHERE, *part, "evaluate.parts={lesion: [2]}", "trial.questions=[{metric: recall, region: lesion}]")
+
+
+def test_a_question_for_development_is_asked_at_home(load: Load) -> None:
+    config = load(*ELSEWHERE, "trial.primary=kidney_and_tumor", "trial.judged_on=validation")
+    assert (config.trial.where, config.trial.asked_where) == ("external", "home")
+
+
+def test_a_version_on_a_remote_may_hold_external_patients(load: Load) -> None:
+    remote = ("acquire.source=dvc", "acquire.dvc={remote: /store, version: 4933b1521e1c9ec4b3b1e8a5c0d3a5a1.dir}")
+    assert load(*remote, "trial.where=external").acquire.external.path is None
+
+
+def test_their_label_values_become_ours(load: Load) -> None:
+    assert load().external_values == {1: 1, 2: 2}
+    named = load("acquire.external={path: /scans, classes: {5: kidney, 6: tumor, 9: tumor, 7: null}}")
+    assert named.external_values == {5: 1, 6: 2, 9: 2, 7: 0}

@@ -151,6 +151,17 @@ def test_lesion_class_that_no_training_patient_has_is_refused(load: Load, pairs:
         asker(load("synthesize.masks=new"), pairs)
 
 
+@pytest.mark.parametrize("organ", [1, None])
+def test_where_none_is_added_no_lesion_need_be_there(
+    load: Load, pairs: Path, take_away: Callable[[str, int], None], organ: int | None
+) -> None:
+    take_away("train", 2)
+    config = load("synthesize.masks=new", "synthesize.edits.added=0")
+    asked = asker(config, pairs, lesions={2: organ}).of_masks(FIRST)
+    assert np.unique(asked.request.label).tolist() == [0, 1]
+    assert asked.edits == ()
+
+
 LABELER = "synthesize.labeler={segmenter: light, steps: 2}"
 STILL = [f"synthesize.deformation.{name}=0" for name in ("rotation", "scale", "shift", "strength")]
 UNEDITED = [f"synthesize.edits.{name}=0" for name in ("removed", "rescaled", "moved", "added")]

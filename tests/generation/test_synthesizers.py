@@ -191,6 +191,13 @@ def test_synthesizer_may_know_scans_of_patients_without_any_labels(pairs: Path) 
         check_training_patients(replace(BLANK, training_patients=("c1",)), PairStore(pairs), ["a1", "a2"], pairs)
 
 
+@pytest.mark.parametrize("field", ["training_patients", "unlabeled_patients"])
+def test_synthesizer_may_know_nobody_of_another_hospital(elsewhere: Path, field: str) -> None:
+    known = replace(BLANK, **{field: ("a1", "e1")})  # type: ignore[arg-type]  # a tuple of patients in either field
+    with pytest.raises(LeakageError, match="e1"):
+        check_training_patients(known, PairStore(elsewhere), ["a1", "a2"], elsewhere)
+
+
 def test_pixels_that_are_no_numbers_are_not_painted(network: nn.Module) -> None:
     with torch.no_grad():
         next(network.parameters()).fill_(torch.nan)

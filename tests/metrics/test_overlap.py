@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nephrite.errors import VolumeError
-from nephrite.metrics.overlap import capstone_iou, foreground_iou, predict_nothing_iou, volume_dice
+from nephrite.metrics.overlap import capstone_iou, foreground_iou, predict_nothing_iou, volume_dice, volume_recall
 
 
 def _box(start: int, stop: int) -> np.ndarray:
@@ -71,3 +71,9 @@ def test_iou_of_a_single_pixel_is_defined() -> None:
     truth[0, 0, 0, 0] = True
     assert foreground_iou(truth, truth).tolist() == [[1.0]]
     assert foreground_iou(np.zeros_like(truth), truth).tolist() == [[0.0]]
+
+
+def test_recall_is_the_share_of_the_truth_that_is_found_and_not_defined_without_any() -> None:
+    assert volume_recall(_box(4, 8), _box(2, 6)) == pytest.approx(0.5)
+    assert volume_recall(np.ones((4, 8, 8), dtype=bool), _box(2, 6)) == 1
+    assert volume_recall(_box(2, 6), np.zeros((4, 8, 8), dtype=bool)) is None

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nephrite.errors import StoreError, TrialError
+from nephrite.evidence import sealed
 from nephrite.metrics.scores import (
     ArmScores,
     SliceScores,
@@ -57,7 +59,7 @@ def test_scores_survive_their_file(scores: ArmScores) -> None:
 
 
 def test_another_version_is_refused(scores: ArmScores) -> None:
-    with pytest.raises(StoreError, match=r"scores\.json: scores have version 0, not 3"):
+    with pytest.raises(StoreError, match=r"scores\.json: scores have version 0, not 4"):
         ArmScores.from_json(scores.to_json() | {"version": 0}, "scores.json")
 
 
@@ -121,3 +123,23 @@ def test_pooled_means_weigh_every_part_by_its_slices() -> None:
     assert pooled.foreground_iou == {"kidney": pytest.approx(0.625), "tumor": None}
     assert pooled.foreground_slices == {"kidney": 4, "tumor": 0}
     assert mean_over_slices([short]).foreground_iou == short.foreground_iou
+
+
+def test_scores_of_older_versions_are_read_without_what_they_lack(scores: ArmScores) -> None:
+    content = scores.to_json() | {"version": 3}
+    del content["external"]
+    for patient in content["patients"]:
+        del patient["recall"]
+    found = ArmScores.from_json(sealed(content), "scores.json")
+    assert found.external == ()
+    assert found.patients[0].recall == {}
+    assert found == scores
+
+
+def test_scores_elsewhere_survive_their_file_and_name_no_patient_twice(scores: ArmScores) -> None:
+    there = replace(scores, external=(replace(scores.patients[0], patient="e1", recall={"tumor": 0.5, "cyst": None}),))
+    content = json.loads(json.dumps(there.to_json(), allow_nan=False))
+    assert ArmScores.from_json(content, "scores.json") == there
+    twice = replace(there, external=there.external * 2)
+    with pytest.raises(StoreError, match="scores 'e1' twice"):
+        ArmScores.from_json(twice.to_json(), "scores.json")

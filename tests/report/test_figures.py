@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from nephrite.config import Arm
 from nephrite.report.figures import example_sheet, learning_curves, score_plot
 from nephrite.report.summary import summarize
 from nephrite.verdict.trial import Trial
+from tests.verdict.test_elsewhere import with_external
 
 MakeTrial = Callable[..., Trial]
 
@@ -72,3 +74,10 @@ def test_the_sheet_shows_each_class_in_its_color(tmp_path: Path) -> None:
     colors = _colors(tmp_path / "sheet.png")
     assert {(0xE6, 0x9F, 0x00), (0x00, 0x9E, 0x73)} <= colors
     assert {(127, 127, 127), (128, 128, 128)} & colors
+
+
+def test_scores_elsewhere_make_another_picture(make_trial: MakeTrial, tmp_path: Path) -> None:
+    trial = with_external(make_trial())
+    for name, where in (("home.png", "home"), ("there.png", "external")):
+        score_plot(summarize(Trial(replace(trial.plan, where=where), trial.arms)), tmp_path / name)  # type: ignore[arg-type]  # one of the two
+    assert (tmp_path / "home.png").read_bytes() != (tmp_path / "there.png").read_bytes()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from nephrite.report.terminal import summary_lines, summary_table
 from nephrite.report.trial_record import TrialRecord
 from nephrite.report.wording import interval_text
 from nephrite.verdict.trial import Trial
+from tests.verdict.test_elsewhere import with_external
 
 MakeTrial = Callable[..., Trial]
 
@@ -91,3 +93,18 @@ def test_fractions_best_sets_and_worth_have_a_line_each(wide_trial: Trial) -> No
     assert f"{interval_text(rival.judged)} against real+geometric+copy_paste ({rival.verdict}, p " in lines[4]
     assert trial.equivalence is not None
     assert lines[7] == f"light: {trial.equivalence[0].sentence}"
+
+
+def test_a_headline_about_another_hospital_shows_its_scores(make_trial: MakeTrial) -> None:
+    made = with_external(make_trial())
+    trial = summarize(Trial(replace(made.plan, synthetic=("real+synthetic+geometric",)), made.arms))
+    shown = _shown(trial, 110)
+    assert shown.startswith("3-D Dice on the external test set, 12 patients and 3 cells")
+    arm = trial.arms[0]
+    assert arm.external is not None
+    assert f" {arm.external.regions['tumor'].dice:.3f} " in shown
+    assert f" {arm.regions['tumor'].dice:.3f} " not in shown
+    assert "Dice of tumor on the external test set [" in summary_lines(trial)[0]
+    assert "over 12 external test patients, 3 cells" in summary_lines(trial)[0]
+    (best,) = [line for line in summary_lines(trial) if line.startswith("Best synthetic set")]
+    assert "real+synthetic+geometric on the external test set: " in best

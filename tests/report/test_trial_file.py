@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import runpy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from nephrite.report.markdown import report_markdown
 from nephrite.report.summary import summarize
 from nephrite.report.trial_file import read_trial, trial_schema
 from nephrite.report.trial_record import TrialRecord
+from nephrite.verdict.blind import BlindBaseline
+from nephrite.verdict.measures import Measure
 from nephrite.verdict.statistics import paired_interval
-from nephrite.verdict.trial import Trial
+from nephrite.verdict.trial import Question, Trial
 
 MakeTrial = Callable[..., Trial]
 PUBLISHED = sorted((Path(__file__).resolve().parents[2] / "docs" / "results").glob("*/trial.json"))
@@ -114,12 +117,14 @@ def _as_version_3(content: dict[str, Any]) -> dict[str, Any]:
         row["resampled"], row["p_holm"] = row.pop("sampled"), row.pop("p_adjusted")
         for name in ("family", "adjusted_low", "adjusted_high", "measure"):
             del row[name]
-    for name in ("overlap", "judged_on", "metric", "questions"):
+    for name in ("overlap", "judged_on", "metric", "where", "questions"):
         del content["plan"][name]
     for found in content["equivalence"] or ():
         del found["exponent"]
-    for name in ("look", "blind", "questions"):
+    for name in ("look", "blind", "questions", "external"):
         del content[name]
+    for arm in content["arms"]:
+        del arm["external"]
     return {**content, "version": 3}
 
 
@@ -184,3 +189,18 @@ def test_a_broken_record_of_version_2_is_refused_in_one_line(path: Path, change:
 def test_a_missing_file_is_named(path: Path) -> None:
     with pytest.raises(StoreError, match="is missing"):
         read_trial(path)
+
+
+def test_files_from_before_external_test_sets_are_all_of_home(make_trial: MakeTrial, path: Path) -> None:
+    trial = make_trial()
+    asked = (Question(Measure("surface_dice", "tumor"), "real", "real+geometric"),)
+    dice = BlindBaseline("predict nothing", (0.0,) * 10, Measure("dice", "tumor"))
+    record = summarize(Trial(replace(trial.plan, questions=asked), trial.arms), blind=[dice])
+    content = json.loads(record.model_dump_json())
+    measures = [content["plan"]["questions"][0]["measure"], content["questions"][0]["measure"]]
+    for part in (content["plan"], *measures, content["blind"][0]["measure"]):
+        assert part.pop("where") == "home"
+    for part in (content, *content["arms"]):
+        del part["external"]
+    write_json(path, content)
+    assert read_trial(path) == record

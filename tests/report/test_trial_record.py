@@ -14,6 +14,7 @@ from nephrite.report.comparison_record import ComparisonRecord, Record
 from nephrite.report.summary import summarize
 from nephrite.report.trial_record import TrialRecord
 from nephrite.verdict.trial import Trial
+from tests.verdict.test_elsewhere import with_external
 
 MakeTrial = Callable[..., Trial]
 
@@ -110,3 +111,18 @@ def test_cells_are_those_of_all_arms_and_fractions_are_told_apart(make_trial: Ma
     assert summarize(ragged).cells == (0, 1)
     assert not summarize(ragged).several_fractions
     assert summarize(wide_trial).several_fractions
+
+
+def test_differences_elsewhere_are_those_of_the_external_test_set(make_trial: MakeTrial) -> None:
+    trial = with_external(make_trial())
+    record = summarize(trial)
+    assert record.answer is not None
+    table = record.differences(record.answer)
+    assert table.shape == (3, 12)
+    assert table.mean() == pytest.approx(record.answer.mean)
+    scores = record.dice_by_patient(record.arms[0])
+    assert [*scores] == [*record.external]
+    content = record.model_dump()
+    content["external"] = content["external"][1:]
+    with pytest.raises(ValidationError, match="one column for each test patient"):
+        TrialRecord.model_validate(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from nephrite.metrics.scores import ArmScores
 from nephrite.report.without_labels import unlabeled_notes
@@ -16,3 +17,11 @@ def test_the_scores_of_arms_without_labels_stand_beside_the_references(make_arm:
     assert "real+painted (light) has a mean Dice of 0.300" in note
     assert "real has 0.625 with 10 %, 0.800 with 100 %" in note
     assert unlabeled_notes(arms[:3], "tumor", "real") == []
+
+
+def test_where_the_headline_is_about_another_hospital_these_scores_are_too(make_arm: Callable[..., ArmScores]) -> None:
+    home = [make_arm("real", "light", 0, {"a": 0.8}), make_arm("real+painted", "light", 0, {"a": 0.4}, fraction=0.0)]
+    there = [make_arm("real", "light", 0, {"e": 0.3}), make_arm("real", "light", 0, {"e": 0.2})]
+    arms = [replace(run, external=other.patients) for run, other in zip(home, there, strict=True)]
+    (note,) = unlabeled_notes(arms, "tumor", "real", "external")
+    assert "has a mean Dice of 0.200 on the external test set; real has 0.300 with 100 %" in note

@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from nephrite.report.comparison_record import MeasureRecord
 from nephrite.report.summary import summarize
-from nephrite.report.wording import group_name, in_percent, interval_text, p_text
+from nephrite.report.wording import group_name, in_percent, interval_text, measure_text, p_text, patients_text
 from nephrite.verdict.statistics import Interval
 from nephrite.verdict.trial import Trial
+from tests.verdict.test_elsewhere import with_external
 
 MakeTrial = Callable[..., Trial]
 
@@ -49,3 +51,13 @@ def test_no_p_stands_beside_a_word_that_the_sample_is_too_small_for(
     row = summarize(make_trial(**size)).comparisons[0]
     assert row.p < 0.05
     assert p_text(row) == "not judged"
+
+
+def test_a_measure_names_the_place_where_any_patient_is_of_another_hospital(make_trial: MakeTrial) -> None:
+    home, there = summarize(make_trial()).plan, summarize(with_external(make_trial())).plan
+    asked = {where: MeasureRecord(metric="recall", region="tumor", where=where) for where in ("home", "external")}
+    assert measure_text(home) == "Dice of tumor"
+    assert measure_text(home, asked["external"]) == "recall of tumor on the external test set"
+    assert measure_text(there) == "Dice of tumor on the external test set"
+    assert measure_text(there, asked["home"]) == "recall of tumor at home"
+    assert [patients_text(plan) for plan in (home, there)] == ["test patient", "external test patient"]

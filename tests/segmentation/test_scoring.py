@@ -10,7 +10,7 @@ from nephrite.config import Config
 from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import load_segmenter
 from nephrite.segmentation.in_process.family import TrainedNetwork
-from nephrite.segmentation.scoring import region_mask, score_arm
+from nephrite.segmentation.scoring import part_mask, region_mask, score_arm
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 
@@ -36,3 +36,10 @@ def test_an_arm_is_scored_by_its_windows_and_as_often_mirrored_as_is_asked_for(
     assert {size[-2:] for size in sizes} == {(20, 20)}
     assert sum(size[0] for size in sizes) == passes * 2 * 6 * 9  # test patients, slices, windows of 32 pixels by 20
     assert (scores.training_patients, scores.choosing_patients) == (2, 1)
+
+
+def test_a_part_is_found_where_any_channel_shows_it() -> None:
+    masks = np.array([[[[True, False, False]], [[False, True, False]]]])
+    channels = {"kidney": (1, 2), "vessel": (3,)}
+    assert part_mask(masks, channels, (2,)).tolist() == [[[True, False, False]]]
+    assert part_mask(masks, channels, (2, 3)).tolist() == [[[True, True, False]]]

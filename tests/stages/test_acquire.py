@@ -250,3 +250,16 @@ def test_a_version_brings_its_table_and_scans_of_ones_own_are_added(
     acquire(load("acquire.source=dvc", *place, more), SilentRun(), raw=tmp_path / "raw")
     found = read_table(tmp_path / "raw" / TABLE)
     assert (len(found), found["case_00003"], found["other"]) == (13, "p1", "other")
+
+
+def test_patients_of_another_hospital_come_with_their_label_maps(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    for name in ("case_00010", "case_00011"):
+        shutil.move(kits_folder / name, tmp_path / "theirs" / name)
+    own = ("acquire.source=folder", f"acquire.folder.path={kits_folder}")
+    config = load(*own, f"acquire.external.path={tmp_path / 'theirs'}")
+    assert acquire(config, SilentRun(), raw=tmp_path / "raw") == {"cases": 10}
+    found = {path.name: len([*path.iterdir()]) for path in (tmp_path / "raw" / "external").iterdir()}
+    assert found == {"case_00010": 2, "case_00011": 2}
+    (tmp_path / "theirs" / "case_00011" / "segmentation.nii.gz").unlink()
+    with pytest.raises(SourceError, match=r"case_00011/segmentation.nii.gz: is missing"):
+        acquire(config, SilentRun(), raw=tmp_path / "again")

@@ -20,8 +20,8 @@ from nephrite.metrics.windows import windows_of
 from nephrite.recording import SilentRun
 from nephrite.stages.evaluate import evaluate
 from nephrite.stages.train_segmenter import train_segmenter
-from nephrite.store.slices import PairStore
-from tests.conftest import SPLITS, finish, hash_again
+from nephrite.store.slices import PairStore, finish_store
+from tests.conftest import CLASSES, EXTERNAL_PATIENTS, SPLITS, finish, hash_again
 
 Load = Callable[..., Config]
 ARM = "arm=real/light/1.0/0"
@@ -184,3 +184,103 @@ def test_segmenter_that_was_trained_on_a_validation_patient_is_refused_for_devel
     edit_card(segmenter, training_patients=["a1", "b2"])
     with pytest.raises(LeakageError, match="was trained on patient b2"):
         score(load, pairs, segmenter, "trial.judged_on=validation")
+
+
+@pytest.fixture
+def read(segmenter: Path) -> Callable[[], ArmScores]:
+    """The scores that `score` wrote."""
+    path = segmenter.parent / "scores.json"
+    return lambda: ArmScores.from_json(read_json(path), path)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_patients_of_another_hospital_are_scored_after_those_of_test(
+    load: Load, pairs: Path, segmenter: Path, read: Callable[[], ArmScores]
+) -> None:
+    metrics = score(load, pairs, segmenter, "evaluate.threshold=0", "evaluate.lesions={tumor: {dimensions: 2}}")
+    found, store = read(), PairStore(pairs)
+    assert [patient.patient for patient in found.patients] == ["c1", "c2"]
+    assert [patient.patient for patient in found.external] == ["e1", "e2", "e3"]
+    tumor = [np.asarray(store.label(patient)) == 2 for patient in ("e1", "e2", "e3")]
+    everywhere = [2 * mask.sum() / (mask.sum() + mask.size) for mask in tumor]
+    assert metrics["external_tumor_dice"] == pytest.approx(np.mean(everywhere))
+    assert found.external[0].recall == {"kidney_and_tumor": 1.0, "tumor": 1.0}
+    assert found.external[0].lesions["tumor"].images == len(tumor[0])
+    assert "tumor" in found.external[0].calibration
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_for_development_nobody_of_another_hospital_is_scored(
+    load: Load, pairs: Path, segmenter: Path, read: Callable[[], ArmScores]
+) -> None:
+    score(load, pairs, segmenter, "trial.judged_on=validation")
+    assert read().external == ()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_windows_are_those_of_home(load: Load, pairs: Path, segmenter: Path, read: Callable[[], ArmScores]) -> None:
+    score(load, pairs, segmenter, "evaluate.windows={size: 16, count: 3, free: 0.34}")
+    assert [patient.slices.slices for patient in read().external] == [3 * 6] * 3
+
+
+def take_away_elsewhere(pairs: Path, *values: int, segmenter: Path) -> None:
+    """Make background of some label values in all label maps of another hospital."""
+    for patient in ("e1", "e2", "e3"):
+        path = pairs / "patients" / patient / "label.npy"
+        label = np.load(path)
+        np.save(path, np.where(np.isin(label, values), 0, label))
+    finish(pairs, "real", SPLITS | dict.fromkeys(EXTERNAL_PATIENTS, "external"))
+    edit_card(segmenter, pairs=PairStore(pairs).manifest.digest)
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_region_that_nobody_elsewhere_has_is_left_out_there_and_refused_as_headline(
+    load: Load, pairs: Path, segmenter: Path, read: Callable[[], ArmScores]
+) -> None:
+    take_away_elsewhere(pairs, 2, segmenter=segmenter)
+    score(load, pairs, segmenter)
+    assert [*read().patients[0].regions] == ["kidney_and_tumor", "tumor"]
+    assert [*read().external[0].regions] == ["kidney_and_tumor"]
+    there = ("acquire.external.path=/theirs", "trial.where=external")
+    with pytest.raises(
+        ConfigError, match=r"trial.primary: 'tumor' with labels \[2\] is in none of the 3 external test"
+    ):
+        score(load, pairs, segmenter, *there)
+    take_away_elsewhere(pairs, 1, segmenter=segmenter)
+    with pytest.raises(ConfigError, match=r"acquire.external: none of the 3 external test patients of .* has any of"):
+        score(load, pairs, segmenter)
+
+
+def test_a_headline_about_another_hospital_needs_its_patients(load: Load, pairs: Path, segmenter: Path) -> None:
+    there = ("acquire.external.path=/theirs", "trial.where=external")
+    with pytest.raises(ConfigError, match=r"trial.where: is 'external', and .* has no patients of another hospital"):
+        score(load, pairs, segmenter, *there)
+    score(load, pairs, segmenter, *there, "trial.judged_on=validation")
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("field", ["training_patients", "masked_patients"])
+def test_segmenter_that_knows_a_patient_of_another_hospital_is_refused(
+    load: Load, pairs: Path, segmenter: Path, field: str
+) -> None:
+    edit_card(segmenter, **{field: ["a1", "e2"]})
+    with pytest.raises(LeakageError, match="was trained on patient e2"):
+        score(load, pairs, segmenter)
+
+
+def test_of_a_part_the_recall_alone_is_scored(load: Load, pairs: Path, tmp_path: Path) -> None:
+    kidneys = ("prepare.channels={kidney: [1, 2]}", "evaluate.regions={all: {labels: [1, 2]}}", "trial.primary=all")
+    config = load(ARM, *kidneys, "evaluate.parts={tumor: [2]}", "evaluate.threshold=0")
+    finish_store(
+        pairs, kind="real", splits=SPLITS, split_settings={}, classes=CLASSES, channels={"kidney": (1, 2)}, size=32,
+        version="test",
+    )  # fmt: skip
+    label = np.load(pairs / "patients" / "c2" / "label.npy")
+    np.save(pairs / "patients" / "c2" / "label.npy", np.where(label == 2, 1, label))
+    hash_again(pairs)
+    folder, path = tmp_path / "segmenter", tmp_path / "scores.json"
+    train_segmenter(config, SilentRun(), pairs=pairs, segmenter=folder)
+    evaluate(config, SilentRun(), pairs=pairs, segmenter=folder, scores=path)
+    found = ArmScores.from_json(read_json(path), path).patients
+    assert [*found[0].regions] == ["all"]
+    assert [one.recall for one in found] == [{"all": 1.0, "tumor": 1.0}, {"all": 1.0, "tumor": None}]

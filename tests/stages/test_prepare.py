@@ -19,7 +19,7 @@ from nephrite.redaction import hidden_name
 from nephrite.stages.prepare import prepare
 from nephrite.store.earlier_split import FEWEST
 from nephrite.store.persons import write_persons
-from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore
+from nephrite.store.slices import EXTERNAL, LESION_FREE, UNLABELED, PairStore
 from nephrite.verdict.statistics import MINIMUM_PATIENTS
 from tests.conftest import write_series as write_ct
 
@@ -483,3 +483,63 @@ def test_few_confirmation_patients_are_warned_of(
     store = prepared(load(shares), kits_folder, tmp_path / "pairs")
     assert 2 <= len(store.patients("confirmation")) <= 3
     assert f"confirmation patients, fewer than the {FEWEST} that a verdict needs" in caplog.text
+
+
+def elsewhere(raw: Path, *names: str, label: tuple[int, int] = (1, 2)) -> None:
+    """Move the last cases to another hospital, where kidney and tumor have other label values."""
+    for case, name in zip(sorted(raw.glob("case_*"))[-len(names) :], names, strict=True):
+        (raw / EXTERNAL).mkdir(exist_ok=True)
+        path = case.rename(raw / EXTERNAL / name) / "segmentation.nii.gz"
+        scan = nib.Nifti1Image.from_filename(path)
+        voxels = np.asarray(scan.dataobj)
+        nib.save(nib.Nifti1Image(np.choose(voxels, (0, *label)).astype(np.uint8), scan.affine), path)
+
+
+THEIRS = "acquire.external={path: /theirs, classes: {4: kidney, 6: tumor, 9: null}}"
+
+
+def test_patients_of_another_hospital_are_a_split_in_our_label_values(
+    load: Load, kits_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    truth = prepared(load(), kits_folder, tmp_path / "home")
+    elsewhere(kits_folder, "e1", "e2", label=(4, 6))
+    store = prepared(load(THEIRS), kits_folder, tmp_path / "pairs")
+    assert store.patients(EXTERNAL) == ["e1", "e2"]
+    assert len(store.patients()) == 12
+    assert np.array_equal(store.label("e2"), truth.label("case_00011"))
+    assert store.patient("e2").volumes == truth.patient("case_00011").volumes
+    assert store.patient("e2").window == truth.patient("case_00011").window
+    assert "acquire.external: 2 external test patients, fewer than the 8 that a verdict needs" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            (),
+            r"external/e1/segmentation.nii.gz: values \{4, 6\} are not among the classes \{1: kidney, 2: tumor\}; name",
+        ),
+        (
+            ("acquire.external={path: /theirs, classes: {4: kidney}}",),
+            r"values \{6\} are not among .* 'acquire.external",
+        ),
+    ],
+)
+def test_a_label_value_of_theirs_that_nobody_named_is_refused(
+    load: Load, kits_folder: Path, tmp_path: Path, settings: tuple[str, ...], told: str
+) -> None:
+    elsewhere(kits_folder, "e1", label=(4, 6))
+    with pytest.raises(LabelValueError, match=told):
+        prepared(load(*settings), kits_folder, tmp_path / "pairs")
+    assert not (tmp_path / "pairs").exists()
+
+
+def test_a_patient_who_is_at_home_and_elsewhere_is_refused(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    elsewhere(kits_folder, "Case_00003")
+    told = r"external/Case_00003: is of 'case_00003', who stands among the labeled patients; .* rename it"
+    with pytest.raises(SourceError, match=told):
+        prepared(load(), kits_folder, tmp_path / "pairs")
+    (kits_folder / EXTERNAL / "Case_00003").rename(kits_folder / EXTERNAL / "e1")
+    shutil.copy(kits_folder / "case_00003" / "imaging.nii.gz", kits_folder / EXTERNAL / "e1")
+    with pytest.raises(SourceError, match="holds the same scan as"):
+        prepared(load(), kits_folder, tmp_path / "pairs")

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from nephrite.config import Arm, Config
-from nephrite.errors import ConfigError, StoreError
+from nephrite.errors import ConfigError, StoreError, TrialError
 from nephrite.files import write_json
 from nephrite.look_ledger import few_cells
-from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
+from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores, read_scores
 from nephrite.recording import SilentRun
 from nephrite.report.trial_file import read_trial, trial_schema
 from nephrite.stages.report import question_digest, report, trial_plan
 from nephrite.store.slices import PairStore, Patient, write_patient
+from nephrite.verdict.looks import placed, read_looks
 from tests.conftest import SPLITS, finish, hash_again, write_pair
 
 Load = Callable[..., Config]
@@ -431,3 +432,111 @@ def test_cells_that_share_all_training_patients_speak_for_these(config: Config, 
     found = read_trial(reported(config, scores, pairs, None) / "trial.json")
     assert found.plan.overlap == {1.0: 1.0}
     assert "speak for these training patients only" in (scores.parent / "reports" / "report.md").read_text()
+
+
+THERE = (*OWN, "trial.where=external", "acquire.external.path=/theirs")
+
+
+@pytest.fixture
+def both(pairs: Path) -> Path:
+    """The store with twelve patients of another hospital beside the eight of test."""
+    splits = dict(PairStore(pairs).splits) | {f"e{number:02}": "external" for number in range(12)}
+    for number, patient in enumerate(name for name in splits if name.startswith("e")):
+        write_pair(pairs, Patient(patient, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0)), 60 + number)
+    finish(pairs, "real", splits)
+    return pairs
+
+
+def scores_there(config: Config, folder: Path, *, development: bool = False) -> Path:
+    """Scores of all arms at home and elsewhere: synthetic slices gain 0.02 here and 0.1 there."""
+    for arm in config.trial.arms:
+        gain = "synthetic" in arm.training_set
+        found = scores_of(arm, 0.4 + 0.02 * gain + arm.cell / 500)
+        like = found.patients[0]
+        external = tuple(
+            replace(
+                like,
+                patient=f"e{number:02}",
+                regions={"tumor": region(0.3 + 0.1 * gain + number / 100 + arm.cell / 500)},
+                recall={"tumor": 0.5 + 0.1 * gain if number % 2 else None},
+            )
+            for number in range(12)
+        )
+        if development:
+            two = tuple(replace(one, patient=name) for one, name in zip(found.patients, ("b1", "b2"), strict=False))
+            found, external = replace(found, patients=two), ()
+        write_json(folder / f"{arm}.json", replace(found, external=external).to_json())
+    return folder
+
+
+def test_another_hospital_is_judged_and_named_on_every_face(load: Load, both: Path, tmp_path: Path) -> None:
+    recall = "trial.questions=[{metric: recall}, {metric: dice, against: real}]"
+    config = load("trial.segmenters=[light]", "trial.cells=[0, 1, 2]", *THERE, recall)
+    folder = reported(config, scores_there(config, tmp_path / "scores"), both, None)
+    content = json.loads((folder / "trial.json").read_text())
+    jsonschema.validate(content, trial_schema())
+    found = read_trial(folder / "trial.json")
+    assert found.answer is not None
+    assert (found.answer.patients, found.answer.verdict) == (12, "helps")
+    assert found.answer.mean == pytest.approx(0.1)
+    asked = [(row.measure.metric, row.measure.where, row.patients) for row in found.questions if row.measure]
+    assert asked == [("dice", "home", 8), ("recall", "external", 6), ("dice", "external", 12)]
+    assert found.questions[0].mean == pytest.approx(0.02)
+    assert {row.measure.where for row in found.blind or ()} == {"external"}
+    assert found.external == tuple(f"e{number:02}" for number in range(12))
+    page, text = (folder / "report.md").read_text(), (folder / "summary.txt").read_text()
+    for shown in (page, text):
+        assert "on the external test set" in shown
+        assert "Dice of tumor at home" in shown
+    assert "better in 12 and worse in 0 of 12 external test patients" in page
+    assert "Means over 8 patients and 3 cells, at home." in page
+    assert "Means over 12 external test patients and 3 cells, on the external test set." in page
+
+
+def test_a_report_on_two_sets_is_a_look_at_both(load: Load, both: Path, tmp_path: Path) -> None:
+    config = load(*SMALL_TRIAL, *THERE)
+    found = read_trial(reported(config, scores_there(config, tmp_path / "scores"), both, None) / "trial.json")
+    assert found.look is not None
+    assert found.look.number == 1
+    (look,) = read_looks(both.parent / "looks.json") or []
+    assert (len(look.patients), len(look.external)) == (8, 12)
+    home = replace(look, asked="another", external=())
+    assert [placed([look], other).number for other in (home, replace(home, patients=look.external))] == [2, 2]
+
+
+def test_external_patients_of_a_phantom_trial_are_met_and_not_made(load: Load, both: Path, tmp_path: Path) -> None:
+    config = load(*SMALL_TRIAL, "trial.where=external", "acquire.external.path=/theirs")
+    reported(config, scores_there(config, tmp_path / "scores"), both, None)
+    (look,) = read_looks(both.parent / "looks.json") or []
+    assert (look.patients, len(look.external)) == ((), 12)
+
+
+def test_for_development_the_headline_is_asked_of_validation_patients(load: Load, both: Path, tmp_path: Path) -> None:
+    questions = "trial.questions=[{metric: recall}, {metric: dice, where: external, against: real}, {where: home}]"
+    config = load(*SMALL_TRIAL, *THERE, "trial.judged_on=validation", questions)
+    folder = reported(config, scores_there(config, tmp_path / "scores", development=True), both, None)
+    found = read_trial(folder / "trial.json")
+    assert (found.plan.where, found.external) == ("home", ())
+    assert [row.measure.where for row in found.questions if row.measure] == ["home"]
+    assert "over 2 validation patients" in found.headline
+    assert any("The headline is declared for the external test set" in note for note in found.notes)
+    assert any(note.startswith("2 further questions about the external test set left out") for note in found.notes)
+    assert not (both.parent / "looks.json").exists()
+
+
+def test_scores_of_other_external_patients_are_refused(load: Load, both: Path, tmp_path: Path) -> None:
+    config = load(*SMALL_TRIAL, *THERE)
+    folder, arm = scores_there(config, tmp_path / "scores"), config.trial.arms[0]
+    kept = read_scores(folder / f"{arm}.json")
+    write_json(folder / f"{arm}.json", replace(kept, external=kept.external[1:]).to_json())
+    with pytest.raises(StoreError, match=r"0\.json: its external test patients are not those of .*: e00; run"):
+        reported(config, folder, both, None)
+
+
+def test_a_question_of_too_few_external_patients_is_refused_before_a_look(
+    load: Load, both: Path, tmp_path: Path
+) -> None:
+    config = load(*SMALL_TRIAL, *THERE, "trial.questions=[{metric: recall, where: home}]")
+    with pytest.raises(TrialError, match="recall of tumor was not scored"):
+        reported(config, scores_there(config, tmp_path / "scores"), both, None)
+    assert not (both.parent / "looks.json").exists()

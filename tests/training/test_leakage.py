@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from nephrite.errors import LeakageError, StoreError
+from nephrite.store.lesion_free import lesion_free_patients
 from nephrite.store.slices import LESION_FREE, UNLABELED, PairStore, Patient
+from nephrite.store.split import unlabeled_patients
 from nephrite.training.leakage import check_synthetic, check_unseen
 from tests.conftest import SPLITS, finish, hash_again, write_pair
 
@@ -162,3 +164,27 @@ def test_lesion_free_scans_may_be_painted_on(synthetic: Path, pairs: Path) -> No
         check(synthetic, pairs)
     edit(pairs / "split.json", lambda content: content["patients"].update(c2=LESION_FREE))
     assert check(synthetic, pairs) == "synthesizer-1"
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"source_patient": "e1"},
+        {"training_patients": [*TRAINING, "e1"]},
+        {"source_patient": "e1", "source_labels": False, "unlabeled_patients": ["e1"]},
+        {"source_patient": "e1", "source_labels": False, "unlabeled_patients": ["e1"], "lesion_free": True},
+        {"style_patient": "e1", "style_slices": [0] * 6},
+    ],
+)
+def test_nothing_of_a_patient_of_another_hospital_may_be_painted(
+    synthetic: Path, elsewhere: Path, known: dict[str, object]
+) -> None:
+    edit_provenance(synthetic, **known)
+    with pytest.raises(LeakageError, match="patient e1"):
+        check(synthetic, elsewhere)
+
+
+def test_no_cell_sees_a_patient_of_another_hospital(elsewhere: Path) -> None:
+    store = PairStore(elsewhere)
+    assert {*unlabeled_patients(store.splits, store.persons(), ["a1"])} == {"a2", "a3"}
+    assert {*lesion_free_patients(store.splits, store.persons(), ["a1"], training=True)} == {"a2", "a3"}

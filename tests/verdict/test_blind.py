@@ -101,3 +101,13 @@ def test_chance_stands_beside_the_masks_where_lesions_are_counted(load: Load, ce
     assert (chance.name, chance.measure.metric) == (CHANCE, "cpm")
     assert len(set(chance.scores)) == 1
     assert 0 < chance.scores[0] < 0.5
+
+
+def test_a_headline_about_another_hospital_has_its_patients_as_judges(load: Load, elsewhere: Path) -> None:
+    store = PairStore(elsewhere)
+    label = np.load(elsewhere / "patients" / "e2" / "label.npy")
+    np.save(elsewhere / "patients" / "e2" / "label.npy", np.where(label == 2, 0, label))
+    finish(elsewhere, "real", dict(store.splits))
+    rows = blind_baselines(load("evaluate.lesions={tumor: {dimensions: 2}}"), PairStore(elsewhere), "external")
+    assert [row.measure.where for row in rows] == ["external"] * 3
+    assert rows[0].scores == (0.0, 1.0, 0.0)

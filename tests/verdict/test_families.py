@@ -97,3 +97,19 @@ def test_a_comparison_without_any_spread_goes_with_none() -> None:
 def test_draws_can_be_replayed() -> None:
     first, again, other = (adjust(_family(5), confidence=0.95, draws=300, seed=seed) for seed in (3, 3, 4))
     assert first == again != other
+
+
+def test_comparisons_of_other_patients_go_together_by_their_cells_alone() -> None:
+    table, cells = _family(1, cells=6, patients=10)[0].differences, tuple(range(6))
+    names = tuple(f"p{number}" for number in range(10))
+    whole = Table(table, cells, 0.5, names)
+    turned = Table(table[:, ::-1].copy(), cells, 0.5, names[::-1])
+    others = Table(table, cells, 0.5, tuple(f"e{number}" for number in range(10)))
+    part = Table(table[:, :4], cells, 0.5, names[:4])
+    found = correlations([whole, turned, others, part])
+    assert found[0, 1] == pytest.approx(1)
+    assert 0 < found[0, 2] < 0.99
+    from_cells = ((table.mean(axis=1) - table.mean()) / 6) ** 2
+    from_patients = ((table.mean(axis=0) - table.mean()) / 10) ** 2
+    assert found[0, 2] == pytest.approx(from_cells.sum() / (from_cells.sum() + from_patients.sum()))
+    assert found[0, 3] < 1

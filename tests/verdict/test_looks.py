@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from nephrite.errors import StoreError
+from nephrite.evidence import sealed
 from nephrite.files import read_json, write_json
 from nephrite.verdict.looks import Look, level, merged, placed, read_looks, sharing, spent, write_looks
 
@@ -118,3 +119,63 @@ def test_a_ledger_that_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(StoreError, match="is not JSON"):
         read_looks(path)
+
+
+BOTH = replace(FIRST, asked="both", patients=("a", "b"), external=("x", "y"))
+
+
+def test_a_look_at_two_sets_has_the_larger_number_of_both() -> None:
+    home = [FIRST, replace(FIRST, asked="second", number=2)]
+    there = [replace(FIRST, asked="there", patients=("x",))]
+    both = placed([*home, *there], BOTH)
+    assert both.number == 3
+    assert placed([*there], BOTH).number == 2
+    assert level([*home, *there, both], both, 0.05) == pytest.approx(0.05 / 12)
+
+
+def test_a_second_trial_on_the_same_external_set_is_its_second_look() -> None:
+    other_home = replace(BOTH, asked="another", patients=("k",))
+    assert placed([BOTH], other_home).number == 2
+    assert placed([BOTH], replace(FIRST, asked="third", patients=("y",))).number == 2
+    assert placed([BOTH], replace(BOTH, time="later")) == BOTH
+
+
+def test_looks_at_one_of_two_sets_do_not_count_for_the_other() -> None:
+    ledger = [BOTH, replace(FIRST, asked="third", patients=("y",), number=2)]
+    assert [look.asked for look in sharing(ledger, ("a",))] == ["both"]
+    assert placed(ledger, replace(FIRST, asked="fourth")).number == 2
+    assert placed(ledger, replace(FIRST, asked="fourth", patients=("x",))).number == 3
+
+
+def test_cells_that_were_planned_are_the_same_look_at_both_sets() -> None:
+    few = replace(BOTH, cells=(0, 1, 2), share=3 / 8)
+    every = placed([few], replace(BOTH, cells=tuple(range(8))))
+    assert (few.number, every.number) == (1, 1)
+    levels = [level([few, every], look, 0.05) for look in (few, every)]
+    assert sum(levels) == pytest.approx(0.025)
+
+
+def test_a_ledger_of_an_older_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "looks.json"
+    write_looks(path, [FIRST, BOTH])
+    assert read_looks(path) == [FIRST, BOTH]
+    content = read_json(path)
+    content["looks"] = [{key: value for key, value in content["looks"][0].items() if key != "external"}]
+    write_json(path, sealed(content))
+    assert read_looks(path) == [FIRST]
+
+
+def test_no_set_pays_more_than_alpha_in_whatever_order_sets_are_looked_at() -> None:
+    generator, ledger = np.random.default_rng(2), list[Look]()
+    sets: dict[str, tuple[str, ...]] = {"home": ("a",), "there": ("x",), "third": ("k",)}
+    paid = dict.fromkeys(sets, 0.0)
+    for number in range(200):
+        chosen = [name for name in sets if generator.random() < 0.6] or ["home"]
+        marks = [sets[name] for name in chosen][:2]
+        asked = replace(FIRST, asked=str(number), patients=marks[0], external=marks[1] if marks[1:] else ())
+        look = placed(ledger, asked)
+        ledger.append(look)
+        for name in chosen[:2]:
+            paid[name] += level(ledger, look, 0.05)
+    assert max(paid.values()) < 0.05
+    assert min(paid.values()) > 0.005

@@ -11,7 +11,7 @@ from nephrite.metrics.calibration import calibrate
 from nephrite.metrics.lesions import Candidate, LesionFindings
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
 from nephrite.verdict.froc import competition_metric
-from nephrite.verdict.measures import Measure, parts_of_set, table_of
+from nephrite.verdict.measures import Measure, columns_of, parts_of_set, table_of
 
 SLICES = SliceScores(6, 60.0, 58.0, {"tumor": None}, {"tumor": 0})
 
@@ -97,3 +97,43 @@ def test_a_set_without_lesions_has_no_sensitivity() -> None:
     scores = tuple(replace(each, lesions={"tumor": empty}) for each in RUNS[0].patients)
     with pytest.raises(TrialError, match="none of its patients has a lesion"):
         table_of([replace(RUNS[0], patients=scores)], Measure("cpm", "tumor"))
+
+
+def with_recall(run: ArmScores, *shares: float | None) -> ArmScores:
+    """The run with the recall of the first patients by their ids; of all others it is not defined."""
+    known = dict(zip(sorted(each.patient for each in run.patients), shares, strict=False))
+    scores = tuple(replace(each, recall={"tumor": known.get(each.patient)}) for each in run.patients)
+    return replace(run, patients=scores)
+
+
+def test_recall_leaves_out_whoever_has_nothing_to_find() -> None:
+    run, recall = with_recall(RUNS[0], 0.25, None, 0.5, 1.0), Measure("recall", "tumor")
+    assert table_of([run], recall).tolist() == [[0.25, 0.5, 1.0]]
+    assert columns_of(run, recall) == ("c00", "c02", "c03")
+    assert len(columns_of(run, Measure("dice", "tumor"))) == 12
+
+
+def test_recall_of_too_few_patients_is_refused() -> None:
+    run = with_recall(RUNS[0], 0.25, None, 0.5)
+    with pytest.raises(
+        TrialError, match=r"has no recall of tumor: 2 of 12 patients have any, and 3 are needed; ask of"
+    ):
+        table_of([run], Measure("recall", "tumor"))
+    with pytest.raises(TrialError, match=r"recall of kidney was not scored; .* add it to 'evaluate.parts'"):
+        table_of([run], Measure("recall", "kidney"))
+
+
+def test_patients_of_another_hospital_have_a_table_of_their_own() -> None:
+    run = replace(RUNS[0], external=tuple(replace(each, patient=f"e{each.patient}") for each in RUNS[1].patients))
+    there = Measure("dice", "tumor", "external")
+    assert str(there) == "Dice of tumor on the external test set"
+    assert table_of([run], there).tolist() == table_of([RUNS[1]], Measure("dice", "tumor")).tolist()
+    assert columns_of(run, there)[0] == "ec00"
+    with pytest.raises(
+        TrialError, match=r"known of \['tumor'\]; name its classes in 'acquire.external.classes', or add"
+    ):
+        table_of([run], there._replace(region="kidney"))
+    with pytest.raises(
+        TrialError, match="has no Dice of tumor on the external test set: no patient of another hospital"
+    ):
+        table_of(RUNS, there)

@@ -3,7 +3,7 @@
 from nephrite.config.acquire import AcquireSettings, PatientsSettings
 from nephrite.config.evaluation import LesionRule
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
-from nephrite.config.metrics import OF_LESIONS, OF_SETS, Metric
+from nephrite.config.metrics import OF_LESIONS, OF_SETS, Metric, Where
 from nephrite.config.operation import ComputeSettings
 from nephrite.config.params import Config
 from nephrite.config.prepare import (
@@ -41,7 +41,7 @@ from nephrite.config.synthesizers import (
     TrainGanSettings,
 )
 from nephrite.config.training_sets import NULL, Augmentation, Fakes, MixingStrategy, TrainingSet, TrainingSets
-from nephrite.config.trial import Arm, GeneratorRun, TrialSettings
+from nephrite.config.trial import Arm, GeneratorRun, QuestionSettings, TrialSettings
 
 __all__ = [
     "DEMANDED",
@@ -73,6 +73,7 @@ __all__ = [
     "PercentileSettings",
     "Positive",
     "PrepareSettings",
+    "QuestionSettings",
     "Range",
     "ResampleSettings",
     "ResizeSettings",
@@ -89,6 +90,7 @@ __all__ = [
     "TrainingSet",
     "TrainingSets",
     "TrialSettings",
+    "Where",
     "WindowSettings",
     "as_yaml",
     "explain_config",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import Positive, Remote, Seed, Settings, refuse
+from nephrite.config.settings import ClassName, LabelValue, Positive, Remote, Seed, Settings, refuse
 
 VersionHash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$")]
 
@@ -48,6 +49,20 @@ class FolderSettings(Settings):
     """A folder of one's own, in KiTS or MOAI layout."""
 
     path: Path | None = Field(default=None, description="Folder with one folder per case, or with DICOM/ and Label/.")
+
+
+class ExternalSettings(Settings):
+    """An external test set: another hospital's scans and label maps, which are only ever tested on."""
+
+    path: Path | None = Field(
+        default=None, description="Folder of cases with label maps, of other patients, in the layouts of 'folder'."
+    )
+    classes: dict[LabelValue, ClassName | None] | None = Field(
+        default=None,
+        description="What its label values are: value to a name of 'prepare.classes', or null for background. A value "
+        "that is met and not named is an error. null = the values of 'prepare.classes'. Regions that a DICOM SEG or "
+        "RTSTRUCT names follow 'prepare.segments' instead.",
+    )
 
 
 class DvcSettings(Settings):
@@ -104,6 +119,7 @@ class AcquireSettings(Settings):
         "label map lies beside a scan, its organs are known, and about lesions in it pixels are ignored.",
     )
     patients: PatientsSettings = Field(default_factory=PatientsSettings)
+    external: ExternalSettings = Field(default_factory=ExternalSettings)
     pseudonyms: bool | None = Field(
         default=None,
         description="Patients of one's own folders get salted pseudonyms (docs/privacy.md), in 'predict' too; null: "
@@ -124,6 +140,7 @@ class AcquireSettings(Settings):
             "acquire.unlabeled": self.unlabeled,
             "acquire.lesion_free": self.lesion_free,
             "acquire.patients.table": self.patients.table,
+            "acquire.external.path": self.external.path,
             "acquire.dvc.remote": Path(remote) if remote else None,
         }
         return {key: path for key, path in found.items() if path is not None}
@@ -137,5 +154,13 @@ class AcquireSettings(Settings):
             found.append("source 'dvc' needs 'acquire.dvc.remote' and 'acquire.dvc.version'")
         if self.kits19.last_case < self.kits19.first_case:
             found.append("'kits19.last_case' is smaller than 'kits19.first_case'")
+        for key, path in self.sources.items():
+            if self.external.path and key != "acquire.external.path" and _same_place(path, self.external.path):
+                found.append(f"'external.path' is '{path}', as '{key}' is: an external test set has other patients")
         refuse(found)
         return self
+
+
+def _same_place(one: Path, other: Path) -> bool:
+    """Whether two paths are written for one folder; nothing is asked of the disk."""
+    return os.path.normpath(one.absolute()) == os.path.normpath(other.absolute())

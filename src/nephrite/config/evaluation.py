@@ -64,6 +64,11 @@ class EvaluateSettings(Settings):
     regions: dict[Name, RegionSettings] = Field(
         min_length=1, description="Regions by names of your own; 'trial.primary' names the one that decides."
     )
+    parts: dict[Name, Annotated[tuple[LabelValue, ...], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="Parts of what a channel shows, by names of your own, of which 'recall' alone is scored: 'tumor: "
+        "[2]' beside a channel [1, 2]. All channels that hold one of the label values count as found.",
+    )
     threshold: Fraction = Field(
         default=0.5, description="Sigmoid outputs at or above it are foreground; at 0.5 both answers are as likely."
     )

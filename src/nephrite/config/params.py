@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -59,6 +59,7 @@ class Config(Settings):
                 *self._names_without_a_section(),
                 *self._what_the_data_lack(),
                 *self._what_cannot_be_scored(),
+                *self._what_external_patients_lack(),
                 *self._labels_that_are_needed(),
                 *self._no_part_of_the_trial(),
             ]
@@ -126,19 +127,28 @@ class Config(Settings):
                     f"{ {key: list(values) for key, values in self.prepare.channels.items()} }"
                 )
 
+        # parts of regions must be in sight of a channel, and have names of their own
+        seen = {*itertools.chain.from_iterable(self.prepare.channels.values())}
+        for name, labels in self.evaluate.parts.items():
+            if name in self.evaluate.regions:
+                yield f"'evaluate.parts' names '{name}', as 'evaluate.regions' does"
+            if hidden := sorted(set(labels) - seen):
+                yield f"'evaluate.parts' has the label values {hidden} for '{name}', which no channel holds"
+
     def _what_cannot_be_scored(self) -> Iterator[str]:
         """Measures, lesions and windows that the data or the settings do not have."""
         # measures that need lesions one by one, or regions
         asked = [("trial.metric", self.trial.metric, self.trial.primary)] if self.trial.metric in OF_LESIONS else []
         asked += [("trial.questions", one.metric, one.region or self.trial.primary) for one in self.trial.questions]
         for key, metric, region in asked:
-            known, section = (
-                (self.evaluate.lesions, "evaluate.lesions")
-                if metric in OF_LESIONS
-                else (self.evaluate.regions, "evaluate.regions")
-            )
-            if region not in known:
-                yield f"'{key}' asks for '{metric}' of '{region}'; not among '{section}'"
+            sections: dict[str, Collection[str]] = {"evaluate.regions": self.evaluate.regions}
+            if metric in OF_LESIONS:
+                sections = {"evaluate.lesions": self.evaluate.lesions}
+            elif metric == "recall":
+                sections["evaluate.parts"] = self.evaluate.parts
+            if not any(region in known for known in sections.values()):
+                places = " or ".join(f"'{section}'" for section in sections)
+                yield f"'{key}' asks for '{metric}' of '{region}'; not among {places}"
         # what is counted one by one are lesions
         lesions = {value for value, name in self.prepare.classes.items() if name in self.prepare.lesions}
         for name in self.evaluate.lesions:
@@ -153,6 +163,39 @@ class Config(Settings):
         windows, side = self.evaluate.windows, self.prepare.in_plane.size
         if windows and windows.size > side:
             yield f"'evaluate.windows.size' is {windows.size}; slices of 'prepare.in_plane' have {side} pixels per side"
+
+    def _what_external_patients_lack(self) -> Iterator[str]:
+        """Patients, classes and regions of an external test set that are asked for and not there."""
+        external, trial = self.acquire.external, self.trial
+        asked = [("trial.where", trial.primary)] if trial.where == "external" else []
+        elsewhere = [one for one in trial.questions if (one.where or trial.where) == "external"]
+        asked += [("trial.questions", one.region or trial.primary) for one in elsewhere]
+        # a version on a remote may hold some
+        if asked and external.path is None and self.acquire.source != "dvc":
+            yield f"'{asked[0][0]}' asks for external patients; name their folder, 'acquire.external.path'"
+        # classes that their label values are
+        if external.classes is None:
+            return
+        values = {name: value for value, name in self.prepare.classes.items()}
+        names = {name for name in external.classes.values() if name is not None}
+        if unknown := sorted(names - values.keys()):
+            yield f"'acquire.external.classes' names {unknown}; the classes are {sorted(values)}"
+            return
+        if not names:
+            yield "'acquire.external.classes' names background alone: nothing could be scored"
+        labels = {values[name] for name in names}
+        for key, region in asked:
+            wanted = self._labels_of(region)
+            if wanted and not labels & set(wanted):
+                yield (
+                    f"'{key}' asks for '{region}' of external patients; 'acquire.external.classes' has none of its "
+                    f"label values {list(wanted)}"
+                )
+
+    def _labels_of(self, region: str) -> tuple[int, ...]:
+        """Label values of a region, or of a part of one; none where it is neither."""
+        known = self.evaluate.regions.get(region)
+        return known.labels if known else self.evaluate.parts.get(region, ())
 
     def _is_made_of_channels(self, region: RegionSettings) -> bool:
         parts = [values for values in self.prepare.channels.values() if set(values) <= set(region.labels)]
@@ -185,6 +228,15 @@ class Config(Settings):
             yield f"painter '{self.painter}' is not among the trial's synthesizers x label fractions x cells"
         if self.arm and self.arm not in self.trial.arms:
             yield f"arm '{self.arm}' is not among the trial's training sets x segmenters x label fractions x cells"
+
+    @property
+    def external_values(self) -> dict[int, int]:
+        """Label value in the files of the external test set to ours; 0 is background."""
+        values = {name: value for value, name in self.prepare.classes.items()}
+        named = self.acquire.external.classes
+        if named is None:
+            return {value: value for value in values.values()}
+        return {theirs: values[name] if name else 0 for theirs, name in named.items()}
 
     @property
     def learned_size(self) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.metrics import Metric
+from nephrite.config.metrics import Metric, Where
 from nephrite.config.settings import Count, Fraction, Name, Positive, Seed, SetLabel, Settings, refuse
 from nephrite.config.training_sets import TrainingSet, TrainingSets
 
@@ -67,7 +67,10 @@ class QuestionSettings(Settings):
     """A question beside the headline, declared before any run; it is adjusted for how many there are."""
 
     metric: Metric = Field(default="dice", description="What of the region is compared; see 'trial.metric'.")
-    region: Name | None = Field(default=None, description="A name under 'evaluate.regions'; null = 'trial.primary'.")
+    region: Name | None = Field(
+        default=None, description="A name under 'evaluate.regions', or 'evaluate.parts'; null = 'trial.primary'."
+    )
+    where: Where | None = Field(default=None, description="Of whose patients; null = those of the headline.")
     training_set: SetLabel | None = Field(
         default=None, description="The set that is judged; null = that of the headline."
     )
@@ -86,9 +89,15 @@ class TrialSettings(Settings):
     primary: Name = Field(description="Region whose per-patient 3-D Dice decides; declared before any run.")
     metric: Metric = Field(
         default="dice",
-        description="What of the primary region decides: 'dice' and 'surface_dice' per patient; 'cpm', the mean "
+        description="What of the primary region decides: 'dice' and 'surface_dice' per patient; 'recall', the share of "
+        "its reference that is found, of the patients who have it; 'cpm', the mean "
         "sensitivity per lesion at 1/8 to 8 false positives per image, and 'sensitivity' at 1 ('evaluate.lesions'); "
         "'brier' and 'calibration', both taken from 1.",
+    )
+    where: Where = Field(
+        default="home",
+        description="Whose patients the headline is about: 'home', the trial's own test patients, or 'external', those "
+        "of 'acquire.external'. The same question at home then stands beside it.",
     )
     reference: SetLabel = Field(description="Training set that all others are compared with.")
     question: tuple[SetLabel, SetLabel] | None = Field(
@@ -182,6 +191,11 @@ class TrialSettings(Settings):
     def _question_is_about_fakes(self, with_fakes: str, without: str) -> bool:
         sets = self.training_sets
         return with_fakes in {fakes.name for fakes in sets.synthetic} and without in sets.real
+
+    @property
+    def asked_where(self) -> Where:
+        """Whose patients the headline is about in this report: one for development looks at no external ones."""
+        return self.where if self.judged_on == "test" else "home"
 
     @property
     def arms(self) -> list[Arm]:

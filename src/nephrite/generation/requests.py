@@ -213,7 +213,7 @@ def prepare_asker(
     # checks: lesions, scans and styles that the settings want
     edited = settings.masks == "new" or settings.unlabeled > 0
     slices = {value: _slices_with(store, labeled, value) for value in lesions} if edited else {}
-    if edited:
+    if edited and (settings.edits.added > 0 or settings.unlabeled > 0):  # else there may be nothing to edit
         _check_lesions(store, labeled, lesions)
     if settings.unlabeled > 0:
         check_scans(store, scans, lesions, settings)
@@ -221,7 +221,7 @@ def prepare_asker(
         finding = f"is 'other', and there is no other patient than {labeled[0]}"
         raise ConfigError("synthesize.style", finding, "take 'own' or 'drawn'")
     # lesions without an organ are placed in tissue that holds labeled ones
-    free = [value for value in slices if lesions[value] is None]
+    free = [value for value, held in slices.items() if lesions[value] is None and held]
     placing = _placing(store, labeled, conditioning) if free else None
     hosts = {value: _hosts(store, slices[value], value, placing) for value in free if placing}
     return Asker(store, labeled, scans, found, conditioning, placing, hosts, dict(lesions), settings, styled, seed)

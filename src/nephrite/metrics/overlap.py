@@ -21,6 +21,17 @@ def volume_dice(predicted: Bool[np.ndarray, "..."], truth: Bool[np.ndarray, "...
     return 2 * int(np.count_nonzero(predicted & truth)) / total if total else 1.0
 
 
+def volume_recall(predicted: Bool[np.ndarray, "..."], truth: Bool[np.ndarray, "..."]) -> float | None:
+    """Share of a region's voxels that were found, in one patient; None where there is nothing to find.
+
+    Raises:
+        VolumeError: the shapes differ.
+    """
+    same_shape(predicted, truth)
+    marked = int(np.count_nonzero(truth))
+    return int(np.count_nonzero(predicted & truth)) / marked if marked else None
+
+
 def foreground_iou(
     predicted: Bool[np.ndarray, "slice channel height width"], truth: Bool[np.ndarray, "slice channel height width"]
 ) -> Float[np.ndarray, "slice channel"]:

@@ -18,9 +18,9 @@ from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, mean_o
 
 def of_persons(run: ArmScores) -> ArmScores:
     """The run with one score for each person, under the person's name; itself where every scan is of another."""
-    if all(score.person is None for score in run.patients):
+    if all(score.person is None for score in (*run.patients, *run.external)):
         return run
-    return replace(run, patients=scores_of_persons(run.patients))
+    return replace(run, patients=scores_of_persons(run.patients), external=scores_of_persons(run.external))
 
 
 def scores_of_persons(scans: Sequence[PatientScore]) -> tuple[PatientScore, ...]:
@@ -39,16 +39,16 @@ def _together(person: str, scans: Sequence[PatientScore]) -> PatientScore:
         slices=mean_over_slices([scan.slices for scan in scans]),
         lesions={name: pooled([scan.lesions[name] for scan in scans]) for name in first.lesions},
         calibration={name: _calibration([scan.calibration[name] for scan in scans]) for name in first.calibration},
+        recall={name: _mean_of_known([scan.recall[name] for scan in scans]) for name in first.recall},
     )
 
 
 def _region(scans: Sequence[RegionScore]) -> RegionScore:
     """Means of the scores, HD95 over the scans where it is defined; volumes are added up."""
-    distances = [scan.hd95 for scan in scans if scan.hd95 is not None]
     return RegionScore(
         dice=_mean(scan.dice for scan in scans),
         surface_dice=_mean(scan.surface_dice for scan in scans),
-        hd95=_mean(distances) if distances else None,
+        hd95=_mean_of_known([scan.hd95 for scan in scans]),
         truth_volume=sum(scan.truth_volume for scan in scans),
         predicted_volume=sum(scan.predicted_volume for scan in scans),
     )
@@ -61,6 +61,11 @@ def _calibration(scans: Sequence[Calibration]) -> Calibration:
         for name in ("voxels", "said", "true")
     }
     return Calibration(_mean(scan.brier for scan in scans), **bins)
+
+
+def _mean_of_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _mean(known) if known else None
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -32,7 +32,7 @@ from nephrite.record_fields import (
     Share,
 )
 
-VERSION, OLDER = 3, (1, 2)  # version 1 holds no digests, both no lesions and no calibration
+VERSION, OLDER = 4, (1, 2, 3)  # 1 holds no digests, 1 and 2 no lesions and no calibration, all no recall
 AGAIN = "run 'evaluate' again"
 
 
@@ -81,6 +81,8 @@ class PatientScore:
         lesions: of regions whose lesions are counted one by one.
         calibration: of each region's probabilities; empty where the segmenter gives none.
         person: who was scanned, where a table says so: scans of one person are one patient of the trial.
+        recall: share of each region's voxels that were found, and of each part of a region; None where the patient has
+            none of it.
     """
 
     __pydantic_config__ = STRICT
@@ -91,6 +93,7 @@ class PatientScore:
     lesions: Mapping[Name, LesionFindings] = field(default_factory=dict)
     calibration: Mapping[Name, Calibration] = field(default_factory=dict)
     person: PatientId | None = None
+    recall: Mapping[Name, Share | None] = field(default_factory=dict)
 
 
 def each_patient_once(scores: tuple[PatientScore, ...]) -> tuple[PatientScore, ...]:
@@ -116,6 +119,7 @@ class ArmScores:
         inputs: digests of the records of 'pairs' and 'segmenter'; none in a file that an older version wrote.
         choosing_patients: number of validation patients whose labels chose its weights.
         masked_patients: number of others of whose lesions it knows an ignore mask, a weak label.
+        external: scores of the patients of another hospital; none where there are none, or for development.
         digest: of all else; see `nephrite.evidence`.
         version: of the file.
     """
@@ -132,8 +136,9 @@ class ArmScores:
     inputs: Inputs = field(default_factory=dict)
     choosing_patients: Count = 0
     masked_patients: Count = 0
+    external: Annotated[tuple[PatientScore, ...], AfterValidator(each_patient_once)] = ()
     digest: Sha256 = field(default="0" * 64, compare=False)
-    version: Literal[1, 2, 3] = field(default=3, compare=False)
+    version: Literal[1, 2, 3, 4] = field(default=4, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """The scores as plain JSON values; `from_json` is the inverse."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from nephrite.config import Metric
+from nephrite.config import Metric, Where
 from nephrite.record_fields import as_folder_name, on_one_line
 from nephrite.verdict.comparisons import Family
 from nephrite.verdict.statistics import Interval, Word
@@ -69,10 +69,11 @@ class NullRecord(Record):
 
 
 class MeasureRecord(Record):
-    """What is compared, and of which region."""
+    """What is compared, of which region, and of whose patients."""
 
     metric: Metric = Field(description="As in the plan.")
-    region: str = Field(description="Name of the region.")
+    region: str = Field(description="Name of the region, or of a part of one.")
+    where: Where = Field(description="As in the plan.")
 
 
 class ComparisonRecord(Record):
@@ -88,7 +89,9 @@ class ComparisonRecord(Record):
         description="By which both are compared; null = by what the plan says decides."
     )
     cells: Cells = Field(description="The cells that both arms share.")
-    patients: Positive = Field(description="Number of test patients.")
+    patients: Positive = Field(
+        description="Number of test patients, or of external ones; for `recall` of those who have the region."
+    )
     better: Count = Field(
         description="Number of patients whose mean difference over the cells is above zero; of a measure that belongs "
         "to a set, of those who raise it."

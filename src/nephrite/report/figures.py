@@ -22,7 +22,7 @@ from matplotlib.patches import Patch
 from nephrite.config import Arm
 from nephrite.files import whole_file
 from nephrite.report.trial_record import TrialRecord
-from nephrite.report.wording import group_name, in_percent
+from nephrite.report.wording import group_name, in_percent, patients_text
 from nephrite.words import counted
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
@@ -57,16 +57,17 @@ def score_plot(trial: TrialRecord, target: Path) -> None:
             continue
         # a row per training set
         arms = {arm.training_set: arm for arm in trial.arms if group_name(trial, arm) == group}
-        _patient_lines(axes, [(sets.index(name), arms[name].dice_by_patient) for name in sets if name in arms])
-        for name, arm in arms.items():
-            _strip(axes, sets.index(name), list(arm.dice_by_patient.values()))
+        dice = {name: trial.dice_by_patient(arm) for name, arm in arms.items()}
+        _patient_lines(axes, [(sets.index(name), dice[name]) for name in sets if name in arms])
+        for name, scores in dice.items():
+            _strip(axes, sets.index(name), list(scores.values()))
         axes.set_yticks(range(len(sets)), sets, fontsize=8)
         axes.set_ylim(len(sets) - 0.4, -0.6)
         axes.set_xlim(-0.03, 1.16)
         axes.set_title(group, fontsize=10)
     # titles
     figure.supxlabel(f"3-D Dice of {trial.plan.region}", fontsize=10)
-    title = f"Dice of {trial.plan.region} of each {trial.plan.judged_on} patient, by arm"
+    title = f"Dice of {trial.plan.region} of each {patients_text(trial.plan)}, by arm"
     dots = "Dot: one patient, mean over cells; gray lines join a patient. Bar and number: mean."
     put_title(figure, f"{title}\n{sample_caption(trial)}. {dots}")
     save_figure(figure, target)
@@ -178,7 +179,8 @@ def _curve(axes: Axes, curve: Curve, number: int) -> None:
 
 def sample_caption(trial: TrialRecord) -> str:
     """'n = 14 test patients, 3 cells'."""
-    return f"n = {counted(len(trial.patients), f'{trial.plan.judged_on} patient')}, {counted(len(trial.cells), 'cell')}"
+    sample = counted(len(trial.headline_patients), patients_text(trial.plan))
+    return f"n = {sample}, {counted(len(trial.cells), 'cell')}"
 
 
 def _color(number: int) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from nephrite.config import OF_SETS
+from nephrite.report.arm_record import ArmRecord, RegionRecord
 from nephrite.report.comparison_record import ComparisonRecord, CurvePointRecord
-from nephrite.report.terminal import null_text, sample_text, summary_lines
+from nephrite.report.terminal import null_text, summary_lines
 from nephrite.report.trial_record import DEVELOPMENT, TrialRecord
-from nephrite.report.wording import group_name, in_percent, interval_text, measure_text, p_text
+from nephrite.report.wording import group_name, in_percent, interval_text, measure_text, p_text, patients_text
+from nephrite.verdict.measures import ELSEWHERE
 from nephrite.verdict.statistics import MINIMUM_CELLS
 from nephrite.words import counted, markdown_table
 
@@ -52,7 +54,7 @@ def report_markdown(trial: TrialRecord, pictures: Mapping[str, str]) -> str:
 def _verdict(trial: TrialRecord) -> str:
     answer, facts = trial.answer, summary_lines(trial)[1:]
     if answer:
-        of = f"{answer.patients} {trial.plan.judged_on} patients"
+        of = f"{answer.patients} {patients_text(trial.plan)}s"
         split = f"better in {answer.better} and worse in {answer.worse} of {of}"
         split = f"; {split}" if trial.plan.metric not in OF_SETS else ""  # there no patient has a score of its own
         facts = [f"Verdict: **{answer.verdict}**. {answer.reason}{split}.", *facts]
@@ -123,18 +125,31 @@ def _judged(row: ComparisonRecord) -> list[str]:
 
 
 def _scores(trial: TrialRecord) -> str:
+    """Means of each arm: of the trial's own patients, then on the external test set."""
+    home = [(arm, arm.regions) for arm in trial.arms]
+    external = [(arm, arm.external.regions) for arm in trial.arms if arm.external]
+    cells = counted(len(trial.cells), "cell")
+    text = f"Means over {counted(len(trial.patients), 'patient')} and {cells}{', at home' if external else ''}."
+    parts = [text, _score_table(trial, home)]
+    if external:
+        sample = counted(len(trial.external), "external test patient")
+        parts += [f"Means over {sample} and {cells}, {ELSEWHERE}.", _score_table(trial, external)]
+    return "\n\n".join(parts)
+
+
+def _score_table(trial: TrialRecord, arms: Sequence[tuple[ArmRecord, Mapping[str, RegionRecord]]]) -> str:
     # one row per arm, three columns per region
     head = ["segmenter", "training set", "cells"]
-    for region in trial.arms[0].regions:
+    for region in arms[0][1]:
         head += [f"{region}: Dice", "surface Dice", "HD95 in mm (defined in)"]
     rows = []
-    for arm in trial.arms:
+    for arm, regions in arms:
         row = [group_name(trial, arm), arm.training_set, str(len(arm.cells))]
-        for score in arm.regions.values():
+        for score in regions.values():
             distance = f"{_number(score.hd95, 1)} ({score.hd95_defined} of {score.scored})"
             row += [_number(score.dice), _number(score.surface_dice), distance]
         rows.append(row)
-    return f"Means over {sample_text(trial)}.\n\n{markdown_table(head, rows)}"
+    return markdown_table(head, rows)
 
 
 def _capstone(trial: TrialRecord) -> str:

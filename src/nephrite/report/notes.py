@@ -14,7 +14,7 @@ from nephrite.report.wording import in_percent
 from nephrite.store.class_presence import absent_classes
 from nephrite.store.grid_loss import grid_losses, loss_lines
 from nephrite.store.persons import count_persons
-from nephrite.store.slices import MANIFEST, PairStore
+from nephrite.store.slices import EXTERNAL, MANIFEST, PairStore
 from nephrite.store.split import training_subset
 from nephrite.words import counted
 
@@ -37,18 +37,19 @@ def absence_notes(config: Config, pairs: Path) -> list[str]:
 
 
 def loss_notes(config: Config, pairs: Path) -> list[str]:
-    """Classes that vanished or shrank much on the grid, of patients judged, then of those who train and choose."""
-    store, notes = PairStore(pairs), []
-    unit = "scan" if store.has_table else "patient"
-    judged = "confirmation" if config.trial.judged_on == "confirmation" else "test"
-    for split, who in ((judged, judged), ("train", "training"), ("validation", "validation")):
+    """Classes that vanished or shrank much on the grid, of judged patients, then of those who train and choose."""
+    store, notes = PairStore(pairs), list[str]()
+    unit, asked = "scan" if store.has_table else "patient", config.trial.judged_on
+    judged: set[str] = {asked, EXTERNAL} if asked == "test" else {asked}
+    fresh = "confirmation" if asked == "confirmation" else "test"
+    names = {fresh: f"a {fresh} ", "train": "a training ", "validation": "a validation ", EXTERNAL: "an external test "}
+    for split, one in names.items():
+        what = one.partition(" ")[2] + unit
         patients = [store.patient(patient) for patient in store.patients(split)]
         losses = grid_losses(patients)
-        notes += loss_lines(losses, len(patients), f"{who} {unit}")
-        if split == config.trial.judged_on and any(loss.vanished for loss in losses):
-            notes.append(
-                f"A region of a {split} patient that vanished on the grid counts as missed by every arm: Dice 0."
-            )
+        notes += loss_lines(losses, len(patients), what)
+        if split in judged and any(loss.vanished for loss in losses):
+            notes.append(f"A region of {one}patient that vanished on the grid counts as missed by every arm: Dice 0.")
     return notes
 
 

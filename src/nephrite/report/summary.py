@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import numpy as np
-
-from nephrite.metrics.scores import ArmScores, dice_by_patient, mean_over_slices
+from nephrite.metrics.scores import ArmScores
+from nephrite.report.arms import arm_record
 from nephrite.report.blindness import blind_record, blindness
 from nephrite.report.comparison_record import (
     BestSyntheticRecord,
@@ -21,10 +20,8 @@ from nephrite.report.rows import comparison_record, plan_record
 from nephrite.report.trial_record import (
     DEVELOPMENT,
     VERSION,
-    ArmRecord,
     BestRunRecord,
     LookRecord,
-    RegionRecord,
     TrialRecord,
 )
 from nephrite.report.wording import in_percent, interval_text
@@ -69,6 +66,7 @@ def summarize(
         headline=_headline(found, trial.plan),
         plan=plan_record(trial.plan),
         patients=trial.patients,
+        external=trial.external,
         look=look,
         answer=comparison_record(found) if found else None,
         answers=_comparisons(judged.answers),
@@ -78,7 +76,7 @@ def summarize(
         rivals=_comparisons(judged.with_rivals),
         best_synthetic=_best_synthetic(judged.best_synthetic),
         equivalence=_equivalences(trial),
-        arms=tuple(_arm(runs, trial) for runs in trial.grouped_runs()),
+        arms=tuple(arm_record(runs, trial) for runs in trial.grouped_runs()),
         blind=tuple(blind_record(trial, baseline) for baseline in blind),
         best_run=_best_run(trial.best_run(), trial.plan.region),
         notes=(*_notes(trial), *notes),
@@ -173,44 +171,6 @@ def _comparisons(rows: Sequence[Comparison]) -> tuple[ComparisonRecord, ...]:
     return tuple(map(comparison_record, rows))
 
 
-def _arm(runs: Sequence[ArmScores], trial: Trial) -> ArmRecord:
-    """One training set and segmenter, averaged over its cells."""
-    # means over cells and patients
-    slices = mean_over_slices([score.slices for run in runs for score in run.patients])
-    regions = tuple(runs[0].patients[0].regions)
-    dice = np.mean([dice_by_patient(run, trial.plan.region) for run in runs], axis=0)
-    return ArmRecord(
-        training_set=runs[0].arm.training_set,
-        segmenter=runs[0].arm.segmenter,
-        fraction=runs[0].arm.fraction,
-        cells=tuple(run.arm.cell for run in runs),
-        training_patients=tuple(run.training_patients for run in runs),
-        steps=tuple(run.steps for run in runs),
-        seconds=tuple(run.seconds for run in runs),
-        validation_score=_mean([run.validation_score for run in runs]),
-        regions={region: _region(runs, region) for region in regions},
-        dice_by_patient=dict(zip(trial.patients, dice.tolist(), strict=True)),
-        dice_by_cell={
-            region: tuple(tuple(dice_by_patient(run, region).tolist()) for run in runs) for region in regions
-        },
-        capstone_iou=slices.capstone_iou,
-        predict_nothing=slices.predict_nothing,
-        foreground_iou=dict(slices.foreground_iou),
-    )
-
-
-def _region(runs: Sequence[ArmScores], region: str) -> RegionRecord:
-    scores = [score.regions[region] for run in runs for score in run.patients]
-    distances = [score.hd95 for score in scores if score.hd95 is not None]
-    return RegionRecord(
-        dice=_mean([score.dice for score in scores]),
-        surface_dice=_mean([score.surface_dice for score in scores]),
-        hd95=_mean(distances) if distances else None,
-        hd95_defined=len(distances),
-        scored=len(scores),
-    )
-
-
 def _best_run(run: ArmScores, region: str) -> BestRunRecord:
     """The best run with the scores per patient by which `promote` compares it with a run of another trial."""
     scores = {score.patient: score.regions[region] for score in sorted(run.patients, key=lambda score: score.patient)}
@@ -235,10 +195,11 @@ def _notes(trial: Trial) -> list[str]:
     if len(cells) == 1:
         null = "known only for sets with an A/A arm" if trial.plan.copies else "not available"
         notes.append(f"With one cell the intervals speak for patients only, and the null difference is {null}.")
-    if len(trial.patients) < MINIMUM_PATIENTS:
+    judged = len(trial.columns())
+    if judged < MINIMUM_PATIENTS:
         notes.append(
-            f"{counted(len(trial.patients), trial.plan.who)}: fewer than the {MINIMUM_PATIENTS} that an interval "
-            "needs; the verdict is at most 'no evidence'."
+            f"{counted(judged, trial.plan.who)}: fewer than the {MINIMUM_PATIENTS} that an interval needs; the verdict "
+            "is at most 'no evidence'."
         )
     # arms that did not learn
     notes += _absence_notes(trial)
@@ -260,16 +221,13 @@ def _notes(trial: Trial) -> list[str]:
 
 def _absence_notes(trial: Trial) -> list[str]:
     """Regions that test patients lack: there a score says only whether something was found."""
-    notes, patients = [], trial.arms[0].patients
-    for region in patients[0].regions:
-        without = sum(score.regions[region].truth_volume == 0 for score in patients)
-        if without and (region == trial.plan.region or without == len(patients)):
-            notes.append(
-                f"{without} of {counted(len(patients), trial.plan.who)} without {region}: such a patient scores 1 "
-                "where none is found, and 0 where any is."
-            )
+    notes, run = [], trial.arms[0]
+    for who, patients in ((trial.plan.who_at("home"), run.patients), (trial.plan.who_at("external"), run.external)):
+        for region in patients[0].regions if patients else ():
+            without = sum(score.regions[region].truth_volume == 0 for score in patients)
+            if without and (region == trial.plan.region or without == len(patients)):
+                notes.append(
+                    f"{without} of {counted(len(patients), who)} without {region}: such a patient scores 1 where none "
+                    "is found, and 0 where any is."
+                )
     return notes
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))

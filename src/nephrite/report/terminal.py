@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.markup import escape
 from rich.table import Table
 
+from nephrite.report.arm_record import ArmRecord, RegionRecord
 from nephrite.report.comparison_record import ComparisonRecord
-from nephrite.report.trial_record import ArmRecord, TrialRecord
+from nephrite.report.trial_record import TrialRecord
 from nephrite.report.wording import group_name, in_percent, interval_text, measure_text, p_text
+from nephrite.verdict.measures import ELSEWHERE
 from nephrite.words import counted
 
 
@@ -20,10 +22,11 @@ def summary_table(trial: TrialRecord) -> Table:
     Fits 80 columns with short names of training sets, 110 with any. The row of the reference, or of its null arm, holds
     the null: what a trial of the reference against itself finds.
     """
-    table = Table(title=f"3-D Dice, {sample_text(trial)}", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    title = f"3-D Dice{_place(trial)}, {sample_text(trial)}"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     # a column per region, then the answer
     table.add_column("training set", overflow="fold")
-    for region in trial.arms[0].regions:
+    for region in headline_regions(trial, trial.arms[0]):
         table.add_column(region.replace("_", "\n"), justify="right")
     table.add_column(f"{trial.plan.region} against reference", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -41,7 +44,7 @@ def summary_lines(trial: TrialRecord) -> list[str]:
     best = trial.best_run
     name = f"{best.training_set}/{best.segmenter}/{best.fraction}/{best.cell}"
     chosen = f"Best run by validation: {name}, validation score {best.validation_score:.3f}."
-    answers = [_answer(row) for row in trial.answers] if len(trial.answers) > 1 else []
+    answers = [_answer(trial, row) for row in trial.answers] if len(trial.answers) > 1 else []
     worth = [f"{found.segmenter}: {found.sentence}" for found in trial.equivalence or ()]
     questions = [
         f"Further question, {measure_text(trial.plan, row.measure)}: {row.training_set} minus {row.against} "
@@ -84,13 +87,18 @@ def best_synthetic_lines(trial: TrialRecord) -> list[str]:
             for row in best.comparisons
         ]
         at = f" at {in_percent(best.fraction)}" if len(trial.best_synthetic) > 1 else ""
-        lines.append(f"Best synthetic set by validation{at}: {best.training_set}: {'; '.join(rows)}.")
+        lines.append(f"Best synthetic set by validation{at}: {best.training_set}{_place(trial)}: {'; '.join(rows)}.")
     return lines
 
 
 def sample_text(trial: TrialRecord) -> str:
-    """'14 patients and 3 cells'."""
-    return f"{counted(len(trial.patients), 'patient')} and {counted(len(trial.cells), 'cell')}"
+    """'14 patients and 3 cells': of whom the headline is."""
+    return f"{counted(len(trial.headline_patients), 'patient')} and {counted(len(trial.cells), 'cell')}"
+
+
+def headline_regions(trial: TrialRecord, arm: ArmRecord) -> Mapping[str, RegionRecord]:
+    """The scores of an arm on the patients that the headline is about."""
+    return arm.external.regions if trial.plan.where == "external" and arm.external else arm.regions
 
 
 def null_text(row: ComparisonRecord) -> str:
@@ -98,9 +106,14 @@ def null_text(row: ComparisonRecord) -> str:
     return interval_text(row.null) if row.null else "not known"
 
 
-def _answer(row: ComparisonRecord) -> str:
+def _place(trial: TrialRecord) -> str:
+    """' on the external test set', where the headline is about it."""
+    return f" {ELSEWHERE}" if trial.plan.where == "external" else ""
+
+
+def _answer(trial: TrialRecord, row: ComparisonRecord) -> str:
     shown = f"{interval_text(row.judged)}, {row.verdict}, p {p_text(row)}; null {null_text(row)}"
-    return f"The question at {in_percent(row.fraction)}: {shown}."
+    return f"The question at {in_percent(row.fraction)}{_place(trial)}: {shown}."
 
 
 def _patients(group: Sequence[ArmRecord]) -> str:
@@ -110,7 +123,7 @@ def _patients(group: Sequence[ArmRecord]) -> str:
 
 def _summary_row(trial: TrialRecord, arm: ArmRecord) -> list[str]:
     row = _comparison_of(trial, arm)
-    dice = [f"{region.dice:.3f}" for region in arm.regions.values()]
+    dice = [f"{region.dice:.3f}" for region in headline_regions(trial, arm).values()]
     judged = [interval_text(row.judged), row.verdict] if row else _without_verdict(trial, arm)
     return [" " + escape(arm.training_set), *dice, *map(escape, judged)]
 

@@ -33,6 +33,7 @@ def read_trial(path: Path) -> TrialRecord:
             _bring_from_version_2(content)
         if version != VERSION:
             _bring_from_version_3(content)
+        _fill_where(content)
         return TrialRecord.model_validate_json(json.dumps(content))
     except ValidationError as error:
         raise StoreError(path, first_problem(error), AGAIN) from None
@@ -68,6 +69,17 @@ def _bring_from_version_3(content: dict[str, Any]) -> None:
         found["exponent"] = None
     content |= {"blind": None, "look": None, "questions": [], "version": VERSION}
     content["plan"] |= {"overlap": {}, "judged_on": "test", "metric": "dice", "questions": []}
+
+
+def _fill_where(content: dict[str, Any]) -> None:
+    """Fill, in place, what files lack that were written before there were external test sets."""
+    content.setdefault("external", [])
+    for arm in content["arms"]:
+        arm.setdefault("external", None)
+    asked = [question["measure"] for question in content["plan"]["questions"]]
+    asked += [row["measure"] for row in (*_rows(content), *content["questions"], *(content["blind"] or ()))]
+    for part in (content["plan"], *filter(None, asked)):
+        part.setdefault("where", "home")
 
 
 def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field, model_validator
 
-from nephrite.config import Metric, Name, SetLabel
+from nephrite.config import Metric, Name, SetLabel, Where
 from nephrite.errors import TrialError
+from nephrite.report.arm_record import ArmRecord
 from nephrite.report.comparison_record import (
     BestSyntheticRecord,
     BlindRecord,
-    Cells,
     ComparisonRecord,
     Count,
     EquivalenceRecord,
@@ -23,7 +23,6 @@ from nephrite.report.comparison_record import (
     Names,
     NotNegative,
     PatientId,
-    Percent,
     Positive,
     Record,
     Share,
@@ -51,7 +50,11 @@ class PlanRecord(Record):
     region: str = Field(description="Region that decides.")
     metric: Metric = Field(
         description="What of it decides: `dice`, `surface_dice`, `cpm` (mean sensitivity per lesion at 1/8 to 8 false "
-        "positives per image), `sensitivity` (at 1), `brier` and `calibration`, both taken from 1."
+        "positives per image), `sensitivity` (at 1), `recall` (share of the reference that is found, of patients who "
+        "have it), `brier` and `calibration`, both taken from 1."
+    )
+    where: Where = Field(
+        description="Of whose patients: `home`, the trial's own, or `external`, those of another hospital."
     )
     questions: tuple[QuestionRecord, ...] = Field(description="Further questions, declared before any run.")
     reference: str = Field(description="Training set that all others are compared with.")
@@ -89,55 +92,6 @@ class PlanRecord(Record):
         description="Digest of the settings, the source folder's path and worker counts among them: equal settings in "
         "another place give another."
     )
-
-
-class RegionRecord(Record):
-    """The scores of one arm on one region, means over test patients and cells."""
-
-    dice: Share = Field(description="Mean 3-D Dice.")
-    surface_dice: Share = Field(description="Mean surface Dice.")
-    hd95: NotNegative | None = Field(
-        description="Mean HD95 in mm over the pairs of patient and cell in which it is defined; null if there is none."
-    )
-    hd95_defined: Count = Field(description="Number of pairs of patient and cell in which HD95 is defined.")
-    scored: Positive = Field(description="Number of pairs of patient and cell.")
-
-
-class ArmRecord(Record):
-    """One training set, segmenter and label fraction over its cells."""
-
-    training_set: str = Field(description="What it was trained on.")
-    segmenter: str = Field(description="Name of the segmenter.")
-    fraction: Fraction = Field(description="Share of the training patients whose labels it knows.")
-    cells: Cells = Field(description="Its cells; the lists below and the rows of `dice_by_cell` have their order.")
-    training_patients: tuple[Count, ...] = Field(description="Number of real training patients, for each cell.")
-    steps: tuple[Count, ...] = Field(
-        description="Optimizer steps after which the weights that were kept were reached, for each cell; all arms are "
-        "trained equally long."
-    )
-    seconds: tuple[NotNegative, ...] = Field(description="Duration of the training in seconds, for each cell.")
-    validation_score: float = Field(description="Mean over the cells of what runs are chosen by; never of test.")
-    regions: Annotated[Mapping[str, RegionRecord], Field(min_length=1)] = Field(
-        description="Region to its mean scores."
-    )
-    dice_by_patient: Annotated[Mapping[str, Share], Field(min_length=1)] = Field(
-        description="Test patient to the 3-D Dice of the declared region, mean over the cells."
-    )
-    dice_by_cell: Mapping[str, tuple[tuple[Share, ...], ...]] | None = Field(
-        description="Region to the 3-D Dice of each cell (rows, in the order of `cells`) and test patient (columns, in "
-        "the order of the trial's `patients`), the declared region among them; null in files of version 2, which do "
-        "not hold it."
-    )
-    capstone_iou: Percent = Field(description="The 2021 student project's score, in percent.")
-    predict_nothing: Percent = Field(description="What predicting nothing scores on the same slices, in percent.")
-    foreground_iou: Mapping[str, Share | None] = Field(
-        description="Class to its mean IoU over the slices where prediction or truth holds it; null if none does."
-    )
-
-    @property
-    def segmenters(self) -> tuple[str, ...]:
-        """Its segmenter alone, as a comparison names several."""
-        return (self.segmenter,)
 
 
 class BestRunRecord(Record):
@@ -181,6 +135,9 @@ class TrialRecord(Record):
     headline: Text = Field(description="The verdict as one sentence.")
     plan: PlanRecord = Field(description="What was declared before any run.")
     patients: SomeNames = Field(description="Ids of the test patients.")
+    external: Names = Field(
+        description="Ids of the patients of the external test set, who are scored beside those of test."
+    )
     look: LookRecord | None = Field(
         description="Which look at its test patients this is; null on a phantom, on validation patients, and in files "
         "of versions 2 and 3."
@@ -218,6 +175,17 @@ class TrialRecord(Record):
     )
     best_run: BestRunRecord = Field(description="The run to promote, chosen on validation only.")
     notes: tuple[str, ...] = Field(description="What a reader must know, e.g. how to get more cells.")
+
+    @property
+    def headline_patients(self) -> tuple[str, ...]:
+        """Ids of the patients that the headline is about."""
+        return self.external if self.plan.where == "external" else self.patients
+
+    def dice_by_patient(self, arm: ArmRecord) -> dict[str, float]:
+        """3-D Dice of the declared region in one arm, mean over cells, of each patient that the headline is about."""
+        if self.plan.where == "home" or arm.external is None:
+            return dict(arm.dice_by_patient)
+        return dict(zip(self.external, arm.external.dice_by_patient(self.plan.region), strict=True))
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -264,10 +232,12 @@ class TrialRecord(Record):
         """Dice of one arm in the cells of a comparison."""
         wanted = (training_set, segmenter, row.fraction)
         arm = next(arm for arm in self.arms if (arm.training_set, arm.segmenter, arm.fraction) == wanted)
-        if arm.dice_by_cell is None or region not in arm.dice_by_cell:
+        elsewhere = (row.measure or self.plan).where == "external"
+        tables = arm.external.dice_by_cell if elsewhere and arm.external else arm.dice_by_cell
+        if tables is None or region not in tables:
             place = f"{training_set} ({segmenter}, label fraction {row.fraction})"
             raise TrialError(place, f"has no table of Dice of {region} by cell and patient", "run 'report' again")
-        by_cell = dict(zip(arm.cells, arm.dice_by_cell[region], strict=True))
+        by_cell = dict(zip(arm.cells, tables[region], strict=True))
         return np.array([by_cell[cell] for cell in row.cells])
 
     @model_validator(mode="after")
@@ -275,8 +245,11 @@ class TrialRecord(Record):
         for arm in self.arms:
             if arm.dice_by_patient.keys() != set(self.patients):
                 raise ValueError(f"dice_by_patient of {arm.training_set} names other patients than the trial")
-            for region, rows in (arm.dice_by_cell or {}).items():
-                if [len(row) for row in rows] != [len(self.patients)] * len(arm.cells):
-                    finding = "has not one row for each cell and one column for each test patient"
-                    raise ValueError(f"dice_by_cell of {arm.training_set}, {region}, {finding}")
+            tables = [(self.patients, arm.dice_by_cell or {})]
+            tables += [(self.external, arm.external.dice_by_cell)] if arm.external else []
+            for patients, by_region in tables:
+                for region, rows in by_region.items():
+                    if [len(row) for row in rows] != [len(patients)] * len(arm.cells):
+                        finding = "has not one row for each cell and one column for each test patient"
+                        raise ValueError(f"dice_by_cell of {arm.training_set}, {region}, {finding}")
         return self

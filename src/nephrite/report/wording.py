@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from nephrite.report.arm_record import ArmRecord
 from nephrite.report.comparison_record import ComparisonRecord, MeasureRecord
-from nephrite.report.trial_record import ArmRecord, PlanRecord, TrialRecord
-from nephrite.verdict.measures import NAMES
+from nephrite.report.trial_record import PlanRecord, TrialRecord
+from nephrite.verdict.measures import ELSEWHERE, NAMES
 from nephrite.verdict.statistics import MINIMUM_CELLS, MINIMUM_PATIENTS
 
 
@@ -33,9 +34,15 @@ def group_name(trial: TrialRecord, row: ArmRecord | ComparisonRecord) -> str:
 
 
 def measure_text(plan: PlanRecord, measure: MeasureRecord | None = None) -> str:
-    """'Dice of tumor': what decides, or another measure."""
+    """'Dice of tumor': what decides, or another measure; of whose patients, where any are of another hospital."""
     asked = measure or plan
-    return f"{NAMES[asked.metric]} of {asked.region}"
+    place = f" {ELSEWHERE}" if asked.where == "external" else " at home" if plan.where == "external" else ""
+    return f"{NAMES[asked.metric]} of {asked.region}{place}"
+
+
+def patients_text(plan: PlanRecord) -> str:
+    """'test patient', 'external test patient' or 'validation patient': of whom the headline is."""
+    return f"{'external ' if plan.where == 'external' else ''}{plan.judged_on} patient"
 
 
 def in_percent(share: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,22 +13,29 @@ from nephrite.config import Config
 from nephrite.imaging.masks import split_channels
 from nephrite.metrics.calibration import calibrate
 from nephrite.metrics.lesions import LesionFindings, find_lesions, pooled
+from nephrite.metrics.overlap import volume_recall
 from nephrite.metrics.scores import ArmScores, PatientScore, score_regions, score_slices
 from nephrite.metrics.windows import stack_apart, windows_of
 from nephrite.progress import progress_bar
 from nephrite.segmentation.artifacts import TrainedSegmenter
 from nephrite.segmentation.backend import StoredScan, Trained
+from nephrite.store.class_presence import held
 from nephrite.store.grid_loss import vanished_volume
 from nephrite.store.persons import count_persons
-from nephrite.store.slices import PairStore
+from nephrite.store.slices import EXTERNAL, PairStore
 
 
 def score_arm(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> ArmScores:
-    """Score a segmenter on the judged patients of the store that it was trained on; `config` names its arm."""
+    """Score a segmenter on the judged patients of the store that it was trained on; `config` names its arm.
+
+    Where the judged are those of test, patients of another hospital are scored after them.
+    """
     card = segmenter.card
+    patients = score_patients(config, store, segmenter)
+    external = score_external(config, store, segmenter) if config.trial.judged_on == "test" else ()
     return ArmScores(
         arm=config.this_arm,
-        patients=score_patients(config, store, segmenter),
+        patients=patients,
         validation_score=card.validation_score,
         steps=card.steps,
         seconds=card.seconds,
@@ -37,20 +44,42 @@ def score_arm(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> 
         masked_patients=count_persons(store.persons(), card.masked_patients),
         history=tuple(segmenter.trained.history),
         inputs={"pairs": store.manifest.digest, "segmenter": card.digest},
+        external=external,
     )
 
 
 def score_patients(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> tuple[PatientScore, ...]:
     """Let a segmenter find the regions of 'evaluate' in every patient of 'trial.judged_on', and score what it finds."""
+    return _score(config, store, segmenter, config.trial.judged_on, [*config.evaluate.regions])
+
+
+def score_external(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> tuple[PatientScore, ...]:
+    """The same in every patient of another hospital, of the regions that their label maps can form."""
+    patients = store.patients(EXTERNAL)
+    return _score(config, store, segmenter, EXTERNAL, formed_regions(config, store, patients)) if patients else ()
+
+
+def formed_regions(config: Config, store: PairStore, patients: Sequence[str]) -> list[str]:
+    """Regions that some of these patients have; of the others a score would say only whether something was found."""
+    regions = config.evaluate.regions.items()
+    return [name for name, region in regions if held(store, patients, region.labels)]
+
+
+def _score(
+    config: Config, store: PairStore, segmenter: TrainedSegmenter, split: str, regions: Collection[str]
+) -> tuple[PatientScore, ...]:
     trained = segmenter.trained
     size, mirroring = config.evaluate.batch_size, config.evaluate.mirroring
     trained = trained.backend.ready(trained, config.compute, batch_size=size, mirroring=mirroring)
-    patients = store.patients(config.trial.judged_on)
-    found = (_score_patient(config, store, trained, patient) for patient in patients)
-    return tuple(progress_bar(found, f"evaluate {segmenter.card.arm}", len(patients)))
+    patients = store.patients(split)
+    found = (_score_patient(config, store, trained, patient, regions) for patient in patients)
+    where = f"{segmenter.card.arm}, {EXTERNAL}" if split == EXTERNAL else segmenter.card.arm
+    return tuple(progress_bar(found, f"evaluate {where}", len(patients)))
 
 
-def _score_patient(config: Config, store: PairStore, trained: Trained, patient: str) -> PatientScore:
+def _score_patient(
+    config: Config, store: PairStore, trained: Trained, patient: str, chosen: Collection[str]
+) -> PatientScore:
     # predict on the scan's voxels, window by window where there are windows
     settings, channels, label = config.evaluate, trained.channels, np.asarray(store.label(patient))
     windows = windows_of(config, patient, label)
@@ -59,11 +88,11 @@ def _score_patient(config: Config, store: PairStore, trained: Trained, patient: 
     found = [prediction.masks(channels, settings.threshold) for prediction in predictions]
     marked = [window.cut(label) for window in windows] or [label]
     # score volumes by region, slices by channel
-    regions = {name: region.labels for name, region in settings.regions.items()}
+    regions = {name: region.labels for name, region in settings.regions.items() if name in chosen}
     in_found = {name: [region_mask(part, channels, labels) for part in found] for name, labels in regions.items()}
     in_truth = {name: [np.isin(part, labels) for part in marked] for name, labels in regions.items()}
     patient_record, classes = store.patient(patient), store.manifest.classes
-    tolerances = {name: region.tolerance for name, region in settings.regions.items()}
+    tolerances = {name: settings.regions[name].tolerance for name in regions}
     gap = _empty_slices(max(tolerances.values()), patient_record.spacing)
     scores = score_regions(
         {name: stack_apart(parts, gap) for name, parts in in_found.items()},
@@ -78,14 +107,21 @@ def _score_patient(config: Config, store: PairStore, trained: Trained, patient: 
     slices = score_slices(np.concatenate(found), truth, channels=list(channels))
     said = [part.probabilities for part in predictions if part.probabilities is not None]
     lesions = _lesions(config, said or found, in_truth, channels, patient_record.spacing)
+    # the share that was found: of regions, and of parts that no channel shows alone
+    shown = {name: np.concatenate(parts) for name, parts in in_found.items()}
+    shown |= {name: part_mask(np.concatenate(found), channels, labels) for name, labels in settings.parts.items()}
+    recall = {}
+    for name, mask in shown.items():
+        labels = regions.get(name) or settings.parts[name]
+        missed = vanished_volume(patient_record, classes, labels) > 0
+        recall[name] = 0.0 if missed else volume_recall(mask, np.isin(np.concatenate(marked), labels))
     person = store.person(patient) if store.has_table else None
-    if not said:  # the segmenter says yes or no
-        return PatientScore(patient, scores, slices, lesions, person=person)
     calibration = {
         name: calibrate(region_probability(np.concatenate(said), channels, labels), np.concatenate(in_truth[name]))
         for name, labels in regions.items()
+        if said  # else the segmenter says yes or no
     }
-    return PatientScore(patient, scores, slices, lesions, calibration, person)
+    return PatientScore(patient, scores, slices, lesions, calibration, person, recall)
 
 
 def _lesions(
@@ -106,6 +142,8 @@ def _lesions(
     """
     found = {}
     for name, rule in config.evaluate.lesions.items():
+        if name not in truth:
+            continue
         labels = config.evaluate.regions[name].labels
         views = [region_probability(part.astype(np.float32), channels, labels) for part in said]
         pairs = zip(views, truth[name], strict=True)
@@ -136,5 +174,16 @@ def region_mask(
 ) -> Bool[np.ndarray, "slice height width"]:
     """The region found: union of the channels whose label values all belong to it."""
     inside = [set(values) <= set(labels) for values in channels.values()]
+    union: Bool[np.ndarray, "slice height width"] = np.logical_or.reduce(masks[:, inside], axis=1)
+    return union
+
+
+def part_mask(
+    masks: Bool[np.ndarray, "slice channel height width"],
+    channels: Mapping[str, tuple[int, ...]],
+    labels: tuple[int, ...],
+) -> Bool[np.ndarray, "slice height width"]:
+    """Where a part of a region counts as found: union of the channels that hold any of its label values."""
+    inside = [not set(values).isdisjoint(labels) for values in channels.values()]
     union: Bool[np.ndarray, "slice height width"] = np.logical_or.reduce(masks[:, inside], axis=1)
     return union

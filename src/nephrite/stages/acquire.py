@@ -17,7 +17,7 @@ from nephrite.privacy.pseudonyms import PLAIN_LAYOUTS, local_salt, pseudonyms, w
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.store.persons import TABLE, persons_of, read_table, write_persons
-from nephrite.store.slices import LESION_FREE, UNLABELED
+from nephrite.store.slices import EXTERNAL, LESION_FREE, UNLABELED
 from nephrite.versions import fetch_version
 from nephrite.workers import worker_pool
 
@@ -77,7 +77,7 @@ def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
 
 def _bring_folders(settings: AcquireSettings, target: Path) -> None:
     """Copy the folders of one's own, so that later changes in them do not alter data under DVC's control."""
-    # patients with labels, those without, and lesion-free ones
+    # patients with labels, those without, lesion-free ones, and those of another hospital
     source = settings.folder.path if settings.source == "folder" else None
     groups: list[tuple[Path, Path, list[Case | Scan]]] = []  # folder, place below the target, what is there
     if source:
@@ -86,6 +86,8 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> None:
         groups.append((settings.unlabeled, Path(UNLABELED), [*find_scans(settings.unlabeled)]))
     if settings.lesion_free:
         groups.append((settings.lesion_free, Path(LESION_FREE), find_either(settings.lesion_free)))
+    if settings.external.path:
+        groups.append((settings.external.path, Path(EXTERNAL), [*find_cases(settings.external.path)]))
     cases = [case for _, _, found in groups for case in found]
     before = [] if source else _brought(target)
     # whose scans they are, by the names that a table knows

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from nephrite.config import Config
-from nephrite.errors import StoreError
+from nephrite.errors import ConfigError, StoreError
 from nephrite.files import write_json
 from nephrite.metrics.persons import scores_of_persons
-from nephrite.metrics.scores import ArmScores, mean_over_slices
+from nephrite.metrics.scores import ArmScores, PatientScore, mean_over_slices
 from nephrite.recording import Run
 from nephrite.segmentation.artifacts import SegmenterCard, load_segmenter
-from nephrite.segmentation.scoring import score_arm
+from nephrite.segmentation.scoring import formed_regions, score_arm
 from nephrite.store.class_presence import demand_holders
-from nephrite.store.slices import PairStore
+from nephrite.store.slices import EXTERNAL, PairStore
 from nephrite.training.leakage import check_unseen
 
 
 def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: Path) -> dict[str, float]:
     """Score the segmenter of one arm on each judged patient: 3-D Dice, surface Dice, HD95, and per-slice scores.
 
-    Judged are test patients, or with 'trial.judged_on: validation' those of validation, for choosing a recipe.
+    Judged are test patients, or with 'trial.judged_on: validation' those of validation, for choosing a recipe. Patients
+    of another hospital are scored beside those of test, and never for development.
 
     Raises:
         StoreError: store or segmenter is missing or broken, or they do not belong together.
-        LeakageError: the segmenter was trained on a judged patient.
-        ConfigError: no judged patient has the primary region.
+        LeakageError: the segmenter was trained on a judged patient, or knows one of another hospital.
+        ConfigError: no judged patient has the primary region; or the headline asks for patients of another hospital,
+            and there are none, or none who has it.
     """
     started = time.monotonic()
     store, trained = PairStore(pairs), load_segmenter(segmenter)
@@ -35,7 +38,10 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
     if not store.patients(split):
         raise StoreError(store.root, f"has no patients in the split '{split}'", f"raise 'prepare.split.{split}'")
     _check_region(config, store)
-    check_unseen(store, store.patients(split), trained.card.training_patients, segmenter)
+    _check_external(config, store)
+    card = trained.card
+    check_unseen(store, store.patients(split), card.training_patients, segmenter)
+    check_unseen(store, store.patients(EXTERNAL), [*card.training_patients, *card.masked_patients], segmenter)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     arm_scores = score_arm(config, store, trained)
     write_json(scores, arm_scores.to_json())
@@ -66,16 +72,40 @@ def _check_region(config: Config, store: PairStore) -> None:
     demand_holders(store, store.patients(split), values, region=region, who=f"{split} patients", remedy=remedy)
 
 
+def _check_external(config: Config, store: PairStore) -> None:
+    """Refuse patients of another hospital of whom nothing can be scored, or not what the headline asks of them."""
+    if config.trial.judged_on != "test":
+        return
+    patients, asked = store.patients(EXTERNAL), config.trial.asked_where == "external"
+    if asked and not patients:
+        finding = f"is 'external', and {store.root} has no patients of another hospital"
+        raise ConfigError("trial.where", finding, "name their folder, 'acquire.external.path', and run 'acquire' again")
+    remedy = "say what their label values are: 'acquire.external.classes'"
+    if asked:
+        region = config.trial.primary
+        values = config.evaluate.regions[region].labels
+        demand_holders(store, patients, values, region=region, who="external test patients", remedy=remedy)
+    if patients and not formed_regions(config, store, patients):
+        finding = f"none of the {len(patients)} external test patients of {store.root} has any of 'evaluate.regions'"
+        raise ConfigError("acquire.external", finding, remedy)
+
+
 def _summary(scores: ArmScores) -> dict[str, float]:
-    """Means over the test patients; a region's HD95 is left out where any patient has none."""
-    patients = scores_of_persons(scores.patients)
+    """Means over the judged patients, and over those of another hospital."""
+    patients, external = scores_of_persons(scores.patients), scores_of_persons(scores.external)
     pooled = mean_over_slices([score.slices for score in patients])
     summary = {"capstone_iou": pooled.capstone_iou, "predict_nothing": pooled.predict_nothing}
-    for region in patients[0].regions:
+    return summary | _means(patients, "") | _means(external, f"{EXTERNAL}_")
+
+
+def _means(patients: Sequence[PatientScore], prefix: str) -> dict[str, float]:
+    """Means of each region's scores; HD95 is left out where any patient has none."""
+    found: dict[str, float] = {}
+    for region in patients[0].regions if patients else ():
         results = [score.regions[region] for score in patients]
-        summary[f"{region}_dice"] = sum(result.dice for result in results) / len(results)
-        summary[f"{region}_surface_dice"] = sum(result.surface_dice for result in results) / len(results)
+        found[f"{prefix}{region}_dice"] = sum(result.dice for result in results) / len(results)
+        found[f"{prefix}{region}_surface_dice"] = sum(result.surface_dice for result in results) / len(results)
         distances = [result.hd95 for result in results if result.hd95 is not None]
         if len(distances) == len(results):
-            summary[f"{region}_hd95"] = sum(distances) / len(distances)
-    return summary
+            found[f"{prefix}{region}_hd95"] = sum(distances) / len(distances)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from nephrite.errors import SourceError, VolumeError
 from nephrite.files import sha256, whole_folder
 from nephrite.imaging.geometry import warn_of_units
 from nephrite.imaging.grid import Grid, plan_grid, resize_label
+from nephrite.imaging.label_maps.translating import translated_blocks
 from nephrite.imaging.quantize import store_image
 from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans, open_scan, open_volume
 from nephrite.imaging.volume import Volume
@@ -40,11 +41,26 @@ from nephrite.store.persons import (
     read_persons,
 )
 from nephrite.store.records import FORMER_UNLABELED, PLACES
-from nephrite.store.slices import LESION_FREE, UNLABELED, Patient, finish_store, read_patient, write_patient
+from nephrite.store.slices import EXTERNAL, LESION_FREE, UNLABELED, Patient, finish_store, read_patient, write_patient
 from nephrite.store.split import split_patients
 from nephrite.store.twins import Looks, check_twins, find_near_twins, slice_looks, warn_of_near_twins
 from nephrite.words import counted
 from nephrite.workers import worker_pool
+
+
+class LabelReading(NamedTuple):
+    """How a label map is read.
+
+    Attributes:
+        free: whether the scan counts as lesion-free, so that lesions in its label map are ignored.
+        theirs: label values of an external set to ours; None = they are ours.
+    """
+
+    free: bool = False
+    theirs: Mapping[int, int] | None = None
+
+
+PLAIN = LabelReading()
 
 
 class Prepared(NamedTuple):
@@ -73,7 +89,8 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
 
     Patients are split by the rank of a salted hash, stratified by their lesions, or by a file; those of an earlier
     store in the same place keep their split. Scans without label maps, in raw/unlabeled, are a split of their own, and
-    so are lesion-free ones, in raw/lesion_free: their label maps hold no lesion, but what is ignored.
+    so are lesion-free ones, in raw/lesion_free: their label maps hold no lesion, but what is ignored. Patients of
+    another hospital, in raw/external, are only ever tested on.
     Windowing happens later, when a slice is read.
 
     Raises:
@@ -89,13 +106,16 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     ]
     if (raw / LESION_FREE).is_dir():
         groups.append((raw / LESION_FREE, LESION_FREE, find_either(raw / LESION_FREE)))
+    if (raw / EXTERNAL).is_dir():
+        groups.append((raw / EXTERNAL, EXTERNAL, [*find_cases(raw / EXTERNAL)]))
     places, others = dict.fromkeys(labeled, "labeled patients"), dict[str, str]()
     for folder, group, found in groups:
         _check_others(folder, found, places | others)
         cases += found
         others |= {case.patient: group for case in found}
-    free = {name for name, group in others.items() if group == LESION_FREE}
-    _check_organs(raw / LESION_FREE, [case for case in cases if case.patient in free], settings)
+    ways = {LESION_FREE: LabelReading(free=True), EXTERNAL: LabelReading(theirs=config.external_values)}
+    readings = {name: ways[group] for name, group in others.items() if group in ways}
+    _check_organs(raw / LESION_FREE, [case for case in cases if others.get(case.patient) == LESION_FREE], settings)
     # whose scans they are; what does not fit is refused and warned of before anything is read
     persons = _read_persons(raw, [case.patient for case in cases])
     known = {name: persons[name] for name in labeled}
@@ -104,7 +124,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     with whole_folder(pairs, "pairs") as root:
         owners: dict[str, str] = {}
         done = []
-        for result in progress_bar(_prepare_all(cases, settings, root, free), "prepare", len(cases)):
+        for result in progress_bar(_prepare_all(cases, settings, root, readings), "prepare", len(cases)):
             check_twins(raw, result.patient, result.digests, owners)
             done.append(result)
         alike = find_near_twins({result.patient: result.looks for result in done})
@@ -125,7 +145,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     # what the user should know
     warn_of_units(sorted(result.image for result in done if not result.unit_given), len(done))
     warn_of_near_twins(raw, twins, splits)
-    losses = _say_losses(pairs, labeled)
+    losses = _say_losses(pairs, [*labeled, *(scan for scan, place in others.items() if place == EXTERNAL)])
     # record the data
     run.dataset(pairs, name="prepared", digest=manifest.digest)
     run.artifact(pairs / "split.json")
@@ -137,14 +157,16 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     return {**counts, "near_twins": float(len(twins)), **lost}
 
 
-def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path, *, free: bool = False) -> Prepared:
+def prepare_patient(
+    case: Case | Scan, settings: PrepareSettings, root: Path, *, reading: LabelReading = PLAIN
+) -> Prepared:
     """Write one patient's image, label map and meta.json into the store `root`; the label map of a scan alone is 0.
 
     Args:
         case: its files.
         settings: of the store.
         root: of the store.
-        free: whether it counts as lesion-free, so that lesions in its label map are ignored.
+        reading: of its label map.
 
     Raises:
         DataError: the case cannot be read, shows one intensity only, or has label values outside the classes; or all
@@ -159,8 +181,8 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path, *,
     # checksum of the voxels: finds the same scan under two names
     voxels = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
     # label map, and what its classes measure before and after
-    volumes = _fill_label(volume, grid, settings, label) if isinstance(volume, Volume) else {}
-    if free:
+    volumes = _fill_label(volume, grid, settings, label, reading.theirs) if isinstance(volume, Volume) else {}
+    if reading.free:
         label[:] = ignore_lesions(label, settings.lesion_values, grid.spacing, settings.lesion_free)
         _check_some_left(case.image, label)
         volumes = {name: size for name, size in volumes.items() if name not in settings.lesions}
@@ -184,11 +206,17 @@ def prepare_patient(case: Case | Scan, settings: PrepareSettings, root: Path, *,
 
 
 def _fill_label(
-    volume: Volume, grid: Grid, settings: PrepareSettings, label: UInt8[np.ndarray, "slice size size"]
+    volume: Volume,
+    grid: Grid,
+    settings: PrepareSettings,
+    label: UInt8[np.ndarray, "slice size size"],
+    theirs: Mapping[int, int] | None,
 ) -> dict[str, tuple[float, float]]:
     """Fill `label`; return the mm3 of each class that is there, in the scan's own voxels and on the grid."""
     counts = np.zeros((len(settings.classes), 2), dtype=np.int64)
-    for part, block in volume.label_blocks(settings.block, settings.classes):
+    size, classes = settings.block, settings.classes
+    own = volume.label_blocks(size, classes) if theirs is None else translated_blocks(volume, size, classes, theirs)
+    for part, block in own:
         label[part] = resize_label(block, grid)
         counts += [[np.count_nonzero(voxels == value) for voxels in (block, label[part])] for value in settings.classes]
     sizes = counts * [math.prod(volume.spacing), math.prod(grid.spacing)]
@@ -226,7 +254,10 @@ def _check_split(raw: Path, splits: Mapping[str, str], persons: Persons, setting
     for split in ("test", "confirmation"):
         found = count_persons(persons, [scan for scan, place in splits.items() if place == split])
         if found or split == "test":  # a split that is asked for and empty was refused
-            warn_of_few(found, split)
+            warn_of_few(found, f"{split} patients")
+    external = count_persons(persons, [scan for scan, place in splits.items() if place == EXTERNAL])
+    if external:
+        warn_of_few(external, "external test patients", "acquire.external")
     barred = held_out(splits, persons)
     if hidden := [scan for scan, place in splits.items() if place in WITHOUT_LABELS and persons[scan] in barred]:
         text = "%s: %s of patients of validation or test, which no training will see, e.g. '%s'"
@@ -239,7 +270,9 @@ def _check_others(folder: Path, scans: Sequence[Case | Scan], places: Mapping[st
     for scan in scans:
         if twin := known.get(scan.patient.lower()):
             finding = f"is of '{twin}', who stands among the {places[twin]}"
-            raise SourceError(folder / scan.patient, finding, "leave the scan out")
+            raise SourceError(
+                folder / scan.patient, finding, "leave the scan out, or rename it if it is another patient"
+            )
 
 
 def _check_organs(folder: Path, cases: Sequence[Case | Scan], settings: PrepareSettings) -> None:
@@ -259,13 +292,16 @@ def _check_some_left(place: Path, label: UInt8[np.ndarray, "slice size size"]) -
 
 
 def _prepare_all(
-    cases: Sequence[Case | Scan], settings: PrepareSettings, root: Path, free: Collection[str]
+    cases: Sequence[Case | Scan], settings: PrepareSettings, root: Path, readings: Mapping[str, LabelReading]
 ) -> Iterator[Prepared]:
     if settings.workers == 1 or len(cases) == 1:
         for case in cases:
-            yield prepare_patient(case, settings, root, free=case.patient in free)
+            yield prepare_patient(case, settings, root, reading=readings.get(case.patient, PLAIN))
         return
     with worker_pool(min(settings.workers, len(cases)), setting="prepare.workers") as pool:
-        futures = [pool.submit(prepare_patient, case, settings, root, free=case.patient in free) for case in cases]
+        futures = [
+            pool.submit(prepare_patient, case, settings, root, reading=readings.get(case.patient, PLAIN))
+            for case in cases
+        ]
         for future in as_completed(futures):
             yield future.result()

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nephrite import __version__
-from nephrite.config import Config
+from nephrite.config import Config, QuestionSettings
 from nephrite.dependencies import trial_facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.evidence import write_evidence
@@ -20,20 +20,23 @@ from nephrite.files import digest, whole_folder, write_json
 from nephrite.look_ledger import Taken, Wanted, counts_looks, few_cells, marks_of, take_look
 from nephrite.metrics.scores import AGAIN, ArmScores, read_scores
 from nephrite.recording import Run
+from nephrite.report.arm_record import ArmRecord
 from nephrite.report.curve_figure import equivalence_plot
-from nephrite.report.figures import EXAMPLES, Triplet, example_sheet, learning_curves, score_plot
+from nephrite.report.examples import draw_examples
+from nephrite.report.figures import learning_curves, score_plot
 from nephrite.report.forest_figure import forest_plot, rival_plot
 from nephrite.report.markdown import CURVE, FOREST, RIVALS, report_markdown
 from nephrite.report.notes import absence_notes, label_notes, loss_notes, scan_notes, synthetic_notes, synthetic_stores
 from nephrite.report.page import html_page
 from nephrite.report.summary import summarize
 from nephrite.report.terminal import summary_lines, summary_table
-from nephrite.report.trial_record import ArmRecord, LookRecord, TrialRecord
+from nephrite.report.trial_record import LookRecord, TrialRecord
 from nephrite.report.without_labels import unlabeled_notes
 from nephrite.store.persons import Persons
-from nephrite.store.slices import PairStore, SliceRef, read_manifest
+from nephrite.store.slices import EXTERNAL, PairStore, read_manifest
 from nephrite.store.split import shared_patients
 from nephrite.verdict.blind import blind_baselines
+from nephrite.verdict.elsewhere import left_out, not_worse_at_home
 from nephrite.verdict.measures import Measure
 from nephrite.verdict.trial import Question, Trial, TrialPlan, synthetic_question
 
@@ -58,9 +61,11 @@ def report(
     arms, store = read_arms(config, scores), PairStore(pairs)
     check_patients(config, arms, store, scores)
     known = [scores for scores in arms if scores.arm.fraction > 0]
-    plan = replace(trial_plan(config), overlap=overlaps(config, store.persons("train")))
+    plan, notes = not_worse_at_home(trial_plan(config), known)
+    plan = replace(plan, overlap=overlaps(config, store.persons("train")))
     trial = Trial(plan, tuple(known))
-    notes = unlabeled_notes(arms, config.trial.primary, config.trial.reference)
+    notes += left_out(len(questions_left_out(config)), headline=config.trial.where != plan.where)
+    notes += unlabeled_notes(arms, config.trial.primary, config.trial.reference, plan.where)
     notes += label_notes(arms) + scan_notes(config, store) + absence_notes(config, pairs) + loss_notes(config, pairs)
     notes += synthetic_notes(config, synthetic) if synthetic else []
     # pay for the look, then judge
@@ -68,13 +73,14 @@ def report(
     if taken:
         trial = replace(trial, plan=replace(plan, confidence=1 - taken.level))
         notes += [*taken.notes, *([f"{few[0].upper()}{few[1:]}."] if (few := few_cells(config)) else [])]
-    blind = blind_baselines(config, store, config.trial.judged_on)
+    asked = EXTERNAL if plan.where == "external" else config.trial.judged_on
+    blind = blind_baselines(config, store, asked)
     record = summarize(trial, notes, blind=blind, look=_look_record(config, taken))
     # draw and write
     with whole_folder(report, "report") as folder:
         pictures = _draw(record, arms, folder)
         if synthetic is not None:
-            pictures |= _draw_examples(config, pairs, synthetic, folder)
+            pictures |= draw_examples(config, pairs, synthetic, folder)
         text = report_markdown(record, pictures)
         (folder / "report.md").write_text(text, encoding="utf-8")
         (folder / PAGE).write_text(html_page(text, folder, title=f"Trial {config.trial.name}"), encoding="utf-8")
@@ -121,6 +127,10 @@ def check_patients(config: Config, arms: Sequence[ArmScores], store: PairStore, 
         if found != expected:
             odd, known = sorted(found ^ expected), f"are not those of the split '{split}'"
             raise StoreError(path, f"its patients {known} of {store.root}: {', '.join(odd[:5])}", AGAIN)
+        others = {*store.patients(EXTERNAL)} if split == "test" else set[str]()
+        if odd := sorted({score.patient for score in arm.external} ^ others):
+            finding = f"its external test patients are not those of {store.root}: {', '.join(odd[:5])}"
+            raise StoreError(path, finding, AGAIN)
         if arm.inputs.get("pairs", store.manifest.digest) != store.manifest.digest:
             raise StoreError(path, f"was scored on other slices than those of {store.root}", AGAIN)
 
@@ -139,13 +149,18 @@ def digests_of(config: Config, arms: Sequence[ArmScores], store: PairStore, synt
 
 
 def _take_look(config: Config, run: Run, pairs: Path, store: PairStore) -> Taken | None:
-    """Count a look at the patients who are judged, if it is one."""
-    if not counts_looks(config):
+    """Count a look at the patients who are judged, and at those of another hospital, where their scores are shown.
+
+    None is counted of validation patients, and of a phantom's, who are made.
+    """
+    trial, cells = config.trial, tuple(sorted(config.trial.cells))
+    home = marks_of(store, trial.judged_on) if counts_looks(config) else ()
+    external = marks_of(store, EXTERNAL) if trial.judged_on == "test" else ()
+    if not (home or external):
         return None
-    trial = config.trial
+    trial, cells = config.trial, tuple(sorted(config.trial.cells))
     asked = question_digest(config, store.manifest.digest)
-    marks = marks_of(store, trial.judged_on)
-    wanted = Wanted("report", trial.name, asked, marks, tuple(sorted(trial.cells)), trial.planned_cells)
+    wanted = Wanted("report", trial.name, asked, home, cells, trial.planned_cells, external)
     return take_look(run, pairs, wanted, alpha=1 - config.report.confidence)
 
 
@@ -181,6 +196,7 @@ def trial_plan(config: Config) -> TrialPlan:
     return TrialPlan(
         region=trial.primary,
         metric=trial.metric,
+        where=trial.asked_where,
         reference=trial.reference,
         question=headline,
         questions=_questions(config, headline),
@@ -202,15 +218,25 @@ def _questions(config: Config, headline: tuple[str, str] | None) -> tuple[Questi
     Raises:
         ConfigError: there is no headline, and one leaves a training set open.
     """
-    found = []
+    found, unasked = [], questions_left_out(config)
     for asked in config.trial.questions:
+        if asked in unasked:
+            continue
         sets = (asked.training_set, asked.against)
         if None in sets and headline is None:
             finding = "leaves a training set to the headline, and the trial has none"
             raise ConfigError("trial.questions", finding, "name 'training_set' and 'against'")
         first, second = (name or default for name, default in zip(sets, headline or ("", ""), strict=True))
-        found.append(Question(Measure(asked.metric, asked.region or config.trial.primary), first, second))
+        where = asked.where or config.trial.where
+        found.append(Question(Measure(asked.metric, asked.region or config.trial.primary, where), first, second))
     return tuple(found)
+
+
+def questions_left_out(config: Config) -> list[QuestionSettings]:
+    """Questions about patients of another hospital, whom a report for development does not look at."""
+    trial = config.trial
+    elsewhere = [asked for asked in trial.questions if (asked.where or trial.where) == "external"]
+    return elsewhere if trial.judged_on == "validation" else []
 
 
 def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str, str]:
@@ -230,36 +256,6 @@ def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str,
     pictures["How the arms learn"] = "learning.png"
     learning_curves(losses, dice, folder / "figures" / "learning.png")
     return {shows: f"figures/{name}" for shows, name in pictures.items()}
-
-
-def _draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -> dict[str, str]:
-    stores = map(PairStore, synthetic_stores(config, synthetic))
-    real, painted = PairStore(pairs), next(store for store in stores if store.patients())
-    labels = config.evaluate.regions[config.trial.primary].labels
-    names = [name for value, name in painted.manifest.classes.items() if value in labels]
-    triplets = [_triplet(real, painted, ref) for ref in _examples(painted, names, config.report.examples)]
-    example_sheet(triplets, painted.manifest.classes, folder / "figures" / "examples.png")
-    return {EXAMPLES: "figures/examples.png"}
-
-
-def _examples(store: PairStore, names: list[str], count: int) -> list[SliceRef]:
-    """The slice with most of the primary region of each patient, then evenly over the patients by that area."""
-    largest: dict[str, tuple[int, SliceRef]] = {}
-    for row in store.index:
-        area = sum(row[name] for name in names)
-        if area > largest.get(row["patient"], (-1,))[0]:
-            largest[row["patient"]] = (area, SliceRef(row["patient"], row["slice"]))
-    ranked = [ref for _, ref in sorted(largest.values(), reverse=True)]
-    step = max(1, len(ranked) // count)
-    return ranked[::step][:count]
-
-
-def _triplet(real: PairStore, painted: PairStore, ref: SliceRef) -> Triplet:
-    provenance = painted.patient(ref.patient).provenance
-    if provenance is None:
-        raise StoreError(painted.root, f"'{ref.patient}' has no provenance", "run 'synthesize' again")
-    source = SliceRef(provenance.source_patient, provenance.source_slices[ref.position])
-    return painted.label(ref.patient)[ref.position], painted.windowed(ref), real.windowed(source)
 
 
 def _summary(record: TrialRecord, report: Path) -> str:

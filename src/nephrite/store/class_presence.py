@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from nephrite.errors import ConfigError
+from nephrite.store.grid_loss import vanished_patients
 from nephrite.store.slices import PairStore
 
 
@@ -12,6 +13,11 @@ def holders(store: PairStore, patients: Iterable[str], values: Collection[int]) 
     """The patients, sorted, who have a pixel of one of the label values."""
     names, asked = [store.manifest.classes[value] for value in values], set(patients)
     return sorted({row["patient"] for row in store.index if row["patient"] in asked and any(row[n] for n in names)})
+
+
+def held(store: PairStore, patients: Collection[str], values: Collection[int]) -> bool:
+    """Whether any of the patients has one of the label values: on the grid, or in a scan where it vanished on it."""
+    return bool(holders(store, patients, values)) or bool(vanished_patients(store, patients, values))
 
 
 def demand_holders(

@@ -45,8 +45,8 @@ def strata_of(root: Path, scans: Persons, settings: PrepareSettings) -> dict[str
     return lesion_strata(lesions)
 
 
-def warn_of_few(patients: int, split: str) -> None:
-    """Warn of fewer patients to judge on than a verdict needs, before anything is read."""
+def warn_of_few(patients: int, who: str = "test patients", setting: str = "prepare.split") -> None:
+    """Warn of fewer patients to judge by than a verdict needs, before anything is read."""
     if patients < FEWEST:
-        text = "prepare.split: %d %s patients, fewer than the %d that a verdict needs: at most 'no evidence' follows"
-        logger.warning(text, patients, split, FEWEST)
+        text = "%s: %d %s, fewer than the %d that a verdict needs: at most 'no evidence' follows"
+        logger.warning(text, setting, patients, who, FEWEST)

@@ -27,7 +27,8 @@ from nephrite.record_fields import (
 
 UNLABELED = "unlabeled"  # the split of patients whose scans came without label maps
 LESION_FREE = "lesion_free"  # the split of patients whose scans are free of lesions, but for what is ignored
-PLACES = (*SPLITS, UNLABELED, LESION_FREE)
+EXTERNAL = "external"  # the split of patients of another hospital, who are only ever tested on
+PLACES = (*SPLITS, UNLABELED, LESION_FREE, EXTERNAL)
 FORMER_UNLABELED = "unlabelled"  # the folder's name in raw data of earlier versions, which is read as well
 LARGEST = 4096  # pixels per side
 Seed = Annotated[int, Field(ge=0, lt=2**64)]

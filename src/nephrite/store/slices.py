@@ -25,9 +25,10 @@ from nephrite.files import digest, read_json, read_record, write_json
 from nephrite.imaging.intensity import apply_window
 from nephrite.store.index_table import Row, read_index, write_index
 from nephrite.store.persons import Persons, check_apart
-from nephrite.store.records import LESION_FREE, UNLABELED, Manifest, Patient, Provenance, Splits
+from nephrite.store.records import EXTERNAL, LESION_FREE, UNLABELED, Manifest, Patient, Provenance, Splits
 
 __all__ = [
+    "EXTERNAL",
     "LESION_FREE",
     "UNLABELED",
     "Manifest",

@@ -19,7 +19,7 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labeled: Iterable[str
         real: the store that they are added to.
         labeled: the training patients whose labels the arm knows. Scans without labels may be those of any training
             patient, or of those that have none, or lesion-free ones; never a scan of someone of whom another scan is
-            chosen by or judged on.
+            chosen by or judged on, nor of another hospital's patient.
 
     Returns:
         The id of the synthesizer.
@@ -37,7 +37,8 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labeled: Iterable[str
         if provenance is None:
             raise StoreError(synthetic.root, f"patient '{patient}' has no provenance", "run 'synthesize' again")
         # every patient that a slice derives from must be allowed
-        unknown = (provenance.patients - allowed) | (set(provenance.unlabeled_patients) - scans)
+        seen = {*provenance.unlabeled_patients, *filter(None, [provenance.style_patient])}
+        unknown = (provenance.patients - allowed) | (seen - scans)
         if unknown:
             finding = f"synthetic slices know {_some(unknown)} outside the {len(allowed)} training patients of the arm"
             raise LeakageError(synthetic.root, finding, "train the synthesizer on this split and synthesize again")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from nephrite.config import Config, LesionRule
+from nephrite.config import Config, LesionRule, Where
 from nephrite.imaging.geometry import voxel_milliliters
 from nephrite.metrics.lesions import find_lesions
 from nephrite.metrics.overlap import volume_dice
@@ -19,7 +19,7 @@ from nephrite.metrics.surface import Spacing
 from nephrite.metrics.windows import windows_of
 from nephrite.store.grid_loss import vanished_patients
 from nephrite.store.persons import Persons, count_persons
-from nephrite.store.slices import PairStore
+from nephrite.store.slices import EXTERNAL, PairStore
 from nephrite.verdict.froc import RATES
 from nephrite.verdict.measures import Measure
 
@@ -55,7 +55,7 @@ def blind_baselines(config: Config, store: PairStore, split: str) -> tuple[Blind
     Args:
         config: settings.
         store: of real slices.
-        split: whose patients are judged.
+        split: whose patients the headline is about.
     """
     # what is to be found, in the views that are scored
     labels = config.evaluate.regions[config.trial.primary].labels
@@ -70,7 +70,8 @@ def blind_baselines(config: Config, store: PairStore, split: str) -> tuple[Blind
     # scores; what vanished was missed
     nothing = np.zeros(mean.shape, dtype=bool)
     region = config.trial.primary
-    dice = Measure("dice", region)
+    where: Where = "external" if split == EXTERNAL else "home"
+    dice = Measure("dice", region, where)
     persons = store.persons(split)
 
     def of_persons(mask: Bool[np.ndarray, "height width"]) -> tuple[float, ...]:
@@ -86,7 +87,7 @@ def blind_baselines(config: Config, store: PairStore, split: str) -> tuple[Blind
     chance = chance_of_finding(seen, rule) if rule else None
     if chance is None:
         return masks
-    return (*masks, BlindBaseline(CHANCE, (chance,) * count_persons(persons), Measure("cpm", region)))
+    return (*masks, BlindBaseline(CHANCE, (chance,) * count_persons(persons), Measure("cpm", region, where)))
 
 
 def chance_of_finding(views: Sequence[tuple[Masks, Spacing]], rule: LesionRule) -> float | None:

@@ -196,7 +196,7 @@ def compare(trial: Trial, pair: Pair) -> Comparison:
         adjusted=interval,
         p_adjusted=p,
         null=_null(trial, pair, cells),
-        verdict=judge(interval, cells=len(cells), patients=len(by_patient), who=trial.plan.who),
+        verdict=judge(interval, cells=len(cells), patients=len(by_patient), who=_who(trial, pair)),
     )
 
 
@@ -204,15 +204,22 @@ def _family(trial: Trial, pairs: Sequence[Pair], family: Family) -> dict[Pair, C
     """Comparisons that are adjusted for each other."""
     plan = trial.plan
     alone = {pair: compare(trial, pair) for pair in pairs}
-    tables = [Table(trial.differences(*pair), row.cells, row.p) for pair, row in alone.items()]
+    tables = [
+        Table(trial.differences(*pair), row.cells, row.p, trial.columns(pair.measure)) for pair, row in alone.items()
+    ]
     found = adjust(tables, confidence=plan.confidence, draws=plan.resamples, seed=plan.seed)
     rows = {}
     for (pair, row), table, p in zip(alone.items(), tables, found.p, strict=True):
         overlap = plan.overlap_at(pair.fraction)
         adjusted = paired_interval(table.differences, confidence=found.confidence, overlap=overlap)
-        verdict = judge(adjusted, cells=len(row.cells), patients=row.patients, who=plan.who)
+        verdict = judge(adjusted, cells=len(row.cells), patients=row.patients, who=_who(trial, pair))
         rows[pair] = replace(row, family=family, adjusted=adjusted, p_adjusted=p, verdict=verdict)
     return rows
+
+
+def _who(trial: Trial, pair: Pair) -> str:
+    """Of whom the scores of a comparison are."""
+    return trial.plan.who_at((pair.measure or trial.plan.measure).where)
 
 
 def _null(trial: Trial, pair: Pair, cells: Sequence[int]) -> NullDifference | None:

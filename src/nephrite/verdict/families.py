@@ -30,11 +30,20 @@ RIDGE = 1e-9  # keeps the correlations of equal comparisons a matrix that has a 
 
 @dataclass(frozen=True)
 class Table:
-    """The differences of one comparison, the cells of its rows, and its p."""
+    """The differences of one comparison, the cells of its rows, its p, and the patients of its columns.
+
+    Without `patients` the columns of all tables are the same ones.
+    """
 
     differences: Float[np.ndarray, "cell patient"]
     cells: tuple[int, ...]
     p: float
+    patients: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """A name for each column."""
+        return self.patients or tuple(map(str, range(self.differences.shape[1])))
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ def adjust(tables: Sequence[Table], *, confidence: float, draws: int, seed: int)
     """Adjust the p of a family's comparisons, and the confidence of their intervals.
 
     Args:
-        tables: one for each comparison, with the same test patients in the same order.
+        tables: one for each comparison; what they have in common are cells and patients.
         confidence: share of trials in which all adjusted intervals should hold their true differences.
         draws: of the smallest p; a level alpha is told to about sqrt(alpha / draws).
         seed: the same seed and tables give the same answer.
@@ -79,7 +88,8 @@ def adjust(tables: Sequence[Table], *, confidence: float, draws: int, seed: int)
 def correlations(tables: Sequence[Table]) -> Float[np.ndarray, "table table"]:
     """How the errors of comparisons go together; a comparison without any spread goes with none."""
     cells = sorted({cell for table in tables for cell in table.cells})
-    errors = np.array([_errors(table, cells) for table in tables])
+    patients = sorted({patient for table in tables for patient in table.columns})
+    errors = np.array([_errors(table, cells, patients) for table in tables])
     lengths = np.linalg.norm(errors, axis=1, keepdims=True)
     directions = np.divide(errors, lengths, out=np.zeros_like(errors), where=lengths > 0)
     found: Float[np.ndarray, "table table"] = directions @ directions.T
@@ -87,7 +97,7 @@ def correlations(tables: Sequence[Table]) -> Float[np.ndarray, "table table"]:
     return found
 
 
-def _errors(table: Table, cells: Sequence[int]) -> Float[np.ndarray, " error"]:
+def _errors(table: Table, cells: Sequence[int], patients: Sequence[str]) -> Float[np.ndarray, " error"]:
     """What each cell and each patient adds to the mean; the product of two is the bootstrap's covariance."""
     centered = table.differences - table.differences.mean()
     centered[np.abs(centered) <= ROUNDING * np.abs(table.differences).max()] = 0
@@ -95,4 +105,6 @@ def _errors(table: Table, cells: Sequence[int]) -> Float[np.ndarray, " error"]:
     if len(table.cells) > 1:
         places = [cells.index(cell) for cell in table.cells]
         from_cells[places] = centered.mean(axis=1) / len(table.cells)
-    return np.concatenate([from_cells, centered.mean(axis=0) / centered.shape[1]])
+    from_patients = np.zeros(len(patients))
+    from_patients[[patients.index(name) for name in table.columns]] = centered.mean(axis=0) / centered.shape[1]
+    return np.concatenate([from_cells, from_patients])

@@ -8,6 +8,10 @@ Stine 2008 have it, "Alpha-investing", Journal of the Royal Statistical Society 
 
 The same settings, code and data are the same look: a report may be written again.
 
+A report that shows patients of another hospital looks at two sets at once. It is one look, and its number is the larger
+one of both: so each set's shares still sum to no more than alpha. The sets stay apart in the ledger: who looks at one
+of them later does not pay for what the other has seen.
+
 **More cells.** A trial that declares how many cells it will have ('trial.planned_cells') may be looked at before it has
 them all. Its look's alpha is spent along the way, as O'Brien and Fleming's boundary does: at a share t of the cells
 2 (1 - Phi(z / sqrt(t))) is spent, with z the two-sided quantile of alpha (Lan and DeMets 1983, "Discrete sequential
@@ -19,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -46,6 +50,7 @@ class Look:
         patients: marks of the test patients; see `nephrite.look_ledger`.
         number: how many looks at these patients there were with this one.
         time: when it was taken, in ISO 8601.
+        external: marks of patients of another hospital, whose scores were looked at as well.
     """
 
     __pydantic_config__ = STRICT
@@ -58,6 +63,12 @@ class Look:
     patients: tuple[Line, ...]
     number: Annotated[int, Field(ge=1)]
     time: Line
+    external: tuple[Line, ...] = ()
+
+    @property
+    def sets(self) -> tuple[tuple[str, ...], ...]:
+        """Marks of each set of patients that it is a look at."""
+        return tuple(marks for marks in (self.patients, self.external) if marks)
 
 
 @dataclass(frozen=True)
@@ -84,15 +95,15 @@ def write_looks(path: Path, looks: Sequence[Look]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    content = [{**look.__dict__, "cells": list(look.cells), "patients": list(look.patients)} for look in looks]
+    content = [asdict(look) for look in looks]
     write_json(path, sealed({"format": 1, "looks": content}))
 
 
 def merged(*ledgers: Sequence[Look]) -> list[Look]:
     """Looks of several ledgers, the oldest first; one that several keep counts once, with its smallest number."""
-    found: dict[tuple[str, tuple[int, ...], tuple[str, ...]], Look] = {}
+    found: dict[tuple[object, ...], Look] = {}
     for look in [look for ledger in ledgers for look in ledger]:
-        key = look.asked, look.cells, look.patients
+        key = look.asked, look.cells, look.sets
         if key not in found or look.number < found[key].number:
             found[key] = look
     return sorted(found.values(), key=lambda look: (look.number, look.time))
@@ -104,8 +115,8 @@ def placed(ledger: Sequence[Look], asked: Look) -> Look:
     The same question with the same cells keeps its number; with more cells too, as long as it grows towards the cells
     that were planned. Anything else is a further look.
     """
-    known = sharing(ledger, asked.patients)
-    same = [look for look in known if look.asked == asked.asked]
+    known = [sharing(ledger, marks) for marks in asked.sets]
+    same = [look for look in merged(*known) if look.asked == asked.asked]
     for look in same:
         if look.cells == asked.cells:
             return replace(asked, number=look.number, time=look.time)
@@ -113,8 +124,12 @@ def placed(ledger: Sequence[Look], asked: Look) -> Look:
         last = max(same, key=lambda look: (look.number, look.share))
         if last.share < asked.share and {*last.cells} < {*asked.cells}:
             return replace(asked, number=last.number)
-    taken = {(look.asked, look.number) for look in known}
-    return replace(asked, number=1 + max([len(taken), *(look.number for look in known)]))
+    return replace(asked, number=1 + max(map(_taken, known), default=0))
+
+
+def _taken(known: Sequence[Look]) -> int:
+    """How many looks at one set there were."""
+    return max([len({(look.asked, look.number) for look in known}), *(look.number for look in known)])
 
 
 def level(ledger: Sequence[Look], look: Look, alpha: float) -> float:
@@ -128,7 +143,7 @@ def level(ledger: Sequence[Look], look: Look, alpha: float) -> float:
     budget = alpha / (look.number * (look.number + 1))
     before = [
         spent(other.share, budget)
-        for other in sharing(ledger, look.patients)
+        for other in merged(*(sharing(ledger, marks) for marks in look.sets))
         if (other.asked, other.number) == (look.asked, look.number) and other.share < look.share
     ]
     return spent(look.share, budget) - max(before, default=0.0)
@@ -142,8 +157,9 @@ def spent(share: float, alpha: float) -> float:
 def sharing(ledger: Sequence[Look], patients: Sequence[str]) -> list[Look]:
     """The looks at test sets that share a patient with these, or with a set that does."""
     known, found, others = {*patients}, list[Look](), [*ledger]
-    while near := [look for look in others if known & {*look.patients}]:
+    while near := [look for look in others if any(known & {*marks} for marks in look.sets)]:
         found += near
         others = [look for look in others if look not in near]
-        known |= {mark for look in near for mark in look.patients}
+        shared = [marks for look in near for marks in look.sets if known & {*marks}]
+        known |= {mark for marks in shared for mark in marks}
     return sorted(found, key=lambda look: (look.number, look.time))

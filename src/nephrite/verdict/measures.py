@@ -7,7 +7,8 @@ patient, counted once more, would add (the projection of Hajek 1968; of the boot
 bootstrap standard errors and influence functions", section 4). Cells and patients then vary in it as they do in the
 measure, and comparisons, families and looks treat all measures alike.
 
-All measures are so that more is better: the Brier score and the calibration error are taken from 1.
+All measures are so that more is better: the Brier score and the calibration error are taken from 1. Recall is not
+defined for a patient who has nothing of the region: such patients have no column.
 """
 
 from __future__ import annotations
@@ -18,37 +19,41 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from nephrite.config import Metric
+from nephrite.config import Metric, Where
 from nephrite.errors import TrialError
 from nephrite.metrics.calibration import expected_calibration_errors
 from nephrite.metrics.lesions import LesionFindings
-from nephrite.metrics.scores import ArmScores
+from nephrite.metrics.scores import ArmScores, PatientScore
 from nephrite.verdict.froc import competition_metric, sensitivities
 
 DRAWS_PER_PATIENT, FEWEST_DRAWS = 20, 1000  # of the least squares that finds each patient's part
 NAMES: Mapping[Metric, str] = {
     "dice": "Dice",
     "surface_dice": "surface Dice",
+    "recall": "recall",
     "cpm": "CPM",
     "sensitivity": "sensitivity per lesion at 1 false positive per image",
     "brier": "1 - Brier score",
     "calibration": "1 - calibration error",
 }
+FEWEST_WITH = 3  # patients who have a region, for its recall to be compared
+ELSEWHERE = "on the external test set"
 Weights = Float[np.ndarray, "draw patient"]
 
 
 class Measure(NamedTuple):
-    """What is measured, and of which region."""
+    """What is measured, of which region, and of whose patients."""
 
     metric: Metric
     region: str
+    where: Where = "home"
 
     def __str__(self) -> str:
-        return f"{NAMES[self.metric]} of {self.region}"
+        return f"{NAMES[self.metric]} of {self.region}{f' {ELSEWHERE}' if self.where == 'external' else ''}"
 
 
 def table_of(runs: Sequence[ArmScores], measure: Measure, *, seed: int = 0) -> Float[np.ndarray, "cell patient"]:
-    """The measure of some runs: a row for each, a column for each patient in the order of their ids.
+    """The measure of some runs: a row for each, a column for each patient as `columns_of` names them.
 
     Args:
         runs: cells of one arm, scored on the same patients.
@@ -56,15 +61,29 @@ def table_of(runs: Sequence[ArmScores], measure: Measure, *, seed: int = 0) -> F
         seed: of the draws of patients; the same seed gives all arms the same draws.
 
     Raises:
-        TrialError: the region was not scored, or not for this metric; or no patient has a lesion.
+        TrialError: the region was not scored, or not for this metric; no patient has a lesion; or too few have the
+            region.
     """
     return np.array([_row(run, measure, seed) for run in runs])
 
 
+def columns_of(run: ArmScores, measure: Measure) -> tuple[str, ...]:
+    """The patients of whom a measure is defined, in the order of their ids."""
+    return tuple(score.patient for score in _patients(run, measure))
+
+
+def _patients(run: ArmScores, measure: Measure) -> list[PatientScore]:
+    asked = sorted(run.external if measure.where == "external" else run.patients, key=lambda score: score.patient)
+    if measure.metric != "recall":
+        return asked
+    return [score for score in asked if score.recall.get(measure.region) is not None]
+
+
 def _row(run: ArmScores, measure: Measure, seed: int) -> Float[np.ndarray, " patient"]:
-    patients = sorted(run.patients, key=lambda score: score.patient)
     demand(run, measure)
-    region = measure.region
+    patients, region = _patients(run, measure), measure.region
+    if measure.metric == "recall":
+        return np.array([each.recall[region] for each in patients], dtype=np.float64)
     if measure.metric == "dice":
         return np.array([each.regions[region].dice for each in patients])
     if measure.metric == "surface_dice":
@@ -116,17 +135,28 @@ def demand(run: ArmScores, measure: Measure) -> None:
     Raises:
         TrialError: names the setting that is missing.
     """
-    patients = run.patients
+    patients = run.external if measure.where == "external" else run.patients
+    if not patients:
+        finding = f"has no {measure}: no patient of another hospital was scored"
+        raise TrialError(str(run.arm), finding, "name 'acquire.external.path', and run the trial again")
     known: list[set[str]]
     if measure.metric in ("cpm", "sensitivity"):
         known, key = [set(each.lesions) for each in patients], "evaluate.lesions"
+    elif measure.metric == "recall":
+        known, key = [set(each.recall) for each in patients], "evaluate.parts"
     elif measure.metric in ("brier", "calibration"):
         known, key = [set(each.calibration) for each in patients], "evaluate.regions"
     else:
         known, key = [set(each.regions) for each in patients], "evaluate.regions"
     if not all(measure.region in regions for regions in known):
         finding = f"{measure} was not scored; it is known of {sorted(set.intersection(*known)) or 'no region'}"
-        raise TrialError(str(run.arm), finding, f"add it to '{key}' and run 'evaluate' again")
+        remedy = f"add it to '{key}' and run 'evaluate' again"
+        if measure.where == "external":
+            remedy = f"name its classes in 'acquire.external.classes', or {remedy}"
+        raise TrialError(str(run.arm), finding, remedy)
+    if measure.metric == "recall" and (having := len(_patients(run, measure))) < FEWEST_WITH:
+        finding = f"has no {measure}: {having} of {len(patients)} patients have any, and {FEWEST_WITH} are needed"
+        raise TrialError(str(run.arm), finding, "ask of patients who have it: 'where', 'region'")
     if measure.metric in ("cpm", "sensitivity") and not any(each.lesions[measure.region].lesions for each in patients):
         finding = f"has no {measure}: none of its patients has a lesion"
         raise TrialError(str(run.arm), finding, "raise 'prepare.split.test', or lower 'evaluate.lesions.smallest'")

@@ -12,11 +12,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from nephrite.config import Metric
+from nephrite.config import Metric, Where
 from nephrite.errors import TrialError
 from nephrite.metrics.persons import of_persons
 from nephrite.metrics.scores import ArmScores
-from nephrite.verdict.measures import Measure, demand, table_of
+from nephrite.verdict.measures import Measure, columns_of, demand, table_of
 
 AGAIN = "run 'evaluate' again for both on the same split"
 
@@ -36,6 +36,7 @@ class TrialPlan:
     Attributes:
         region: the region that decides.
         metric: what of it decides; see `nephrite.verdict.measures`.
+        where: of whose patients: the trial's own, or those of another hospital.
         questions: further questions, declared before any run: each a measure, and the two training sets.
         reference: the training set that all others are compared with.
         question: the two training sets, with and without synthetic data, whose difference is the headline; None where
@@ -62,6 +63,7 @@ class TrialPlan:
     rivals: tuple[str, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
     metric: Metric = "dice"
+    where: Where = "home"
     questions: tuple[Question, ...] = ()
     judged_on: Literal["test", "validation", "confirmation"] = "test"
     overlap: Mapping[float, float] = field(default_factory=dict)
@@ -72,8 +74,12 @@ class TrialPlan:
 
     @property
     def who(self) -> str:
-        """'test patient', 'validation patient' or 'confirmation patient': of whom scores are compared."""
-        return f"{self.judged_on} patient"
+        """'test patient', 'external test patient', 'validation patient' and the like: of whom the headline is."""
+        return self.who_at(self.where)
+
+    def who_at(self, where: Where) -> str:
+        """The same for any measure."""
+        return f"{'external ' if where == 'external' else ''}{self.judged_on} patient"
 
     def overlap_at(self, fraction: float) -> float:
         """The share of its training patients that a cell has in common with another, on average."""
@@ -82,7 +88,7 @@ class TrialPlan:
     @property
     def measure(self) -> Measure:
         """What decides."""
-        return Measure(self.metric, self.region)
+        return Measure(self.metric, self.region, self.where)
 
     def copy_of(self, training_set: str) -> str | None:
         """The A/A arm of a training set; None where it has none."""
@@ -114,8 +120,17 @@ class Trial:
 
     @property
     def patients(self) -> tuple[str, ...]:
-        """Ids of the test patients, sorted; the order of every table's columns."""
+        """Ids of the trial's own test patients, sorted."""
         return tuple(sorted(score.patient for score in self.arms[0].patients))
+
+    @property
+    def external(self) -> tuple[str, ...]:
+        """Ids of the patients of another hospital, sorted."""
+        return tuple(sorted(score.patient for score in self.arms[0].external))
+
+    def columns(self, measure: Measure | None = None) -> tuple[str, ...]:
+        """Ids of the patients of a table's columns; they are the same in all arms."""
+        return columns_of(self.arms[0], measure or self.plan.measure)
 
     @property
     def segmenters(self) -> tuple[str, ...]:
@@ -273,6 +288,6 @@ def synthetic_question(pairs: Mapping[str, str], reference: str) -> tuple[str, s
 
 
 def _demand_same_patients(scores: ArmScores, others: ArmScores) -> None:
-    odd = {score.patient for score in scores.patients} ^ {score.patient for score in others.patients}
-    if odd:
-        raise TrialError(str(scores.arm), f"and {others.arm} do not share test patients {sorted(odd)}", AGAIN)
+    for one, other in ((scores.patients, others.patients), (scores.external, others.external)):
+        if odd := {score.patient for score in one} ^ {score.patient for score in other}:
+            raise TrialError(str(scores.arm), f"and {others.arm} do not share test patients {sorted(odd)}", AGAIN)

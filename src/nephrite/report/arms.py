@@ -1,0 +1,68 @@
+"""The scores of an arm, as trial.json has them: means over its cells, on the trial's own patients and on others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nephrite.metrics.scores import ArmScores, PatientScore, dice_by_patient, mean_over_slices
+from nephrite.report.arm_record import ArmRecord, ExternalRecord, RegionRecord
+from nephrite.verdict.trial import Trial
+
+
+def arm_record(runs: Sequence[ArmScores], trial: Trial) -> ArmRecord:
+    """One training set and segmenter, averaged over its cells."""
+    # means over cells and patients
+    slices = mean_over_slices([score.slices for run in runs for score in run.patients])
+    regions = tuple(runs[0].patients[0].regions)
+    dice = np.mean([dice_by_patient(run, trial.plan.region) for run in runs], axis=0)
+    return ArmRecord(
+        training_set=runs[0].arm.training_set,
+        segmenter=runs[0].arm.segmenter,
+        fraction=runs[0].arm.fraction,
+        cells=tuple(run.arm.cell for run in runs),
+        training_patients=tuple(run.training_patients for run in runs),
+        steps=tuple(run.steps for run in runs),
+        seconds=tuple(run.seconds for run in runs),
+        validation_score=_mean([run.validation_score for run in runs]),
+        regions={region: _region([score for run in runs for score in run.patients], region) for region in regions},
+        dice_by_patient=dict(zip(trial.patients, dice.tolist(), strict=True)),
+        dice_by_cell={
+            region: tuple(tuple(dice_by_patient(run, region).tolist()) for run in runs) for region in regions
+        },
+        external=_external(runs),
+        capstone_iou=slices.capstone_iou,
+        predict_nothing=slices.predict_nothing,
+        foreground_iou=dict(slices.foreground_iou),
+    )
+
+
+def _external(runs: Sequence[ArmScores]) -> ExternalRecord | None:
+    """The same runs on the external test set; None where there is none."""
+    if not runs[0].external:
+        return None
+    sides = [sorted(run.external, key=lambda score: score.patient) for run in runs]
+    regions = tuple(sides[0][0].regions)
+    return ExternalRecord(
+        regions={region: _region([score for side in sides for score in side], region) for region in regions},
+        dice_by_cell={
+            region: tuple(tuple(score.regions[region].dice for score in side) for side in sides) for region in regions
+        },
+    )
+
+
+def _region(scores: Sequence[PatientScore], region: str) -> RegionRecord:
+    found = [score.regions[region] for score in scores]
+    distances = [score.hd95 for score in found if score.hd95 is not None]
+    return RegionRecord(
+        dice=_mean([score.dice for score in found]),
+        surface_dice=_mean([score.surface_dice for score in found]),
+        hd95=_mean(distances) if distances else None,
+        hd95_defined=len(distances),
+        scored=len(found),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
