@@ -82,7 +82,8 @@ def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None)
         TrialError: the finished trial has no question, or too few cells.
     """
     home = "test" if config.trial.judged_on == "validation" else config.trial.judged_on
-    patients = [*splits.values()].count(EXTERNAL if config.trial.where == "external" else home)
+    elsewhere = config.trial.where == "external"
+    patients = [*splits.values()].count(EXTERNAL if elsewhere else home)
     training = alone(name for name, split in splits.items() if split == "train")
     overlap = overlaps(config, training)[min(config.trial.label_fractions)]
     measure = Measure(config.trial.metric, config.trial.primary, config.trial.where)
@@ -93,7 +94,9 @@ def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None)
     usual, quick = (replace(way, confidence=confidence, overlap=overlap) for way in (USUAL, QUICK))
     needed = {e: cells_needed(e, spread, patients, most=MOST_CELLS, simulation=quick) for e in EFFECTS}
     smallest = smallest_effect(spread, len(config.trial.cells), patients, simulation=usual)
-    return Outlook(spread, source, smallest, needed, measure, f"{judged} patient")
+    return Outlook(
+        spread, source, smallest, needed, measure, "external test patient" if elsewhere else f"{home} patient"
+    )
 
 
 def _spread_of(config: Config, scores: Path) -> tuple[Spread, str]:
