@@ -62,11 +62,12 @@ def test_scores_name_the_patient_of_each_scan_and_the_record_counts_patients(
     config, folder = load(ARM, "train_segmenter.weights=best"), tmp_path / "segmenter"
     trained = train_segmenter(config, SilentRun(), pairs=pairs, segmenter=folder)
     assert trained["labels_used"] == 3
+    edit_card(folder, masked_patients=["a1", "a2", "b1"])
     score(load, pairs, folder)
     path = tmp_path / "scores.json"
     scores = ArmScores.from_json(read_json(path), path)
     assert [(each.patient, each.person) for each in scores.patients] == [("c1", "r"), ("c2", "r")]
-    assert (scores.training_patients, scores.choosing_patients) == (2, 1)
+    assert (scores.training_patients, scores.choosing_patients, scores.masked_patients) == (2, 1, 2)
 
 
 def test_dice_is_that_of_the_predicted_volume(load: Load, pairs: Path, segmenter: Path) -> None:
