@@ -33,7 +33,7 @@ def read_trial(path: Path) -> TrialRecord:
             _bring_from_version_2(content)
         if version != VERSION:
             _bring_from_version_3(content)
-        _fill_where(content)
+        _fill_later_fields(content)
         return TrialRecord.model_validate_json(json.dumps(content))
     except ValidationError as error:
         raise StoreError(path, first_problem(error), AGAIN) from None
@@ -65,14 +65,14 @@ def _bring_from_version_3(content: dict[str, Any]) -> None:
         row["sampled"], row["p_adjusted"] = row.pop("resampled"), row.pop("p_holm")
         row["family"], row["adjusted_low"], row["adjusted_high"] = None, row["low"], row["high"]
         row["measure"] = None
-    for found in content["equivalence"] or ():
-        found["exponent"] = None
     content |= {"blind": None, "look": None, "questions": [], "version": VERSION}
     content["plan"] |= {"overlap": {}, "judged_on": "test", "metric": "dice", "questions": []}
 
 
-def _fill_where(content: dict[str, Any]) -> None:
-    """Fill, in place, what files lack that were written before there were external test sets."""
+def _fill_later_fields(content: dict[str, Any]) -> None:
+    """Fill, in place, what files of any version lack: they were written before external test sets and power laws."""
+    for found in content["equivalence"] or ():
+        found.setdefault("exponent", None)
     content.setdefault("external", [])
     for arm in content["arms"]:
         arm.setdefault("external", None)

@@ -125,7 +125,7 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> None:
 
 def _brought(target: Path) -> list[str]:
     """Names of all scans that the source brought."""
-    folders = [folder for name in (UNLABELED, LESION_FREE) if (folder := target / name).is_dir()]
+    folders = [folder for name in (UNLABELED, LESION_FREE, EXTERNAL) if (folder := target / name).is_dir()]
     names = [case.patient for case in find_cases(target)]
     return names + [scan.patient for folder in folders for scan in find_scans(folder)]
 
