@@ -52,19 +52,19 @@ $(STAMP): requirements.lock pyproject.toml setup.py
 demo: env ## The whole trial on the embedded phantom: 8 to 20 minutes on two cores
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config -q --local core.no_scm true
 	$(BIN)/dvc --wait-for-lock repro prepare
-	@# DVC runs one stage at a time, but lets two commands work on different stages: every second one of a kind, a core each
+	@# DVC runs one stage at a time, but lets two commands work on different stages: every second painter and arm, a core each
 	side() {
-	    names=$$($(BIN)/dvc stage list --name-only | grep -E "$$1" | awk "NR % 2 == $$2")
-	    [ -z "$$names" ] || $(BIN)/dvc --wait-for-lock repro $$names
+	    names=$$($(BIN)/dvc stage list --name-only | grep -E "^$$1" | awk "NR % 2 == $$3" | sed -E "s/^$$1(.*)/$$2/")
+	    [ -z "$$names" ] || $(BIN)/dvc --wait-for-lock repro -s $$names
 	}
 	both() {
-	    side "$$1" 0 & other=$$!
-	    side "$$1" 1 && failed=0 || failed=$$?
+	    side "$$@" 0 & other=$$!
+	    side "$$@" 1 && failed=0 || failed=$$?
 	    wait $$other || failed=$$?
 	    [ $$failed = 0 ] || exit $$failed
 	}
-	both '^screen@'
-	both '^evaluate(_synthetic)?@'
+	both screen 'train_gan\1 synthesize\1 screen\1'
+	both evaluate 'train_segmenter\1 evaluate\1'
 	$(BIN)/dvc --wait-for-lock repro
 	@echo; cat reports/summary.txt
 

@@ -55,7 +55,7 @@ def test_compile_writes_the_pipeline_and_counts_painters_and_arms(
     assert run(monkeypatch, "compile", "--image", IMAGE, *words) == 0
     given = read_package(output).arguments
     assert (given["publish_synthetic"], given["promote_best"]) == ("yes", "no")
-    assert "2 painters, 12 arms without synthetic slices, 12 with; data phantom@" in capsys.readouterr().out
+    assert "6 painters, 2 arms without synthetic slices, 6 with; data phantom@" in capsys.readouterr().out
 
 
 def test_compile_warns_of_a_commit_that_is_none(

@@ -64,6 +64,6 @@ def test_fewer_test_patients_than_a_verdict_needs_are_warned_of(
     patients: int, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        warn_of_few(patients, "confirmation")
+        warn_of_few(patients, "confirmation patients")
     assert ("confirmation patients, fewer than the 8 that a verdict needs" in caplog.text) == warned
     assert FEWEST == MINIMUM_PATIENTS

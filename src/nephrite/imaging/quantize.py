@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int16
 
 from nephrite.config import PercentileSettings, WindowSettings
+from nephrite.errors import VolumeError
 from nephrite.imaging.grid import Grid, resize_image
 from nephrite.imaging.intensity import AIR, HIGHEST, OFFSET, fixed_window, resolve_range
 from nephrite.imaging.volume import Image, ScanVolume
@@ -136,3 +138,11 @@ def _percentiles(
         np.concatenate([block.ravel()[::step] for block in blocks]), (settings.low, settings.high)
     )
     return float(low), float(high)
+
+
+def check_contrast(place: Path, found: tuple[int, int], window: tuple[float, float]) -> None:
+    """Refuse a scan that is of one intensity once the window is applied: nothing could be learned or told from it."""
+    (least, most), (low, high) = found, window
+    if least == most or most <= low or least >= high:
+        finding = f"shows one intensity only: stored values {least} to {most} in the window {low:g} to {high:g}"
+        raise VolumeError(place, finding, "leave the case out, or change 'prepare.intensity'")

@@ -20,7 +20,7 @@ from nephrite.files import sha256, whole_folder
 from nephrite.imaging.geometry import warn_of_units
 from nephrite.imaging.grid import Grid, plan_grid, resize_label
 from nephrite.imaging.label_maps.translating import translated_blocks
-from nephrite.imaging.quantize import store_image
+from nephrite.imaging.quantize import check_contrast, store_image
 from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans, open_scan, open_volume
 from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
@@ -34,11 +34,10 @@ from nephrite.store.persons import (
     TABLE,
     WITHOUT_LABELS,
     Persons,
-    alone,
     check_apart,
     count_persons,
     held_out,
-    read_persons,
+    stored_persons,
 )
 from nephrite.store.records import FORMER_UNLABELED, PLACES
 from nephrite.store.slices import EXTERNAL, LESION_FREE, UNLABELED, Patient, finish_store, read_patient, write_patient
@@ -117,7 +116,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     readings = {name: ways[group] for name, group in others.items() if group in ways}
     _check_organs(raw / LESION_FREE, [case for case in cases if others.get(case.patient) == LESION_FREE], settings)
     # whose scans they are; what does not fit is refused and warned of before anything is read
-    persons = _read_persons(raw, [case.patient for case in cases])
+    persons = stored_persons(raw, [case.patient for case in cases])
     known = {name: persons[name] for name in labeled}
     _check_split(raw, split_patients(known, settings.split, earlier=earlier) | others, persons, settings)
     # one folder per patient; a scan that two patients share would leak
@@ -177,7 +176,7 @@ def prepare_patient(
     grid = plan_grid(settings.in_plane, volume.shape, volume.spacing)
     image, label = create_arrays(root, case.patient, (volume.shape[0], grid.size, grid.size))
     scale = store_image(volume, grid, settings.intensity, image, block=settings.block)
-    _check_contrast(case.image, (int(image.min()), int(image.max())), scale.window)
+    check_contrast(case.image, (int(image.min()), int(image.max())), scale.window)
     # checksum of the voxels: finds the same scan under two names
     voxels = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
     # label map, and what its classes measure before and after
@@ -233,19 +232,6 @@ def _say_losses(root: Path, patients: Sequence[str]) -> list[GridLoss]:
     for line in loss_lines(losses, len(patients), "patient"):
         logger.warning("%s Finer slices keep more: 'prepare.in_plane'.", line)
     return losses
-
-
-def _check_contrast(place: Path, found: tuple[int, int], window: tuple[float, float]) -> None:
-    """Refuse a scan that is of one intensity once the window is applied: nothing could be learned or told from it."""
-    (least, most), (low, high) = found, window
-    if least == most or most <= low or least >= high:
-        finding = f"shows one intensity only: stored values {least} to {most} in the window {low:g} to {high:g}"
-        raise VolumeError(place, finding, "leave the case out, or change 'prepare.intensity'")
-
-
-def _read_persons(raw: Path, scans: Sequence[str]) -> dict[str, str]:
-    """The person of each scan: as the table in the folder says, else each is one of its own."""
-    return read_persons(raw / TABLE, scans) if (raw / TABLE).is_file() else alone(scans)
 
 
 def _check_split(raw: Path, splits: Mapping[str, str], persons: Persons, settings: PrepareSettings) -> None:

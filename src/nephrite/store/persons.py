@@ -69,6 +69,11 @@ def read_persons(path: Path, scans: Sequence[str]) -> dict[str, str]:
     return _spelled_once({scan: table[known[scan.lower()]] for scan in scans})
 
 
+def stored_persons(raw: Path, scans: Sequence[str]) -> dict[str, str]:
+    """The person of each scan: as the table in the folder says, else each is one of its own."""
+    return read_persons(raw / TABLE, scans) if (raw / TABLE).is_file() else alone(scans)
+
+
 def read_table(path: Path) -> dict[str, str]:
     """Case to patient, as a table says; raises as `persons_of`."""
     try:
