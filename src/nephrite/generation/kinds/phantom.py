@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import Field
 
-from nephrite.config import GeneratorSettings
-from nephrite.config.settings import Seed
+from nephrite.config import GeneratorSettings, Seed
 from nephrite.errors import ConfigError
 from nephrite.generation.kind import Composed, ComposingKind
 
