@@ -121,7 +121,7 @@ PAINTERS = {
         *("trial.without_labels=[real+synthetic]", "painter=pix2pix/0.0/0"),
     ),
     "recontrast": ("train_gan.pix2pix.method={kind: recontrast}",),
-    "phantom": ("train_gan.pix2pix.method={kind: phantom, matrix: 64}",),
+    "phantom patients": ("train_gan.pix2pix.method={kind: phantom_patients, matrix: 64}",),
 }
 
 

@@ -222,14 +222,14 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
         store = PairStore(pairs)
         return {person: split for split in (*SPLITS, EXTERNAL) for person in store.persons(split).values()}
     # else patients are counted from the source
-    external: list[str] = []
+    theirs = find_cases(acquire.external.path) if acquire.external.path else []
+    external = {case.patient: case.patient for case in theirs}
     if acquire.source == "folder" and acquire.folder.path:
         cases = find_cases(acquire.folder.path)
-        theirs = find_cases(acquire.external.path) if acquire.external.path else []
         scans = [scan for folder in (acquire.unlabeled, acquire.lesion_free) if folder for scan in find_scans(folder)]
         everyone: list[Case | Scan] = [*cases, *theirs, *scans]
         persons = persons_of(acquire.patients, [each.patient for each in everyone])
-        external = sorted({persons[case.patient] for case in theirs})
+        external = {case.patient: persons[case.patient] for case in theirs}
         names = {case.patient: persons[case.patient] for case in cases}
         if wanted(acquire.pseudonyms, {each.layout for each in everyone}):
             made = pseudonyms({*names, *names.values()})
@@ -243,7 +243,8 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
     else:
         return None
     splits = split_patients(names, config.prepare.split)
-    return {names[scan]: split for scan, split in splits.items()} | dict.fromkeys(external, EXTERNAL)
+    placed = {names[scan]: split for scan, split in splits.items()}
+    return placed | {f"{EXTERNAL}/{person}": EXTERNAL for person in external.values()}
 
 
 def _fraction_counts(config: Config, splits: Mapping[str, str]) -> dict[float, int]:

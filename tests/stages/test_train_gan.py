@@ -19,7 +19,7 @@ from nephrite.generation.synthesizers import SynthesizerCard, read_synthesizer
 from nephrite.ownership import MARK
 from nephrite.recording import SilentRun
 from nephrite.stages.train_gan import train_gan
-from tests.conftest import finish, hash_again, with_another_window, with_weight, without_first_patient
+from tests.conftest import CAPSTONE, finish, hash_again, with_another_window, with_weight, without_first_patient
 
 Load = Callable[..., Config]
 SCRIPT = """
@@ -260,7 +260,7 @@ def test_two_processes_train_one_synthesizer(pairs: Path, root: Path, tmp_path: 
         ),
         "train_gan.pix2pix.method={kind: pix2pix, base_width: 4, depth: 3, upsampling: resize, dropout: 0.5}",
     ]
-    command = [sys.executable, str(script), str(root / "params.yaml"), str(pairs), str(tmp_path / "s"), *overrides]
+    command = [sys.executable, str(script), str(CAPSTONE), str(pairs), str(tmp_path / "s"), *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
     assert done.stdout.count("'l1_loss'") == 2  # both processes came to the end

@@ -30,7 +30,15 @@ from nephrite.stages.synthesize import synthesize
 from nephrite.stages.train_gan import train_gan
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore, write_patient
-from tests.conftest import SPLITS, finish, hash_again, with_another_window, without_first_patient, write_synthetic
+from tests.conftest import (
+    CAPSTONE,
+    SPLITS,
+    finish,
+    hash_again,
+    with_another_window,
+    without_first_patient,
+    write_synthetic,
+)
 
 Load = Callable[..., Config]
 MACHINES = (
@@ -354,7 +362,7 @@ def test_two_processes_train_one_segmenter(load: Load, pairs: Path, root: Path, 
         *("train_segmenter.epochs=1", "train_segmenter.steps_per_epoch=2", "train_segmenter.batch_size=4"),
         "train_segmenter.segmenters.light={kind: unet, base_width: 4, depth: 2, padding: same, normalization: none}",
     ]
-    command = [sys.executable, str(script), str(root / "params.yaml"), str(pairs), str(tmp_path / "s"), *overrides]
+    command = [sys.executable, str(script), str(CAPSTONE), str(pairs), str(tmp_path / "s"), *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
     assert done.stdout.count("validation_score") == 2  # both processes came to the end

@@ -26,7 +26,7 @@ GENERATORS = {
     "diffusion": "nephrite.generation.kinds.diffusion",
     "lesion_painter": "nephrite.generation.kinds.lesion_painter",
     "recontrast": "nephrite.generation.kinds.recontrast",
-    "phantom": "nephrite.generation.kinds.phantom",
+    "phantom_patients": "nephrite.generation.kinds.phantom_patients",
 }
 SEGMENTERS = {
     "unet": "nephrite.segmentation.in_process.unet",

@@ -8,13 +8,13 @@ import pytest
 from nephrite.errors import ConfigError
 from nephrite.generation.fitting import training_of
 from nephrite.generation.kind import Composed
-from nephrite.generation.kinds.phantom import PhantomPainter, PhantomPainterSettings
+from nephrite.generation.kinds.phantom_patients import PhantomPainter, PhantomPainterSettings
 from nephrite.phantom.phantom import draw_patient
 from nephrite.synthesis.lesions import Run
 
 CLASSES = {1: "kidney", 2: "tumor"}
 SIZE, SLICES, WINDOW = 48, 9, (-200.0, 200.0)
-SETTINGS = PhantomPainterSettings(kind="phantom", seed=3, matrix=64)
+SETTINGS = PhantomPainterSettings(kind="phantom_patients", seed=3, matrix=64)
 
 
 def composed(seed: int = 1, fill: float = 0.5) -> Composed:

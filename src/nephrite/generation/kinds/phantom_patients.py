@@ -23,7 +23,7 @@ class PhantomPainterSettings(GeneratorSettings):
     LEARNS_WITHOUT_LABELS: ClassVar[bool] = False  # it learns nothing
     COMPOSES: ClassVar[bool] = True
 
-    kind: Literal["phantom"] = Field(
+    kind: Literal["phantom_patients"] = Field(
         description="Nothing is trained: new patients of the embedded phantom. A positive control: on phantom data "
         "they must help."
     )
@@ -58,7 +58,7 @@ class PhantomPainter(ComposingKind[PhantomPainterSettings]):
 
         if dict(classes) != {KIDNEY: "kidney", TUMOR: "tumor"}:
             finding = f"draws {{{KIDNEY}: kidney, {TUMOR}: tumor}}; 'prepare.classes' is {dict(classes)}"
-            raise ConfigError("train_gan: kind 'phantom'", finding, "use it with 'acquire.source: phantom'")
+            raise ConfigError("train_gan: kind 'phantom_patients'", finding, "use it with 'acquire.source: phantom'")
         # a patient, on the grid of the store
         drawn, label, spacing = draw_patient(self.settings.seed, seed, matrix=self.settings.matrix)
         chosen = np.linspace(0, len(drawn) - 1, len(image)).round().astype(int)
