@@ -78,7 +78,7 @@ def _make_tables(uri: str) -> None:
     for left in place.parent.glob(f"{place.name}{PARTIAL}*"):
         left.unlink()
     partial = place.with_name(place.name + PARTIAL)
-    store = SqlAlchemyStore(f"sqlite:///{partial}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)  # type: ignore[no-untyped-call] # MLflow's
+    store = SqlAlchemyStore(f"sqlite:///{partial}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)  # type: ignore[no-untyped-call] # without types
     store.engine.dispose()
     partial.replace(place)
 

@@ -264,19 +264,21 @@ def test_twins_are_found_across_formats(
         prepared(load(f"prepare.intensity={{kind: {kind}}}"), kits_folder, kits_folder.parent / "pairs")
 
 
-def test_scans_that_look_nearly_the_same_are_told_and_counted(
-    load: Load,
-    kits_folder: Path,
-    write_kits_case: Callable[..., None],
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+@pytest.fixture
+def with_alike(kits_folder: Path, write_kits_case: Callable[..., None]) -> Path:
+    """Cases of which two, 'odd' and 'again', look nearly the same."""
     scan = gaussian_filter(np.random.default_rng(5).normal(0, 4000, (6, 40, 48)), (0, 3, 3)).astype(np.int16)
     write_kits_case(kits_folder / "odd", 98, image=scan[:5])
     write_kits_case(kits_folder / "again", 99, image=scan[1:])
-    run = prepare(load(), SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs")
+    return kits_folder
+
+
+def test_scans_that_look_nearly_the_same_are_told_and_counted(
+    load: Load, with_alike: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = prepare(load(), SilentRun(), raw=with_alike, pairs=tmp_path / "pairs")
     assert run["near_twins"] >= 1
-    assert f"{kits_folder}/again: looks nearly the same as 'odd'" in caplog.text
+    assert f"{with_alike}/again: looks nearly the same as 'odd'" in caplog.text
 
 
 def test_files_without_a_unit_are_told_in_one_line(
@@ -462,17 +464,10 @@ def test_other_scans_of_test_patients_are_kept_and_warned_of(
 
 
 def test_two_scans_of_one_patient_may_look_alike(
-    load: Load,
-    kits_folder: Path,
-    write_kits_case: Callable[..., None],
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+    load: Load, with_alike: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scan = gaussian_filter(np.random.default_rng(5).normal(0, 4000, (6, 40, 48)), (0, 3, 3)).astype(np.int16)
-    write_kits_case(kits_folder / "odd", 98, image=scan[:5])
-    write_kits_case(kits_folder / "again", 99, image=scan[1:])
-    owned(kits_folder, "odd", "again")
-    prepared(load(), kits_folder, tmp_path / "pairs")
+    owned(with_alike, "odd", "again")
+    prepared(load(), with_alike, tmp_path / "pairs")
     assert "'odd'" not in caplog.text
 
 

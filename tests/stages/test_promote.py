@@ -386,22 +386,24 @@ def test_each_comparison_with_the_champion_is_a_look(trial: Trial, load: Load) -
     assert read_json(trial.paths["promotion"])["rules"]["look"] == 2
 
 
-def test_a_report_on_a_confirmation_set_is_promoted(trial: Trial, load: Load) -> None:
-    trial.train(seed=1, dice=0.9)
+def say_judged_on(trial: Trial, split: str) -> None:
+    """Let the report be one of another split."""
     path = trial.paths["report"] / "trial.json"
     content = read_json(path)
-    content["plan"]["judged_on"] = "confirmation"
+    content["plan"]["judged_on"] = split
     write_json(path, content)
+
+
+def test_a_report_on_a_confirmation_set_is_promoted(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.9)
+    say_judged_on(trial, "confirmation")
     written = trial.promote(load("trial.judged_on=confirmation"))
     assert (written["decision"], written["version"]) == ("champion", 1)
 
 
 def test_a_report_for_development_is_never_promoted(trial: Trial, load: Load) -> None:
     trial.train(seed=1, dice=0.9)
-    path = trial.paths["report"] / "trial.json"
-    content = read_json(path)
-    content["plan"]["judged_on"] = "validation"
-    write_json(path, content)
+    say_judged_on(trial, "validation")
     written = trial.promote(load())
     assert (written["decision"], written["version"]) == ("not promoted", 0)
     assert "trial.judged_on: validation" in written["reason"]

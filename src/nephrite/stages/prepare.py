@@ -28,7 +28,7 @@ from nephrite.recording import Run
 from nephrite.redaction import hidden_name
 from nephrite.store.arrays import create_arrays
 from nephrite.store.earlier_split import earlier_split, strata_of, warn_of_few
-from nephrite.store.grid_loss import GridLoss, grid_losses, loss_lines
+from nephrite.store.grid_loss import warn_of_losses
 from nephrite.store.lesion_free import ignore_lesions
 from nephrite.store.persons import (
     TABLE,
@@ -40,7 +40,7 @@ from nephrite.store.persons import (
     stored_persons,
 )
 from nephrite.store.records import FORMER_UNLABELED, PLACES
-from nephrite.store.slices import EXTERNAL, LESION_FREE, UNLABELED, Patient, finish_store, read_patient, write_patient
+from nephrite.store.slices import EXTERNAL, LESION_FREE, UNLABELED, Patient, finish_store, write_patient
 from nephrite.store.split import split_patients
 from nephrite.store.twins import Looks, check_twins, find_near_twins, slice_looks, warn_of_near_twins
 from nephrite.words import counted
@@ -99,19 +99,8 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     settings = config.prepare
     cases: list[Case | Scan] = [*find_cases(raw)]
     labeled, earlier = [case.patient for case in cases], earlier_split(pairs, settings.split)
-    unlabeled = [raw / name for name in (UNLABELED, FORMER_UNLABELED) if (raw / name).is_dir()]
-    groups: list[tuple[Path, str, list[Case | Scan]]] = [
-        (folder, UNLABELED, [*find_scans(folder)]) for folder in unlabeled[:1]
-    ]
-    if (raw / LESION_FREE).is_dir():
-        groups.append((raw / LESION_FREE, LESION_FREE, find_either(raw / LESION_FREE)))
-    if (raw / EXTERNAL).is_dir():
-        groups.append((raw / EXTERNAL, EXTERNAL, [*find_cases(raw / EXTERNAL)]))
-    places, others = dict.fromkeys(labeled, "labeled patients"), dict[str, str]()
-    for folder, group, found in groups:
-        _check_others(folder, found, places | others)
-        cases += found
-        others |= {case.patient: group for case in found}
+    apart, others = _find_others(raw, labeled)
+    cases += apart
     ways = {LESION_FREE: LabelReading(free=True), EXTERNAL: LabelReading(theirs=config.external_values)}
     readings = {name: ways[group] for name, group in others.items() if group in ways}
     _check_organs(raw / LESION_FREE, [case for case in cases if others.get(case.patient) == LESION_FREE], settings)
@@ -144,7 +133,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     # what the user should know
     warn_of_units(sorted(result.image for result in done if not result.unit_given), len(done))
     warn_of_near_twins(raw, twins, splits)
-    losses = _say_losses(pairs, [*labeled, *(scan for scan, place in others.items() if place == EXTERNAL)])
+    losses = warn_of_losses(pairs, [*labeled, *(scan for scan, place in others.items() if place == EXTERNAL)])
     # record the data
     run.dataset(pairs, name="prepared", digest=manifest.digest)
     run.artifact(pairs / "split.json")
@@ -154,6 +143,28 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     vanished = sum(loss.vanished for loss in losses)
     lost = {"regions_vanished": float(vanished), "regions_halved": float(len(losses) - vanished)}
     return {**counts, "near_twins": float(len(twins)), **lost}
+
+
+def _find_others(raw: Path, labeled: Sequence[str]) -> tuple[list[Case | Scan], dict[str, str]]:
+    """Scans that are not split, and the group that each is of: without labels, lesion-free, of another hospital.
+
+    Raises:
+        SourceError: one is of a patient who stands elsewhere already.
+    """
+    unlabeled = [raw / name for name in (UNLABELED, FORMER_UNLABELED) if (raw / name).is_dir()]
+    groups: list[tuple[Path, str, list[Case | Scan]]] = [
+        (folder, UNLABELED, [*find_scans(folder)]) for folder in unlabeled[:1]
+    ]
+    if (raw / LESION_FREE).is_dir():
+        groups.append((raw / LESION_FREE, LESION_FREE, find_either(raw / LESION_FREE)))
+    if (raw / EXTERNAL).is_dir():
+        groups.append((raw / EXTERNAL, EXTERNAL, [*find_cases(raw / EXTERNAL)]))
+    cases, others = list[Case | Scan](), dict[str, str]()
+    for folder, group, found in groups:
+        _check_others(folder, found, dict.fromkeys(labeled, "labeled patients") | others)
+        cases += found
+        others |= {case.patient: group for case in found}
+    return cases, others
 
 
 def prepare_patient(
@@ -224,14 +235,6 @@ def _fill_label(
         for name, (scan, left) in zip(settings.classes.values(), sizes, strict=True)
         if scan
     }
-
-
-def _say_losses(root: Path, patients: Sequence[str]) -> list[GridLoss]:
-    """Warn of classes that vanished or shrank much on the grid: the settings may be too coarse for them."""
-    losses = grid_losses(read_patient(root, patient) for patient in sorted(patients))
-    for line in loss_lines(losses, len(patients), "patient"):
-        logger.warning("%s Finer slices keep more: 'prepare.in_plane'.", line)
-    return losses
 
 
 def _check_split(raw: Path, splits: Mapping[str, str], persons: Persons, settings: PrepareSettings) -> None:

@@ -5,15 +5,18 @@ A region that vanished is not absent: the patient has it, and no segmenter on th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from nephrite.store.slices import PairStore, Patient
+from nephrite.store.slices import PairStore, Patient, read_patient
 from nephrite.words import counted
 
+logger = logging.getLogger(__name__)
 LEAST = 0.5  # of a region's volume in the scan's own voxels: below it a warning is due
 _SHOWN = 8  # patients named in a line
 
@@ -88,3 +91,11 @@ def vanished_patients(store: PairStore, patients: Iterable[str], values: Collect
 
 def _milliliters(volume: float) -> str:
     return f"{volume / 1000:.3g}"
+
+
+def warn_of_losses(root: Path, patients: Sequence[str]) -> list[GridLoss]:
+    """Warn of classes that vanished or shrank much on the grid: the settings may be too coarse for them."""
+    losses = grid_losses(read_patient(root, patient) for patient in sorted(patients))
+    for line in loss_lines(losses, len(patients), "patient"):
+        logger.warning("%s Finer slices keep more: 'prepare.in_plane'.", line)
+    return losses
