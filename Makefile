@@ -49,7 +49,7 @@ $(STAMP): requirements.lock pyproject.toml setup.py
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
-demo: env ## The whole trial on the embedded phantom: up to 25 minutes on two cores
+demo: env ## The whole trial on the embedded phantom: 11 minutes with the environment, on two cores
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config -q --local core.no_scm true
 	$(BIN)/dvc --wait-for-lock repro prepare
 	@# DVC runs one stage at a time, but lets two commands work on different stages: every second painter and arm, a core each
