@@ -60,6 +60,15 @@ def test_cells_that_agree_by_luck_are_no_proof_of_precision() -> None:
     assert estimate(tables).freedom[lucky].max() < 20
 
 
+@pytest.mark.parametrize("cells", [2, 3, 8])
+def test_cells_whose_means_are_equal_by_luck_leave_the_interval_a_width(cells: int) -> None:
+    tables = _tables(cells, 60, count=3000, by_cell=0)
+    means = tables.mean(axis=2, keepdims=True)
+    equal = tables - means + means.mean(axis=1, keepdims=True)
+    _, low, high = estimate(equal).intervals(0.95)
+    assert ((low <= 0) & (high >= 0)).mean() > 0.7  # without the floor 0.3 to 0.5
+
+
 def test_overlap_multiplies_what_lies_between_cells_and_nothing_else() -> None:
     cells, patients = 200, 30
     apart, shared = (estimate(_tables(cells, patients, by_cell=0.3), overlap=share) for share in (0.0, 0.25))
