@@ -11,13 +11,15 @@ def evaluate(  # noqa: PLR0917 - kfp itself calls it by position
     lineage: str,
     arm: str,
     pairs: dsl.Input[dsl.Dataset],
+    raw: dsl.Input[dsl.Dataset],
     segmenter: dsl.Input[dsl.Model],
     scores: dsl.Output[dsl.Artifact],
+    predictions: dsl.Output[dsl.Artifact],
     run: dsl.OutputPath(str),
 ) -> dsl.ContainerSpec:
     """Score one arm on the test patients."""
     args = [
-        "--params-text", params, "--lineage", lineage, "--set", f"arm={arm}", "--pairs", pairs.path,
-        "--segmenter", segmenter.path, "--scores", scores.path, "--run-id", run,
+        "--params-text", params, "--lineage", lineage, "--set", f"arm={arm}", "--pairs", pairs.path, "--raw", raw.path,
+        "--segmenter", segmenter.path, "--scores", scores.path, "--predictions", predictions.path, "--run-id", run,
     ]  # fmt: skip
     return dsl.ContainerSpec(image=IMAGE, command=["nephrite", "evaluate"], args=args)

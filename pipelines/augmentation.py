@@ -66,15 +66,19 @@ class Steps:
         """Place a task; `about` tells it from others of its step on Kubeflow's page."""
         return self.place.put(task, task.component_spec.name.replace("-", "_"), about)
 
-    def train_arms(self, name: str, arms: Sequence[str], at_once: int, **given: PipelineChannel) -> Arms:
+    def train_arms(
+        self, name: str, arms: Sequence[str], at_once: int, raw: PipelineChannel, **given: PipelineChannel
+    ) -> Arms:
         """Train and score every arm; `given` are the settings and the slices that the arms see."""
         with dsl.ParallelFor(list(arms), parallelism=at_once, name=name) as arm:
             trained = self.put(train_segmenter(arm=arm, **given))
             seen = {name: channel for name, channel in given.items() if name != "synthetic"}
-            scored = self.put(evaluate(arm=arm, segmenter=trained.outputs["segmenter"], **seen))
+            scored = self.put(evaluate(arm=arm, raw=raw, segmenter=trained.outputs["segmenter"], **seen))
         return Arms(trained, scored)
 
-    def paint(self, paintings: Sequence[Painting], pairs: PipelineChannel, same: Channels) -> list[Painted]:
+    def paint(
+        self, paintings: Sequence[Painting], raw: PipelineChannel, pairs: PipelineChannel, same: Channels
+    ) -> list[Painted]:
         """Train every synthesizer, and the arms that see its slices; `parallelism` trainings at a time in all."""
         # one painter per lane at a time; the lanes share the allowed parallelism
         lanes = min(len(paintings), self.parallelism) or 1
@@ -94,6 +98,7 @@ class Steps:
                 shown_name("arms-of", painter),
                 arms,
                 self.parallelism // lanes,
+                raw,
                 pairs=pairs,
                 synthetic=synthetic,
                 **same,
@@ -122,8 +127,8 @@ def build_pipeline(
             # arms: those on real data, then those of every painter
             looped = []
             if real_arms:
-                looped.append(steps.train_arms("real-arms", real_arms, steps.parallelism, pairs=pairs, **same))
-            painted = steps.paint(paintings, pairs, same)
+                looped.append(steps.train_arms("real-arms", real_arms, steps.parallelism, raw, pairs=pairs, **same))
+            painted = steps.paint(paintings, raw, pairs, same)
             looped += [each.arms for each in painted]
             # synthetic slices leave the cluster only if asked for
             if painted:

@@ -116,7 +116,8 @@ def test_dvc_inputs_and_outputs_are_the_paths_of_the_command(name: str) -> None:
         for key in ("outs", "metrics")
         for place in stage.get(key, [])
     }
-    assert outs == {paths[output]}
+    beside = SIGNATURES[stage_of(name)].beside
+    assert outs == {paths[output], *([paths[beside]] if beside else [])}
     assert {dep for dep in stage.get("deps", []) if not dep.startswith("resolved/")} == set(paths.values()) - outs
 
 
@@ -155,9 +156,10 @@ def test_entry_point_calls_its_command_with_all_paths(name: str) -> None:
 @pytest.mark.parametrize("name", entry_points())
 def test_entry_point_takes_inputs_as_path_and_outputs_as_string(name: str) -> None:
     types = {key: value["type"] for key, value in entry_points()[name]["parameters"].items()}
-    output = SIGNATURES[stage_of(name)].output
-    inputs = expected_paths(name) - {output}
-    assert types.pop(output) == "string", "MLflow refuses a path that does not exist yet"
+    signature = SIGNATURES[stage_of(name)]
+    outputs = {signature.output, signature.beside} - {None}
+    inputs = expected_paths(name) - outputs
+    assert {types.pop(output) for output in outputs} == {"string"}, "MLflow refuses a path that does not exist yet"
     assert {key for key, kind in types.items() if kind == "path"} == inputs | {"params"}
 
 

@@ -13,6 +13,7 @@ from nephrite.errors import ConfigError, NephriteError, SourceError, StoreError
 from nephrite.execution import Notes
 from nephrite.layout import Layout
 from nephrite.runner import is_done, plan_chains, run_trial
+from nephrite.signatures import STAGES
 
 Load = Callable[..., Config]
 WRITES = {
@@ -45,7 +46,8 @@ class Stages:
     def __call__(self, stage: str, config: Config, paths: dict[str, Path], notes: Notes) -> None:
         output = paths[WRITES[stage]]
         work = " ".join(str(part) for part in (stage, config.painter or config.arm) if part)
-        assert all(path.exists() for path in paths.values() if path != output), work
+        beside = paths.get(STAGES[stage].beside or "")
+        assert all(path.exists() for path in paths.values() if path not in (output, beside)), work
         assert not output.exists()
         if work == self.fails:
             raise StoreError("pairs", "is broken", "run 'prepare' again")

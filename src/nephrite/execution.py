@@ -136,11 +136,18 @@ def check_places(stage: str, config: Config, paths: Mapping[str, Path | None]) -
     inputs = {f"--{name}": paths.get(name) for name in signature.inputs}
     if stage == "acquire":
         inputs |= config.acquire.sources
+    read = {name: path for name, path in inputs.items() if path is not None}
+    # what it writes beside its output
+    beside = paths.get(signature.beside) if signature.beside else None
+    if signature.beside and beside:
+        check_apart(beside, read)
+        with disk_errors(beside):
+            check_replaceable(beside.resolve(), signature.beside)
     # the output
     output = paths.get(signature.output)
     if output is None or not signature.writes:
         return output
-    check_apart(output, {name: path for name, path in inputs.items() if path is not None})
+    check_apart(output, read | ({f"--{signature.beside}": beside} if beside else {}))
     with disk_errors(output):
         if signature.record:
             check_replaceable_file(output, signature.record)

@@ -19,7 +19,7 @@ class Layout:
         """Everything that a trial writes."""
         models = self.root / "models"
         data = tuple(self.root / "data" / name for name in ("raw", "prepared", "painted", "synthetic"))
-        return (*data, models, self.scores, self.report, self.promotion.parent)
+        return (*data, models, self.scores, self.root / "predictions", self.report, self.promotion.parent)
 
     @property
     def raw(self) -> Path:
@@ -65,6 +65,10 @@ class Layout:
     def score(self, arm: Arm) -> Path:
         """The scores of one arm."""
         return self.scores / f"{arm}.json"
+
+    def prediction(self, arm: Arm) -> Path:
+        """The label maps that one arm found."""
+        return self.root / "predictions" / str(arm)
 
     @property
     def report(self) -> Path:

@@ -211,7 +211,8 @@ def _arm_jobs(config: Config, layout: Layout, arm: Arm, pairs: str, source: Chai
     given = {"synthetic": layout.synthetic(painter)} if painter else {}
     given |= {"teacher": layout.segmenter(teacher)} if teacher else {}  # not in the key: the same training as its own
     trained = _job("train_segmenter", settings, places | given, [pairs, source.key if source else None])
-    scored = _job("evaluate", settings, places | {"scores": layout.score(arm)}, [pairs, trained.key])
+    places |= {"raw": layout.raw, "scores": layout.score(arm), "predictions": layout.prediction(arm)}
+    scored = _job("evaluate", settings, places, [pairs, trained.key])
     return [trained, scored]
 
 

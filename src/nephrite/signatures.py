@@ -49,6 +49,7 @@ class Signature:
         kinds: kinds whose modules its output follows from, beside what the stage itself imports.
         record: where the output is a JSON file, names that stand at its top; by them Nephrite knows its own file.
         writes: whether it writes its output at all; 'publish' only reads the folder that it sends.
+        beside: a folder that it writes as well, where it is asked to.
     """
 
     text: str
@@ -59,11 +60,12 @@ class Signature:
     kinds: tuple[Kind, ...] = ()
     record: tuple[str, ...] = ()
     writes: bool = True
+    beside: str | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The paths that it reads."""
-        return tuple(name for name in self.paths if name != self.output)
+        return tuple(name for name in self.paths if name not in (self.output, self.beside))
 
 
 CHOICE = ("trial.primary", "evaluate.regions.{primary}.labels", "evaluate.threshold")  # what chooses the best epoch
@@ -96,6 +98,7 @@ PATHS = {  # what each path is, by its name
     "segmenters": "Folder of all trained segmenters.",
     "teacher": "Segmenter of the cell's arm without self-training, for one with it; else the same is trained again.",
     "scores": "Scores: the file of one arm, or for 'report' the folder of all.",
+    "predictions": "Label maps that one arm found, each on its scan's own voxels.",
     "report": "Report folder.",
     "promotion": "File with the promotion's decision.",
     "scans": "Folder of scans; label maps beside them are ignored.",
@@ -181,12 +184,13 @@ STAGES: Mapping[str, Signature] = {
     ),
     "evaluate": Signature(
         "Score one arm on the test patients, or on those of validation.",
-        {"pairs": True, "segmenter": True, "scores": True},
+        {"pairs": True, "raw": False, "segmenter": True, "scores": True, "predictions": False},
         "scores",
-        (Read((*SCORING, "trial.where")),),
+        (Read((*SCORING, "trial.where", "prepare.segments", "acquire.external.classes")),),
         "arm",
         ("segmenter",),
         record=("arm", "patients"),
+        beside="predictions",
     ),
     "report": Signature(
         "Judge all arms: table, figures, verdict.",

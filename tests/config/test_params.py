@@ -54,6 +54,11 @@ REFUSED = {
 }
 
 
+def test_scores_of_whole_scans_and_of_windows_exclude_each_other(load: Callable[..., Config]) -> None:
+    with pytest.raises(ConfigError, match=r"'trial.metric' asks for 'native_dice', of whole scans"):
+        load("trial.metric=native_dice", "evaluate.windows={size: 16}")
+
+
 def fields(model: type[Settings] = Config, path: str = "") -> dict[str, Any]:
     """Every field of the settings that is no section itself, by dotted name."""
     found: dict[str, Any] = {}

@@ -84,7 +84,9 @@ def settings(*more: str) -> list[str]:
 def environment(**more: str) -> dict[str, str]:
     """Variables of a user who has set nothing, and the mark."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "NEPHRITE_"))}
-    return {**kept, "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", MARKER: uuid4().hex, **more}
+    commands = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"  # dvc.yaml calls `nephrite`
+    fixed = {"PATH": commands, "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return {**kept, **fixed, MARKER: uuid4().hex, **more}
 
 
 def start(arguments: Sequence[str], folder: Path, **more: str) -> tuple[subprocess.Popen[str], str]:

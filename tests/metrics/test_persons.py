@@ -33,7 +33,7 @@ def scan(name: str, person: str | None, dice: float, **changes: Any) -> PatientS
 
 
 TWICE = (
-    scan("x_2", "x", 0.2),
+    scan("x_2", "x", 0.2, native={"tumor": RegionScore(0.0, 0.1, None, 4.0, 3.0)}),
     scan(
         "x_1",
         "x",
@@ -42,6 +42,7 @@ TWICE = (
         slices=SliceScores(30, 90.0, 80.0, {"tumor": 1.0}, {"tumor": 6}),
         lesions={"tumor": FOUND},
         calibration={"tumor": WRONG},
+        native={"tumor": RegionScore(0.6, 0.3, 5.0, 1.0, 2.0)},
     ),
     scan("a", "a", 0.5),
 )
@@ -54,6 +55,8 @@ def test_scores_of_a_persons_scans_are_averaged_and_volumes_added_up() -> None:
     assert (region.dice, region.surface_dice) == pytest.approx((0.5, 0.25))
     assert (region.hd95, region.truth_volume, region.predicted_volume) == (6.0, 5.0, 5.0)
     assert alone.regions == TWICE[2].regions
+    own = both.native["tumor"]
+    assert (own.dice, own.surface_dice, own.hd95, own.truth_volume) == pytest.approx((0.3, 0.2, 5.0, 5.0))
 
 
 def test_slices_weigh_the_same_whichever_scan_they_are_of() -> None:

@@ -59,7 +59,7 @@ def test_scores_survive_their_file(scores: ArmScores) -> None:
 
 
 def test_another_version_is_refused(scores: ArmScores) -> None:
-    with pytest.raises(StoreError, match=r"scores\.json: scores have version 0, not 4"):
+    with pytest.raises(StoreError, match=r"scores\.json: scores have version 0, not 5"):
         ArmScores.from_json(scores.to_json() | {"version": 0}, "scores.json")
 
 

@@ -56,11 +56,11 @@ def test_trial_runs_under_a_handler_that_closes_it_however_it_ends(compiled: Pac
     ("step", "needed"),
     [
         ("prepare", {"acquire"}),
-        ("real-arms", {"prepare"}),
+        ("real-arms", {"acquire", "prepare"}),
         ("train-gan-pix2pix-1.0-0", {"prepare"}),
         ("synthesize-pix2pix-1.0-0", {"prepare", "train-gan-pix2pix-1.0-0"}),
         ("screen-pix2pix-1.0-0", {"prepare", "synthesize-pix2pix-1.0-0"}),
-        ("arms-of-pix2pix-1.0-0", {"prepare", "screen-pix2pix-1.0-0"}),
+        ("arms-of-pix2pix-1.0-0", {"acquire", "prepare", "screen-pix2pix-1.0-0"}),
         ("publish-synthetic", {"screen-pix2pix-1.0-0"}),
         ("report", {"real-arms", "arms-of-pix2pix-1.0-0", "prepare", "screen-pix2pix-1.0-0"}),
         ("promote-best", {"real-arms", "arms-of-pix2pix-1.0-0", "prepare", "report"}),

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nephrite.metrics.scores import RegionScore
 from nephrite.report.arms import arm_record
 from nephrite.verdict.trial import Trial
 from tests.verdict.test_elsewhere import with_external
@@ -36,3 +37,15 @@ def test_patients_stand_in_the_order_of_their_ids(make_trial: MakeTrial) -> None
 def test_without_another_hospital_there_is_nothing_of_it(make_trial: MakeTrial) -> None:
     trial = make_trial()
     assert arm_record([*trial.runs("real+geometric", "light", 1.0).values()], trial).external is None
+
+
+def test_scores_on_own_voxels_are_told_where_all_runs_have_them(make_trial: MakeTrial) -> None:
+    trial = make_trial()
+    runs = [*trial.runs("real+geometric", "light", 1.0).values()]
+    own = {"tumor": RegionScore(0.25, 0.5, 3.0, 1.0, 1.0)}
+    scored = [replace(run, patients=tuple(replace(score, native=own) for score in run.patients)) for run in runs]
+    native = arm_record(scored, trial).native
+    assert native
+    assert (native["tumor"].dice, native["tumor"].surface_dice, native["tumor"].hd95) == (0.25, 0.5, 3.0)
+    assert native["tumor"].scored == 30
+    assert arm_record([*scored[:-1], runs[-1]], trial).native is None

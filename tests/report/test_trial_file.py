@@ -126,7 +126,7 @@ def _as_version_3(content: dict[str, Any]) -> dict[str, Any]:
     for name in ("look", "blind", "questions", "external"):
         del content[name]
     for arm in content["arms"]:
-        del arm["external"]
+        del arm["external"], arm["native"]
     return {**content, "version": 3}
 
 
@@ -156,7 +156,10 @@ def test_all_published_trials_are_tried() -> None:
 @pytest.mark.parametrize("place", PRESENT, ids=lambda path: path.parent.name)
 def test_a_published_trial_of_this_version_is_read_and_told_as_its_page_tells_it(place: Path) -> None:
     trial = read_trial(place)
-    assert json.loads(trial.model_dump_json()) == read_json(place)
+    content = read_json(place)
+    for scored in (part for arm in content["arms"] for part in (arm, arm["external"]) if part):
+        scored.setdefault("native", None)  # the first files of this version lack it
+    assert json.loads(trial.model_dump_json()) == content
     assert trial.headline in place.with_name("report.md").read_text(encoding="utf-8")
 
 

@@ -102,6 +102,13 @@ def test_segmenter_of_other_data_or_arm_is_refused(
     assert not (segmenter.parent / "scores.json").exists()
 
 
+def test_label_maps_are_kept_of_scans_alone(load: Load, pairs: Path, segmenter: Path, tmp_path: Path) -> None:
+    paths = {"pairs": pairs, "segmenter": segmenter, "scores": tmp_path / "scores.json"}
+    with pytest.raises(ConfigError, match=r"--predictions: .* name the raw data"):
+        evaluate(load(ARM), SilentRun(), **paths, predictions=tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
 def test_evaluation_imports_no_lightning() -> None:
     modules = (
         "nephrite.stages.evaluate, nephrite.segmentation.in_process.inference, nephrite.segmentation.in_process.unet"

@@ -65,7 +65,8 @@ def run_all(config: Config, root: Path) -> TrialRecord:
         this, segmenter = config.model_copy(update={"arm": arm}), root / "segmenters" / str(arm)
         synthetic = root / "painted" if config.trial.painter(arm) else None
         train_segmenter(this, run, pairs=pairs, segmenter=segmenter, synthetic=synthetic)
-        evaluate(this, run, pairs=pairs, segmenter=segmenter, scores=root / "scores" / f"{arm}.json")
+        kept = {"raw": root / "raw", "predictions": root / "predictions" / str(arm)}
+        evaluate(this, run, pairs=pairs, segmenter=segmenter, scores=root / "scores" / f"{arm}.json", **kept)
     report(config, run, pairs=pairs, scores=root / "scores", report=root / "report")
     return read_trial(root / "report" / "trial.json")
 
@@ -82,6 +83,19 @@ def test_a_trial_to_another_hospital_runs_from_its_files_to_its_headline(config:
     scores = read_scores(tmp_path / "trial" / "scores" / f"{config.trial.arms[0]}.json")
     assert {one.recall["tumor"] for one in scores.patients} == {None}
     assert None not in {one.recall["tumor"] for one in scores.external}
+    # on their own voxels, too, each patient's kidney is that of the own label map, by the other hospital's numbers
+    label = np.asarray(nib.nifti1.load(tmp_path / "theirs" / "theirs_0" / "segmentation.nii.gz").dataobj)
+    own = scores.external[0].native["kidney_and_tumor"]
+    assert own.truth_volume == pytest.approx(np.count_nonzero(label) * 5 * 0.8 * 0.8 / 1000)
+    kept = tmp_path / "trial" / "predictions" / str(config.trial.arms[0])
+    assert {path.parent.name for path in kept.glob("*/segmentation.nii.gz")} == {
+        *store.patients("test"),
+        *store.patients("external"),
+    }
+    external = found.arms[0].external
+    assert external
+    assert external.native
+    assert external.native["kidney_and_tumor"].scored == 4
     # what was painted holds tumors, at home's kidneys alone
     painted = PairStore(tmp_path / "trial" / "painted")
     assert any((painted.label(patient) == 2).any() for patient in painted.patients())

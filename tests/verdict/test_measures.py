@@ -34,6 +34,7 @@ def run_of(seed: int, patients: int = 12) -> ArmScores:
             SLICES,
             {"tumor": findings(rng)},
             {"tumor": calibrate(rng.random(200), rng.random(200) < 0.3)},
+            native={"tumor": RegionScore(number / 30, number / 60, None, 1.0, 1.0)},
         )
         for number in range(patients)
     ]
@@ -44,7 +45,10 @@ def run_of(seed: int, patients: int = 12) -> ArmScores:
 RUNS = [run_of(0), run_of(1)]
 
 
-@pytest.mark.parametrize(("metric", "step"), [("dice", 1 / 20), ("surface_dice", 1 / 40)])
+@pytest.mark.parametrize(
+    ("metric", "step"),
+    [("dice", 1 / 20), ("surface_dice", 1 / 40), ("native_dice", 1 / 30), ("native_surface_dice", 1 / 60)],
+)
 def test_scores_of_patients_stand_as_they_are_in_the_order_of_the_ids(metric: Metric, step: float) -> None:
     assert table_of(RUNS, Measure(metric, "tumor")) == pytest.approx(np.tile(np.arange(12) * step, (2, 1)))
 
@@ -90,6 +94,12 @@ def test_one_patient_is_the_whole_set() -> None:
 def test_what_was_not_scored_is_named_with_the_setting_that_scores_it(metric: Metric, key: str) -> None:
     with pytest.raises(TrialError, match=rf"of kidney was not scored; it is known of \['tumor'\]; add it to '{key}'"):
         table_of(RUNS, Measure(metric, "kidney"))
+
+
+def test_scores_on_own_voxels_need_the_raw_data() -> None:
+    on_grid = [replace(run, patients=tuple(replace(one, native={}) for one in run.patients)) for run in RUNS]
+    with pytest.raises(TrialError, match=r"Dice on own voxels of tumor was not scored; .* again with --raw"):
+        table_of(on_grid, Measure("native_dice", "tumor"))
 
 
 def test_a_set_without_lesions_has_no_sensitivity() -> None:

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nephrite.config.acquire import AcquireSettings
 from nephrite.config.evaluation import EvaluateSettings, PromoteSettings, RegionSettings, ReportSettings
-from nephrite.config.metrics import OF_LESIONS
+from nephrite.config.metrics import NATIVE, OF_LESIONS
 from nephrite.config.operation import ComputeSettings, PredictSettings, PublishSettings, TrackingSettings
 from nephrite.config.prepare import IGNORED, PrepareSettings
 from nephrite.config.screen import ScreenSettings
@@ -140,6 +140,13 @@ class Config(Settings):
         # measures that need lesions one by one, or regions
         asked = [("trial.metric", self.trial.metric, self.trial.primary)] if self.trial.metric in OF_LESIONS else []
         asked += [("trial.questions", one.metric, one.region or self.trial.primary) for one in self.trial.questions]
+        declared = [
+            ("trial.metric", self.trial.metric),
+            *(("trial.questions", one.metric) for one in self.trial.questions),
+        ]
+        for key, metric in declared:
+            if metric in NATIVE and self.evaluate.windows:
+                yield f"'{key}' asks for '{metric}', of whole scans, and 'evaluate.windows' scores parts of slices"
         for key, metric, region in asked:
             sections: dict[str, Collection[str]] = {"evaluate.regions": self.evaluate.regions}
             if metric in OF_LESIONS:

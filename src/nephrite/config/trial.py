@@ -89,9 +89,10 @@ class TrialSettings(Settings):
     primary: Name = Field(description="Region whose per-patient 3-D Dice decides; declared before any run.")
     metric: Metric = Field(
         default="dice",
-        description="What of the primary region decides: 'dice' and 'surface_dice' per patient; 'recall', the share of "
-        "its reference that is found, of the patients who have it; 'cpm', the mean "
-        "sensitivity per lesion at 1/8 to 8 false positives per image, and 'sensitivity' at 1 ('evaluate.lesions'); "
+        description="What of the primary region decides: 'dice' and 'surface_dice' per patient, on the grid that the "
+        "segmenter learns on; 'native_dice' and 'native_surface_dice', on each scan's own voxels; 'recall', the "
+        "share of its reference that is found, of the patients who have it; 'cpm', the mean sensitivity per "
+        "lesion at 1/8 to 8 false positives per image, and 'sensitivity' at 1 ('evaluate.lesions'); "
         "'brier' and 'calibration', both taken from 1.",
     )
     where: Where = Field(

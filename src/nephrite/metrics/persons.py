@@ -40,6 +40,7 @@ def _together(person: str, scans: Sequence[PatientScore]) -> PatientScore:
         lesions={name: pooled([scan.lesions[name] for scan in scans]) for name in first.lesions},
         calibration={name: _calibration([scan.calibration[name] for scan in scans]) for name in first.calibration},
         recall={name: _mean_of_known([scan.recall[name] for scan in scans]) for name in first.recall},
+        native={name: _region([scan.native[name] for scan in scans]) for name in first.native},
     )
 
 

@@ -32,7 +32,7 @@ from nephrite.record_fields import (
     Share,
 )
 
-VERSION, OLDER = 4, (1, 2, 3)  # 1 holds no digests, 1 and 2 no lesions and no calibration, all no recall
+VERSION, OLDER = 5, (1, 2, 3, 4)  # 1 holds no digests, 1 and 2 no lesions and calibration, 1 to 3 no recall
 AGAIN = "run 'evaluate' again"
 
 
@@ -83,6 +83,7 @@ class PatientScore:
         person: who was scanned, where a table says so: scans of one person are one patient of the trial.
         recall: share of each region's voxels that were found, and of each part of a region; None where the patient has
             none of it.
+        native: each region's scores on the scan's own voxels; empty where only the grid of preparation was scored.
     """
 
     __pydantic_config__ = STRICT
@@ -94,6 +95,7 @@ class PatientScore:
     calibration: Mapping[Name, Calibration] = field(default_factory=dict)
     person: PatientId | None = None
     recall: Mapping[Name, Share | None] = field(default_factory=dict)
+    native: Mapping[Name, RegionScore] = field(default_factory=dict)
 
 
 def each_patient_once(scores: tuple[PatientScore, ...]) -> tuple[PatientScore, ...]:
@@ -138,7 +140,7 @@ class ArmScores:
     masked_patients: Count = 0
     external: Annotated[tuple[PatientScore, ...], AfterValidator(each_patient_once)] = ()
     digest: Sha256 = field(default="0" * 64, compare=False)
-    version: Literal[1, 2, 3, 4] = field(default=4, compare=False)
+    version: Literal[1, 2, 3, 4, 5] = field(default=5, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """The scores as plain JSON values; `from_json` is the inverse."""

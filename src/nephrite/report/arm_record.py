@@ -33,6 +33,9 @@ class ExternalRecord(Record):
         description="Region to the 3-D Dice of each cell (rows) and patient (columns, in the order of the trial's "
         "`external`)."
     )
+    native: Mapping[str, RegionRecord] | None = Field(
+        description="Region to its mean scores on each scan's own voxels; null where only the grid was scored."
+    )
 
     def dice_by_patient(self, region: str) -> tuple[float, ...]:
         """3-D Dice of a region, mean over the cells, in the order of the trial's `external`."""
@@ -66,6 +69,10 @@ class ArmRecord(Record):
     )
     external: ExternalRecord | None = Field(
         description="Its scores on the external test set; null where there is none."
+    )
+    native: Mapping[str, RegionRecord] | None = Field(
+        description="Region to its mean scores on each scan's own voxels, against the reader's own label map; null "
+        "where only the grid of preparation was scored."
     )
     capstone_iou: Percent = Field(description="The 2021 student project's score, in percent.")
     predict_nothing: Percent = Field(description="What predicting nothing scores on the same slices, in percent.")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nephrite.metrics.scores import ArmScores, PatientScore, dice_by_patient, mean_over_slices
+from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, dice_by_patient, mean_over_slices
 from nephrite.report.arm_record import ArmRecord, ExternalRecord, RegionRecord
 from nephrite.verdict.trial import Trial
 
@@ -26,12 +26,13 @@ def arm_record(runs: Sequence[ArmScores], trial: Trial) -> ArmRecord:
         steps=tuple(run.steps for run in runs),
         seconds=tuple(run.seconds for run in runs),
         validation_score=_mean([run.validation_score for run in runs]),
-        regions={region: _region([score for run in runs for score in run.patients], region) for region in regions},
+        regions=_regions([score.regions for run in runs for score in run.patients]),
         dice_by_patient=dict(zip(trial.patients, dice.tolist(), strict=True)),
         dice_by_cell={
             region: tuple(tuple(dice_by_patient(run, region).tolist()) for run in runs) for region in regions
         },
         external=_external(runs),
+        native=_native([score for run in runs for score in run.patients]),
         capstone_iou=slices.capstone_iou,
         predict_nothing=slices.predict_nothing,
         foreground_iou=dict(slices.foreground_iou),
@@ -45,15 +46,24 @@ def _external(runs: Sequence[ArmScores]) -> ExternalRecord | None:
     sides = [sorted(run.external, key=lambda score: score.patient) for run in runs]
     regions = tuple(sides[0][0].regions)
     return ExternalRecord(
-        regions={region: _region([score for side in sides for score in side], region) for region in regions},
+        regions=_regions([score.regions for side in sides for score in side]),
         dice_by_cell={
             region: tuple(tuple(score.regions[region].dice for score in side) for side in sides) for region in regions
         },
+        native=_native([score for side in sides for score in side]),
     )
 
 
-def _region(scores: Sequence[PatientScore], region: str) -> RegionRecord:
-    found = [score.regions[region] for score in scores]
+def _native(scores: Sequence[PatientScore]) -> dict[str, RegionRecord] | None:
+    """Scores on the scans' own voxels; None where one of the runs has none."""
+    return _regions([score.native for score in scores]) if all(score.native for score in scores) else None
+
+
+def _regions(scores: Sequence[Mapping[str, RegionScore]]) -> dict[str, RegionRecord]:
+    return {region: _region([score[region] for score in scores]) for region in scores[0]}
+
+
+def _region(found: Sequence[RegionScore]) -> RegionRecord:
     distances = [score.hd95 for score in found if score.hd95 is not None]
     return RegionRecord(
         dice=_mean([score.dice for score in found]),

@@ -130,11 +130,21 @@ def _scores(trial: TrialRecord) -> str:
     external = [(arm, arm.external.regions) for arm in trial.arms if arm.external]
     cells = counted(len(trial.cells), "cell")
     text = f"Means over {counted(len(trial.patients), 'patient')} and {cells}{', at home' if external else ''}."
-    parts = [text, _score_table(trial, home)]
+    parts = [text, _score_table(trial, home), *_native(trial, [(arm, arm.native) for arm in trial.arms])]
     if external:
         sample = counted(len(trial.external), "external test patient")
         parts += [f"Means over {sample} and {cells}, {ELSEWHERE}.", _score_table(trial, external)]
+        parts += _native(trial, [(arm, arm.external.native) for arm in trial.arms if arm.external])
     return "\n\n".join(parts)
+
+
+def _native(trial: TrialRecord, arms: Sequence[tuple[ArmRecord, Mapping[str, RegionRecord] | None]]) -> list[str]:
+    """The same means on the scans' own voxels, where all arms have them."""
+    found = [(arm, regions) for arm, regions in arms if regions]
+    if len(found) < len(arms):
+        return []
+    text = "The same on each scan's own voxels, against the reader's own label map: comparable with other programs."
+    return [text, _score_table(trial, found)]
 
 
 def _score_table(trial: TrialRecord, arms: Sequence[tuple[ArmRecord, Mapping[str, RegionRecord]]]) -> str:

@@ -70,12 +70,15 @@ def _bring_from_version_3(content: dict[str, Any]) -> None:
 
 
 def _fill_later_fields(content: dict[str, Any]) -> None:
-    """Fill, in place, what files of any version lack: they were written before external test sets and power laws."""
+    """Fill, in place, what files of any version lack: external test sets, power laws and native scores came later."""
     for found in content["equivalence"] or ():
         found.setdefault("exponent", None)
     content.setdefault("external", [])
     for arm in content["arms"]:
         arm.setdefault("external", None)
+        for scored in (arm, arm["external"]):
+            if scored:
+                scored.setdefault("native", None)
     asked = [question["measure"] for question in content["plan"]["questions"]]
     asked += [row["measure"] for row in (*_rows(content), *content["questions"], *(content["blind"] or ()))]
     for part in (content["plan"], *filter(None, asked)):

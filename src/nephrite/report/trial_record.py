@@ -49,7 +49,8 @@ class PlanRecord(Record):
 
     region: str = Field(description="Region that decides.")
     metric: Metric = Field(
-        description="What of it decides: `dice`, `surface_dice`, `cpm` (mean sensitivity per lesion at 1/8 to 8 false "
+        description="What of it decides: `dice`, `surface_dice`, the same with `native_` before it (on each scan's own "
+        "voxels), `cpm` (mean sensitivity per lesion at 1/8 to 8 false "
         "positives per image), `sensitivity` (at 1), `recall` (share of the reference that is found, of patients who "
         "have it), `brier` and `calibration`, both taken from 1."
     )

@@ -19,20 +19,24 @@ from nephrite.metrics.windows import stack_apart, windows_of
 from nephrite.progress import progress_bar
 from nephrite.segmentation.artifacts import TrainedSegmenter
 from nephrite.segmentation.backend import StoredScan, Trained
+from nephrite.segmentation.native import NativeScans
 from nephrite.store.class_presence import held
 from nephrite.store.grid_loss import vanished_volume
 from nephrite.store.persons import count_persons
 from nephrite.store.slices import EXTERNAL, PairStore
 
 
-def score_arm(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> ArmScores:
+def score_arm(
+    config: Config, store: PairStore, segmenter: TrainedSegmenter, native: NativeScans | None = None
+) -> ArmScores:
     """Score a segmenter on the judged patients of the store that it was trained on; `config` names its arm.
 
-    Where the judged are those of test, patients of another hospital are scored after them.
+    Where the judged are those of test, patients of another hospital are scored after them. With their scans as they lie
+    in raw data, whole scans are scored on their own voxels as well.
     """
     card = segmenter.card
-    patients = score_patients(config, store, segmenter)
-    external = score_external(config, store, segmenter) if config.trial.judged_on == "test" else ()
+    patients = score_patients(config, store, segmenter, native)
+    external = score_external(config, store, segmenter, native) if config.trial.judged_on == "test" else ()
     return ArmScores(
         arm=config.this_arm,
         patients=patients,
@@ -48,15 +52,20 @@ def score_arm(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> 
     )
 
 
-def score_patients(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> tuple[PatientScore, ...]:
+def score_patients(
+    config: Config, store: PairStore, segmenter: TrainedSegmenter, native: NativeScans | None = None
+) -> tuple[PatientScore, ...]:
     """Let a segmenter find the regions of 'evaluate' in every patient of 'trial.judged_on', and score what it finds."""
-    return _score(config, store, segmenter, config.trial.judged_on, [*config.evaluate.regions])
+    return _score(config, store, segmenter, config.trial.judged_on, [*config.evaluate.regions], native=native)
 
 
-def score_external(config: Config, store: PairStore, segmenter: TrainedSegmenter) -> tuple[PatientScore, ...]:
+def score_external(
+    config: Config, store: PairStore, segmenter: TrainedSegmenter, native: NativeScans | None = None
+) -> tuple[PatientScore, ...]:
     """The same in every patient of another hospital, of the regions that their label maps can form."""
     patients = store.patients(EXTERNAL)
-    return _score(config, store, segmenter, EXTERNAL, formed_regions(config, store, patients)) if patients else ()
+    regions = formed_regions(config, store, patients)
+    return _score(config, store, segmenter, EXTERNAL, regions, native=native) if patients else ()
 
 
 def formed_regions(config: Config, store: PairStore, patients: Sequence[str]) -> list[str]:
@@ -66,19 +75,31 @@ def formed_regions(config: Config, store: PairStore, patients: Sequence[str]) ->
 
 
 def _score(
-    config: Config, store: PairStore, segmenter: TrainedSegmenter, split: str, regions: Collection[str]
+    config: Config,
+    store: PairStore,
+    segmenter: TrainedSegmenter,
+    split: str,
+    regions: Collection[str],
+    *,
+    native: NativeScans | None,
 ) -> tuple[PatientScore, ...]:
     trained = segmenter.trained
     size, mirroring = config.evaluate.batch_size, config.evaluate.mirroring
     trained = trained.backend.ready(trained, config.compute, batch_size=size, mirroring=mirroring)
     patients = store.patients(split)
-    found = (_score_patient(config, store, trained, patient, regions) for patient in patients)
+    found = (_score_patient(config, store, trained, patient, regions, native=native) for patient in patients)
     where = f"{segmenter.card.arm}, {EXTERNAL}" if split == EXTERNAL else segmenter.card.arm
     return tuple(progress_bar(found, f"evaluate {where}", len(patients)))
 
 
 def _score_patient(
-    config: Config, store: PairStore, trained: Trained, patient: str, chosen: Collection[str]
+    config: Config,
+    store: PairStore,
+    trained: Trained,
+    patient: str,
+    chosen: Collection[str],
+    *,
+    native: NativeScans | None,
 ) -> PatientScore:
     # predict on the scan's voxels, window by window where there are windows
     settings, channels, label = config.evaluate, trained.channels, np.asarray(store.label(patient))
@@ -121,7 +142,9 @@ def _score_patient(
         for name, labels in regions.items()
         if said  # else the segmenter says yes or no
     }
-    return PatientScore(patient, scores, slices, lesions, calibration, person, recall)
+    # whole scans on their own voxels
+    own = native.score(patient, predictions[0], trained, chosen) if native and not windows else {}
+    return PatientScore(patient, scores, slices, lesions, calibration, person, recall, own)
 
 
 def _lesions(

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError, StoreError
-from nephrite.files import write_json
+from nephrite.evidence import digest_files, finished_files
+from nephrite.files import whole_folder, write_json
 from nephrite.metrics.persons import scores_of_persons
-from nephrite.metrics.scores import ArmScores, PatientScore, mean_over_slices
+from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, mean_over_slices
 from nephrite.recording import Run
 from nephrite.segmentation.artifacts import SegmenterCard, load_segmenter
+from nephrite.segmentation.native import NativeScans
 from nephrite.segmentation.scoring import formed_regions, score_arm
 from nephrite.store.class_presence import demand_holders
 from nephrite.store.slices import EXTERNAL, PairStore
 from nephrite.training.leakage import check_unseen
 
+MANIFEST = "manifest.json"
 
-def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: Path) -> dict[str, float]:
+
+def evaluate(
+    config: Config,
+    run: Run,
+    *,
+    pairs: Path,
+    segmenter: Path,
+    scores: Path,
+    raw: Path | None = None,
+    predictions: Path | None = None,
+) -> dict[str, float]:
     """Score the segmenter of one arm on each judged patient: 3-D Dice, surface Dice, HD95, and per-slice scores.
+
+    Scores are of the grid of `pairs`. With `raw`, the data that it was prepared from, whole scans are scored on their
+    own voxels as well, and what was found is kept in `predictions`: <patient>/segmentation.nii.gz and manifest.json.
 
     Judged are test patients, or with 'trial.judged_on: validation' those of validation, for choosing a recipe. Patients
     of another hospital are scored beside those of test, and never for development.
@@ -29,9 +46,13 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
         StoreError: store or segmenter is missing or broken, or they do not belong together.
         LeakageError: the segmenter was trained on a judged patient, or knows one of another hospital.
         ConfigError: no judged patient has the primary region; or the headline asks for patients of another hospital,
-            and there are none, or none who has it.
+            and there are none, or none who has it; or `predictions` without `raw`.
+        SourceError: `raw` is not what `pairs` was made from.
     """
     started = time.monotonic()
+    if predictions and not raw:
+        finding = f"{predictions} would hold no label map: those of scans need the scans"
+        raise ConfigError("--predictions", finding, "name the raw data, '--raw'")
     store, trained = PairStore(pairs), load_segmenter(segmenter)
     split = config.trial.judged_on
     _check_together(trained.card, store, segmenter, arm=str(config.this_arm))
@@ -43,10 +64,24 @@ def evaluate(config: Config, run: Run, *, pairs: Path, segmenter: Path, scores: 
     check_unseen(store, store.patients(split), card.training_patients, segmenter)
     check_unseen(store, store.patients(EXTERNAL), [*card.training_patients, *card.masked_patients], segmenter)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
-    arm_scores = score_arm(config, store, trained)
+    with _kept(predictions, trained.card) as kept:
+        native = NativeScans(raw, store, config, kept) if raw else None
+        arm_scores = score_arm(config, store, trained, native)
     write_json(scores, arm_scores.to_json())
     run.artifact(scores, folder="scores")
     return _summary(arm_scores) | {"seconds": time.monotonic() - started}
+
+
+@contextmanager
+def _kept(predictions: Path | None, card: SegmenterCard) -> Iterator[Path | None]:
+    """The folder that gets the label maps; with what they are of, once all are there."""
+    if predictions is None:
+        yield None
+        return
+    with whole_folder(predictions, "predictions") as root:
+        yield root
+        files = digest_files(root, finished_files(root))
+        write_json(root / MANIFEST, {"format": 1, "arm": card.arm, "segmenter": card.digest, "files": files})
 
 
 def _check_together(card: SegmenterCard, store: PairStore, segmenter: Path, *, arm: str) -> None:
@@ -99,10 +134,16 @@ def _summary(scores: ArmScores) -> dict[str, float]:
 
 
 def _means(patients: Sequence[PatientScore], prefix: str) -> dict[str, float]:
+    """Means of each region's scores, on the grid and on the scans' own voxels."""
+    on_grid = _region_means([score.regions for score in patients], prefix)
+    return on_grid | _region_means([score.native for score in patients], f"{prefix}native_")
+
+
+def _region_means(patients: Sequence[Mapping[str, RegionScore]], prefix: str) -> dict[str, float]:
     """Means of each region's scores; HD95 is left out where any patient has none."""
     found: dict[str, float] = {}
-    for region in patients[0].regions if patients else ():
-        results = [score.regions[region] for score in patients]
+    for region in patients[0] if patients else ():
+        results = [regions[region] for regions in patients]
         found[f"{prefix}{region}_dice"] = sum(result.dice for result in results) / len(results)
         found[f"{prefix}{region}_surface_dice"] = sum(result.surface_dice for result in results) / len(results)
         distances = [result.hd95 for result in results if result.hd95 is not None]

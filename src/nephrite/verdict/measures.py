@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from nephrite.config import Metric, Where
+from nephrite.config import NATIVE, Metric, Where
 from nephrite.errors import TrialError
 from nephrite.metrics.calibration import expected_calibration_errors
 from nephrite.metrics.lesions import LesionFindings
@@ -30,11 +30,21 @@ DRAWS_PER_PATIENT, FEWEST_DRAWS = 20, 1000  # of the least squares that finds ea
 NAMES: Mapping[Metric, str] = {
     "dice": "Dice",
     "surface_dice": "surface Dice",
+    "native_dice": "Dice on own voxels",
+    "native_surface_dice": "surface Dice on own voxels",
     "recall": "recall",
     "cpm": "CPM",
     "sensitivity": "sensitivity per lesion at 1 false positive per image",
     "brier": "1 - Brier score",
     "calibration": "1 - calibration error",
+}
+OF_PATIENTS: Mapping[Metric, Callable[[PatientScore, str], float | None]] = {  # the others belong to a set of patients
+    "dice": lambda score, region: score.regions[region].dice,
+    "surface_dice": lambda score, region: score.regions[region].surface_dice,
+    "native_dice": lambda score, region: score.native[region].dice,
+    "native_surface_dice": lambda score, region: score.native[region].surface_dice,
+    "recall": lambda score, region: score.recall[region],
+    "brier": lambda score, region: 1 - score.calibration[region].brier,
 }
 FEWEST_WITH = 3  # patients who have a region, for its recall to be compared
 ELSEWHERE = "on the external test set"
@@ -82,14 +92,8 @@ def _patients(run: ArmScores, measure: Measure) -> list[PatientScore]:
 def _row(run: ArmScores, measure: Measure, seed: int) -> Float[np.ndarray, " patient"]:
     demand(run, measure)
     patients, region = _patients(run, measure), measure.region
-    if measure.metric == "recall":
-        return np.array([each.recall[region] for each in patients], dtype=np.float64)
-    if measure.metric == "dice":
-        return np.array([each.regions[region].dice for each in patients])
-    if measure.metric == "surface_dice":
-        return np.array([each.regions[region].surface_dice for each in patients])
-    if measure.metric == "brier":
-        return np.array([1 - each.calibration[region].brier for each in patients])
+    if of_patient := OF_PATIENTS.get(measure.metric):
+        return np.array([of_patient(each, region) for each in patients], dtype=np.float64)
     if measure.metric == "calibration":
         bins = [each.calibration[region] for each in patients]
         return parts_of_set(lambda weights: 1 - expected_calibration_errors(bins, weights), len(patients), seed)
@@ -144,13 +148,15 @@ def demand(run: ArmScores, measure: Measure) -> None:
         known, key = [set(each.lesions) for each in patients], "evaluate.lesions"
     elif measure.metric == "recall":
         known, key = [set(each.recall) for each in patients], "evaluate.parts"
+    elif measure.metric in NATIVE:
+        known, key = [set(each.native) for each in patients], "evaluate.regions"
     elif measure.metric in ("brier", "calibration"):
         known, key = [set(each.calibration) for each in patients], "evaluate.regions"
     else:
         known, key = [set(each.regions) for each in patients], "evaluate.regions"
     if not all(measure.region in regions for regions in known):
         finding = f"{measure} was not scored; it is known of {sorted(set.intersection(*known)) or 'no region'}"
-        remedy = f"add it to '{key}' and run 'evaluate' again"
+        remedy = f"add it to '{key}' and run 'evaluate' again{' with --raw' if measure.metric in NATIVE else ''}"
         if measure.where == "external":
             remedy = f"name its classes in 'acquire.external.classes', or {remedy}"
         raise TrialError(str(run.arm), finding, remedy)
