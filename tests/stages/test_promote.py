@@ -409,3 +409,12 @@ def test_a_report_for_development_is_never_promoted(trial: Trial, load: Load) ->
     assert "trial.judged_on: validation" in written["reason"]
     assert versions() == {CHAMPION: None, CHALLENGER: None}
     assert [output.problems for output in verify(trial.paths["promotion"])] == [()]
+
+
+def test_what_is_no_graph_is_not_registered(trial: Trial, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial.train(seed=1, dice=0.9)
+    monkeypatch.setattr(UNetBackend, "exported", lambda backend, trained, size: None)
+    written = trial.promote(load())
+    assert (written["decision"], written["version"]) == ("not promoted", 0)
+    assert written["reason"] == "a segmenter of kind 'unet' is no graph that the registry could keep"
+    assert versions() == {CHAMPION: None, CHALLENGER: None}

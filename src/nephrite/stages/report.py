@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nephrite import __version__
-from nephrite.config import Config, QuestionSettings
+from nephrite.config import Arm, Config, QuestionSettings
 from nephrite.dependencies import trial_facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.evidence import write_evidence
@@ -251,11 +251,14 @@ def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str,
         pictures[CURVE] = "equivalence.png"
         equivalence_plot(record.plan, record.equivalence, folder / "figures" / "equivalence.png")
     # learning curves
-    losses = {scores.arm: [(int(row["step"]), row["train_loss"]) for row in scores.history] for scores in arms}
-    dice = {scores.arm: [(int(row["step"]), row["validation_dice"]) for row in scores.history] for scores in arms}
     pictures["How the arms learn"] = "learning.png"
-    learning_curves(losses, dice, folder / "figures" / "learning.png")
+    learning_curves(_curves(arms, "train_loss"), _curves(arms, "validation_dice"), folder / "figures" / "learning.png")
     return {shows: f"figures/{name}" for shows, name in pictures.items()}
+
+
+def _curves(arms: Sequence[ArmScores], name: str) -> dict[Arm, list[tuple[int, float]]]:
+    """Arm to (step, figure) of its history; a program of the user's need not say its loss."""
+    return {each.arm: [(int(row["step"]), row[name]) for row in each.history if name in row] for each in arms}
 
 
 def _summary(record: TrialRecord, report: Path) -> str:
