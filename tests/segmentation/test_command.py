@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from nephrite.segmentation.backend import SliceShape, StoredScan
 from nephrite.segmentation.command import CommandBackend, CommandSettings
 from nephrite.segmentation.demands import check_trial
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask
+from nephrite.stages.evaluate import evaluate
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 from nephrite.training.pseudo_labels import PseudoLabels
@@ -115,11 +116,11 @@ class Remembering(SilentRun):
         self.rows: list[tuple[int, dict[str, float]]] = []
         self.known: dict[str, str] = {}
 
-    def metrics(self, values: object, *, step: int) -> None:
-        self.rows.append((step, dict(values)))  # type: ignore[call-overload]
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        self.rows.append((step, dict(values)))
 
-    def tags(self, values: object) -> None:
-        self.known |= values  # type: ignore[operator]
+    def tags(self, values: Mapping[str, str]) -> None:
+        self.known.update(values)
 
 
 @pytest.fixture
@@ -358,6 +359,22 @@ def test_a_trained_program_comes_back_from_its_stage(
     (tmp_path / "segmenter" / "model" / "model.json").write_text("changed")
     with pytest.raises(StoreError, match="was changed"):
         load_segmenter(tmp_path / "segmenter")
+
+
+def test_evaluate_starts_it_once_for_all_patients(
+    program: Callable[..., CommandBackend], load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    lines = (f"with open({str(tmp_path / 'starts')!r}, 'a') as file:", "    file.write(verb + ' ')")
+    config = use(load, program(*lines).settings, "arm=real/mine/1.0/0")
+    paths = {"pairs": pairs, "segmenter": tmp_path / "segmenter"}
+    train_segmenter(config, SilentRun(), **paths)
+    told = evaluate(config, SilentRun(), **paths, scores=tmp_path / "scores.json")
+    assert (tmp_path / "starts").read_text().split() == ["fit", "predict", "predict"]  # of validation, of test
+    store, dice = PairStore(pairs), []
+    for patient in ("c1", "c2"):
+        found, truth = np.asarray(store.image(patient)) > -20, np.asarray(store.label(patient)) > 0
+        dice.append(2 * (found & truth).sum() / (found.sum() + truth.sum()))
+    assert told["kidney_and_tumor_dice"] == pytest.approx(np.mean(dice))
 
 
 def test_a_changed_program_concerns_its_arms(program: Callable[..., CommandBackend], load: Load) -> None:

@@ -26,7 +26,15 @@ from nephrite.report.examples import draw_examples
 from nephrite.report.figures import learning_curves, score_plot
 from nephrite.report.forest_figure import forest_plot, rival_plot
 from nephrite.report.markdown import CURVE, FOREST, RIVALS, report_markdown
-from nephrite.report.notes import absence_notes, label_notes, loss_notes, scan_notes, synthetic_notes, synthetic_stores
+from nephrite.report.notes import (
+    absence_notes,
+    label_notes,
+    loss_notes,
+    scan_notes,
+    seed_notes,
+    synthetic_notes,
+    synthetic_stores,
+)
 from nephrite.report.page import html_page
 from nephrite.report.summary import summarize
 from nephrite.report.terminal import summary_lines, summary_table
@@ -66,6 +74,7 @@ def report(
     trial = Trial(plan, tuple(known))
     notes += left_out(len(questions_left_out(config)), headline=config.trial.where != plan.where)
     notes += unlabeled_notes(arms, config.trial.primary, config.trial.reference, plan.where)
+    notes += seed_notes(config)
     notes += label_notes(arms) + scan_notes(config, store) + absence_notes(config, pairs) + loss_notes(config, pairs)
     notes += synthetic_notes(config, synthetic) if synthetic else []
     # pay for the look, then judge

@@ -34,7 +34,7 @@ def test_intensities_end_at_the_window(pairs: Path, tmp_path: Path) -> None:
     scan = Made(np.array([[[0.0, 0.25, 1.0]]], np.float32), (-100.0, 300.0))
     write_cases(tmp_path, [Case("a", scan)], WANTED)
     path = image_path(tmp_path, "a", labeled=False)
-    assert nib.load(path).get_fdata().ravel().tolist() == [-100, 0, 300]
+    assert nib.Nifti1Image.from_filename(path).get_fdata().ravel().tolist() == [-100, 0, 300]
     assert path.parent.name == "imagesTs"
     assert not (tmp_path / "labelsTr").exists()
 
@@ -42,7 +42,9 @@ def test_intensities_end_at_the_window(pairs: Path, tmp_path: Path) -> None:
 def test_intensities_between_zero_and_one_are_not_rounded_away(tmp_path: Path) -> None:
     scan = Made(np.array([[[0.0, 0.12345, 1.0]]], np.float32), (0.0, 0.5))
     write_cases(tmp_path, [Case("a", scan)], WANTED)
-    assert nib.load(image_path(tmp_path, "a", labeled=False)).get_fdata().ravel()[1] == pytest.approx(0.061725)
+    assert nib.Nifti1Image.from_filename(image_path(tmp_path, "a", labeled=False)).get_fdata().ravel()[
+        1
+    ] == pytest.approx(0.061725)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def test_columns_run_to_the_left_rows_to_the_back_slices_down(tmp_path: Path) ->
     values = np.zeros((2, 3, 4), np.float32)
     values[1, 2, 3] = 1
     write_cases(tmp_path, [Case("a", Made(values, (0.0, 1.0)))], WANTED)
-    image = nib.load(image_path(tmp_path, "a", labeled=False))
+    image = nib.Nifti1Image.from_filename(image_path(tmp_path, "a", labeled=False))
     assert nib.orientations.aff2axcodes(image.affine) == ("L", "P", "I")
     assert np.argwhere(image.get_fdata()).tolist() == [[3, 2, 1]]
     assert image.header.get_zooms() == (0.5, 1.0, 3.0)
@@ -102,7 +104,7 @@ def test_what_no_channel_shows_is_background(tmp_path: Path, ignored: bool, kept
     label = np.array([[[0, 1, 3, 255]]], np.uint8)
     case = Case("a", Made(np.zeros((1, 1, 4), np.float32), (0.0, 1.0)), label)
     write_cases(tmp_path, [case], Wanted({"kidney": (1,)}, ignored=ignored))
-    assert nib.load(tmp_path / "labelsTr" / "a.nii.gz").get_fdata().ravel().tolist() == kept
+    assert nib.Nifti1Image.from_filename(tmp_path / "labelsTr" / "a.nii.gz").get_fdata().ravel().tolist() == kept
 
 
 def test_several_scans_of_a_patient_have_names_of_their_own() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,8 @@ class Remembering(SilentRun):
     def __init__(self) -> None:
         self.rows: list[tuple[int, set[str]]] = []
 
-    def metrics(self, values: object, *, step: int) -> None:
-        self.rows.append((step, {*values}))  # type: ignore[misc]
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        self.rows.append((step, {*values}))
 
 
 def test_lines_are_taken_once_they_are_whole(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def test_a_program_leaves_no_process_behind(tmp_path: Path) -> None:
 def test_all_ends_and_scratch_goes_when_the_stage_lets_go(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    (scratch / "scan.nii.gz").write_text("a patient's")
+    for number in range(2000):  # more than a moment's work
+        (scratch / f"{number}.nii.gz").touch()
     with guarded(scratch, sys.executable, "-c", PARENT.format(then="time.sleep(60)")) as process:
         assert process.stdout
         assert process.stdin

@@ -35,7 +35,8 @@ def save(path: Path, voxels: np.ndarray, affine: np.ndarray = AFFINE) -> None:
 def test_a_label_map_is_read_with_the_axes_of_the_store(read: Callable[..., Prediction], tmp_path: Path) -> None:
     save(tmp_path / "a.nii.gz", LABELS.astype(np.float32))
     found = read()
-    assert (found.labels.shape, found.labels.dtype) == ((2, 3, 4), np.uint8)
+    assert found.labels.shape == (2, 3, 4)
+    assert found.labels.dtype == np.uint8
     assert np.argwhere(found.labels).tolist() == [[1, 2, 3]]
     assert found.probabilities is None
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from threading import Thread
+from threading import Event, Thread
 
 NOT_STARTED = 127  # as a shell says it
 BY_SIGNAL = 128  # plus the signal's number, as a shell says it
@@ -39,16 +39,21 @@ def run_guarded(scratch: str, command: Sequence[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"{command[0]}: {error.strerror}\n")
         return NOT_STARTED
-    Thread(target=_end_with_stage, args=(program.pid, scratch), daemon=True).start()
+    ending = Event()
+    watcher = Thread(target=_end_with_stage, args=(program.pid, scratch, ending), daemon=True)
+    watcher.start()
     # a program that has ended keeps its number until `wait`: nobody else's group can have it
     os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOWAIT)
     _end_group(program.pid)
     code = program.wait()
+    if ending.is_set():
+        watcher.join()
     return code if code >= 0 else BY_SIGNAL - code
 
 
-def _end_with_stage(group: int, scratch: str) -> None:
+def _end_with_stage(group: int, scratch: str, ending: Event) -> None:
     os.read(sys.stdin.fileno(), 1)
+    ending.set()
     _end_group(group)
     shutil.rmtree(scratch, ignore_errors=True)
 
