@@ -188,6 +188,17 @@ class Blank(PseudoLabels):
         super().__init__(store, {name: np.zeros(store.image(name).shape, np.uint8) for name in store.patients()})
 
 
+def test_where_a_program_chooses_its_weights_the_measured_score_alone_counts(
+    program: Callable[..., CommandBackend], task: FitTask
+) -> None:
+    settings = task.settings.model_copy(update={"weights": "best"})
+    (row,) = program().fit(replace(task, settings=settings)).history
+    assert row["step"] == 6
+    seen = record_of(task)["seen"]
+    assert isinstance(seen, dict)
+    assert seen["validation"]["nephrite"]["may_choose"] is True
+
+
 def test_a_region_that_vanished_on_the_grid_is_missed(program: Callable[..., CommandBackend], task: FitTask) -> None:
     backend = program("predict = finding(0)")
     empty = replace(task, validation=Cohort(Blank(task.validation.source.volumes), ["b1"]))

@@ -144,7 +144,8 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
         task.run.tags({"program": record.version or self.settings.command[0], "seeded": str(self.settings.seeded)})
         # measure how well it learned, as for every other kind
         trained = TrainedProgram(backend=self, channels=task.channels, threshold=task.threshold, model=model)
-        history: Sequence[Row] = progress.history(self._validation_dice(trained, task))
+        chosen = task.settings.weights == "best"  # by the program; its own word for a score does not count
+        history: Sequence[Row] = progress.history(self._validation_dice(trained, task), last_alone=chosen)
         shutil.rmtree(work)
         return TrainedProgram(
             backend=self, channels=task.channels, threshold=task.threshold, history=history, model=model

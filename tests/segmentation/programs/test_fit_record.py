@@ -71,6 +71,7 @@ def test_the_history_has_a_dice_in_each_row_and_all_seconds(tmp_path: Path) -> N
     rows = progress.history(0.7)
     assert [(row["step"], row["validation_dice"]) for row in rows] == [(2, 0.1), (10, 0.7)]
     assert rows[1]["rate"] == 0
+    assert [row["step"] for row in progress.history(0.7, last_alone=True)] == [10]
     assert sum(row["seconds"] for row in rows) == pytest.approx(100, abs=5)
 
 

@@ -128,10 +128,15 @@ class Progress:
         self.run.metrics({name: value for name, value in row.items() if name != "step"}, step=int(row["step"]))
         self.bar.update(self.task, completed=int(row["step"]))
 
-    def history(self, validation_dice: float) -> list[Row]:
-        """The rows that a learning curve needs, the last one with the Dice that was measured here."""
+    def history(self, validation_dice: float, *, last_alone: bool = False) -> list[Row]:
+        """The rows that a learning curve needs, the last one with the Dice that was measured here.
+
+        Args:
+            validation_dice: of the model as it was left, as it was measured.
+            last_alone: leave out what the program says of earlier steps, where the best row would count.
+        """
         now = time.monotonic()
-        rows = [row for row in self.rows if DICE in row and row["step"] < self.steps]
+        rows = [row for row in self.rows if DICE in row and row["step"] < self.steps and not last_alone]
         last = next((row for row in self.rows if row["step"] == self.steps), {})
         told = sum(row["seconds"] for row in rows)
         whole = sum(row["seconds"] for row in self.rows) + now - self.told
