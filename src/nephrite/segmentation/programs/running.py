@@ -19,6 +19,7 @@ from nephrite.segmentation.programs import guard
 POLL = 0.2  # seconds between two looks at a program
 TAIL = 1 << 16  # bytes of the output that are looked at
 LAST_LINES = 40  # of the output, among which the reason is looked for
+LONGEST_NAME = 100  # characters of a command in an error
 LONGEST = 300  # characters of the output in an error
 OUTPUT = "output.txt"
 TELLING = re.compile(r"error|exception|fail|cannot|could not|not found|no such|denied|killed|out of memory", re.I)
@@ -62,7 +63,8 @@ class Program:
         """
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         started = [sys.executable, "-I", "-S", guard.__file__, str(scratch), *self.command, verb, *words]
-        place, path = f"program '{' '.join(Path(word).name for word in self.command)} {verb}'", scratch / OUTPUT
+        named = " ".join(Path(word).name for word in self.command)[:LONGEST_NAME]
+        place, path = f"program '{named} {verb}'", scratch / OUTPUT
         with path.open("wb") as output, _guarded(started, output, self.environment()) as process:
             ends = time.monotonic() + self.limit
             while (code := _ended(process)) is None:
