@@ -38,6 +38,13 @@ def test_settings_keep_all_but_paths(load: Load) -> None:
     assert shown == whole
 
 
+def test_paths_among_the_words_of_a_command_are_hidden(load: Load) -> None:
+    words = f"[perl, /home/{PERSON}/segmenter.pl, --fast]"
+    config = load(f"train_segmenter.segmenters.mine={{kind: command, command: {words}}}")
+    shown = settings_without_paths(config)["train_segmenter"]["segmenters"]["mine"]["command"]
+    assert shown == ["perl", hidden_path(f"/home/{PERSON}/segmenter.pl"), "--fast"]
+
+
 def test_remote_on_a_server_is_told(load: Load) -> None:
     shown = settings_without_paths(load("acquire.dvc.remote=s3://dvc/nephrite"), include={"acquire"})
     assert (list(shown), shown["acquire"]["dvc"]["remote"]) == (["acquire"], "s3://dvc/nephrite")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nephrite.config import Config
-from nephrite.errors import ConfigError, NephriteError, SourceError, StoreError
+from nephrite.errors import ConfigError, NephriteError, ProgramError, SourceError, StoreError
 from nephrite.execution import Notes
 from nephrite.layout import Layout
 from nephrite.runner import is_done, plan_chains, run_trial
@@ -41,7 +41,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.ran: list[str] = []
-        self.fails = ""
+        self.fails = self.breaks = ""
 
     def __call__(self, stage: str, config: Config, paths: dict[str, Path], notes: Notes) -> None:
         output = paths[WRITES[stage]]
@@ -49,6 +49,8 @@ class Stages:
         beside = paths.get(STAGES[stage].beside or "")
         assert all(path.exists() for path in paths.values() if path not in (output, beside)), work
         assert not output.exists()
+        if work == self.breaks:
+            raise ProgramError("program", "ended with exit code 1", "mend it")
         if work == self.fails:
             raise StoreError("pairs", "is broken", "run 'prepare' again")
         self.ran.append(work)
@@ -124,6 +126,20 @@ def test_self_training_takes_its_teacher_from_the_arm_that_trains_it(
 def test_unchanged_settings_do_nothing_the_second_time(run: Callable[..., list[str]]) -> None:
     run()
     assert run() == []
+
+
+def test_a_program_that_fails_stops_its_own_arm_alone(run: Callable[..., list[str]], stages: Stages) -> None:
+    whole = run()
+    stages.breaks = "train_segmenter real/light/1.0/0"
+    changed = "train_segmenter.epochs=3"
+    told = "^trial: 1 arm failed, and all others are finished: program: ended with exit code 1; mend it; run the trial"
+    with pytest.raises(ProgramError, match=told):
+        run(changed)
+    lost = {stages.breaks, "evaluate real/light/1.0/0", *LAST}
+    others = {work for work in whole if work.startswith(("train_segmenter", "evaluate"))} - lost
+    assert {*stages.ran} == others
+    stages.breaks = ""
+    assert {*run(changed)} == lost
 
 
 @pytest.fixture

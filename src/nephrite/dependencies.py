@@ -6,7 +6,7 @@ trial all ask here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,9 @@ def trial_facts(config: Config) -> Facts:
     segmenters = {config.screen.segmenter, *config.trial.segmenters}
     kinds |= {SegmenterSettings.REGISTRY[config.train_segmenter.segmenters[name].kind] for name in segmenters}
     modules = sorted({f"nephrite.stages.{stage}" for stage in STAGES} | kinds)
+    named = ["prepare.split", "acquire.patients", *map(_segmenter_key, segmenters)]
     return {
-        "settings": sections | _files_named(config, ["prepare.split", "acquire.patients"]),
+        "settings": sections | _files_named(config, named),
         "code": {module: code_digest(module) for module in modules},
     }
 
@@ -108,14 +109,21 @@ def check_lock(stage: str | None = None, path: Path = LOCK_FILE) -> None:
         raise ConfigError(path, f"is older than the code{of}", RENEW)
 
 
-def _files_named(config: Config, keys: Iterable[str]) -> dict[str, str]:
+def _files_named(config: Config, keys: Collection[str]) -> dict[str, str]:
     """Digests of files that settings name, since their content counts and not their place."""
     named = {
         "prepare.split.file": ("prepare.split", config.prepare.split.file),
         "acquire.patients.table": ("acquire.patients", config.acquire.patients.table),
     }
+    for segmenter, settings in config.train_segmenter.segmenters.items():
+        key = _segmenter_key(segmenter)
+        named |= {f"{key}.files.{number}": (key, path) for number, path in enumerate(settings.programs)}
     read = {name: path for name, (key, path) in named.items() if path and path.is_file() and key in keys}
     return {name: sha256(path) for name, path in read.items()}
+
+
+def _segmenter_key(name: str) -> str:
+    return f"train_segmenter.segmenters.{name}"
 
 
 def _holds(config: Config, condition: Condition) -> bool:

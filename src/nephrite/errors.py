@@ -16,7 +16,8 @@
     ├── LeakageError               a synthetic slice was derived from a patient outside the arm's training set
     ├── TrainingError              training cannot start or go on
     │   ├── NonFiniteLossError     a loss became NaN or infinite; names step and loss
-    │   └── WeightsError           pretrained weights are not available
+    │   ├── WeightsError           pretrained weights are not available
+    │   └── ProgramError           a program of the user's failed, or wrote what its contract does not allow
     ├── ResourceError              a worker process was killed, or a device has no memory left
     ├── TrialError                 scores that do not make a trial
     └── TrackingError              MLflow
@@ -131,6 +132,10 @@ class NonFiniteLossError(TrainingError):
 
 class WeightsError(TrainingError):
     """Pretrained weights are not available."""
+
+
+class ProgramError(TrainingError):
+    """A program that trains or predicts failed, took too long, or wrote what its contract does not allow."""
 
 
 class ResourceError(NephriteError):

@@ -40,7 +40,7 @@ def settings_without_paths(config: Config, **choice: Any) -> dict[str, Any]:
 
 
 def _hide(shown: Any, value: Any) -> Any:
-    if isinstance(value, Path):
+    if isinstance(value, Path) or (isinstance(value, str) and value.startswith("/")):  # a word of a command
         return hidden_path(value)
     if isinstance(value, Mapping):
         return {name: _hide(part, inner) for (name, part), inner in zip(shown.items(), value.values(), strict=True)}

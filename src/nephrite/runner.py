@@ -19,7 +19,7 @@ from pathlib import Path
 from nephrite import __version__
 from nephrite.config import DEMANDED, Arm, Config, GeneratorRun
 from nephrite.dependencies import facts
-from nephrite.errors import ConfigError, StoreError
+from nephrite.errors import ConfigError, ProgramError, StoreError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, disk_errors, read_json, remove_output, write_json
 from nephrite.generation.demands import check_generators
@@ -33,6 +33,7 @@ from nephrite.progress import new_bar
 from nephrite.segmentation.demands import check_trial
 from nephrite.signatures import STAGES
 from nephrite.store.persons import persons_of, read_table
+from nephrite.words import counted
 from nephrite.workers import worker_pool
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,8 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
             holds data that no trial wrote; nothing has run.
         OutputError: another process works on `folder`, or it is, holds or lies in a source; nothing has run.
         SourceError: a folder of scans cannot be used; nothing has run.
-        NephriteError: the error of the first job that failed; jobs that were under way end first.
+        ProgramError: a program failed in some arms; all others are finished, and there is no report.
+        NephriteError: the error of the first job that failed otherwise; jobs that were under way end first.
     """
     # stop before anything is computed if settings, source or folder do not fit
     for split in DEMANDED:
@@ -236,19 +238,30 @@ def _run_chains(chains: Sequence[Chain], left: dict[int, list[Job]], pool: Execu
     done = {id(chain) for chain in chains if not left[id(chain)]}
     running: dict[Future[None], Chain] = {}
     waiting = [chain for chain in chains if id(chain) not in done]
+    failed: list[ProgramError] = []
     try:
-        while waiting or running:
+        while True:
             # start every chain whose predecessors are done
             for chain in [chain for chain in waiting if all(id(other) in done for other in chain.after)]:
                 running[pool.submit(_run_jobs, left[id(chain)], folder)] = chain
                 waiting.remove(chain)
-            # a failed one raises here and stops the rest
+            if not running:
+                break
+            # a failed one raises here and stops the rest; a program of the user's concerns its own arm alone
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 chain = running.pop(future)
-                future.result()
+                try:
+                    future.result()
+                except ProgramError as error:
+                    logger.warning("%s: %s", left[id(chain)][0].name, error)
+                    failed.append(error)
+                    continue
                 done.add(id(chain))
                 yield len(left[id(chain)])
+        if failed:
+            finding = f"{counted(len(failed), 'arm')} failed, and all others are finished: {failed[0]}"
+            raise ProgramError("trial", finding, "run the trial again, which takes up the missing arms alone")
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise

@@ -26,7 +26,7 @@ REQUIRED = {  # beside every 'kind': what the data are, what is asked of them, a
     "evaluate.regions.labels",
     "evaluate.windows.size",
     "promote.model",
-    *(f"train_segmenter.segmenters.{key}" for key in ("architecture", "network")),  # which of a library's networks
+    *(f"train_segmenter.segmenters.{key}" for key in ("architecture", "network", "command")),  # which network
 }
 Load = Callable[..., Config]
 Refusal = Callable[[str], str]

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from nephrite.imaging.masks import count_slices, paint_labels, split_channels, write_mask
+from nephrite.imaging.masks import channel_values, count_slices, paint_labels, split_channels, write_mask
 from nephrite.imaging.nifti import open_nifti, open_nifti_scan
 
 
@@ -108,3 +108,8 @@ def test_a_channel_is_where_the_label_is_one_of_its_values() -> None:
         [[False, True, True, False], [False, False, True, False]],
         [[True, True, False, True], [True, True, False, False]],
     ]
+
+
+def test_channels_paint_their_own_value_the_widest_first() -> None:
+    painted = channel_values({"cyst": (3,), "tumor": (2,), "kidney": (1, 2, 3)})
+    assert [*painted.items()] == [("kidney", 1), ("cyst", 3), ("tumor", 2)]

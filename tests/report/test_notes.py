@@ -7,7 +7,7 @@ import pytest
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError
-from nephrite.report.notes import absence_notes, loss_notes, synthetic_notes, synthetic_stores
+from nephrite.report.notes import absence_notes, loss_notes, seed_notes, synthetic_notes, synthetic_stores
 from nephrite.store.slices import Patient
 from tests.conftest import SPLITS, finish, write_pair, write_synthetic
 
@@ -39,3 +39,10 @@ def test_painters_without_a_slice_are_said_and_none_at_all_is_refused(load: Load
     finish(tmp_path / "none" / str(second), "synthetic", {})
     with pytest.raises(ConfigError, match="accepted no slice of any of 2 painters"):
         synthetic_notes(config, tmp_path / "none")
+
+
+def test_a_segmenter_without_a_seed_is_named(load: Load) -> None:
+    mine = "train_segmenter.segmenters.mine={kind: command, command: [perl], seeded: %s}"
+    assert seed_notes(load(mine % "true", "trial.segmenters=[light, mine]")) == []
+    (note,) = seed_notes(load(mine % "false", "trial.segmenters=[light, mine]"))
+    assert note.startswith("Segmenter 'mine' is not seeded: ")

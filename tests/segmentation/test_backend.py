@@ -33,6 +33,16 @@ def test_a_patient_of_a_store_is_a_scan_whose_labels_are_not_read(pairs: Path) -
     scan = StoredScan(store, "a1")
     assert (scan.shape, scan.spacing) == ((6, 32, 32), store.patient("a1").spacing)
     assert np.array_equal(scan.windowed(range(2, 4))[1], store.windowed(SliceRef("a1", 3)))
+    assert scan.intensity_window == (-200, 200)
+
+
+def test_the_window_of_a_scan_is_told_in_its_intensities(pairs: Path) -> None:
+    meta = pairs / "patients" / "a1" / "meta.json"
+    meta.write_text(
+        meta.read_text().replace('"slope": 1.0', '"slope": 0.5').replace('"intercept": 0.0', '"intercept": 7.0')
+    )
+    hash_again(pairs)
+    assert StoredScan(PairStore(pairs), "a1").intensity_window == (-93, 107)
 
 
 def test_masks_follow_from_probabilities_or_else_from_the_label_map() -> None:
@@ -72,5 +82,9 @@ def test_a_program_needs_no_more_than_the_contract_leaves_open(load: Load, pairs
     program.check(config, SliceShape(32, 2))
     assert program.ready(trained, config.compute, batch_size=3) is trained
     assert program.exported(trained, 32) is None
+    scans = [StoredScan(PairStore(pairs), patient) for patient in ("c1", "c2")]
+    assert [found.labels.shape for found in program.predict_all(trained, scans)] == [(6, 32, 32)] * 2
+    assert (program.settings.intake, program.settings.programs) == (UNetSettings.TAKES, ())
+    assert (program.settings.gives_probabilities, program.settings.is_seeded) == (True, True)
     with pytest.raises(ConfigError, match=r"segmenter of kind 'unet': gives no features of a slice; name another"):
         program.examine(trained, np.zeros((1, 4, 4), np.float32))

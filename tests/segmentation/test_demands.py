@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 
@@ -23,7 +24,10 @@ SETS = (
     [
         ("real", []),
         ("real+geometric", [("augmentation", "augmentation from outside")]),
-        ("real+standard+copy_paste", [("augmentation", "augmentation from outside")]),
+        (
+            "real+standard+copy_paste",
+            [("augmentation", "augmentation from outside"), ("pasting", "slices with lesions pasted into them")],
+        ),
         ("real+synthetic", [("synthetic", "synthetic slices")]),
         (
             "real+negatives",
@@ -34,7 +38,7 @@ SETS = (
             [
                 ("pseudo_labels", "further scans as a share of each batch"),
                 ("ignored", "labels that are to be ignored"),
-                ("augmentation", "augmentation from outside"),
+                ("pasting", "slices with lesions pasted into them"),
             ],
         ),
         (
@@ -108,3 +112,43 @@ def test_slices_painted_on_lesion_free_scans_need_a_segmenter_that_ignores(
     check_trial(load("trial.segmenters=[light]", painter % 0))
     with pytest.raises(ConfigError, match=r"arm real\+synthetic.*needs a segmenter that takes labels that are to be"):
         check_trial(load("trial.segmenters=[light]", painter % 0.5))
+
+
+@pytest.mark.parametrize(
+    ("way", "refused"), [("mix", False), ("append", False), ("pretrain", True), ("schedule", True)]
+)
+def test_a_share_that_changes_needs_a_segmenter_that_takes_it(
+    load: Load, monkeypatch: pytest.MonkeyPatch, way: str, refused: bool
+) -> None:
+    config = load(
+        f"trial.training_sets.synthetic=[{{name: real+synthetic, synthesizer: pix2pix, way: {way}}}]",
+    )
+    arm = Arm(training_set="real+synthetic", segmenter="light", fraction=1.0, cell=0)
+    monkeypatch.setattr(UNetSettings, "TAKES", UNetSettings.TAKES - {"schedules"})
+    with pytest.raises(ConfigError, match="a share of synthetic slices that changes") if refused else nullcontext():
+        check_segmenters(config, SliceShape(32, 2), arms=[arm])
+
+
+def test_questions_about_probabilities_need_a_segmenter_that_gives_them(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UNetSettings, "gives_probabilities", False)
+    lesions = "evaluate.lesions={tumor: {}}"
+    check_trial(load("trial.segmenters=[light]", lesions, "trial.metric=sensitivity"))
+    with pytest.raises(
+        ConfigError, match=r"trial\.metric: asks for 'cpm', which needs probabilities, and segmenter 'l"
+    ):
+        check_trial(load("trial.segmenters=[light]", lesions, "trial.metric=cpm"))
+    with pytest.raises(ConfigError, match=r"trial\.questions: asks for 'brier', which needs probabilities"):
+        check_trial(load("trial.segmenters=[light]", "trial.questions=[{metric: dice}, {metric: brier}]"))
+
+
+def test_a_segmenter_without_a_seed_needs_an_arm_that_shows_what_chance_does(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UNetSettings, "is_seeded", False)
+    remedy = r"add 'real\+geometric\+null' to the list 'real'"
+    with pytest.raises(ConfigError, match=rf"has no A/A arm, and segmenter 'light' is not seeded: .*; {remedy}"):
+        check_trial(load("trial.segmenters=[light]"))
+    null = "trial.training_sets.real=[real, real+geometric, real+geometric+null]"
+    check_trial(load("trial.segmenters=[light]", null))

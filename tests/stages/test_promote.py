@@ -118,16 +118,6 @@ def test_first_run_becomes_champion_and_predicts_as_its_segmenter(trial: Trial, 
     torch.testing.assert_close(load_champion(MODEL)(image), trained.network(image), atol=1e-5, rtol=0)
 
 
-def test_a_segmenter_that_is_no_graph_is_refused_and_nothing_is_registered(
-    trial: Trial, load: Load, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trial.train(seed=1, dice=0.5)
-    monkeypatch.setattr(UNetBackend, "exported", lambda *_: None)
-    with pytest.raises(StoreError, match=r"segmenter real\+geometric/light/1.0/0: is of kind 'unet', which is no"):
-        trial.promote(load())
-    assert versions() == {CHAMPION: None, CHALLENGER: None}
-
-
 def test_run_below_the_floor_is_only_challenger(trial: Trial, load: Load) -> None:
     trial.train(seed=1, dice=0.5)
     trial.promote(load("promote.floor=0.9"))
@@ -409,3 +399,12 @@ def test_a_report_for_development_is_never_promoted(trial: Trial, load: Load) ->
     assert "trial.judged_on: validation" in written["reason"]
     assert versions() == {CHAMPION: None, CHALLENGER: None}
     assert [output.problems for output in verify(trial.paths["promotion"])] == [()]
+
+
+def test_what_is_no_graph_is_not_registered(trial: Trial, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial.train(seed=1, dice=0.9)
+    monkeypatch.setattr(UNetBackend, "exported", lambda backend, trained, size: None)
+    written = trial.promote(load())
+    assert (written["decision"], written["version"]) == ("not promoted", 0)
+    assert written["reason"] == "a segmenter of kind 'unet' is no graph that the registry could keep"
+    assert versions() == {CHAMPION: None, CHALLENGER: None}

@@ -3,7 +3,7 @@
 from nephrite.config.acquire import AcquireSettings, PatientsSettings
 from nephrite.config.evaluation import LesionRule
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
-from nephrite.config.metrics import NATIVE, OF_LESIONS, OF_SETS, Metric, Where
+from nephrite.config.metrics import NATIVE, OF_LESIONS, OF_PROBABILITIES, OF_SETS, Metric, Where
 from nephrite.config.operation import ComputeSettings
 from nephrite.config.params import Config
 from nephrite.config.prepare import (
@@ -50,6 +50,7 @@ __all__ = [
     "NATIVE",
     "NULL",
     "OF_LESIONS",
+    "OF_PROBABILITIES",
     "OF_SETS",
     "SPLITS",
     "AcquireSettings",

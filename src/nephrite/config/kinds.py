@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args
 
 from pydantic import Field, GetCoreSchemaHandler
@@ -33,9 +34,11 @@ SEGMENTERS = {
     "fpn": "nephrite.segmentation.in_process.fpn",
     "smp": "nephrite.segmentation.in_process.smp",
     "monai": "nephrite.segmentation.in_process.monai",
+    "command": "nephrite.segmentation.command",
 }
 
-Intake = Literal["synthetic", "pseudo_labels", "ignored", "augmentation"]  # what a segmenter may take; see below
+# what a segmenter may take; see below
+Intake = Literal["synthetic", "schedules", "pseudo_labels", "ignored", "augmentation", "pasting"]
 
 
 class KindSettings(Settings):
@@ -94,13 +97,34 @@ class SegmenterSettings(KindSettings):
 
     Attributes:
         FEATURES: whether it gives features of a slice, by which 'screen' measures fidelity.
-        TAKES: what it can learn from beside real slices with labels: synthetic slices by share, pseudo-labels, labels
-            of which some are `IGNORED`, and augmentation that is not its own. An arm that needs more is refused.
+        TAKES: what it can learn from beside real slices with labels: synthetic slices by share, and by a share that
+            changes during the training, pseudo-labels, labels of which some are `IGNORED`, augmentation that the
+            training set asks for, and lesions pasted into its slices. An arm that needs more is refused.
     """
 
     REGISTRY = SEGMENTERS
     FEATURES: ClassVar[bool] = False
     TAKES: ClassVar[frozenset[Intake]] = frozenset()
+
+    @property
+    def intake(self) -> frozenset[Intake]:
+        """What this one takes: all that its kind does, unless its settings say less."""
+        return self.TAKES
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether it says how sure it is; else it says yes or no."""
+        return True
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether the same seed gives the same weights."""
+        return True
+
+    @property
+    def programs(self) -> tuple[Path, ...]:
+        """Files outside of this package whose content its results follow from."""
+        return ()
 
 
 @cache

@@ -30,12 +30,17 @@ def paint_labels(
         channels: name to label values, in the order of `found`.
     """
     labels = np.zeros(found.shape[1:], np.uint8)
-    values = list(channels.values())
-    for number in sorted(
-        range(len(values)), key=lambda number: -len(values[number])
-    ):  # sorted keeps order among equals
-        labels[found[number]] = _own_value(values[number], values)
+    places = {name: number for number, name in enumerate(channels)}
+    for name, value in channel_values(channels).items():
+        labels[found[places[name]]] = value
     return labels
+
+
+def channel_values(channels: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """The value that each channel paints, in the order of painting: see `paint_labels`."""
+    values = list(channels.values())
+    ordered = sorted(channels.items(), key=lambda item: -len(item[1]))  # sorted keeps order among equals
+    return {name: _own_value(own, values) for name, own in ordered}
 
 
 def split_channels(

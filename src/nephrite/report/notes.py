@@ -72,6 +72,17 @@ def label_notes(arms: Sequence[ArmScores]) -> list[str]:
     return notes
 
 
+def seed_notes(config: Config) -> list[str]:
+    """Segmenters that are not seeded: what chance alone moves is then for the A/A arm to show."""
+    known = config.train_segmenter.segmenters
+    loose = [name for name in config.trial.segmenters if not known[name].is_seeded]
+    return [
+        f"Segmenter '{name}' is not seeded: one arm trained twice is not the same; its A/A arm shows how far chance "
+        "alone moves it."
+        for name in loose
+    ]
+
+
 def _several(counts: Sequence[int]) -> str:
     """'7', or '6 to 8'."""
     return f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"

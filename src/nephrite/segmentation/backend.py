@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
@@ -79,6 +79,10 @@ class Scan(Protocol):
     def spacing(self) -> tuple[float, float, float]:
         """Millimeters between slices, rows and columns."""
 
+    @property
+    def intensity_window(self) -> tuple[float, float]:
+        """The intensities that `windowed` makes 0 and 1: Hounsfield units of CT, else those of the scan."""
+
     def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
         """Some slices in [0, 1]."""
 
@@ -101,6 +105,13 @@ class StoredScan:
     def spacing(self) -> tuple[float, float, float]:
         """Millimeters between slices, rows and columns."""
         return self.store.patient(self.patient).spacing
+
+    @property
+    def intensity_window(self) -> tuple[float, float]:
+        """The intensities that `windowed` makes 0 and 1: Hounsfield units of CT, else those of the scan."""
+        known = self.store.patient(self.patient)
+        low, high = known.window
+        return low * known.slope + known.intercept, high * known.slope + known.intercept
 
     def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
         """Some slices in [0, 1]."""
@@ -191,6 +202,10 @@ class Backend(ABC, Generic[S, T]):
     @abstractmethod
     def predict(self, trained: T, scan: Scan) -> Prediction:
         """Find the classes in a scan."""
+
+    def predict_all(self, trained: T, scans: Sequence[Scan]) -> Iterator[Prediction]:
+        """The same for several scans, one after the other; a backend that takes long to start does so once."""
+        return (self.predict(trained, scan) for scan in scans)
 
     @abstractmethod
     def step_seconds(self, config: Config) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nephrite.config import Arm, Config, Intake
+from nephrite.config import NULL, OF_PROBABILITIES, Arm, Config, Intake
 from nephrite.errors import ConfigError
 from nephrite.segmentation.backend import SliceShape, backend_of
 from nephrite.store.slices import Manifest
@@ -14,8 +14,11 @@ def check_trial(config: Config) -> None:
     """Refuse a trial whose arms, screening or labels of scans need what a segmenter cannot do.
 
     Raises:
-        ConfigError: see `check_segmenters`.
+        ConfigError: see `check_segmenters`; a question needs probabilities, and a segmenter gives none; or a segmenter
+            is not seeded, and no A/A arm shows what chance does to it.
     """
+    _check_measures(config)
+    _check_null(config)
     painters, labeler = config.trial.painters, config.synthesize.scan_labeler
     others = [config.screen.segmenter] if painters and config.screen.filter != "all" else []
     others += [labeler.segmenter] if painters and labeler else []
@@ -26,6 +29,27 @@ def check_trial(config: Config) -> None:
         painter = config.trial.painter(arm)
         if painter and config.train_gan[painter.synthesizer].method.lesion_free_share:
             _demand(config, arm, "ignored", "labels that are to be ignored")
+
+
+def _check_measures(config: Config) -> None:
+    """Refuse questions about probabilities where a segmenter says yes or no."""
+    trial, known = config.trial, config.train_segmenter.segmenters
+    mute = [name for name in trial.segmenters if not known[name].gives_probabilities]
+    asked = [("trial.metric", trial.metric), *(("trial.questions", one.metric) for one in trial.questions)]
+    for key, metric in asked:
+        if mute and metric in OF_PROBABILITIES:
+            finding = f"asks for '{metric}', which needs probabilities, and segmenter '{mute[0]}' gives none"
+            raise ConfigError(key, finding, "ask for another measure ('sensitivity' stays), or let it give them")
+
+
+def _check_null(config: Config) -> None:
+    """Refuse a segmenter that is not seeded where no A/A arm shows how far chance alone moves it."""
+    trial, known = config.trial, config.train_segmenter.segmenters
+    loose = [name for name in trial.segmenters if not known[name].is_seeded]
+    if loose and not trial.training_sets.copies:
+        finding = f"has no A/A arm, and segmenter '{loose[0]}' is not seeded: chance alone moves its scores"
+        remedy = f"add '{trial.reference}{NULL}' to the list 'real'"
+        raise ConfigError("trial.training_sets", finding, remedy)
 
 
 def shape_of(made: Manifest) -> SliceShape:
@@ -78,7 +102,7 @@ def _check_intake(config: Config, arm: Arm) -> None:
 
 def _demand(config: Config, arm: Arm, intake: Intake, name: str) -> None:
     settings = config.train_segmenter.segmenters[arm.segmenter]
-    if intake not in settings.TAKES:
+    if intake not in settings.intake:
         finding = f"needs a segmenter that takes {name}, and '{arm.segmenter}' of kind '{settings.kind}' does not"
         raise ConfigError(f"arm {arm}", finding, "take another segmenter, or leave the training set out")
 
@@ -87,11 +111,15 @@ def _needs(config: Config, arm: Arm) -> Iterator[tuple[Intake, str]]:
     chosen = config.trial.training_set(arm)
     if chosen.fakes:
         yield "synthetic", "synthetic slices"
+        if chosen.fakes.way in ("pretrain", "schedule"):
+            yield "schedules", "a share of synthetic slices that changes during the training"
     if chosen.trains_itself:
         yield "pseudo_labels", "pseudo-labels"
     if chosen.sees_lesion_free:
         yield "pseudo_labels", "further scans as a share of each batch"
     if chosen.trains_itself or chosen.sees_lesion_free:
         yield "ignored", "labels that are to be ignored"
-    if chosen.pastes_lesions or chosen.pastes_onto_free or chosen.augmentation != "none":
+    if chosen.augmentation != "none":
         yield "augmentation", "augmentation from outside"
+    if chosen.pastes_lesions or chosen.pastes_onto_free:
+        yield "pasting", "slices with lesions pasted into them"

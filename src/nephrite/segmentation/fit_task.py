@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from nephrite.config import Augmentation, ComputeSettings, MixingStrategy, TrainSegmenterSettings
-from nephrite.store.slices import SliceRef
+from nephrite.store.slices import PairStore, SliceRef
 from nephrite.store.thinning import thin
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ class LabeledSource(Protocol):
 
     def slices(self, *, labeled_only: bool = False) -> list[SliceRef]:
         """References to all slices; with `labeled_only`, to those with any class."""
+
+    @property
+    def volumes(self) -> PairStore:
+        """The store that holds the scans."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def fit_helper(
         channels=store.manifest.channels,
         region=config.evaluate.regions[config.trial.primary].labels,
         threshold=config.evaluate.threshold,
-        augmentation="standard" if "augmentation" in backend.settings.TAKES else "none",
+        augmentation="standard" if "augmentation" in backend.settings.intake else "none",
         settings=config.train_segmenter.model_copy(update=pace),
         compute=config.compute.model_copy(update={"devices": 1, "strategy": "auto", "loader_workers": 0}),
         weights_seed=derive_seed(seed, "weights"),
@@ -92,8 +92,8 @@ def label_scans(
         confidence: between 0.5 and 1; sure is an output of at least it, or of at most 1 minus it.
     """
     labels = {}
-    for patient in patients:
-        found = teacher.backend.predict(teacher, StoredScan(store, patient))
+    predictions = teacher.backend.predict_all(teacher, [StoredScan(store, patient) for patient in patients])
+    for patient, found in zip(patients, predictions, strict=True):
         outputs = found.probabilities
         labels[patient] = found.labels if outputs is None else sure_labels(outputs, channels, confidence)
     return PseudoLabels(store, labels)

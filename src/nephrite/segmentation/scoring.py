@@ -18,7 +18,7 @@ from nephrite.metrics.scores import ArmScores, PatientScore, score_regions, scor
 from nephrite.metrics.windows import stack_apart, windows_of
 from nephrite.progress import progress_bar
 from nephrite.segmentation.artifacts import TrainedSegmenter
-from nephrite.segmentation.backend import StoredScan, Trained
+from nephrite.segmentation.backend import Prediction, StoredScan, Trained
 from nephrite.segmentation.native import NativeScans
 from nephrite.store.class_presence import held
 from nephrite.store.grid_loss import vanished_volume
@@ -87,25 +87,35 @@ def _score(
     size, mirroring = config.evaluate.batch_size, config.evaluate.mirroring
     trained = trained.backend.ready(trained, config.compute, batch_size=size, mirroring=mirroring)
     patients = store.patients(split)
-    found = (_score_patient(config, store, trained, patient, regions, native=native) for patient in patients)
+    views = {patient: _views(config, store, patient) for patient in patients}
+    predictions = trained.backend.predict_all(trained, [scan for scans in views.values() for scan in scans])
+    found = (
+        _score_patient(config, store, trained, [(scan, next(predictions)) for scan in scans], regions, native=native)
+        for scans in views.values()
+    )
     where = f"{segmenter.card.arm}, {EXTERNAL}" if split == EXTERNAL else segmenter.card.arm
     return tuple(progress_bar(found, f"evaluate {where}", len(patients)))
+
+
+def _views(config: Config, store: PairStore, patient: str) -> list[StoredScan]:
+    """What is predicted of a patient: the windows of 'evaluate.windows', or whole slices."""
+    windows = windows_of(config, patient, np.asarray(store.label(patient)))
+    return [StoredScan(store, patient, window) for window in windows] or [StoredScan(store, patient)]
 
 
 def _score_patient(
     config: Config,
     store: PairStore,
     trained: Trained,
-    patient: str,
+    seen: Sequence[tuple[StoredScan, Prediction]],
     chosen: Collection[str],
     *,
     native: NativeScans | None,
 ) -> PatientScore:
-    # predict on the scan's voxels, window by window where there are windows
+    # what was found, and what is marked, on the scan's voxels or in its windows
+    patient, predictions = seen[0][0].patient, [prediction for _, prediction in seen]
     settings, channels, label = config.evaluate, trained.channels, np.asarray(store.label(patient))
-    windows = windows_of(config, patient, label)
-    scans = [StoredScan(store, patient, window) for window in windows] or [StoredScan(store, patient)]
-    predictions = [trained.backend.predict(trained, scan) for scan in scans]
+    windows = [scan.window for scan, _ in seen if scan.window]
     found = [prediction.masks(channels, settings.threshold) for prediction in predictions]
     marked = [window.cut(label) for window in windows] or [label]
     # score volumes by region, slices by channel

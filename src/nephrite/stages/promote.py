@@ -31,6 +31,7 @@ from nephrite.verdict.promotion import Candidate, Decision, Rules, decide, known
 logger = logging.getLogger(__name__)
 TRIAL = "trial.json"
 JUDGE_AGAIN = "run 'evaluate' and 'report' again"
+DEVELOPMENT = "the report is for development (trial.judged_on: validation)"
 
 
 def promote(
@@ -53,7 +54,11 @@ def promote(
     inputs = {"segmenter": trained.card.digest, **({"report": evidence.digest} if evidence else {})}
     trial = read_trial(report / TRIAL)
     if trial.plan.judged_on == "validation":
-        return _decline(config, run, candidate, inputs, promotion)
+        run.tags({"judged_on": "validation"})
+        return _decline(config, run, candidate, inputs, promotion=promotion, reason=DEVELOPMENT)
+    if trained.trained.backend.exported(trained.trained, trained.card.in_plane.size) is None:
+        reason = f"a segmenter of kind '{trained.card.settings.kind}' is no graph that the registry could keep"
+        return _decline(config, run, candidate, inputs, promotion=promotion, reason=reason)
     registry = Registry(config.promote.model)
     champion = registry.aliased(CHAMPION)
     rival: Candidate | Literal["unknown"] | None = None
@@ -99,11 +104,10 @@ def promote(
 
 
 def _decline(
-    config: Config, run: Run, candidate: Candidate, inputs: Mapping[str, str], promotion: Path
+    config: Config, run: Run, candidate: Candidate, inputs: Mapping[str, str], *, promotion: Path, reason: str
 ) -> dict[str, float]:
-    """Record that nothing is promoted: a report for development chose its weights by the patients that it judges."""
-    reason = "the report is for development (trial.judged_on: validation): nothing is registered or promoted"
-    logger.warning("promote: %s", reason)
+    """Record that nothing is registered or promoted."""
+    logger.warning("promote: %s: nothing is registered or promoted", reason)
     record = {
         "format": 1,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -120,7 +124,7 @@ def _decline(
     }
     write_json(promotion, sealed(record))
     run.artifact(promotion)
-    run.tags({"decision": "not promoted", "judged_on": "validation"})
+    run.tags({"decision": "not promoted"})
     return {"champion": 0.0, f"{candidate.region}_dice": candidate.score}
 
 
@@ -227,9 +231,7 @@ def _register(
     # a graph that runs without this package
     card = trained.card
     exported = trained.trained.backend.exported(trained.trained, card.in_plane.size)
-    if exported is None:
-        finding = f"is of kind '{card.settings.kind}', which is no graph that the registry could keep"
-        raise StoreError(f"segmenter {card.arm}", finding, "leave 'promote' out, or use the segmenter's own program")
+    assert exported is not None, "declined before"
     # what a reader must know to use it
     tags = {
         "weights": candidate.weights,

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nephrite import __version__
-from nephrite.config import Config, QuestionSettings
+from nephrite.config import Arm, Config, QuestionSettings
 from nephrite.dependencies import trial_facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.evidence import write_evidence
@@ -26,7 +26,15 @@ from nephrite.report.examples import draw_examples
 from nephrite.report.figures import learning_curves, score_plot
 from nephrite.report.forest_figure import forest_plot, rival_plot
 from nephrite.report.markdown import CURVE, FOREST, RIVALS, report_markdown
-from nephrite.report.notes import absence_notes, label_notes, loss_notes, scan_notes, synthetic_notes, synthetic_stores
+from nephrite.report.notes import (
+    absence_notes,
+    label_notes,
+    loss_notes,
+    scan_notes,
+    seed_notes,
+    synthetic_notes,
+    synthetic_stores,
+)
 from nephrite.report.page import html_page
 from nephrite.report.summary import summarize
 from nephrite.report.terminal import summary_lines, summary_table
@@ -66,6 +74,7 @@ def report(
     trial = Trial(plan, tuple(known))
     notes += left_out(len(questions_left_out(config)), headline=config.trial.where != plan.where)
     notes += unlabeled_notes(arms, config.trial.primary, config.trial.reference, plan.where)
+    notes += seed_notes(config)
     notes += label_notes(arms) + scan_notes(config, store) + absence_notes(config, pairs) + loss_notes(config, pairs)
     notes += synthetic_notes(config, synthetic) if synthetic else []
     # pay for the look, then judge
@@ -251,11 +260,14 @@ def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str,
         pictures[CURVE] = "equivalence.png"
         equivalence_plot(record.plan, record.equivalence, folder / "figures" / "equivalence.png")
     # learning curves
-    losses = {scores.arm: [(int(row["step"]), row["train_loss"]) for row in scores.history] for scores in arms}
-    dice = {scores.arm: [(int(row["step"]), row["validation_dice"]) for row in scores.history] for scores in arms}
     pictures["How the arms learn"] = "learning.png"
-    learning_curves(losses, dice, folder / "figures" / "learning.png")
+    learning_curves(_curves(arms, "train_loss"), _curves(arms, "validation_dice"), folder / "figures" / "learning.png")
     return {shows: f"figures/{name}" for shows, name in pictures.items()}
+
+
+def _curves(arms: Sequence[ArmScores], name: str) -> dict[Arm, list[tuple[int, float]]]:
+    """Arm to (step, figure) of its history; a program of the user's need not say its loss."""
+    return {each.arm: [(int(row["step"]), row[name]) for row in each.history if name in row] for each in arms}
 
 
 def _summary(record: TrialRecord, report: Path) -> str:

@@ -84,6 +84,11 @@ class PairStore:
         return self._persons.get(patient, patient)
 
     @property
+    def volumes(self) -> PairStore:
+        """This store, which holds the scans of its own label maps."""
+        return self
+
+    @property
     def has_table(self) -> bool:
         """Whether a table said whose the scans are."""
         return bool(self._persons)

@@ -29,6 +29,11 @@ class PseudoLabels:
     store: PairStore
     labels: Mapping[str, UInt8[np.ndarray, "slice height width"]]
 
+    @property
+    def volumes(self) -> PairStore:
+        """The store that holds the scans."""
+        return self.store
+
     def windowed(self, ref: SliceRef) -> Float32[np.ndarray, "height width"]:
         """One slice in [0, 1]."""
         return self.store.windowed(ref)

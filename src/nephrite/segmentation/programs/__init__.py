@@ -1,0 +1,1 @@
+"""Programs of the user's as segmenters: folders that they read and write, and how they are started and ended."""

@@ -1,0 +1,141 @@
+"""Folders of cases that a program reads, in the layout of nnU-Net v2.
+
+    imagesTr/<id>_0000.nii.gz   float32; Hounsfield units of CT, else the scan's own intensities
+    labelsTr/<id>.nii.gz        uint8, on the same grid
+    dataset.json                as nnU-Net reads it, and what it does not ask for under 'nephrite'
+
+Folders of scans without label maps hold `imagesTs` alone. A case is a patient: all slices of the store, of its size and
+with its spacing. Intensities are cut off at the window of 'prepare.intensity': a program is shown what a network of
+this package is shown. Painted slices have nothing beyond the window, and could be told from real ones by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from nephrite.config import IGNORED
+from nephrite.files import write_json
+from nephrite.imaging.masks import channel_values
+from nephrite.imaging.volume import slice_blocks
+from nephrite.segmentation.backend import Scan
+
+DATASET, ENDING = "dataset.json", ".nii.gz"
+IMAGES, LABELS, SCANS = "imagesTr", "labelsTr", "imagesTs"
+BLOCK = 64  # slices that are windowed at a time
+DIGITS = 5  # decimals of an intensity, of a window of width 1
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case: its id, its scan, and its label map where the program may know it."""
+
+    name: str
+    scan: Scan
+    label: UInt8[np.ndarray, "slice height width"] | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be found.
+
+    Attributes:
+        channels: name to label values.
+        ignored: whether some voxels have the ignore index.
+        image: what dataset.json calls the image; nnU-Net normalizes 'CT' by the whole set, and all else by the case.
+        facts: further entries under 'nephrite'.
+    """
+
+    channels: Mapping[str, tuple[int, ...]]
+    ignored: bool = False
+    image: str = "CT"
+    facts: Mapping[str, Any] | None = None
+
+
+def write_cases(folder: Path, cases: Iterable[Case], wanted: Wanted) -> list[str]:
+    """Write a folder of cases; gives their ids."""
+    names: list[str] = []
+    windows: dict[str, tuple[float, float]] = {}
+    labeled = False
+    for case in cases:
+        labeled = labeled or case.label is not None
+        image = image_path(folder, case.name, labeled=case.label is not None)
+        image.parent.mkdir(parents=True, exist_ok=True)
+        write_volume(image, _intensities(case.scan), case.scan.spacing)
+        if case.label is not None:
+            path = folder / LABELS / f"{case.name}{ENDING}"
+            path.parent.mkdir(exist_ok=True)
+            write_volume(path, _known(case.label, wanted), case.scan.spacing)
+        windows[case.name] = case.scan.intensity_window
+        names.append(case.name)
+    content: dict[str, Any] = {"channel_names": {"0": wanted.image}, **_labels(wanted)}
+    own = {"windows": windows, "channels": dict(wanted.channels), **(wanted.facts or {})}
+    counted = {"numTraining": len(names) if labeled else 0, "file_ending": ENDING}
+    write_json(folder / DATASET, {**content, **counted, "nephrite": own})
+    return names
+
+
+def image_path(folder: Path, name: str, *, labeled: bool) -> Path:
+    """Where the scan of a case lies."""
+    return folder / (IMAGES if labeled else SCANS) / f"{name}_0000{ENDING}"
+
+
+def distinct_names(patients: Sequence[str]) -> list[str]:
+    """An id for each scan, where several may be of one patient: 'a1', or 'a1.1' and 'a1.2'."""
+    count = dict.fromkeys(patients, 0)
+    names = []
+    for patient in patients:
+        count[patient] += 1
+        names.append(patient if patients.count(patient) == 1 else f"{patient}.{count[patient]}")
+    return names
+
+
+def write_volume(
+    path: Path,
+    planes: UInt8[np.ndarray, "slice height width"] | Float32[np.ndarray, "slice height width"],
+    spacing: tuple[float, float, float],
+) -> None:
+    """Write a volume with the axes of the store (first slice superior, rows to posterior, columns to left).
+
+    A NIfTI file has its columns first: left, posterior, inferior are the negative directions of its world.
+
+    Args:
+        path: of the NIfTI file.
+        planes: voxels.
+        spacing: millimeters between slices, rows and columns.
+    """
+    image = nib.Nifti1Image(np.ascontiguousarray(planes.T), np.diag([*(-step for step in reversed(spacing)), 1.0]))
+    image.header.set_xyzt_units("mm")
+    nib.save(image, path)
+
+
+def _intensities(scan: Scan) -> Float32[np.ndarray, "slice height width"]:
+    """The scan within its window, in its own unit; rounded, since values that were whole numbers pack well."""
+    low, high = scan.intensity_window
+    digits = DIGITS - int(np.floor(np.log10(abs(high - low))))
+    planes = np.empty(scan.shape, np.float32)
+    for part in slice_blocks(len(planes), BLOCK):
+        planes[part] = np.round(low + (high - low) * scan.windowed(range(part.start, part.stop)), digits)
+    return planes
+
+
+def _known(label: UInt8[np.ndarray, "slice height width"], wanted: Wanted) -> UInt8[np.ndarray, "slice height width"]:
+    """The label map without values that no channel shows: to a segmenter they are background."""
+    shown = [value for values in wanted.channels.values() for value in values] + [IGNORED] * wanted.ignored
+    return np.where(np.isin(label, shown), label, 0).astype(np.uint8)
+
+
+def _labels(wanted: Wanted) -> dict[str, Any]:
+    """'labels' of dataset.json; where channels overlap, regions in the order in which one paints over the other."""
+    painted = channel_values(wanted.channels)
+    ignored = {"ignore": IGNORED} if wanted.ignored else {}
+    if all(len(values) == 1 for values in wanted.channels.values()):
+        return {"labels": {"background": 0, **painted, **ignored}}
+    regions = {name: list(wanted.channels[name]) for name in painted}
+    return {"labels": {"background": 0, **regions, **ignored}, "regions_class_order": list(painted.values())}
