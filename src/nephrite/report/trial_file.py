@@ -70,10 +70,11 @@ def _bring_from_version_3(content: dict[str, Any]) -> None:
 
 
 def _fill_later_fields(content: dict[str, Any]) -> None:
-    """Fill, in place, what files of any version lack: they were written before external test sets and power laws."""
+    """Fill, in place, what files of any version lack that are older than external sets, power laws or given scores."""
     for found in content["equivalence"] or ():
         found.setdefault("exponent", None)
     content.setdefault("external", [])
+    content.setdefault("provenance", "recorded")
     for arm in content["arms"]:
         arm.setdefault("external", None)
     asked = [question["measure"] for question in content["plan"]["questions"]]
