@@ -126,7 +126,8 @@ def test_fractions_are_no_label_values(folders: Path) -> None:
     import nibabel as nib
 
     path = folders / "predictions" / "real" / "0" / "a.nii.gz"
-    image = nib.load(path)
-    nib.save(nib.Nifti1Image(np.asarray(image.dataobj) * np.float32(0.7), image.affine), path)
+    image = nib.Nifti1Image.from_filename(path)
+    voxels = image.get_fdata()
+    nib.save(nib.Nifti1Image((voxels * 0.7).astype(np.float32), image.affine), path)
     with pytest.raises(LabelValueError, match=r"a.nii.gz: label value 1.4 is not an integer"):
         score(folders)

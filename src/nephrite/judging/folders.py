@@ -15,7 +15,7 @@ from nephrite.errors import SourceError
 from nephrite.files import PARTIAL, as_record
 from nephrite.record_fields import STRICT, Line, PatientId
 
-SUFFIXES = (".nii.gz", ".nii")
+SUFFIXES = (".nii.gz", ".nii", ".dcm")  # the last one of a DICOM SEG
 KITS = "segmentation"  # a label map in its patient's own folder
 LAYOUT = "put label maps into ARM/REPLICATE/ID.nii.gz"
 

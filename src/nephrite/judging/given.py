@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -74,6 +75,7 @@ class GivenScores:
         runs: arm to its replicates, in the order in which they were given.
         values: a number for each patient; NaN where it is not defined.
         folds: the largest number of folds of a run; 0 where none are told.
+        references: label maps of the patients, where they were scored here.
     """
 
     place: str
@@ -81,6 +83,7 @@ class GivenScores:
     runs: Mapping[str, tuple[str, ...]]
     values: Mapping[Column, Float[np.ndarray, " patient"]]
     folds: int = 0
+    references: tuple[Path, ...] = ()
 
     @property
     def replicates(self) -> tuple[str, ...]:

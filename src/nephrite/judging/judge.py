@@ -12,7 +12,6 @@ from nephrite.config import Metric
 from nephrite.errors import ConfigError, TrialError
 from nephrite.evidence import write_evidence
 from nephrite.files import digest, sha256, whole_folder
-from nephrite.judging.folders import find_references
 from nephrite.judging.given import GivenScores
 from nephrite.judging.record import judged_record
 from nephrite.judging.score_file import read_score_file
@@ -94,13 +93,6 @@ class Source:
         regions = Regions(self.regions, self.tolerance)
         return score_folders(self.predictions, self.references, regions, processes=self.processes)
 
-    def marks(self, given: GivenScores) -> tuple[str, ...]:
-        """What the ledger of looks knows the patients by: their reference label maps, else their ids."""
-        if self.references is None:
-            return tuple(sorted(digest(patient)[:LENGTH] for patient in given.patients))
-        truth = find_references(self.references)
-        return tuple(sorted(sha256(truth[patient])[:LENGTH] for patient in given.patients))
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -143,7 +135,7 @@ def judge(source: Source, asked: Asked, out: Path, *, experiment: str | None = N
     tables = GivenTables(_plan(source, asked, given), given)
     # pay for the look, then judge
     with _recorded(tables, out, experiment) as run:
-        taken = _take_look(source, asked, tables, run)
+        taken = _take_look(asked, tables, run)
         if taken:
             tables = replace(tables, plan=replace(tables.plan, confidence=1 - taken.level))
         record = judged_record(tables, taken.notes if taken else (NOT_COUNTED,), look=_look(asked, taken))
@@ -183,12 +175,19 @@ def _plan(source: Source, asked: Asked, given: GivenScores) -> TrialPlan:
     )
 
 
-def _take_look(source: Source, asked: Asked, tables: GivenTables, run: Run) -> Taken | None:
+def _take_look(asked: Asked, tables: GivenTables, run: Run) -> Taken | None:
     if asked.ledger is None:
         return None
     cells = tuple(range(len(tables.scores.replicates)))
-    wanted = Wanted("report", COMMAND, tables.plan.digest, source.marks(tables.scores), cells)
+    wanted = Wanted("report", COMMAND, tables.plan.digest, marks_of(tables.scores), cells)
     return take_look(run, None, wanted, alpha=1 - asked.confidence, ledger=asked.ledger)
+
+
+def marks_of(given: GivenScores) -> tuple[str, ...]:
+    """What the ledger of looks knows the patients by: their reference label maps, else their ids."""
+    if given.references:
+        return tuple(sorted(sha256(path)[:LENGTH] for path in given.references))
+    return tuple(sorted(digest(patient)[:LENGTH] for patient in given.patients))
 
 
 def _look(asked: Asked, taken: Taken | None) -> LookRecord | None:

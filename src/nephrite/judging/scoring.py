@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,8 +18,11 @@ from nephrite.imaging.nifti import NiftiFile, open_nifti
 from nephrite.imaging.volume import to_label_map
 from nephrite.judging.folders import Predicted, find_predictions, find_references
 from nephrite.judging.given import GivenScores, Score, gather
+from nephrite.judging.seg_maps import SUFFIX, PlacedLabels, on_one_grid, read_segmentation, turned
 from nephrite.metrics.overlap import volume_recall
 from nephrite.metrics.scores import score_regions
+from nephrite.metrics.surface import Spacing
+from nephrite.privacy.pseudonyms import pseudonyms
 from nephrite.progress import progress_bar
 from nephrite.words import counted
 from nephrite.workers import worker_pool
@@ -28,6 +31,7 @@ logger = logging.getLogger(__name__)
 ANY = {value: str(value) for value in range(1, 256)}
 READER = "references"
 SAVE = "save the label map with the affine of its scan"
+Labels: TypeAlias = UInt8[np.ndarray, "slice height width"]
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,18 @@ def score_folders(predictions: Path, references: Path, regions: Regions, *, proc
     Raises:
         SourceError: a folder is missing or empty, a patient is predicted twice in one run or has no reference.
         VolumeError: a file cannot be read, or lies on another grid than its reference.
+        DicomError: a DICOM SEG cannot be read.
         LabelValueError: values that are not integers from 0 to 255.
         TrialError: no reference has a region; see also `gather`.
     """
     # whose label maps there are, and on which grids
     pairs, truth = pair_up(predictions, references)
     for patient, maps in pairs.items():
-        reference = open_nifti(truth[patient], remedy=SAVE)
-        for each in maps:
-            _open_on(reference, each.path)
+        plain = [each.path for each in maps if not _any_seg(truth[patient], each.path)]
+        reference = open_nifti(truth[patient], remedy=SAVE) if plain else None
+        for path in plain:
+            assert reference, "opened for these"
+            _open_on(reference, path)
     # voxels
     job = partial(_score_patient, regions=regions)
     jobs = [(truth[patient], maps) for patient, maps in sorted(pairs.items())]
@@ -83,7 +90,12 @@ def score_folders(predictions: Path, references: Path, regions: Regions, *, proc
         for who, values in result.values.items():
             found.setdefault(who, set()).update(values)
     check_values(found, regions, references)
-    return gather([score for result in scored for score in result.scores], str(predictions))
+    # DICOM files go by names of persons, as a rule
+    scores = [score for result in scored for score in result.scores]
+    if any(_any_seg(path) for path in truth.values()) or any(_any_seg(e.path) for m in pairs.values() for e in m):
+        names = pseudonyms(pairs)
+        scores = [replace(score, patient=names[score.patient]) for score in scores]
+    return replace(gather(scores, str(predictions)), references=tuple(truth[patient] for patient in sorted(pairs)))
 
 
 def pair_up(predictions: Path, references: Path) -> tuple[dict[str, list[Predicted]], dict[str, Path]]:
@@ -133,24 +145,50 @@ def _results(job: partial[Scored], jobs: list[tuple[Path, list[Predicted]]], pro
 
 def _score_patient(truth: Path, maps: list[Predicted], *, regions: Regions) -> Scored:
     """Score all label maps of one patient; the reference is read once."""
-    reference = open_nifti(truth, remedy=SAVE)
-    labels = _labels(reference)
-    marked = {name: np.isin(labels, values) for name, values in regions.labels.items()}
-    scores, values = list[Score](), {READER: _values(labels)}
+    reference = read_map(truth)
+    scores, values = list[Score](), {READER: _values(reference.labels)}
     for each in maps:
-        predicted = _labels(_open_on(reference, each.path))
+        marked, predicted = on_reference(reference, each.path)
         values.setdefault(f"predictions of '{each.arm}'", set()).update(_values(predicted))
-        found = {name: np.isin(predicted, wanted) for name, wanted in regions.labels.items()}
-        tolerances = dict.fromkeys(regions.labels, regions.tolerance)
-        measured = score_regions(found, marked, spacing=reference.geometry.spacing, tolerances=tolerances)
-        for name, score in measured.items():
-            numbers = {"dice": score.dice, "surface_dice": score.surface_dice, "hd95": score.hd95}
-            numbers["recall"] = volume_recall(found[name], marked[name])
-            scores += [
-                Score(each.patient, each.arm, each.replicate, name, metric, number, each.fold)
-                for metric, number in numbers.items()
-            ]
+        scores += [
+            Score(each.patient, each.arm, each.replicate, region, metric, number, each.fold)
+            for region, metric, number in _measure(marked, predicted, reference.spacing, regions)
+        ]
     return Scored(scores, values)
+
+
+def _measure(
+    marked: Labels, predicted: Labels, spacing: Spacing, regions: Regions
+) -> Iterator[tuple[str, str, float | None]]:
+    """Region, metric and value of one predicted label map."""
+    truth = {name: np.isin(marked, values) for name, values in regions.labels.items()}
+    found = {name: np.isin(predicted, values) for name, values in regions.labels.items()}
+    tolerances = dict.fromkeys(regions.labels, regions.tolerance)
+    for name, score in score_regions(found, truth, spacing=spacing, tolerances=tolerances).items():
+        yield name, "dice", score.dice
+        yield name, "surface_dice", score.surface_dice
+        yield name, "hd95", score.hd95
+        yield name, "recall", volume_recall(found[name], truth[name])
+
+
+def read_map(path: Path) -> PlacedLabels:
+    """A label map, NIfTI or DICOM SEG; raises as `score_folders`."""
+    if path.suffix == SUFFIX:
+        return read_segmentation(path)
+    file = open_nifti(path, remedy=SAVE)
+    return turned(_stored(file), file.geometry.affine, path)
+
+
+def on_reference(reference: PlacedLabels, path: Path) -> tuple[Labels, Labels]:
+    """Reference and prediction on one grid: that of the reference, or what holds both where one is a DICOM SEG."""
+    if _any_seg(reference.path, path):
+        return on_one_grid(reference, read_map(path))
+    file = _open_on(open_nifti(reference.path, remedy=SAVE), path)
+    return reference.labels, file.oriented(_stored(file))
+
+
+def _any_seg(*paths: Path) -> bool:
+    return any(path.suffix == SUFFIX for path in paths)
 
 
 def _open_on(reference: NiftiFile, path: Path) -> NiftiFile:
@@ -159,12 +197,13 @@ def _open_on(reference: NiftiFile, path: Path) -> NiftiFile:
     return replace(file, geometry=match_grids(reference.geometry, file.geometry, path))
 
 
-def _labels(file: NiftiFile) -> UInt8[np.ndarray, "slice height width"]:
-    voxels = file.oriented(file.read())
+def _stored(file: NiftiFile) -> Labels:
+    """Label values in the order of the file's axes."""
+    voxels = file.read()
     if file.is_scaled:
         voxels = voxels * file.slope + file.intercept
     return to_label_map(voxels, ANY, file.path, step=file.step)
 
 
-def _values(labels: UInt8[np.ndarray, "slice height width"]) -> set[int]:
+def _values(labels: Labels) -> set[int]:
     return {int(value) for value in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)) if value}
