@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from nephrite.cli import group
 from nephrite.errors import ConfigError
-from nephrite.files import write_json
+from nephrite.files import write_json, write_table
 from nephrite.judge_command import read_copies, read_question, read_regions
 from nephrite.report.trial_file import read_trial
 from tests.judging.conftest import GAINS, folders, scores_of
@@ -22,11 +22,27 @@ def invoke(*words: str | Path) -> Result:
 
 def test_scores_become_a_verdict_on_the_terminal(tmp_path: Path) -> None:
     write_json(tmp_path / "s.json", [asdict(score) for score in scores_of(gains={**GAINS, "again": 0.0})])
-    options = ("--null", "again=real", "--overlap", "0", "--confidence", "0.9", "--out", tmp_path / "judged")
+    write_table(
+        tmp_path / "p.csv", ("case", "patient"), [(f"p{n:02d}", "one" if n < 2 else f"p{n:02d}") for n in range(10)]
+    )
+    options = (
+        "--patients",
+        tmp_path / "p.csv",
+        "--null",
+        "again=real",
+        "--overlap",
+        "0",
+        "--confidence",
+        "0.9",
+        "--out",
+        tmp_path / "judged",
+    )
     shown = invoke("--scores", tmp_path / "s.json", "--question", "fakes,real", "--region", "tumor", *options)
     assert shown.exit_code == 0, shown.output
     assert "Provenance unverifiable: 'fakes' helps: fakes minus real is +0.09" in shown.output
-    plan = read_trial(tmp_path / "judged" / "trial.json").plan
+    trial = read_trial(tmp_path / "judged" / "trial.json")
+    assert len(trial.patients) == 9
+    plan = trial.plan
     assert (plan.copies, plan.overlap, plan.confidence) == ({"again": "real"}, {1.0: 0.0}, 0.9)
 
 

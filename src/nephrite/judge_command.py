@@ -41,11 +41,12 @@ def judge_command() -> click.Command:
         references: Path | None,
         tolerance: float,
         processes: int,
+        patients: Path | None,
     ) -> None:
         from nephrite.judging.judge import Asked, Source, judge
 
         named = read_regions(regions)
-        source = Source(scores, predictions, references, named, tolerance, processes)
+        source = Source(scores, predictions, references, named, tolerance, processes, patients)
         asked = Asked(read_question(question), metric, read_copies(copies), overlap, confidence, ledger)
         judge(source, asked, out, experiment=experiment if record else None)
         click.echo((out / "summary.txt").read_text(encoding="utf-8"), nl=False)
@@ -61,6 +62,7 @@ def _options() -> list[click.Parameter]:
     two = "The two arms, with a comma: fakes,real asks for fakes minus real, the reference."
     again = "An A/A arm, and the arm that it repeats from another initialization; repeatable."
     known = "Share of its training patients that a replicate has in common with another; 1 = other seeds alone."
+    whose = "CSV with the columns case and patient, where a patient has several scans."
     counted = "File in which looks at these patients are counted and paid for; without it, none is."
     return [
         click.Option(["--question"], required=True, metavar="ARM,ARM", help=two),
@@ -68,6 +70,7 @@ def _options() -> list[click.Parameter]:
         click.Option(["--predictions"], type=folder, metavar="PATH", help="Predicted label maps of all arms."),
         click.Option(["--references"], type=folder, metavar="PATH", help="The reader's label maps."),
         click.Option(["--region", "regions"], multiple=True, metavar="NAME[=VALUES]", help=REGION),
+        click.Option(["--patients"], type=place, metavar="FILE", help=whose),
         click.Option(["--metric"], type=click.Choice(_metrics()), default="dice", show_default=True, help="Decides."),
         click.Option(["--null", "copies"], multiple=True, metavar="ARM=ARM", help=again),
         click.Option(["--overlap"], type=share, default=1.0, show_default=True, help=known),

@@ -104,6 +104,12 @@ def test_folds_absent_regions_and_names_of_replicates_are_noted() -> None:
     assert "1 of 10 test patients without tumor" in notes
 
 
+def test_several_scans_of_a_patient_are_noted(make_given: MakeGiven) -> None:
+    notes = judged(replace(make_given(), scans=14)).notes
+    assert any(note.startswith("14 scans of 10 test patients: a patient's scans are averaged") for note in notes)
+    assert "averaged" not in " ".join(judged(make_given()).notes)
+
+
 def test_few_patients_and_ragged_arms_are_noted() -> None:
     few = [s for s in scores_of(patients=4) if not (s.arm == "real" and s.replicate == "2")]
     record = judged(gather([*few], "x"))

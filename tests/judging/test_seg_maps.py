@@ -13,8 +13,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from nephrite.errors import DicomError, VolumeError
 from nephrite.judging.given import Column
+from nephrite.judging.judge import Source
 from nephrite.judging.scoring import Regions, read_map, score_folders
 from nephrite.judging.seg_maps import PlacedLabels, on_one_grid, read_segmentation, turned
+from nephrite.privacy.pseudonyms import pseudonyms
 
 SLICES, ROWS, COLUMNS = 6, 8, 10
 AFFINE = np.array([[-0.75, 0, 0, 4], [0, -0.5, 0, 3], [0, 0, 2.5, 0], [0, 0, 0, 1]])  # of column, row, slice
@@ -92,7 +94,6 @@ def test_slices_that_one_of_both_lacks_are_background(tmp_path: Path) -> None:
     write_seg(shifted, other)
     shifted.with_name("a.nii.gz").unlink()
     given = score_folders(tmp_path / "predictions", tmp_path / "references", Regions({"any": (1, 2), "tumor": (2,)}))
-    assert all(name.startswith("patient-") for name in given.patients)  # files of DICOM go by names of persons
     values = given.values[Column("fakes", "0", "any", "dice")]
     assert sorted(values) == pytest.approx([3 / 4, 1])
     assert sorted(given.values[Column("fakes", "0", "tumor", "hd95")]) == pytest.approx([0, 2.5])
@@ -132,3 +133,12 @@ def test_any_order_of_axes_is_turned_to_one(codes: str, tmp_path: Path) -> None:
     assert np.array_equal(again.labels, straight.labels)
     assert again.affine == pytest.approx(straight.affine)
     assert "".join(nib.aff2axcodes(again.affine)) == "IPL"
+
+
+def test_patients_of_dicom_files_get_pseudonyms(tmp_path: Path) -> None:
+    for patient in "ab":
+        write_nifti(tmp_path / "references" / f"{patient}.nii.gz", volume())
+        for arm in ("real", "fakes"):
+            write_seg(tmp_path / "predictions" / arm / "0" / f"{patient}.dcm", volume())
+    source = Source(None, tmp_path / "predictions", tmp_path / "references", {"tumor": (2,)})
+    assert sorted(source.read().patients) == sorted(pseudonyms("ab").values())

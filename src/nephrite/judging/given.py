@@ -76,6 +76,7 @@ class GivenScores:
         values: a number for each patient; NaN where it is not defined.
         folds: the largest number of folds of a run; 0 where none are told.
         references: label maps of the patients, where they were scored here.
+        scans: number of scans, where several of one patient were brought together.
     """
 
     place: str
@@ -84,6 +85,7 @@ class GivenScores:
     values: Mapping[Column, Float[np.ndarray, " patient"]]
     folds: int = 0
     references: tuple[Path, ...] = ()
+    scans: int = 0
 
     @property
     def replicates(self) -> tuple[str, ...]:

@@ -13,9 +13,10 @@ from nephrite.errors import ConfigError, TrialError
 from nephrite.evidence import write_evidence
 from nephrite.files import digest, sha256, whole_folder
 from nephrite.judging.given import GivenScores
+from nephrite.judging.persons import hidden, of_persons
 from nephrite.judging.record import judged_record
 from nephrite.judging.score_file import read_score_file
-from nephrite.judging.scoring import Regions, score_folders
+from nephrite.judging.scoring import Regions, holds_dicom, score_folders
 from nephrite.judging.tables import WHOLE, GivenTables
 from nephrite.look_ledger import LENGTH, Taken, Wanted, take_look
 from nephrite.ownership import check_apart, check_replaceable
@@ -46,6 +47,7 @@ class Source:
         regions: region to its label values, none for scores; the first one decides.
         tolerance: of the surface Dice, in millimeters.
         processes: that score label maps.
+        patients: table of scans and whose they are, where a patient has several: see `nephrite.judging.persons`.
     """
 
     scores: Path | None = None
@@ -54,11 +56,13 @@ class Source:
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     tolerance: float = 2.0
     processes: int = 1
+    patients: Path | None = None
 
     @property
     def inputs(self) -> dict[str, Path]:
         """Name and place of everything that is read."""
         named = {"--scores": self.scores, "--predictions": self.predictions, "--references": self.references}
+        named["--patients"] = self.patients
         return {name: path for name, path in named.items() if path is not None}
 
     def check(self) -> None:
@@ -81,11 +85,18 @@ class Source:
             raise ConfigError("--region", "has label values, and scores have none", "give the name alone")
 
     def read(self) -> GivenScores:
-        """The scores of all arms, complete and checked.
+        """The scores of all arms, complete and checked; of patients, and under pseudonyms where any file is DICOM.
 
         Raises:
-            NephriteError: see `read_score_file` and `score_folders`.
+            NephriteError: see `read_score_file`, `score_folders` and `of_persons`.
         """
+        given = self._read()
+        if self.patients:
+            given = of_persons(given, self.patients)
+        dicom = self.predictions and self.references and holds_dicom(self.predictions, self.references)
+        return hidden(given) if dicom else given
+
+    def _read(self) -> GivenScores:
         if self.scores is not None:
             return read_score_file(self.scores)
         assert self.predictions, "checked before"

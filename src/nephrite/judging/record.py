@@ -140,6 +140,11 @@ def _region(tables: GivenTables, arm: str, region: str) -> RegionRecord:
 def _notes(tables: GivenTables) -> list[str]:
     scores, plan = tables.scores, tables.plan
     notes = [f"Cells are the replicates, in this order: {', '.join(scores.replicates)}."]
+    if scores.scans > len(scores.patients):
+        notes.append(
+            f"{counted(scores.scans, 'scan')} of {counted(len(scores.patients), plan.who)}: a patient's scans are "
+            "averaged, and intervals take patients as the sample, not scans."
+        )
     # folds, and too few replicates or patients
     if scores.folds > 1:
         notes.append(

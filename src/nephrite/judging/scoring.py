@@ -22,7 +22,6 @@ from nephrite.judging.seg_maps import SUFFIX, PlacedLabels, on_one_grid, read_se
 from nephrite.metrics.overlap import volume_recall
 from nephrite.metrics.scores import score_regions
 from nephrite.metrics.surface import Spacing
-from nephrite.privacy.pseudonyms import pseudonyms
 from nephrite.progress import progress_bar
 from nephrite.words import counted
 from nephrite.workers import worker_pool
@@ -90,11 +89,7 @@ def score_folders(predictions: Path, references: Path, regions: Regions, *, proc
         for who, values in result.values.items():
             found.setdefault(who, set()).update(values)
     check_values(found, regions, references)
-    # DICOM files go by names of persons, as a rule
     scores = [score for result in scored for score in result.scores]
-    if any(_any_seg(path) for path in truth.values()) or any(_any_seg(e.path) for m in pairs.values() for e in m):
-        names = pseudonyms(pairs)
-        scores = [replace(score, patient=names[score.patient]) for score in scores]
     return replace(gather(scores, str(predictions)), references=tuple(truth[patient] for patient in sorted(pairs)))
 
 
@@ -185,6 +180,12 @@ def on_reference(reference: PlacedLabels, path: Path) -> tuple[Labels, Labels]:
         return on_one_grid(reference, read_map(path))
     file = _open_on(open_nifti(reference.path, remedy=SAVE), path)
     return reference.labels, file.oriented(_stored(file))
+
+
+def holds_dicom(predictions: Path, references: Path) -> bool:
+    """Whether any of the label maps is a DICOM SEG."""
+    maps = [each.path for each in find_predictions(predictions)]
+    return _any_seg(*maps, *find_references(references).values())
 
 
 def _any_seg(*paths: Path) -> bool:
