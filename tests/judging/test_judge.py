@@ -54,6 +54,10 @@ def test_it_replaces_its_own_and_nothing_else(scores: Path, tmp_path: Path) -> N
         judge(Source(scores), ASKED, tmp_path / "mine")
     with pytest.raises(OutputError, match="holds an input"):
         judge(Source(scores), ASKED, tmp_path)
+    within = Asked(("fakes", "real"), ledger=tmp_path / "new" / "looks.json")
+    with pytest.raises(OutputError, match=r"holds an input \(--ledger"):
+        judge(Source(scores), within, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_folders_and_their_scores_are_judged_alike(folders: Path, tmp_path: Path) -> None:
@@ -91,7 +95,13 @@ def test_options_that_do_not_fit_are_one_line(source: Source, asked: Asked, told
 
 
 def test_questions_that_cannot_be_asked_leave_nothing(scores: Path, tmp_path: Path) -> None:
-    for asked, regions in ((Asked(("real", "real")), {}), (Asked(("x", "real")), {}), (ASKED, {"cyst": ()})):
+    copied = Asked(("fakes", "real"), copies={"fakes": "real"})
+    for asked, regions in (
+        (Asked(("real", "real")), {}),
+        (Asked(("x", "real")), {}),
+        (copied, {}),
+        (ASKED, {"cyst": ()}),
+    ):
         with pytest.raises(TrialError):
             judge(Source(scores, regions=regions), asked, tmp_path / "judged")
     two = [*(asdict(s) for s in scores_of()), *({**asdict(s), "region": "kidney"} for s in scores_of())]

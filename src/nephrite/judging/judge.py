@@ -140,7 +140,7 @@ def judge(source: Source, asked: Asked, out: Path, *, experiment: str | None = N
     """
     # everything is checked before anything is written or recorded
     source.check()
-    check_apart(out, source.inputs)
+    check_apart(out, source.inputs | ({"--ledger": asked.ledger} if asked.ledger else {}))
     check_replaceable(out.resolve(), KIND)
     given = source.read()
     tables = GivenTables(_plan(source, asked, given), given)
@@ -165,11 +165,14 @@ def _plan(source: Source, asked: Asked, given: GivenScores) -> TrialPlan:
     """The question as a plan; the region is the first one named, or the only one that there is.
 
     Raises:
-        TrialError: an arm against itself, or several regions of which none is named.
+        TrialError: an arm against itself, a question about an A/A arm, or several regions of which none is named.
     """
     first, second = asked.question
     if first == second:
         raise TrialError("--question", f"asks '{first}' against itself", "name two arms: --question fakes,real")
+    if named := {*asked.question} & {*asked.copies}:
+        finding = f"names '{min(named)}' of the question, and an A/A arm is compared with its own arm alone"
+        raise TrialError("--null", finding, "name the copy first: --null real_again=real")
     known = given.regions("dice")
     if not source.regions and len(known) != 1:
         finding = f"is missing, and there {'are several' if known else 'is none with Dice'}: {', '.join(known)}"
