@@ -244,7 +244,8 @@ RUNNABLE = [block for page in PAGES for block in blocks(page) if block.marker ==
 def test_block_runs(block: Block, tmp_path: Path) -> None:
     for name in ("params.yaml", "code.lock", "Makefile"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    for name in ("configs", "examples"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     program = ["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else [sys.executable, "-W", "error", "-c"]
     subprocess.run([*program, block.text], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, timeout=60)

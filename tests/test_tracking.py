@@ -17,7 +17,7 @@ from nephrite.errors import StoreError, TrackingError, TrackingUnreachableError
 from nephrite.processes import this_process
 from nephrite.recording import SilentRun
 from nephrite.spool import find_spools
-from nephrite.tracking import close_trial, open_run, send_records
+from nephrite.tracking import close_trial, open_apart, open_run, send_records
 from tests.conftest import CAPSTONE, record_stage, runs
 
 Load = Callable[..., Config]
@@ -307,3 +307,17 @@ def test_stage_that_fails_without_a_server_leaves_no_spool(
     with pytest.raises(StoreError):
         stage()
     assert find_spools(tmp_path) == []
+
+
+def test_a_command_that_belongs_to_no_trial_has_a_run_of_its_own(record: str, tmp_path: Path) -> None:
+    with open_apart("judge", {"judge": {"patients": 3}}, tmp_path / "out", "nephrite") as run:
+        run.tags({"verdict": "helps"})
+    with suppress(StoreError), open_apart("judge", {}, tmp_path / "out", "nephrite"):
+        raise StoreError("Doe.csv", "is broken", "mend it")
+    finished, failed = sorted(runs(record, stage="judge"), key=lambda found: found.info.start_time)
+    assert (finished.info.status, failed.info.status) == ("FINISHED", "FAILED")
+    assert finished.data.params == {"judge.patients": "3"}
+    assert finished.data.tags["nephrite.verdict"] == "helps"
+    assert "mlflow.parentRunId" not in finished.data.tags
+    assert "Doe" not in str(failed.data.tags)
+    assert not runs(record, stage="trial")

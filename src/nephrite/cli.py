@@ -19,7 +19,9 @@ from nephrite import __version__
 from nephrite.commands import (
     CLOSE,
     CLUSTER,
+    ELSEWHERE,
     FOR_DVC,
+    JUDGE,
     LOCK,
     PLAN,
     RESOLVE,
@@ -37,6 +39,7 @@ from nephrite.commands import (
 from nephrite.config import as_yaml, explain_config, load_config
 from nephrite.errors import NephriteError
 from nephrite.execution import Notes, command_name, run_stage
+from nephrite.judge_command import judge_command
 from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
 
 USE = {"predict": APART["predict"].text}
@@ -49,7 +52,7 @@ class StageGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All stages, in the order in which they run."""
-        return [command_name(stage) for stage in COMMANDS | WHOLE | FOR_DVC]
+        return [command_name(stage) for stage in COMMANDS | WHOLE | ELSEWHERE | FOR_DVC]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of one stage; underscores are accepted too."""
@@ -63,6 +66,7 @@ class StageGroup(click.Group):
             VERIFY: verify_command,
             RESOLVE: resolve_command,
             LOCK: lock_command,
+            JUDGE: judge_command,
         }
         if stage in special:
             return special[stage]()
@@ -75,6 +79,7 @@ class StageGroup(click.Group):
             ("Stages", TEXTS),
             ("In a cluster", CLUSTER),
             ("With the champion", USE),
+            ("Trained elsewhere", ELSEWHERE),
             ("For DVC", FOR_DVC),
         ):
             with formatter.section(title):

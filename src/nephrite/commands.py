@@ -18,7 +18,8 @@ CLUSTER = {
     CLOSE: "End what a pipeline left open in MLflow.",
 }
 TRIAL, PLAN, SETTINGS, VERIFY, UPLOAD = "trial", "plan", "settings", "verify", "upload"
-RESOLVE, LOCK = "resolve", "lock"
+RESOLVE, LOCK, JUDGE = "resolve", "lock", "judge"
+ELSEWHERE = {JUDGE: "Judge arms that were trained elsewhere, by their scores or their label maps."}
 WHOLE = {
     SETTINGS: "Print every setting: its value, its meaning, and whether the file gives it.",
     PLAN: "What a trial will cost, and the smallest effect that it could show.",

@@ -111,7 +111,7 @@ def result_page(
     # these stages write their own page
     report, synthesizer, synthetic = (paths.get(name) for name in ("report", "synthesizer", "synthetic"))
     if stage == "report" and report:
-        from nephrite.stages.report import PAGE
+        from nephrite.report.pages import PAGE
 
         return (report / PAGE).read_text(encoding="utf-8")
     if stage == "screen" and synthetic:

@@ -115,7 +115,7 @@ def promotion_look(
     return Wanted("promotion", model, asked, tuple(patients) or (digest(candidate.truth_volumes)[:LENGTH],))
 
 
-def take_look(run: Run, pairs: Path | None, wanted: Wanted, *, alpha: float) -> Taken:
+def take_look(run: Run, pairs: Path | None, wanted: Wanted, *, alpha: float, ledger: Path | None = None) -> Taken:
     """Count a look and keep it, before anything of it is shown.
 
     Args:
@@ -123,31 +123,32 @@ def take_look(run: Run, pairs: Path | None, wanted: Wanted, *, alpha: float) -> 
         pairs: the store beside which the ledger lies; None where it is not at hand.
         wanted: what is looked at.
         alpha: 1 - the confidence that was declared.
+        ledger: the file itself, where there is no store.
 
     Raises:
         StoreError: the ledger is broken or was changed.
         TrackingError: MLflow refused something, or does not answer.
     """
-    path = pairs.resolve().parent / LEDGER if pairs else None
+    path = ledger or (pairs.resolve().parent / LEDGER if pairs else None)
     with wait_turn("looks", path):  # two reports at once would each take the same number
         # both ledgers, which may know different looks
         here = read_looks(path) if path else None
         there = [as_record(look, Look, f"experiment '{EXPERIMENT}'", REMEDY) for look in kept_looks()] if run.id else []
-        ledger = merged(here or [], there)
+        known = merged(here or [], there)
         # the look among them
         share = min(1.0, len(wanted.cells) / wanted.planned) if wanted.planned else 1.0
         now = datetime.now(UTC).isoformat(timespec="seconds")
         first = Look(
             wanted.kind, wanted.name, wanted.asked, wanted.cells, share, wanted.patients, 1, now, wanted.external
         )
-        look = placed(ledger, first)
+        look = placed(known, first)
         notes = _notes(path, here, there)
         # kept before it is used
         if path and look not in (here or []):
-            notes += _write(path, merged(ledger, [look]))
+            notes += _write(path, merged(known, [look]))
         if run.id and look not in there:
             keep_look(asdict(look))
-    return Taken(look, level(ledger, look, alpha), tuple(notes))
+    return Taken(look, level(known, look, alpha), tuple(notes))
 
 
 def _notes(path: Path | None, here: list[Look] | None, there: list[Look]) -> list[str]:
@@ -157,9 +158,9 @@ def _notes(path: Path | None, here: list[Look] | None, there: list[Look]) -> lis
         return [f"No store was named, so no ledger of looks was read: {unknown}."]
     if path is not None and here is None and there:
         known = counted(len(there), "look")
-        return [f"The ledger {LEDGER} beside the store is not there: {known} known from MLflow alone."]
+        return [f"The ledger {path.name} is not there: {known} known from MLflow alone."]
     if path is not None and here is None:
-        return [f"The ledger {LEDGER} beside the store was begun with this look: {unknown}."]
+        return [f"The ledger {path.name} was begun with this look: {unknown}."]
     return []
 
 
@@ -168,5 +169,5 @@ def _write(path: Path, looks: list[Look]) -> list[str]:
         write_looks(path, looks)
     except OutputError as error:
         logger.warning("%s: the look is not kept there", error)
-        return [f"The ledger {LEDGER} beside the store cannot be written: this look is not kept there."]
+        return [f"The ledger {path.name} cannot be written: this look is not kept there."]
     return []

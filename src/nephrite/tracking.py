@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nephrite.commit import code_state
-from nephrite.config import Config
+from nephrite.config import Config, TrackingSettings
 from nephrite.errors import TrackingError
 from nephrite.lineage import cluster_facts, library_versions, stage_settings, trial_id
 from nephrite.mlflow_client import as_key, connect, find_runs, first_contact, tracking_errors
@@ -68,11 +68,40 @@ def open_run(
     started = _start(config, stage, {**(facts or {}), **cluster})
     # what lies in a pod is lost with it
     run = LastingRun(started, started.head, spool_of(output) if output and not cluster else None)
-    # the run ends as the stage does
-    try:
+    with _ended(run, started):
         started.settings(stage_settings(config, stage))
         started.keep_settings(config)
         yield run
+
+
+@contextmanager
+def open_apart(command: str, settings: Mapping[str, object], output: Path, experiment: str) -> Iterator[Run]:
+    """Record a command that belongs to no trial and has no params file; the run ends as the block ends.
+
+    Args:
+        command: its name.
+        settings: what it was asked for, without paths.
+        output: what it writes; where the store fails later, the record is kept beside it: see `spool`.
+        experiment: that holds the run.
+
+    Raises:
+        TrackingUnreachableError: the store does not answer; raised before the block starts.
+    """
+    client = first_contact(TrackingSettings().patience)
+    with tracking_errors():
+        place = _experiment(client, experiment)
+        started = MlflowRun(client, client.create_run(place, tags=_tags(command)), None, command)
+    run = LastingRun(started, started.head, spool_of(output))
+    with _ended(run, started):
+        started.settings(settings)
+        yield run
+
+
+@contextmanager
+def _ended(run: LastingRun, started: MlflowRun) -> Iterator[None]:
+    """End a run as the block ends."""
+    try:
+        yield
     except BaseException as error:
         killed = isinstance(error, KeyboardInterrupt | SystemExit)
         with suppress(Exception), short_patience():  # the error itself matters more than its record
@@ -165,15 +194,23 @@ def _end_orphans(client: MlflowClient, experiment: str) -> None:
 
 def _child_tags(config: Config, stage: str, trial: str | None) -> dict[str, str]:
     """Tags to search runs by. The tag 'arm' is what the stage works on: an arm, a painter, or nothing."""
-    code, arm = code_state(), (config.arm or config.painter) if trial else None
+    arm = (config.arm or config.painter) if trial else None
     parts = arm.model_dump() if arm else {}
+    return {
+        **_tags(stage, str(arm or "")),
+        **({"nephrite.trial_id": trial} if trial else {}),
+        **{f"nephrite.{part}": str(value) for part, value in parts.items()},
+    }
+
+
+def _tags(stage: str, arm: str = "") -> dict[str, str]:
+    """What every run tells: its stage, by what code and libraries, where it runs."""
+    code = code_state()
     return {
         NAME: f"{stage} {arm}" if arm else stage,
         SOURCE: f"nephrite {stage.replace('_', '-')}",
         **({COMMIT: code.commit, "nephrite.git_dirty": str(code.dirty).lower()} if code.commit else {}),
-        **({"nephrite.trial_id": trial} if trial else {}),
-        **{"nephrite.stage": stage, "nephrite.arm": str(arm or ""), HOST: this_host(), PROCESS: this_process()},
-        **{f"nephrite.{part}": str(value) for part, value in parts.items()},
+        **{"nephrite.stage": stage, "nephrite.arm": arm, HOST: this_host(), PROCESS: this_process()},
         **{f"version.{library}": version for library, version in library_versions().items()},
     }
 

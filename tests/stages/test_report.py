@@ -117,6 +117,8 @@ def test_second_scans_of_all_test_patients_do_not_narrow_the_interval(load: Load
     assert owned.patients == single.patients == tuple(known)
     assert owned.comparisons == single.comparisons
     assert owned.answer == single.answer
+    assert owned.best_run
+    assert single.best_run
     assert owned.best_run.dice_by_patient == single.best_run.dice_by_patient
     errors = [(trial.answer.mean - (trial.answer.low or 0)) for trial in (twice, single) if trial.answer]
     assert errors[0] < 0.8 * errors[1]

@@ -4,7 +4,7 @@ from nephrite.config.acquire import AcquireSettings, PatientsSettings
 from nephrite.config.evaluation import LesionRule
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
 from nephrite.config.metrics import NATIVE, OF_LESIONS, OF_PROBABILITIES, OF_SETS, Metric, Where
-from nephrite.config.operation import ComputeSettings
+from nephrite.config.operation import ComputeSettings, TrackingSettings
 from nephrite.config.params import Config
 from nephrite.config.prepare import (
     DEMANDED,
@@ -89,6 +89,7 @@ __all__ = [
     "SplitSettings",
     "SynthesizeSettings",
     "TissueSettings",
+    "TrackingSettings",
     "TrainGanSettings",
     "TrainSegmenterSettings",
     "TrainingSet",

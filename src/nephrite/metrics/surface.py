@@ -8,6 +8,7 @@ calls names that NumPy 2 has removed and SciPy deprecates, so the distances are 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -74,7 +75,7 @@ class _Side:
 
     @classmethod
     def of(cls, codes: np.ndarray, other_codes: np.ndarray, spacing: Spacing) -> _Side:
-        area_of_code = lookup_tables.create_table_neighbour_code_to_surface_area(spacing)
+        area_of_code = _areas(spacing)
         to_other = ndimage.distance_transform_edt(~_on_surface(other_codes), sampling=spacing)
         surface = _on_surface(codes)
         distances, areas = to_other[surface], area_of_code[codes[surface]]
@@ -88,6 +89,13 @@ class _Side:
         shares = np.cumsum(self.areas) / self.areas.sum()
         place = min(int(np.searchsorted(shares, percent / 100)), len(shares) - 1)
         return float(self.distances[place])
+
+
+@lru_cache(maxsize=64)
+def _areas(spacing: Spacing) -> Float[np.ndarray, " code"]:
+    """Area in mm2 of the surface that each corner code stands for; it takes as long as all else, so it is kept."""
+    areas: Float[np.ndarray, " code"] = lookup_tables.create_table_neighbour_code_to_surface_area(spacing)
+    return areas
 
 
 def _corner_codes(

@@ -15,7 +15,7 @@ class RegionRecord(Record):
     """The scores of one arm on one region, means over test patients and cells."""
 
     dice: Share = Field(description="Mean 3-D Dice.")
-    surface_dice: Share = Field(description="Mean surface Dice.")
+    surface_dice: Share | None = Field(description="Mean surface Dice; null where given scores do not hold it.")
     hd95: NotNegative | None = Field(
         description="Mean HD95 in mm over the pairs of patient and cell in which it is defined; null if there is none."
     )
@@ -49,13 +49,19 @@ class ArmRecord(Record):
     segmenter: str = Field(description="Name of the segmenter.")
     fraction: Fraction = Field(description="Share of the training patients whose labels it knows.")
     cells: Cells = Field(description="Its cells; the lists below and the rows of `dice_by_cell` have their order.")
-    training_patients: tuple[Count, ...] = Field(description="Number of real training patients, for each cell.")
+    training_patients: tuple[Count, ...] = Field(
+        description="Number of real training patients, for each cell; empty where the scores are given."
+    )
     steps: tuple[Count, ...] = Field(
         description="Optimizer steps after which the weights that were kept were reached, for each cell; all arms are "
-        "trained equally long."
+        "trained equally long. Empty where the scores are given."
     )
-    seconds: tuple[NotNegative, ...] = Field(description="Duration of the training in seconds, for each cell.")
-    validation_score: float = Field(description="Mean over the cells of what runs are chosen by; never of test.")
+    seconds: tuple[NotNegative, ...] = Field(
+        description="Duration of the training in seconds, for each cell; empty where the scores are given."
+    )
+    validation_score: float | None = Field(
+        description="Mean over the cells of what runs are chosen by; never of test. Null where the scores are given."
+    )
     regions: Annotated[Mapping[str, RegionRecord], Field(min_length=1)] = Field(
         description="Region to its mean scores."
     )
@@ -74,8 +80,12 @@ class ArmRecord(Record):
         description="Region to its mean scores on each scan's own voxels, against the reader's own label map; null "
         "where only the grid of preparation was scored."
     )
-    capstone_iou: Percent = Field(description="The 2021 student project's score, in percent.")
-    predict_nothing: Percent = Field(description="What predicting nothing scores on the same slices, in percent.")
+    capstone_iou: Percent | None = Field(
+        description="The 2021 student project's score, in percent; null where the scores are given."
+    )
+    predict_nothing: Percent | None = Field(
+        description="What predicting nothing scores on the same slices, in percent; null with `capstone_iou`."
+    )
     foreground_iou: Mapping[str, Share | None] = Field(
         description="Class to its mean IoU over the slices where prediction or truth holds it; null if none does."
     )

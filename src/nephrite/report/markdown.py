@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from nephrite.config import OF_SETS
 from nephrite.report.arm_record import ArmRecord, RegionRecord
 from nephrite.report.comparison_record import ComparisonRecord, CurvePointRecord
+from nephrite.report.given import meanings, more_replicates
 from nephrite.report.terminal import null_text, summary_lines
-from nephrite.report.trial_record import DEVELOPMENT, TrialRecord
+from nephrite.report.trial_record import DEVELOPMENT, UNVERIFIABLE, TrialRecord
 from nephrite.report.wording import group_name, in_percent, interval_text, measure_text, p_text, patients_text
 from nephrite.verdict.measures import ELSEWHERE
 from nephrite.verdict.statistics import MINIMUM_CELLS
@@ -46,7 +47,7 @@ def report_markdown(trial: TrialRecord, pictures: Mapping[str, str]) -> str:
         "## How to read this",
         _reading(trial),
         "## More cells",
-        _more_cells(trial),
+        _more_cells(trial) if trial.best_run else more_replicates(trial),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -157,12 +158,15 @@ def _score_table(trial: TrialRecord, arms: Sequence[tuple[ArmRecord, Mapping[str
         row = [group_name(trial, arm), arm.training_set, str(len(arm.cells))]
         for score in regions.values():
             distance = f"{_number(score.hd95, 1)} ({score.hd95_defined} of {score.scored})"
-            row += [_number(score.dice), _number(score.surface_dice), distance]
+            distance = distance if trial.best_run or score.hd95_defined else "not given"
+            row += [_number(score.dice), _number(score.surface_dice, none="not given"), distance]
         rows.append(row)
     return markdown_table(head, rows)
 
 
 def _capstone(trial: TrialRecord) -> str:
+    if trial.arms[0].capstone_iou is None:
+        return ""
     channels = list(trial.arms[0].foreground_iou)
     head = ["segmenter", "training set", "capstone IoU in %", "predicting nothing", *(f"IoU of {c}" for c in channels)]
     rows = [
@@ -179,35 +183,44 @@ def _capstone(trial: TrialRecord) -> str:
 
 def _reading(trial: TrialRecord) -> str:
     plan = trial.plan
+    few = "is one cell" if len(trial.cells) == 1 else f"are {len(trial.cells)} cells"
+    over_cells = any("cells" in row.sampled for row in trial.comparisons)
     both = "cells and patients are both a sample"
-    sampled = both if len(trial.cells) > 1 else "patients are the sample, since there is one cell"
+    sampled = both if over_cells else f"patients are the sample, since there {few}"
     return "\n".join(
         [
             *_judged_on(trial),
-            f"- Declared before any run: {measure_text(plan)}, reference *{plan.reference}*.",
-            "- A cell is one subset of training patients and one initialization, shared by all arms. A difference is "
-            "paired by patient within a cell.",
+            *(_declared(trial) if trial.best_run else meanings(trial)),
             f"- Intervals: {in_percent(plan.confidence)}, of the crossed model in which {sampled} (Student's t; "
             "docs/trial.md). p is of the same model: it is below "
             f"{1 - plan.confidence:.3g} exactly where the interval excludes zero.",
-            "- The headline is one row, declared before, and judged alone. All others are adjusted: the question at "
-            "other label fractions and for single segmenters as one family, all other rows of this report as another "
+            f"- The headline is one row, {'declared before, and ' * bool(trial.best_run)}judged alone. All others are "
+            "adjusted: the question at other label fractions and for single segmenters as one family, all other rows "
+            "of this report as another "
             f"(max-T, {plan.resamples:,} draws). Their intervals hold the true differences of the whole family at "
             "once, and their words follow these intervals.",
-            *_sharing(trial),
+            *(_sharing(trial) if trial.best_run else []),
             *_nulls(trial),
-            "- Best synthetic set: chosen by its mean validation score; test had no say in it.",
             "- Surface Dice and HD95: both regions empty score 1 and 0 mm; with one of them empty the surface Dice is "
             "0 and HD95 is not defined, so an arm that misses a region altogether is not punished by HD95.",
-            f"- Settings digest: `{plan.digest}`.",
+            f"- {'Settings digest' if trial.best_run else 'Digest of scores and question'}: `{plan.digest}`.",
         ]
     )
+
+
+def _declared(trial: TrialRecord) -> list[str]:
+    return [
+        f"- Declared before any run: {measure_text(trial.plan)}, reference *{trial.plan.reference}*.",
+        "- A cell is one subset of training patients and one initialization, shared by all arms. A difference is "
+        "paired by patient within a cell.",
+        "- Best synthetic set: chosen by its mean validation score; test had no say in it.",
+    ]
 
 
 def title(trial: TrialRecord) -> str:
     """The headline up to its numbers."""
     parts = trial.headline.split(": ")
-    return ": ".join(parts[: 1 + (parts[0] == DEVELOPMENT)])
+    return ": ".join(parts[: 1 + (parts[0] in (DEVELOPMENT, UNVERIFIABLE))])
 
 
 def _judged_on(trial: TrialRecord) -> list[str]:
@@ -283,5 +296,5 @@ def _score(point: CurvePointRecord) -> str:
     return f"{point.mean:.3f}{interval}"
 
 
-def _number(value: float | None, digits: int = 3) -> str:
-    return "not defined" if value is None else f"{value:.{digits}f}"
+def _number(value: float | None, digits: int = 3, *, none: str = "not defined") -> str:
+    return none if value is None else f"{value:.{digits}f}"

@@ -32,7 +32,7 @@ def comparison_record(comparison: Comparison) -> ComparisonRecord:
         better=comparison.better,
         worse=comparison.worse,
         **asdict(comparison.interval),
-        sampled=("cells", "patients") if len(comparison.cells) > 1 else ("patients",),
+        sampled=("cells", "patients") if comparison.over_cells else ("patients",),
         p=comparison.p,
         family=comparison.family,
         p_adjusted=comparison.p_adjusted,

@@ -69,16 +69,17 @@ def summarize(
         external=trial.external,
         look=look,
         answer=comparison_record(found) if found else None,
-        answers=_comparisons(judged.answers),
-        questions=_comparisons(judged.questions),
-        answer_by_segmenter=_comparisons(judged.by_segmenter),
-        comparisons=_comparisons(judged.with_reference),
-        rivals=_comparisons(judged.with_rivals),
+        answers=comparison_records(judged.answers),
+        questions=comparison_records(judged.questions),
+        answer_by_segmenter=comparison_records(judged.by_segmenter),
+        comparisons=comparison_records(judged.with_reference),
+        rivals=comparison_records(judged.with_rivals),
         best_synthetic=_best_synthetic(judged.best_synthetic),
         equivalence=_equivalences(trial),
         arms=tuple(arm_record(runs, trial) for runs in trial.grouped_runs()),
         blind=tuple(blind_record(trial, baseline) for baseline in blind),
         best_run=_best_run(trial.best_run(), trial.plan.region),
+        provenance="recorded",
         notes=(*_notes(trial), *notes),
     )
     return record.model_copy(update={"headline": record.headline + blindness(record)})
@@ -123,7 +124,7 @@ def _best_synthetic(found: Sequence[BestSynthetic]) -> tuple[BestSyntheticRecord
             fraction=best.fraction,
             training_set=best.training_set,
             validation_score=best.validation_score,
-            comparisons=_comparisons(best.comparisons),
+            comparisons=comparison_records(best.comparisons),
         )
         for best in found
     )
@@ -167,7 +168,8 @@ def _points(side: Sequence[CurvePoint]) -> tuple[CurvePointRecord, ...]:
     return tuple(CurvePointRecord(patients=point.patients, **asdict(point.score)) for point in side)
 
 
-def _comparisons(rows: Sequence[Comparison]) -> tuple[ComparisonRecord, ...]:
+def comparison_records(rows: Sequence[Comparison]) -> tuple[ComparisonRecord, ...]:
+    """Judged comparisons, as the record has them."""
     return tuple(map(comparison_record, rows))
 
 

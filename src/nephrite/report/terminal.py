@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -14,6 +18,25 @@ from nephrite.report.trial_record import TrialRecord
 from nephrite.report.wording import group_name, in_percent, interval_text, measure_text, p_text
 from nephrite.verdict.measures import ELSEWHERE
 from nephrite.words import counted
+
+WIDTH = 110  # width of summary.txt in characters
+
+
+def summary_text(trial: TrialRecord, report: Path) -> str:
+    """The table, the verdict and what to open next, as plain text.
+
+    Args:
+        trial: the record.
+        report: folder of the report.
+    """
+    console = Console(file=io.StringIO(), width=WIDTH, record=True)
+    console.print(summary_table(trial))
+    console.print()
+    opened = f"Open next: {report / 'report.html'}; for programs: {report / 'trial.json'}; runs: make ui"
+    for line in (*summary_lines(trial), opened):
+        wrapped = textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        console.print(wrapped, markup=False, highlight=False, soft_wrap=True)
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines()) + "\n"
 
 
 def summary_table(trial: TrialRecord) -> Table:
@@ -41,9 +64,10 @@ def summary_table(trial: TrialRecord) -> Table:
 
 def summary_lines(trial: TrialRecord) -> list[str]:
     """What a terminal shows below the table: the verdict in words, then each fraction's, the best arms, the notes."""
-    best = trial.best_run
-    name = f"{best.training_set}/{best.segmenter}/{best.fraction}/{best.cell}"
-    chosen = f"Best run by validation: {name}, validation score {best.validation_score:.3f}."
+    best, chosen = trial.best_run, list[str]()
+    if best:
+        name = f"{best.training_set}/{best.segmenter}/{best.fraction}/{best.cell}"
+        chosen = [f"Best run by validation: {name}, validation score {best.validation_score:.3f}."]
     answers = [_answer(trial, row) for row in trial.answers] if len(trial.answers) > 1 else []
     worth = [f"{found.segmenter}: {found.sentence}" for found in trial.equivalence or ()]
     questions = [
@@ -52,7 +76,7 @@ def summary_lines(trial: TrialRecord) -> list[str]:
         for row in trial.questions
     ]
     below = [*answers, *questions, *best_synthetic_lines(trial), *worth, *blind_lines(trial)]
-    return [trial.headline, *look_lines(trial), *below, chosen, *trial.notes]
+    return [trial.headline, *look_lines(trial), *below, *chosen, *trial.notes]
 
 
 def blind_lines(trial: TrialRecord) -> list[str]:
@@ -118,6 +142,8 @@ def _answer(trial: TrialRecord, row: ComparisonRecord) -> str:
 
 def _patients(group: Sequence[ArmRecord]) -> str:
     counts = sorted({count for arm in group for count in arm.training_patients})
+    if not counts:
+        return "trained elsewhere"
     return f"{counts[0]} to {counts[-1]} training patients" if len(counts) > 1 else f"{counts[0]} training patients"
 
 

@@ -70,10 +70,11 @@ def _bring_from_version_3(content: dict[str, Any]) -> None:
 
 
 def _fill_later_fields(content: dict[str, Any]) -> None:
-    """Fill, in place, what files of any version lack: external test sets, power laws and native scores came later."""
+    """Fill, in place, what files of any version lack: they are older than native or given scores, or external sets."""
     for found in content["equivalence"] or ():
         found.setdefault("exponent", None)
     content.setdefault("external", [])
+    content.setdefault("provenance", "recorded")
     for arm in content["arms"]:
         arm.setdefault("external", None)
         for scored in (arm, arm["external"]):

@@ -34,6 +34,8 @@ VERSION: Literal[4] = 4
 
 
 DEVELOPMENT = "Development"  # how the headline of a report begins that was judged on validation patients
+UNVERIFIABLE = "Provenance unverifiable"  # how it begins where nobody knows what the arms have seen
+Provenance = Literal["recorded", "unverifiable"]
 
 
 class QuestionRecord(Record):
@@ -174,7 +176,14 @@ class TrialRecord(Record):
         description="What masks score that never look at the image; null in files of versions 2 and 3, which do not "
         "hold it."
     )
-    best_run: BestRunRecord = Field(description="The run to promote, chosen on validation only.")
+    best_run: BestRunRecord | None = Field(
+        description="The run to promote, chosen on validation only; null where the scores are given and no run is "
+        "known: nothing is promoted."
+    )
+    provenance: Provenance = Field(
+        description="Whether it is recorded what every arm was trained on. `unverifiable` where the scores are given "
+        "(`nephrite judge`): nobody can see whether an arm knew the test patients. `recorded` in older files."
+    )
     notes: tuple[str, ...] = Field(description="What a reader must know, e.g. how to get more cells.")
 
     @property

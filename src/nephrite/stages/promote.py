@@ -160,6 +160,9 @@ def read_candidate(
     # the best run of the trial, by validation
     trial = read_trial(path)
     best = trial.best_run
+    if best is None:
+        finding = f"was judged on scores that were made elsewhere (provenance: {trial.provenance}): no run is known"
+        raise StoreError(path, finding, "promote a trial of Nephrite's own; nothing else can be")
     arm = str(Arm(training_set=best.training_set, segmenter=best.segmenter, fraction=best.fraction, cell=best.cell))
     trained = load_segmenter(segmenters / arm)
     # its weights must be those that were scored

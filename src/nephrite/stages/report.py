@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-
-from rich.console import Console
 
 from nephrite import __version__
 from nephrite.config import Arm, Config, QuestionSettings
 from nephrite.dependencies import trial_facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.evidence import write_evidence
-from nephrite.files import digest, whole_folder, write_json
+from nephrite.files import digest, whole_folder
 from nephrite.look_ledger import Taken, Wanted, counts_looks, few_cells, marks_of, take_look
 from nephrite.metrics.scores import AGAIN, ArmScores, read_scores
 from nephrite.recording import Run
@@ -25,7 +21,7 @@ from nephrite.report.curve_figure import equivalence_plot
 from nephrite.report.examples import draw_examples
 from nephrite.report.figures import learning_curves, score_plot
 from nephrite.report.forest_figure import forest_plot, rival_plot
-from nephrite.report.markdown import CURVE, FOREST, RIVALS, report_markdown
+from nephrite.report.markdown import CURVE, FOREST, RIVALS
 from nephrite.report.notes import (
     absence_notes,
     label_notes,
@@ -35,9 +31,8 @@ from nephrite.report.notes import (
     synthetic_notes,
     synthetic_stores,
 )
-from nephrite.report.page import html_page
+from nephrite.report.pages import write_pages
 from nephrite.report.summary import summarize
-from nephrite.report.terminal import summary_lines, summary_table
 from nephrite.report.trial_record import LookRecord, TrialRecord
 from nephrite.report.without_labels import unlabeled_notes
 from nephrite.store.persons import Persons
@@ -49,8 +44,6 @@ from nephrite.verdict.measures import Measure
 from nephrite.verdict.trial import Question, Trial, TrialPlan, synthetic_question
 
 logger = logging.getLogger(__name__)
-PAGE = "report.html"
-WIDTH = 110  # width of summary.txt in characters
 WITHOUT_SCORES = tuple(f"nephrite.stages.{stage}" for stage in ("acquire", "report", "promote"))
 EXPERIMENT = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate")
 
@@ -90,11 +83,7 @@ def report(
         pictures = _draw(record, arms, folder)
         if synthetic is not None:
             pictures |= draw_examples(config, pairs, synthetic, folder)
-        text = report_markdown(record, pictures)
-        (folder / "report.md").write_text(text, encoding="utf-8")
-        (folder / PAGE).write_text(html_page(text, folder, title=f"Trial {config.trial.name}"), encoding="utf-8")
-        (folder / "summary.txt").write_text(_summary(record, report), encoding="utf-8")
-        write_json(folder / "trial.json", record.model_dump(mode="json"))
+        write_pages(record, folder, pictures, title=f"Trial {config.trial.name}", place=report)
         inputs = digests_of(config, arms, store, synthetic)
         write_evidence(folder, kind="report", inputs=inputs, version=__version__)
     run.artifact(report)
@@ -268,18 +257,6 @@ def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str,
 def _curves(arms: Sequence[ArmScores], name: str) -> dict[Arm, list[tuple[int, float]]]:
     """Arm to (step, figure) of its history; a program of the user's need not say its loss."""
     return {each.arm: [(int(row["step"]), row[name]) for row in each.history if name in row] for each in arms}
-
-
-def _summary(record: TrialRecord, report: Path) -> str:
-    """The table, the verdict and what to open next, as plain text."""
-    console = Console(file=io.StringIO(), width=WIDTH, record=True)
-    console.print(summary_table(record))
-    console.print()
-    opened = f"Open next: {report / 'report.html'}; for programs: {report / 'trial.json'}; runs: make ui"
-    for line in (*summary_lines(record), opened):
-        wrapped = textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-        console.print(wrapped, markup=False, highlight=False, soft_wrap=True)
-    return "\n".join(line.rstrip() for line in console.export_text().splitlines()) + "\n"
 
 
 def _metrics(record: TrialRecord) -> dict[str, float]:

@@ -30,7 +30,7 @@ from nephrite.verdict.statistics import (
     paired_interval,
     paired_p,
 )
-from nephrite.verdict.trial import Trial
+from nephrite.verdict.tables import Tables
 
 Family = Literal["headline", "question", "exploration"]
 
@@ -70,6 +70,7 @@ class Comparison:
         p_adjusted: `p` adjusted for the family.
         null: what the arm `against` does by chance: its A/A arm (null arm), else its other cells; None without.
         verdict: the answer in words, by the adjusted interval.
+        over_cells: whether the interval takes cells as a sample, too, and not patients alone.
     """
 
     pair: Pair
@@ -84,6 +85,12 @@ class Comparison:
     p_adjusted: float
     null: NullDifference | None
     verdict: Verdict
+    over_cells: bool
+
+    @property
+    def sampled_cells(self) -> tuple[int, ...]:
+        """The cells of the rows of its table: one where their mean was taken."""
+        return self.cells if self.over_cells else self.cells[:1]
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ class Judged:
         return next((row for row in self.answers if row.family == "headline"), None)
 
 
-def judge_trial(trial: Trial) -> Judged:
+def judge_trial(trial: Tables) -> Judged:
     """Judge everything that a report shows, each comparison once.
 
     Raises:
@@ -170,7 +177,7 @@ def judge_trial(trial: Trial) -> Judged:
     )
 
 
-def compare(trial: Trial, pair: Pair) -> Comparison:
+def compare(trial: Tables, pair: Pair) -> Comparison:
     """Judge one training set against another alone; several segmenters are averaged within each cell and patient.
 
     The segmenters are those of the trial and no sample of all segmenters, so they are averaged, not resampled.
@@ -197,15 +204,17 @@ def compare(trial: Trial, pair: Pair) -> Comparison:
         p_adjusted=p,
         null=_null(trial, pair, cells),
         verdict=judge(interval, cells=len(cells), patients=len(by_patient), who=_who(trial, pair)),
+        over_cells=len(differences) > 1,
     )
 
 
-def _family(trial: Trial, pairs: Sequence[Pair], family: Family) -> dict[Pair, Comparison]:
+def _family(trial: Tables, pairs: Sequence[Pair], family: Family) -> dict[Pair, Comparison]:
     """Comparisons that are adjusted for each other."""
     plan = trial.plan
     alone = {pair: compare(trial, pair) for pair in pairs}
     tables = [
-        Table(trial.differences(*pair), row.cells, row.p, trial.columns(pair.measure)) for pair, row in alone.items()
+        Table(trial.differences(*pair), row.sampled_cells, row.p, trial.columns(pair.measure))
+        for pair, row in alone.items()
     ]
     found = adjust(tables, confidence=plan.confidence, draws=plan.resamples, seed=plan.seed)
     rows = {}
@@ -217,12 +226,12 @@ def _family(trial: Trial, pairs: Sequence[Pair], family: Family) -> dict[Pair, C
     return rows
 
 
-def _who(trial: Trial, pair: Pair) -> str:
+def _who(trial: Tables, pair: Pair) -> str:
     """Of whom the scores of a comparison are."""
     return trial.plan.who_at((pair.measure or trial.plan.measure).where)
 
 
-def _null(trial: Trial, pair: Pair, cells: Sequence[int]) -> NullDifference | None:
+def _null(trial: Tables, pair: Pair, cells: Sequence[int]) -> NullDifference | None:
     plan, arm = trial.plan, pair.against
     null = plan.copy_of(arm)
     if null and all(trial.runs(null, name, pair.fraction) for name in pair.segmenters):
@@ -233,13 +242,13 @@ def _null(trial: Trial, pair: Pair, cells: Sequence[int]) -> NullDifference | No
     return null_difference(scores, confidence=plan.confidence)
 
 
-def _with_reference(trial: Trial) -> list[Pair]:
+def _with_reference(trial: Tables) -> list[Pair]:
     reference, copies = trial.plan.reference, trial.plan.copies
     kinds = [kind for kind in trial.kinds() if kind[2] != reference and kind[2] not in copies]
     return [Pair(name, reference, (segmenter,), fraction) for fraction, segmenter, name in kinds]
 
 
-def _with_rivals(trial: Trial) -> list[Pair]:
+def _with_rivals(trial: Tables) -> list[Pair]:
     plan = trial.plan
     return [
         Pair(name, rival, (segmenter,), fraction)
@@ -250,7 +259,7 @@ def _with_rivals(trial: Trial) -> list[Pair]:
     ]
 
 
-def _best_synthetic(trial: Trial) -> list[tuple[float, str, float, list[Pair]]]:
+def _best_synthetic(trial: Tables) -> list[tuple[float, str, float, list[Pair]]]:
     """Label fraction, set, its validation score, and the comparisons of that set."""
     found = []
     for fraction in trial.fractions:
@@ -264,5 +273,5 @@ def _best_synthetic(trial: Trial) -> list[tuple[float, str, float, list[Pair]]]:
     return found
 
 
-def _everywhere(trial: Trial, training_set: str, fraction: float) -> bool:
+def _everywhere(trial: Tables, training_set: str, fraction: float) -> bool:
     return all(trial.runs(training_set, name, fraction) for name in trial.segmenters)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from nephrite.errors import TrialError
 from nephrite.metrics.persons import of_persons
 from nephrite.metrics.scores import ArmScores
 from nephrite.verdict.measures import Measure, columns_of, demand, table_of
+from nephrite.verdict.tables import Tables
 
 AGAIN = "run 'evaluate' again for both on the same split"
 
@@ -96,7 +96,7 @@ class TrialPlan:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Tables):
     """Scores of all arms under one plan; those of several scans of one patient are brought together.
 
     Raises:
@@ -166,36 +166,6 @@ class Trial:
         runs = self.runs(training_set, segmenter, fraction)
         return np.array([self._row(runs[cell], asked) for cell in cells])
 
-    def differences(
-        self,
-        training_set: str,
-        against: str,
-        segmenters: Sequence[str],
-        fraction: float,
-        measure: Measure | None = None,
-    ) -> Float[np.ndarray, "cell patient"]:
-        """One training set minus another in the cells that both have, averaged over segmenters.
-
-        Args:
-            training_set, against: the two.
-            segmenters: that are averaged.
-            fraction: label fraction.
-            measure: what decides, unless told.
-
-        Raises:
-            TrialError: both arms share no cell, or the measure was not scored.
-        """
-        cells = self.shared_cells(training_set, against, segmenters, fraction)
-        differences: Float[np.ndarray, "cell patient"] = np.mean(
-            [
-                self.table(training_set, name, fraction, cells, measure)
-                - self.table(against, name, fraction, cells, measure)
-                for name in segmenters
-            ],
-            axis=0,
-        )
-        return differences
-
     def _row(self, run: ArmScores, measure: Measure) -> Float[np.ndarray, " patient"]:
         """A row of a table; a curve of a set takes a moment, and many comparisons ask for it."""
         key = (str(run.arm), measure)
@@ -224,28 +194,6 @@ class Trial:
         arms = [runs for runs in self.grouped_runs() if runs[0].arm.training_set not in self.plan.copies]
         best_arm = max(arms, key=lambda runs: float(np.mean([run.validation_score for run in runs])))
         return max(best_arm, key=lambda run: run.validation_score)
-
-    def kinds(self) -> list[tuple[float, str, str]]:
-        """Label fraction, segmenter and training set of every arm that has runs."""
-        product = itertools.product(self.fractions, self.segmenters, self.training_sets)
-        return [(f, segmenter, name) for f, segmenter, name in product if self.runs(name, segmenter, f)]
-
-    def shared_cells(
-        self, training_set: str, against: str, segmenters: Sequence[str], fraction: float
-    ) -> tuple[int, ...]:
-        """Cells that both training sets have with each of the segmenters.
-
-        Raises:
-            TrialError: there is none.
-        """
-        sides = [
-            self.runs(name, segmenter, fraction).keys() for name in (training_set, against) for segmenter in segmenters
-        ]
-        cells = tuple(sorted(set(sides[0]).intersection(*sides[1:])))
-        if not cells:
-            place = f"{training_set} against {against} ({', '.join(segmenters)}, label fraction {fraction})"
-            raise TrialError(place, "share no cell", "train both with the same 'trial.cells'")
-        return cells
 
     def _each_arm_once(self) -> None:
         counts = Counter(str(scores.arm) for scores in self.arms)
