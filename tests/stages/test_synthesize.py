@@ -16,6 +16,7 @@ import torch
 from nephrite.config import IGNORED, Config
 from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.files import read_json
+from nephrite.generation.book import EDITS, OVERLAP
 from nephrite.generation.conditioning import Request
 from nephrite.generation.intensities import Intensity
 from nephrite.generation.kinds.paint_in import PaintInSettings
@@ -30,7 +31,7 @@ from nephrite.recording import SilentRun
 from nephrite.segmentation.in_process.family import TrainedNetwork
 from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
-from nephrite.stages.synthesize import EDITS, OVERLAP, LoadedGenerator, _provenance, synthesize
+from nephrite.stages.synthesize import LoadedGenerator, _provenance, synthesize
 from nephrite.stages.train_gan import train_gan
 from nephrite.store.persons import alone
 from nephrite.store.slices import PairStore, SliceRef, source_of

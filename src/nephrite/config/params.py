@@ -60,6 +60,7 @@ class Config(Settings):
                 *self._what_the_data_lack(),
                 *self._what_cannot_be_scored(),
                 *self._what_external_patients_lack(),
+                *self._what_foreign_sets_lack(),
                 *self._labels_that_are_needed(),
                 *self._no_part_of_the_trial(),
             ]
@@ -191,6 +192,20 @@ class Config(Settings):
                     f"'{key}' asks for '{region}' of external patients; 'acquire.external.classes' has none of its "
                     f"label values {list(wanted)}"
                 )
+
+    def _what_foreign_sets_lack(self) -> Iterator[str]:
+        """Sets of synthetic data that are named and not there, and classes that they name and the trial lacks."""
+        known, names = self.acquire.synthetic, {*self.prepare.classes.values()}
+        for synthesizer, settings in self.train_gan.items():
+            wanted = settings.method.brought_set
+            if wanted is not None and wanted not in known:
+                yield f"'train_gan.{synthesizer}.method' names the set '{wanted}'; not under 'acquire.synthetic'"
+        for name, found in known.items():
+            told = {kind for kind in (found.classes or {}).values() if kind is not None}
+            if unknown := sorted(told - names):
+                yield f"'acquire.synthetic.{name}.classes' names {unknown}; the classes are {sorted(names)}"
+            elif found.classes is not None and not told:
+                yield f"'acquire.synthetic.{name}.classes' names background alone: nothing could be learned"
 
     def _labels_of(self, region: str) -> tuple[int, ...]:
         """Label values of a region, or of a part of one; none where it is neither."""

@@ -74,6 +74,7 @@ def _fill_later_fields(content: dict[str, Any]) -> None:
     for found in content["equivalence"] or ():
         found.setdefault("exponent", None)
     content.setdefault("external", [])
+    content.setdefault("unverifiable", [])
     for arm in content["arms"]:
         arm.setdefault("external", None)
     asked = [question["measure"] for question in content["plan"]["questions"]]

@@ -174,6 +174,10 @@ class TrialRecord(Record):
         "hold it."
     )
     best_run: BestRunRecord = Field(description="The run to promote, chosen on validation only.")
+    unverifiable: Names = Field(
+        description="Training sets with synthetic slices of another program of which nobody can tell whose data they "
+        "derive from; what learned from them is never promoted. Empty in older files."
+    )
     notes: tuple[str, ...] = Field(description="What a reader must know, e.g. how to get more cells.")
 
     @property
