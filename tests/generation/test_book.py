@@ -21,7 +21,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_a_mask_as_it_is_is_its_own_neighbor_and_another_is_looked_up(pairs: Path, tmp_path: Path) -> None:
     store = PairStore(pairs)
     book, label = Book(store, ["a1", "a2"]), np.array(store.label("a1")[1:3])
-    edit = LesionEdit(2, "added", True, "inside", "small", 6.0)
+    edit = LesionEdit("added", 2, True, "inside", "small", 6.0)
     book.enter("same", Asked(Pass("a3", 1, (1, 2)), Request(label)))
     book.enter("new", Asked(Pass("a3", 2, (1, 2)), Request(label), seed=5, edits=(edit,)))
     book.enter_brought("brought", label)

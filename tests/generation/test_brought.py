@@ -15,6 +15,7 @@ from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.files import write_json
 from nephrite.generation.book import OVERLAP
 from nephrite.generation.brought import brought_samples, choose_brought, open_brought
+from nephrite.generation.kinds.folder import FolderSettings
 from nephrite.generation.synthesizers import CARD, read_synthesizer_card
 from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import read_card
@@ -30,6 +31,7 @@ from tests.foreign_sets import ARMS, maisi
 
 Load = Callable[..., Config]
 LABELED = ["a1", "a2", "a3"]
+METHOD = FolderSettings(kind="folder", source="maisi")
 ROOM = "screen={segmenter: light, steps: 2, filter: report}"
 
 
@@ -61,34 +63,34 @@ def settings(load: Load, pairs: Path, *overrides: str) -> Config:
 
 
 def test_a_painter_that_paints_has_no_set(load: Load, pairs: Path) -> None:
-    assert open_brought(load(), PairStore(pairs), LABELED) is None
+    assert open_brought(load().train_gan["pix2pix"].method, PairStore(pairs), LABELED) is None
 
 
-def test_a_set_that_was_not_prepared_is_told(load: Load, pairs: Path) -> None:
+def test_a_set_that_was_not_prepared_is_told(pairs: Path) -> None:
     with pytest.raises(StoreError, match="run 'acquire' and 'prepare' again"):
-        open_brought(settings(load, pairs), PairStore(pairs), LABELED)
+        open_brought(METHOD, PairStore(pairs), LABELED)
 
 
-def test_a_cell_that_does_not_know_whom_a_set_derives_from_is_refused(load: Load, pairs: Path) -> None:
+def test_a_cell_that_does_not_know_whom_a_set_derives_from_is_refused(pairs: Path) -> None:
     write_set(pairs, training_patients=("a2",))
-    config, store = settings(load, pairs), PairStore(pairs)
-    found = open_brought(config, store, LABELED)
+    store = PairStore(pairs)
+    found = open_brought(METHOD, store, LABELED)
     assert found is not None
     assert (found.patients, found.scans) == (("a2",), ())
     with pytest.raises(LeakageError, match=r"know patient a2 outside .* leave fakes that know them out of"):
-        open_brought(config, store, ["a1", "a3"])
+        open_brought(METHOD, store, ["a1", "a3"])
 
 
-def test_a_source_whose_labels_the_cell_does_not_know_is_refused(load: Load, pairs: Path) -> None:
+def test_a_source_whose_labels_the_cell_does_not_know_is_refused(pairs: Path) -> None:
     write_set(pairs, source_patient="a3", training_patients=("a3",))
     with pytest.raises(LeakageError, match="know patient a3"):
-        open_brought(settings(load, pairs), PairStore(pairs), ["a1", "a2"])
+        open_brought(METHOD, PairStore(pairs), ["a1", "a2"])
 
 
-def test_doubts_are_warned_of_and_facts_told(load: Load, pairs: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_doubts_are_warned_of_and_facts_told(pairs: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_set(pairs, unverifiable=True)
     with caplog.at_level(logging.WARNING):
-        found = open_brought(settings(load, pairs), PairStore(pairs), LABELED)
+        found = open_brought(METHOD, PairStore(pairs), LABELED)
     assert found is not None
     assert "provenance is unverifiable" in caplog.text
     told = {"provenance": "unverifiable", "generator": "ellipses", "generator_version": "1", "license": "CC0"}
@@ -101,7 +103,7 @@ def test_the_ratio_is_the_most_that_is_taken_and_every_cell_gets_the_same(load: 
 
     def chosen(*overrides: str) -> list[tuple[str, list[int]]]:
         config = settings(load, pairs, *overrides)
-        found = open_brought(config, store, LABELED)
+        found = open_brought(METHOD, store, LABELED)
         assert found is not None
         return choose_brought(config, found, store, LABELED)
 
@@ -120,7 +122,7 @@ def test_a_set_without_any_class_is_refused(load: Load, pairs: Path) -> None:
     manifest = PairStore(pairs).manifest
     finish_synthetic(store.root, store.patients(), manifest, version="test", inputs={}, tables=[FILE])
     config, real = settings(load, pairs), PairStore(pairs)
-    found = open_brought(config, real, LABELED)
+    found = open_brought(METHOD, real, LABELED)
     assert found is not None
     assert len(brought_samples(found, real, LABELED)) == 8
     with pytest.raises(ConfigError, match="leaves no slice of the set 'maisi'"):

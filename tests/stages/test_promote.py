@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -409,3 +410,13 @@ def test_a_report_for_development_is_never_promoted(trial: Trial, load: Load) ->
     assert "trial.judged_on: validation" in written["reason"]
     assert versions() == {CHAMPION: None, CHALLENGER: None}
     assert [output.problems for output in verify(trial.paths["promotion"])] == [()]
+
+
+def test_nothing_that_learned_from_unverifiable_data_is_registered(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.9)
+    doubtful = replace(card(0.6), unverifiable=("maisi",))
+    write_card(trial.paths["segmenters"] / str(ARM), doubtful, [])
+    written = trial.promote(load())
+    assert (written["decision"], written["version"]) == ("not promoted", 0)
+    assert "learned from synthetic data of unverifiable provenance (maisi)" in written["reason"]
+    assert versions() == {CHAMPION: None, CHALLENGER: None}

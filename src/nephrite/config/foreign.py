@@ -109,11 +109,11 @@ class ForeignSettings(Settings):
     )
     images: Pattern | None = Field(
         default=None,
-        description="Where the scans lie below it, with one '*' for a fake's name, e.g. '*_image.nii.gz' or "
-        "'img/*.nii.gz'. null = as one of the layouts that are known (docs/bring-your-own.md).",
+        description="Where the scans lie below it, with one '*' for a fake's name, e.g. `*_image.nii.gz` or "
+        "`img/*.nii.gz`. null = as one of the layouts that are known (docs/bring-your-own.md).",
     )
     labels: Pattern | None = Field(
-        default=None, description="Where their label maps lie, the same way, e.g. '*_label.nii.gz' or 'lab/*.nii.gz'."
+        default=None, description="Where their label maps lie, the same way, e.g. `*_label.nii.gz` or `lab/*.nii.gz`."
     )
     classes: dict[ForeignValue, ClassName | None] | None = Field(
         default=None,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nephrite.config import Config
+from nephrite.config import Config, GeneratorSettings
 from nephrite.errors import ConfigError
 from nephrite.generation.source_slices import count_slices
 from nephrite.imaging.sheet import Sample
@@ -59,11 +59,11 @@ class BroughtSet(NamedTuple):
         return {"provenance": known.standing} | {name: text for name, text in told.items() if text}
 
 
-def open_brought(config: Config, store: PairStore, labeled: Sequence[str]) -> BroughtSet | None:
-    """The set that the painter of the settings takes its slices from; None for a painter that paints.
+def open_brought(method: GeneratorSettings, store: PairStore, labeled: Sequence[str]) -> BroughtSet | None:
+    """The set that a painter takes its slices from; None for a painter that paints.
 
     Args:
-        config: settings with a painter.
+        method: of the painter.
         store: of real slices.
         labeled: training patients whose labels the cell knows.
 
@@ -71,14 +71,14 @@ def open_brought(config: Config, store: PairStore, labeled: Sequence[str]) -> Br
         StoreError: the set is missing, broken, or of other classes or size.
         LeakageError: it derives from a patient whose labels the cell does not know.
     """
-    name = config.train_gan[config.this_painter.synthesizer].method.brought_set
-    if name is None:
+    if method.brought_set is None:
         return None
-    found = BroughtSet(*read_set(store.root, name))
+    found = BroughtSet(*read_set(store.root, method.brought_set))
     check_synthetic(found.store, store, labeled)
     if found.record.standing == "unverifiable":
         reasons = "; ".join(found.record.reasons)
-        logger.warning("%s: provenance is unverifiable (%s): its arms are never promoted", name, reasons)
+        text = "%s: provenance is unverifiable (%s): its arms are never promoted"
+        logger.warning(text, method.brought_set, reasons)
     return found
 
 

@@ -86,7 +86,7 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
     # check everything, then plan what to paint
     store = PairStore(pairs)
     generator = _open_generator(config, synthesizer, store)
-    brought = open_brought(config, store, generator.labeled)
+    brought = open_brought(generator.card.method, store, generator.labeled)
     work = _take(config, store, generator, brought) if brought else _make(config, store, generator, painted)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     started = time.perf_counter()

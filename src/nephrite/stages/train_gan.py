@@ -60,7 +60,8 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
         NonFiniteLossError: a loss became NaN or infinite; nothing is kept.
     """
     seen, first = look(config, PairStore(pairs)), process_rank() == 0
-    made, brought = seen.store.manifest, open_brought(config, seen.store, seen.labeled)
+    made, method = seen.store.manifest, config.train_gan[config.this_painter.synthesizer].method
+    brought = open_brought(method, seen.store, seen.labeled)
     check_generators(config, [config.this_painter.synthesizer], made.size, made.classes)
     recorded = run if first else SilentRun()
     recorded.dataset(pairs, name="pairs", digest=seen.store.manifest.digest)
