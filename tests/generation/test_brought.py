@@ -175,3 +175,22 @@ def test_a_set_that_was_prepared_anew_needs_a_new_card(load: Load, pairs: Path, 
         synthesize(config, SilentRun(), pairs=pairs, synthesizer=tmp_path / "synthesizer", painted=tmp_path / "painted")
     assert (tmp_path / "synthesizer" / CARD).is_file()
     assert not (tmp_path / "painted").exists()
+
+
+def test_copies_of_a_training_patient_are_found_by_the_memorization_gate(
+    load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    store = write_set(pairs, source_patient="a1", training_patients=("a1",))
+    real = PairStore(pairs)
+    for fake in store.patients()[:1]:
+        np.load(store.root / "patients" / fake / "image.npy", mmap_mode="r+")[:] = real.image("a1")
+    finish_synthetic(store.root, store.patients(), real.manifest, version="test", inputs={}, tables=[FILE])
+    config = settings(load, pairs)
+    places = {name: tmp_path / name for name in ("synthesizer", "painted", "synthetic")}
+    train_gan(config, SilentRun(), pairs=pairs, synthesizer=places["synthesizer"])
+    synthesize(config, SilentRun(), pairs=pairs, synthesizer=places["synthesizer"], painted=places["painted"])
+    metrics = screen(config, SilentRun(), pairs=pairs, painted=places["painted"], synthetic=places["synthetic"])
+    assert metrics["memorized_share"] == pytest.approx(5 / 15, abs=0.14)  # validation slices allow a few more
+    with (places["synthetic"] / "screening.csv").open() as file:
+        copied = {(row["patient"], row["nearest_patient"]) for row in csv.DictReader(file)}
+    assert ("synthetic-maisi.0", "a1") in copied
