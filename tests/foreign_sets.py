@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 KIDNEY, TUMOR = 5, 403  # label values of a set, of which one is too large for 8 bits
-NOBODY = {"patients": []}
+NOBODY: dict[str, list[str]] = {"patients": []}
 CLEAN = {"generator": "ellipses", "version": "1", "license": "CC0-1.0", "trained_on": NOBODY, "masks_from": NOBODY}
 AFFINE = np.diag([0.8, 0.8, 5.0, 1.0])  # RAS: columns to the right, rows to the front, slices upwards
 
