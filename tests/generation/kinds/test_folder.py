@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
 from nephrite.generation.conditioning import Conditioning, Request
@@ -28,5 +29,7 @@ def test_what_was_brought_stays_as_it_is() -> None:
     kind, image = Folder(settings()), np.random.default_rng(0).random((2, 8, 8), np.float32)
     network = kind.build(3, 8)
     assert not list(network.parameters())
-    scene = Conditioning((1, 2), None, 0.0).of_request(Request(np.zeros((2, 8, 8), np.uint8), background=image), "cpu")
+    scene = Conditioning((1, 2), None, 0.0).of_request(
+        Request(np.zeros((2, 8, 8), np.uint8), background=image), torch.device("cpu")
+    )
     assert np.array_equal(kind.paint(network, scene, [0, 1])[:, 0].numpy(), image)
