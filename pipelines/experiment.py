@@ -121,6 +121,7 @@ def _check_source(params: Path, config: Config) -> None:
         remedy = "run 'nephrite acquire' here, push its output with 'nephrite publish', and take acquire.source 'dvc'"
         raise ExperimentError(f"{params}: acquire.patients.table", finding, remedy)
     folders = {"unlabeled": given.unlabeled, "lesion_free": given.lesion_free, "external.path": given.external.path}
+    folders |= {f"synthetic.{name}.path": known.path for name, known in given.synthetic.items()}
     for name, folder in folders.items():
         if folder:
             remedy = (

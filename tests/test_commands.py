@@ -7,7 +7,8 @@ from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 
 from nephrite.cli import group
-from nephrite.errors import TrackingError
+from nephrite.commands import resolve_command
+from nephrite.errors import ConfigError, TrackingError
 from nephrite.recording import SilentRun
 from nephrite.spool import Head, LastingRun
 from tests.finished_trial import write_trial
@@ -46,3 +47,13 @@ def test_verify_tells_each_output_and_ends_with_1_where_one_was_changed(tmp_path
     assert broken.exit_code == 1
     assert broken.output.startswith(f"CHANGED {layout.pairs / 'index.csv'}: was changed: ")
     assert broken.output.splitlines()[-1] == "verify: 12 of 13 outputs are whole and unchanged"
+
+
+def test_resolve_takes_no_list_of_shares(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # no code.lock
+    sweep = "trial.training_sets.synthetic=[{name: real+a, synthesizer: pix2pix, share: [0.1, 0.5]}]"
+    params = ["--params", str(root / "params.yaml"), "--set", sweep, "--set", "trial.synthesizers=[pix2pix]"]
+    params += ["--set", "trial.question=null", "--set", "trial.questions=[]"]
+    with pytest.raises(ConfigError, match=r"of 'real.a' is a list, and dvc.yaml takes the sets as they stand"):
+        resolve_command().main([*params, "--resolved", str(tmp_path / "resolved")], standalone_mode=False)
+    assert not (tmp_path / "resolved").exists()

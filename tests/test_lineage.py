@@ -139,3 +139,10 @@ def test_a_lock_that_dvc_did_not_write_is_one_line(text: str, tmp_path: Path) ->
     (tmp_path / "dvc.lock").write_text(text)
     with pytest.raises(StoreError, match=r"dvc\.lock: .*; restore it, or delete it and run 'dvc repro'"):
         dvc_hash(tmp_path, tmp_path / "dvc.lock")
+
+
+def test_a_changed_set_of_another_program_is_another_trial(load: Load, tmp_path: Path) -> None:
+    config = load(f"acquire.synthetic={{maisi: {{path: {tmp_path}}}}}")
+    before = trial_id(config)
+    (tmp_path / "a_image.nii.gz").write_bytes(b"scan")
+    assert trial_id(config) != before

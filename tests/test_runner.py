@@ -14,6 +14,7 @@ from nephrite.execution import Notes
 from nephrite.layout import Layout
 from nephrite.runner import is_done, plan_chains, run_trial
 from nephrite.signatures import STAGES
+from tests.foreign_sets import maisi
 
 Load = Callable[..., Config]
 WRITES = {
@@ -305,3 +306,25 @@ def test_whom_a_trial_is_judged_on_and_whose_scans_are_whose_is_checked_before_a
     with pytest.raises(NephriteError, match=re.escape(finding)):
         run_trial(load(*FEW, *place), folder / "trial", processes=1)
     assert stages.ran == []
+
+
+def test_a_further_set_of_another_program_reruns_nothing_that_does_not_see_it(load: Load, tmp_path: Path) -> None:
+    both = (
+        "train_gan={maisi: {method: {kind: folder, source: maisi}}, other: {method: {kind: randomized}}}",
+        "trial.training_sets.synthetic=[{name: real+a, synthesizer: other}, {name: real+b, synthesizer: maisi}]",
+        *("trial.synthesizers=[other, maisi]", "trial.question=null"),
+    )
+
+    def keys(spread: float) -> dict[str, str]:
+        told = {"stored": [0, spread]}
+        chains = plan_chains(load(maisi(tmp_path, intensity=told), *both), Layout(tmp_path))
+        jobs = [job for chain in chains for job in chain.jobs]
+        return {f"{job.stage} {job.config.arm or job.config.painter or ''}": job.key for job in jobs}
+
+    before, after = keys(1.0), keys(2.0)
+    changed = {name for name in before if before[name] != after[name]}
+    assert {name.partition(" ")[0] for name in changed} == {
+        *("acquire", "prepare", "train_gan", "synthesize", "screen", "train_segmenter", "evaluate", "report", "promote")
+    }
+    assert all("maisi" in name or "real+b" in name for name in changed if "/" in name)
+    assert any("real+a" in name for name in before)

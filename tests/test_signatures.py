@@ -14,6 +14,7 @@ from nephrite.config import Config, Settings
 from nephrite.dependencies import settings_read
 from nephrite.recording import SilentRun
 from nephrite.signatures import APART, STAGES, WITHOUT_EFFECT
+from tests.foreign_sets import ARMS, maisi, write_maisi
 
 Load = Callable[..., Config]
 GUARDS = (  # asked of, and trace left in no output: which arms, runs and names there are
@@ -198,3 +199,33 @@ def test_a_setting_that_is_read_and_not_declared_is_seen(load: Load, monkeypatch
     with watched(config, monkeypatch) as found:
         assert config.prepare.split.train + config.evaluate.threshold
     assert undeclared(config, "train_segmenter", found) == {"prepare.split.train"}
+
+
+def test_a_set_of_another_program_is_read_by_what_declares_it(
+    load: Load, kits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nephrite.stages.acquire import acquire
+    from nephrite.stages.prepare import prepare
+    from nephrite.stages.synthesize import synthesize
+    from nephrite.stages.train_gan import train_gan
+
+    config = load(
+        *("acquire.source=folder", f"acquire.folder.path={kits_folder}", "prepare.in_plane={kind: resize, size: 32}"),
+        *(maisi(write_maisi(tmp_path / "maisi", 2)), *ARMS),
+    )
+    raw, pairs, synthesizer, painted = (tmp_path / name for name in ("raw", "pairs", "synthesizer", "painted"))
+    calls: dict[str, Callable[[], object]] = {
+        "acquire": lambda: acquire(config, SilentRun(), raw=raw),
+        "prepare": lambda: prepare(config, SilentRun(), raw=raw, pairs=pairs),
+        "train_gan": lambda: train_gan(config, SilentRun(), pairs=pairs, synthesizer=synthesizer),
+        "synthesize": lambda: synthesize(config, SilentRun(), pairs=pairs, synthesizer=synthesizer, painted=painted),
+    }
+    seen = {}
+    for stage, call in calls.items():
+        with watched(config, monkeypatch) as found:
+            call()
+        assert undeclared(config, stage, found) == set()
+        seen[stage] = found
+    assert "acquire.synthetic.maisi.path" in seen["acquire"]
+    assert {"acquire.synthetic.maisi.classes", "acquire.data_sets"} <= seen["prepare"]
+    assert "synthesize.ratio" in seen["synthesize"]

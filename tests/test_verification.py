@@ -14,8 +14,10 @@ from nephrite.errors import StoreError
 from nephrite.evidence import sealed
 from nephrite.files import digest, read_json, sha256, write_json
 from nephrite.layout import Layout
+from nephrite.store.brought.sets import set_folder
+from nephrite.store.slices import Patient, Provenance, finish_synthetic, read_manifest
 from nephrite.verification import verify
-from tests.conftest import SPLITS, finish, hash_again
+from tests.conftest import SPLITS, finish, hash_again, write_pair
 
 ARM = "real/light/1.0/0"
 
@@ -216,3 +218,17 @@ def test_a_folder_without_outputs_is_an_error(tmp_path: Path, name: str) -> None
     (tmp_path / "empty").mkdir()
     with pytest.raises(StoreError, match=r"(is missing|holds no finished output); name the folder of a trial"):
         verify(tmp_path / name)
+
+
+def test_sets_of_other_programs_are_looked_at_too(layout: Layout) -> None:
+    pairs = layout.pairs
+    root, known = set_folder(pairs, "maisi"), Provenance(None, tuple(range(6)), (None,) * 6, "brought", ())
+    fake = Patient("synthetic-maisi.0", (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), provenance=known)
+    write_pair(root, fake, 3)
+    like = read_manifest(pairs)
+    finish_synthetic(root, [fake.patient], like, version="test", inputs={"pairs": like.digest})
+    assert root in [output.place for output in verify(layout.root)]
+    assert changed(layout.root) == []
+    flip_bit(root / "patients" / fake.patient / "image.npy")
+    (line,) = changed(layout.root)
+    assert "synthetic-maisi.0/image.npy" in line

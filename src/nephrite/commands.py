@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nephrite.config import load_config
+from nephrite.config import demand_single_shares, load_config
 from nephrite.signatures import APART
 from nephrite.words import counted
 
@@ -74,6 +74,7 @@ def resolve_command() -> click.Command:
         from nephrite.resolved import write_resolved
 
         check_lock()
+        demand_single_shares(params, overrides, text=params_text)
         jobs = write_resolved(load_config(params, overrides, text=params_text), resolved)
         click.echo(f"{RESOLVE}: {jobs} jobs")
 

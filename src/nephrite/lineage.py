@@ -60,6 +60,7 @@ def source_listing(config: Config, *, times: bool) -> str | None:
     acquire = config.acquire
     home = acquire.folder.path if acquire.source == "folder" else None
     roots = [home, acquire.unlabeled, acquire.lesion_free, *filter(None, [acquire.external.path])]
+    roots += [known.path for _, known in sorted(acquire.synthetic.items()) if known.path]
     listings = [_listing(root, times=times) if root and root.is_dir() else None for root in roots]
     return digest(listings) if any(listing is not None for listing in listings) else None
 

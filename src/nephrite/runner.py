@@ -32,6 +32,7 @@ from nephrite.ownership import check_apart
 from nephrite.progress import new_bar
 from nephrite.segmentation.demands import check_trial
 from nephrite.signatures import STAGES
+from nephrite.store.brought.sources import check_sets
 from nephrite.store.persons import persons_of, read_table
 from nephrite.words import counted
 from nephrite.workers import worker_pool
@@ -139,6 +140,7 @@ def _check_source(config: Config, folder: Path) -> None:
         found += find_either(acquire.lesion_free)
     if acquire.external.path:
         found += find_cases(acquire.external.path)
+    check_sets(acquire)
     if acquire.source == "folder":
         persons_of(acquire.patients, [case.patient for case in found])
     elif acquire.patients.table:
@@ -161,9 +163,13 @@ def plan_chains(config: Config, layout: Layout) -> list[Chain]:
     """The trial's jobs in an order in which each chain comes after those that it needs."""
     # data for all, then painters
     raw, pairs = _first_jobs(config, layout)
-    data = Chain([raw, pairs])
+    data, real = Chain([raw, pairs]), _real_key(config, layout)
+    brought = {name for name, known in config.train_gan.items() if known.method.brought_set}
     painters = {
-        painter: Chain(_painter_jobs(config, layout, painter, pairs.key), [data]) for painter in config.trial.painters
+        painter: Chain(
+            _painter_jobs(config, layout, painter, pairs.key if painter.synthesizer in brought else real), [data]
+        )
+        for painter in config.trial.painters
     }
     arms: dict[Arm, Chain] = {}
     # A chain comes after those that it waits for: arms with synthetic slices after painters, students after teachers.
@@ -172,7 +178,7 @@ def plan_chains(config: Config, layout: Layout) -> list[Chain]:
         painter, teacher = config.trial.painter(arm), config.trial.teacher(arm)
         source = painters[painter] if painter else None
         before = [source or data, *([arms[teacher]] if teacher else [])]
-        arms[arm] = Chain(_arm_jobs(config, layout, arm, pairs.key, source), before)
+        arms[arm] = Chain(_arm_jobs(config, layout, arm, real, source), before)
     # the report waits for all arms
     judged = Chain(_last_jobs(config, layout, [arms[arm].key for arm in config.trial.arms]), [*arms.values()])
     return [data, *painters.values(), *arms.values(), judged]
@@ -189,6 +195,12 @@ def is_done(job: Job, folder: Path) -> bool:
 def _first_jobs(config: Config, layout: Layout) -> tuple[Job, Job]:
     raw = _job("acquire", config, {"raw": layout.raw}, [source_listing(config, times=True), __version__])
     return raw, _job("prepare", config, {"raw": layout.raw, "pairs": layout.pairs}, [raw.key])
+
+
+def _real_key(config: Config, layout: Layout) -> str:
+    """Key of the real slices alone: a further set of another program reruns nothing that does not see it."""
+    alone = config.acquire.model_copy(update={"synthetic": {}})
+    return _first_jobs(config.model_copy(update={"acquire": alone}), layout)[1].key
 
 
 def _painter_jobs(config: Config, layout: Layout, painter: GeneratorRun, pairs: str) -> list[Job]:

@@ -112,7 +112,7 @@ STAGES: Mapping[str, Signature] = {
         "raw",
         (
             Read(("acquire.source", "acquire.{source}", "acquire.unlabeled", "acquire.lesion_free")),
-            Read(("acquire.external.path",)),
+            Read(("acquire.external.path", "acquire.synthetic")),
             Read(("acquire.patients", "acquire.pseudonyms", "acquire.deidentify")),
         ),
     ),
@@ -127,7 +127,7 @@ STAGES: Mapping[str, Signature] = {
                     for key in ("classes", "channels", "lesions", "segments", "intensity", "in_plane", "split", *FREE)
                 )
             ),
-            Read(("acquire.external.classes",)),
+            Read(("acquire.external.classes", "acquire.synthetic", "acquire.data_sets", "acquire.source")),
         ),
     ),
     "train_gan": Signature(

@@ -22,6 +22,7 @@ from nephrite.report.trial_file import read_trial
 from nephrite.segmentation.artifacts import CARD as SEGMENTER
 from nephrite.segmentation.artifacts import REMEDY as TRAIN_AGAIN
 from nephrite.segmentation.artifacts import read_card
+from nephrite.store.records import BROUGHT
 from nephrite.store.slices import MANIFEST, PairStore, read_manifest
 from nephrite.verdict.promotion import PastDecision
 
@@ -87,7 +88,14 @@ def verify(folder: Path) -> list[Output]:
 
 def _places(layout: Layout) -> list[Path]:
     data, models = layout.root / "data", layout.root / "models"
-    places = [layout.pairs, models / "synthesizers", data / "painted", layout.synthetic_sets, layout.segmenters]
+    places = [
+        layout.pairs,
+        layout.pairs / BROUGHT,
+        models / "synthesizers",
+        data / "painted",
+        layout.synthetic_sets,
+        layout.segmenters,
+    ]
     return [place for place in (*places, layout.scores, layout.report, layout.promotion) if place.exists()]
 
 
@@ -195,6 +203,7 @@ KINDS = {  # what an input is called, and the kind of output that it is
     "pairs": "pairs",
     "synthetic": "synthetic",
     "painted": "synthetic",
+    "brought": "synthetic",
     "synthesizer": "synthesizer",
     "segmenter": "segmenter",
     "segmenters": "segmenter",

@@ -27,6 +27,7 @@ REQUIRED = {  # beside every 'kind': what the data are, what is asked of them, a
     "evaluate.windows.size",
     "promote.model",
     *(f"train_segmenter.segmenters.{key}" for key in ("architecture", "network", "command")),  # which network
+    "train_gan.method.source",  # which set of acquire.synthetic
 }
 Load = Callable[..., Config]
 Refusal = Callable[[str], str]

@@ -113,3 +113,45 @@ def test_lesion_free_scans_are_seen_as_they_are_or_pasted_onto(load: Load) -> No
 def test_lesions_are_pasted_in_one_way(refusal: Refusal) -> None:
     text = refusal("trial.training_sets.real=[real, real+geometric, real+copy_paste+paste_free]")
     assert "'copy_paste' and 'paste_free' are not taken together" in text
+
+
+def test_a_list_of_shares_is_a_set_for_each(load: Load) -> None:
+    sweep = "{name: real+synthetic+geometric, synthesizer: pix2pix, share: [0.1, 0.25]}"
+    given = (f"trial.training_sets.synthetic=[{sweep}]", "trial.question=null")
+    sets = load(*given).trial.training_sets
+    assert sets.all[-2:] == ("real+synthetic-0.1+geometric", "real+synthetic-0.25+geometric")
+    assert [fakes.share for fakes in sets.synthetic] == [0.1, 0.25]
+    assert set(sets.pairs.values()) == {"real+geometric"}
+    one_by_one = [
+        f"{{name: real+synthetic-{share}+geometric, synthesizer: pix2pix, share: {share}}}" for share in (0.1, 0.25)
+    ]
+    assert (
+        load(f"trial.training_sets.synthetic=[{', '.join(one_by_one)}]", "trial.question=null").trial
+        == load(*given).trial
+    )
+    assert len(load(*given, "trial.cells=[0, 1]").trial.painters) == 2  # all shares of a cell see the same slices
+
+
+def test_labels_of_ones_own_get_the_share_at_their_end(load: Load) -> None:
+    sets = load(
+        "trial.training_sets.named={painted: {augmentation: standard}}",
+        "trial.training_sets.synthetic=[{name: painted, synthesizer: pix2pix, way: pretrain, share: [0.5, 1]}]",
+        "trial.question=null",
+    ).trial.training_sets
+    assert [one.name for one in sets.sets if one.fakes] == ["painted-0.5", "painted-1"]
+    assert {one.augmentation for one in sets.sets if one.fakes} == {"standard"}
+
+
+@pytest.mark.parametrize(
+    ("fakes", "finding"),
+    [
+        ("share: []", "has an empty list of shares"),
+        ("way: append, share: [0.1, 0.2]", "which 'append' does not take"),
+        ("share: [0.1, 0.1]", "a training set is named twice"),
+        ("share: [0.1, 2]", "less than or equal to 1"),
+        ("share: [often]", "number"),
+    ],
+)
+def test_lists_that_make_no_sets_are_refused(refusal: Refusal, fakes: str, finding: str) -> None:
+    text = refusal(f"trial.training_sets.synthetic=[{{name: real+synthetic, synthesizer: pix2pix, {fakes}}}]")
+    assert finding in text

@@ -69,7 +69,7 @@ def test_a_table_of_patients_of_this_machine_is_refused_and_a_rule_is_not() -> N
     assert read_experiment(PARAMS, ["acquire.patients.rule=case_000(..)"]).config.acquire.patients.rule
 
 
-@pytest.mark.parametrize("name", ["unlabeled", "lesion_free", "external.path"])
+@pytest.mark.parametrize("name", ["unlabeled", "lesion_free", "external.path", "synthetic.maisi.path"])
 def test_further_scans_of_this_machine_are_refused_since_no_pod_sees_them(name: str) -> None:
     told = f"{name}: is the folder '/scans', which no pod can see; run 'nephrite acquire' here, push its output"
     with pytest.raises(ExperimentError, match=told):

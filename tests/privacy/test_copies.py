@@ -10,8 +10,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 from nephrite.config import Config
+from nephrite.imaging.foreign import Pair
 from nephrite.imaging.sources import Scan, find_cases, find_scans, open_volume
-from nephrite.privacy.copies import plain_copies, renamed_copies, write_copy
+from nephrite.privacy.copies import foreign_copies, plain_copies, renamed_copies, write_copy
 
 MarkSlice = Callable[..., Path]
 VALUES = np.arange(48).reshape(6, 8)
@@ -89,3 +90,14 @@ def test_nifti_scans_get_the_name_of_the_patient(name: str, expected: str, tmp_p
 def test_scan_alone_takes_no_labels(moai: Path) -> None:
     scan = Scan("DOEJANE", "dicom", moai / "DICOM" / "DOEJANE")
     assert {copy.target.suffix for copy in renamed_copies(scan, moai, "p1")} == {".dcm"}
+
+
+@pytest.mark.parametrize("numbered", [False, True])
+def test_pairs_of_synthetic_scans_get_folders_of_their_own(numbered: bool) -> None:
+    names = [f"case_{number}" for number in range(10)]
+    pairs = [Pair(name, Path(f"img/{name}.nii.gz"), Path(f"lab/{name}.png")) for name in names]
+    copies = foreign_copies(pairs, numbered)
+    first = "01" if numbered else "case_0"
+    assert [str(copy.target) for copy in copies[:2]] == [f"{first}/imaging.nii.gz", f"{first}/segmentation.png"]
+    assert [copy.source for copy in copies[-2:]] == [Path("img/case_9.nii.gz"), Path("lab/case_9.png")]
+    assert len({copy.target for copy in copies}) == 20

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,9 +8,17 @@ import pytest
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError
-from nephrite.report.notes import absence_notes, loss_notes, seed_notes, synthetic_notes, synthetic_stores
-from nephrite.store.slices import Patient
+from nephrite.report.notes import (
+    absence_notes,
+    doubtful_sets,
+    loss_notes,
+    seed_notes,
+    synthetic_notes,
+    synthetic_stores,
+)
+from nephrite.store.slices import Patient, Provenance
 from tests.conftest import SPLITS, finish, write_pair, write_synthetic
+from tests.foreign_sets import maisi
 
 Load = Callable[..., Config]
 
@@ -46,3 +55,21 @@ def test_a_segmenter_without_a_seed_is_named(load: Load) -> None:
     assert seed_notes(load(mine % "true", "trial.segmenters=[light, mine]")) == []
     (note,) = seed_notes(load(mine % "false", "trial.segmenters=[light, mine]"))
     assert note.startswith("Segmenter 'mine' is not seeded: ")
+
+
+def test_sets_of_doubtful_slices_are_found_in_the_stores(load: Load, tmp_path: Path) -> None:
+    config = load(
+        maisi(tmp_path),
+        "train_gan={maisi: {method: {kind: folder, source: maisi}}, other: {method: {kind: randomized}}}",
+        "trial.training_sets.synthetic=[{name: real+a, synthesizer: other}, {name: real+b, synthesizer: maisi}]",
+        *("trial.synthesizers=[maisi, other]", "trial.question=null"),
+    )
+    first, second = config.trial.painters
+    write_synthetic(tmp_path / str(second), source="a1", known=("a1",))
+    for unverifiable in (False, True):
+        known = Provenance(None, (0,) * 6, (None,) * 6, "id", (), brought="maisi", unverifiable=unverifiable)
+        shutil.rmtree(tmp_path / str(first), ignore_errors=True)
+        fake = Patient("synthetic-x", (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), provenance=known)
+        write_pair(tmp_path / str(first), fake, 1)
+        finish(tmp_path / str(first), "synthetic", {"synthetic-x": "train"})
+        assert doubtful_sets(config, tmp_path) == (["real+b"] if unverifiable else [])

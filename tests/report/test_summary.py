@@ -176,3 +176,12 @@ def test_the_headline_says_where_it_speaks_for_these_training_patients_only(
     _validate(content)
     assert content.headline.startswith("Synthetic data helps, for these training patients: real+") == said
     assert content.plan.overlap == {1.0: overlap}
+
+
+def test_doubts_about_synthetic_data_stand_in_the_headline(make_trial: MakeTrial) -> None:
+    found = summarize(make_trial(), unverifiable=["real+synthetic+geometric"])
+    _validate(found)
+    assert "Provenance unverifiable of real+synthetic+geometric" in found.headline
+    assert "never promoted" in found.headline
+    assert found.unverifiable == ("real+synthetic+geometric",)
+    assert "unverifiable" not in summarize(make_trial()).headline

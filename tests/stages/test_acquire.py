@@ -13,13 +13,17 @@ from PIL import Image
 from nephrite.config import Config
 from nephrite.errors import ConfigError, DicomError, RemoteError, SourceError, SplitError
 from nephrite.files import sha256
+from nephrite.imaging.nifti import open_nifti
 from nephrite.imaging.sources import find_cases
 from nephrite.privacy.pseudonyms import pseudonyms
 from nephrite.recording import SilentRun
 from nephrite.stages.acquire import acquire
+from nephrite.store.brought.origin import read_provenance
 from nephrite.store.persons import TABLE, read_table, write_persons
+from nephrite.store.slices import PairStore
 from nephrite.versions import push_version
 from tests.conftest import write_series
+from tests.foreign_sets import maisi, tell, write_maisi
 
 Load = Callable[..., Config]
 
@@ -263,3 +267,61 @@ def test_patients_of_another_hospital_come_with_their_label_maps(load: Load, kit
     (tmp_path / "theirs" / "case_00011" / "segmentation.nii.gz").unlink()
     with pytest.raises(SourceError, match=r"case_00011/segmentation.nii.gz: is missing"):
         acquire(config, SilentRun(), raw=tmp_path / "again")
+
+
+def brought(config: Config, tmp_path: Path) -> Path:
+    acquire(config, SilentRun(), raw=tmp_path / "raw")
+    return tmp_path / "raw" / "synthetic" / "maisi"
+
+
+def test_synthetic_sets_are_copied_into_a_place_of_their_own(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    source = write_maisi(tmp_path / "maisi", 2)
+    tell(source, trained_on={"patients": ["case_00003"]})
+    config = load("acquire.source=folder", f"acquire.folder.path={kits_folder}", maisi(source))
+    folder = brought(config, tmp_path)
+    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = [f"sample_{number}/{role}.nii.gz" for number in (0, 1) for role in ("imaging", "segmentation")]
+    assert found == ["provenance.json", *files]
+    label = open_nifti(folder / "sample_1" / "segmentation.nii.gz").read()
+    assert set(np.unique(label)) == {0, 1, 5, 403}
+    assert read_provenance(folder).trained_on.patients == ("case_00003",)
+    assert len(find_cases(tmp_path / "raw")) == 12  # none of them is a case
+
+
+def test_a_set_beside_a_phantom_is_told_by_its_settings(load: Load, tmp_path: Path) -> None:
+    source = write_maisi(tmp_path / "maisi", 1)
+    told = {"generator": "another", "trained_on": {"patients": []}}
+    folder = brought(load("acquire.phantom.patients=2", maisi(source, provenance=told)), tmp_path)
+    assert (read_provenance(folder).generator, read_provenance(folder).masks_from.is_told) == ("another", False)
+
+
+def test_names_of_fakes_and_of_patients_they_derive_from_become_pseudonyms(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    source = write_maisi(tmp_path / "maisi", 2)
+    tell(source, trained_on={"patients": ["Case_00003", "Mrs Smith"]})
+    config = load(
+        *("acquire.source=folder", f"acquire.folder.path={kits_folder}", "acquire.pseudonyms=true"), maisi(source)
+    )
+    folder = brought(config, tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2", "provenance.json"]
+    names = read_provenance(folder).trained_on.patients
+    assert names is not None
+    assert names[0] == pseudonyms(["case_00003"])["case_00003"]
+    assert (tmp_path / "raw" / names[0]).is_dir()
+    assert "Smith" not in (folder / "provenance.json").read_text()
+
+
+def test_a_store_of_nephrites_own_is_copied_with_what_it_knows(load: Load, synthetic: Path, tmp_path: Path) -> None:
+    config = load("acquire.phantom.patients=2", f"acquire.synthetic={{maisi: {{path: {synthetic}}}}}")
+    folder = brought(config, tmp_path)
+    assert PairStore(folder).manifest.digest == PairStore(synthetic).manifest.digest
+    assert read_provenance(folder).masks_from.patients == ("a1", "a2", "a3")
+
+
+def test_a_set_that_pairs_with_nothing_leaves_nothing_behind(load: Load, tmp_path: Path) -> None:
+    source = write_maisi(tmp_path / "maisi", 2)
+    (source / "sample_1_label.nii.gz").unlink()
+    with pytest.raises(SourceError, match=r"sample_1_image.nii.gz: pairs with nothing"):
+        brought(load("acquire.phantom.patients=2", maisi(source)), tmp_path)
+    assert not list(tmp_path.glob("raw*"))

@@ -11,17 +11,21 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from scipy.ndimage import gaussian_filter
 
-from nephrite.config import IGNORED, Config
-from nephrite.errors import LabelValueError, SourceError, SplitError, VolumeError
+from nephrite.config import IGNORED, Config, ForeignSettings
+from nephrite.errors import LabelValueError, LeakageError, SourceError, SplitError, VolumeError
 from nephrite.files import sha256
+from nephrite.imaging.foreign import find_pairs
+from nephrite.privacy.copies import foreign_copies, write_copy
 from nephrite.recording import SilentRun
 from nephrite.redaction import hidden_name
 from nephrite.stages.prepare import prepare
+from nephrite.store.brought.sets import read_set
 from nephrite.store.earlier_split import FEWEST
 from nephrite.store.persons import write_persons
 from nephrite.store.slices import EXTERNAL, LESION_FREE, UNLABELED, PairStore
 from nephrite.verdict.statistics import MINIMUM_PATIENTS
 from tests.conftest import write_series as write_ct
+from tests.foreign_sets import maisi, tell, write_freetumor, write_maisi
 
 Load = Callable[..., Config]
 
@@ -538,3 +542,37 @@ def test_a_patient_who_is_at_home_and_elsewhere_is_refused(load: Load, kits_fold
     shutil.copy(kits_folder / "case_00003" / "imaging.nii.gz", kits_folder / EXTERNAL / "e1")
     with pytest.raises(SourceError, match="holds the same scan as"):
         prepared(load(), kits_folder, tmp_path / "pairs")
+
+
+def test_sets_of_other_programs_change_nothing_of_the_real_slices(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    alone = prepared(load(), kits_folder, tmp_path / "alone")
+    sets = f"{maisi(tmp_path)[:-1]}, tumors: {{path: x, intensity: {{}}}}}}"
+    for name, write in (("maisi", write_maisi), ("tumors", write_freetumor)):
+        source = write(tmp_path / name, 2)
+        for copy in foreign_copies(find_pairs(source, ForeignSettings()), numbered=False):
+            write_copy(copy, kits_folder / "synthetic" / name, "")
+        shutil.copyfile(source / "provenance.json", kits_folder / "synthetic" / name / "provenance.json")
+    metrics = prepare(load(sets), SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs")
+    assert metrics["brought_scans"] == 4
+    store = PairStore(tmp_path / "pairs")
+    assert store.manifest.digest == alone.manifest.digest
+    assert not any("synthetic" in patient for patient in store.splits)
+    found, record = read_set(tmp_path / "pairs", "tumors")
+    assert (len(found.patients()), record.standing) == (2, "clean")
+    image, label = found.image("synthetic-tumors.0"), found.label("synthetic-tumors.0")
+    assert image.min() < -900
+    assert image[label == 2].mean() == pytest.approx(110, abs=25)  # borders are blurred
+
+
+def test_a_leak_leaves_no_store(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    splits = prepared(load(), kits_folder, tmp_path / "alone").splits
+    test = next(patient for patient, split in splits.items() if split == "test")
+    source = write_maisi(tmp_path / "maisi", 1)
+    for copy in foreign_copies(find_pairs(source, ForeignSettings()), numbered=False):
+        write_copy(copy, kits_folder / "synthetic" / "maisi", "")
+    tell(kits_folder / "synthetic" / "maisi", masks_from={"patients": [test]})
+    with pytest.raises(LeakageError, match=f"masks_from: names {test}"):
+        prepared(load(maisi(source)), kits_folder, tmp_path / "pairs")
+    assert not (tmp_path / "pairs").exists()

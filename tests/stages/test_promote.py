@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -406,5 +407,15 @@ def test_what_is_no_graph_is_not_registered(trial: Trial, load: Load, monkeypatc
     monkeypatch.setattr(UNetBackend, "exported", lambda backend, trained, size: None)
     written = trial.promote(load())
     assert (written["decision"], written["version"]) == ("not promoted", 0)
-    assert written["reason"] == "a segmenter of kind 'unet' is no graph that the registry could keep"
+    assert written["reason"].startswith("a segmenter of kind 'unet' is no graph that the registry could keep")
+    assert versions() == {CHAMPION: None, CHALLENGER: None}
+
+
+def test_nothing_that_learned_from_unverifiable_data_is_registered(trial: Trial, load: Load) -> None:
+    trial.train(seed=1, dice=0.9)
+    doubtful = replace(card(0.6), unverifiable=("maisi",))
+    write_card(trial.paths["segmenters"] / str(ARM), doubtful, [])
+    written = trial.promote(load())
+    assert (written["decision"], written["version"]) == ("not promoted", 0)
+    assert "learned from synthetic data of unverifiable provenance (maisi)" in written["reason"]
     assert versions() == {CHAMPION: None, CHALLENGER: None}

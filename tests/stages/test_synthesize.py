@@ -16,6 +16,7 @@ import torch
 from nephrite.config import IGNORED, Config
 from nephrite.errors import ConfigError, LeakageError, StoreError
 from nephrite.files import read_json
+from nephrite.generation.book import EDITS, OVERLAP
 from nephrite.generation.conditioning import Request
 from nephrite.generation.intensities import Intensity
 from nephrite.generation.kinds.paint_in import PaintInSettings
@@ -30,7 +31,7 @@ from nephrite.recording import SilentRun
 from nephrite.segmentation.in_process.family import TrainedNetwork
 from nephrite.segmentation.in_process.networks import Segmenter
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
-from nephrite.stages.synthesize import EDITS, OVERLAP, LoadedGenerator, _provenance, synthesize
+from nephrite.stages.synthesize import LoadedGenerator, _provenance, synthesize
 from nephrite.stages.train_gan import train_gan
 from nephrite.store.persons import alone
 from nephrite.store.slices import PairStore, SliceRef, source_of
@@ -517,9 +518,9 @@ def test_lesion_painter_puts_lesions_into_slices_of_labeled_patients(load: Load,
         assert provenance is not None
         assert (provenance.source_labels, provenance.lesion_free, provenance.unlabeled_patients) == (True, False, ())
         assert None not in provenance.deformation_seeds
-        truth = real.label(provenance.source_patient)[list(provenance.source_slices)]
+        truth = real.label(source_of(patient))[list(provenance.source_slices)]
         new += int((store.label(patient) != truth).sum())
-        changed = store.image(patient) != real.image(provenance.source_patient)[list(provenance.source_slices)]
+        changed = store.image(patient) != real.image(source_of(patient))[list(provenance.source_slices)]
         assert changed.mean() < 0.5
     assert new > 50
     with (tmp_path / "out" / EDITS).open() as file:
@@ -537,7 +538,7 @@ def test_lesion_painter_paints_on_the_scans_of_other_training_patients(load: Loa
         assert provenance.source_patient not in known
         assert provenance.unlabeled_patients == (provenance.source_patient,)
         assert provenance.lesion_free
-        truth = real.label(provenance.source_patient)[list(provenance.source_slices)]
+        truth = real.label(source_of(patient))[list(provenance.source_slices)]
         assert (store.label(patient)[truth > 0] == IGNORED).all()
         assert np.isin(store.label(patient), [1, 2]).any((1, 2)).all()
     assert check_synthetic(store, real, known)  # an arm of the same cell may see them
@@ -556,7 +557,7 @@ def test_recontrast_keeps_labels_and_changes_all_slices_of_a_patient(load: Load,
     for patient in store.patients():
         provenance = store.patient(patient).provenance
         assert provenance is not None
-        source, slices = provenance.source_patient, list(provenance.source_slices)
+        source, slices = source_of(patient), list(provenance.source_slices)
         assert np.array_equal(store.label(patient), real.label(source)[slices])
         assert np.corrcoef(store.image(patient).ravel(), real.image(source)[slices].ravel())[0, 1] > 0.5
         assert not np.array_equal(store.image(patient), real.image(source)[slices])

@@ -2,6 +2,7 @@
 
 from nephrite.config.acquire import AcquireSettings, PatientsSettings
 from nephrite.config.evaluation import LesionRule
+from nephrite.config.foreign import IGNORE_VALUE, ForeignSettings, OriginSettings, ProvenanceSettings
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
 from nephrite.config.metrics import NATIVE, OF_LESIONS, OF_PROBABILITIES, OF_SETS, Metric, Where
 from nephrite.config.operation import ComputeSettings, TrackingSettings
@@ -18,7 +19,7 @@ from nephrite.config.prepare import (
     SplitSettings,
     WindowSettings,
 )
-from nephrite.config.reading import as_yaml, explain_config, load_config
+from nephrite.config.reading import as_yaml, demand_single_shares, explain_config, load_config
 from nephrite.config.screen import ScreenSettings
 from nephrite.config.segmenters import TrainSegmenterSettings
 from nephrite.config.settings import (
@@ -47,6 +48,7 @@ from nephrite.config.trial import Arm, GeneratorRun, QuestionSettings, TrialSett
 __all__ = [
     "DEMANDED",
     "IGNORED",
+    "IGNORE_VALUE",
     "NATIVE",
     "NULL",
     "OF_LESIONS",
@@ -62,6 +64,7 @@ __all__ = [
     "Count",
     "DiscriminatorSettings",
     "Fakes",
+    "ForeignSettings",
     "Fraction",
     "GeneratorRun",
     "GeneratorSettings",
@@ -72,10 +75,12 @@ __all__ = [
     "Metric",
     "MixingStrategy",
     "Name",
+    "OriginSettings",
     "PatientsSettings",
     "PercentileSettings",
     "Positive",
     "PrepareSettings",
+    "ProvenanceSettings",
     "QuestionSettings",
     "Range",
     "ResampleSettings",
@@ -98,6 +103,7 @@ __all__ = [
     "Where",
     "WindowSettings",
     "as_yaml",
+    "demand_single_shares",
     "explain_config",
     "load_config",
     "refuse",

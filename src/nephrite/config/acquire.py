@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nephrite.config.settings import ClassName, LabelValue, Positive, Remote, Seed, Settings, refuse
+from nephrite.config.foreign import ForeignSettings, Text
+from nephrite.config.settings import ClassName, LabelValue, Name, Positive, Remote, Seed, Settings, refuse
 
 VersionHash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$")]
 
@@ -120,6 +121,17 @@ class AcquireSettings(Settings):
     )
     patients: PatientsSettings = Field(default_factory=PatientsSettings)
     external: ExternalSettings = Field(default_factory=ExternalSettings)
+    synthetic: dict[Name, ForeignSettings] = Field(
+        default_factory=dict,
+        description="Sets of synthetic scans with label maps that other programs made, by names of your own; a "
+        "synthesizer of the kind for them names one.",
+    )
+    data_sets: tuple[Text, ...] = Field(
+        default=(),
+        description="Names of the public data sets that your scans are of, with every name in use ('KiTS19', "
+        "'KiTS21'): a generator that was trained on other named sets knows none of your patients. Those of 'kits19' "
+        "and 'phantom' are known.",
+    )
     pseudonyms: bool | None = Field(
         default=None,
         description="Patients of one's own folders get salted pseudonyms (docs/privacy.md), in 'predict' too; null: "
@@ -143,7 +155,14 @@ class AcquireSettings(Settings):
             "acquire.external.path": self.external.path,
             "acquire.dvc.remote": Path(remote) if remote else None,
         }
+        found |= {f"acquire.synthetic.{name}.path": known.path for name, known in self.synthetic.items()}
         return {key: path for key, path in found.items() if path is not None}
+
+    @property
+    def own_data_sets(self) -> tuple[str, ...]:
+        """Names of the public data sets that the scans are of; empty where that is not known."""
+        known = {"kits19": ("KiTS19", "KiTS21", "KiTS23"), "phantom": ("phantom",)}.get(self.source, ())
+        return (*known, *self.data_sets)
 
     @model_validator(mode="after")
     def _source_has_its_place(self) -> Self:
@@ -154,6 +173,9 @@ class AcquireSettings(Settings):
             found.append("source 'dvc' needs 'acquire.dvc.remote' and 'acquire.dvc.version'")
         if self.kits19.last_case < self.kits19.first_case:
             found.append("'kits19.last_case' is smaller than 'kits19.first_case'")
+        for name, known in self.synthetic.items():
+            if known.path is None and self.source != "dvc":
+                found.append(f"'synthetic.{name}' needs 'path', the folder of its scans and label maps")
         for key, path in self.sources.items():
             if self.external.path and key != "acquire.external.path" and _same_place(path, self.external.path):
                 found.append(f"'external.path' is '{path}', as '{key}' is: an external test set has other patients")

@@ -28,6 +28,7 @@ GENERATORS = {
     "lesion_painter": "nephrite.generation.kinds.lesion_painter",
     "recontrast": "nephrite.generation.kinds.recontrast",
     "phantom_patients": "nephrite.generation.kinds.phantom_patients",
+    "folder": "nephrite.generation.kinds.folder",
 }
 SEGMENTERS = {
     "unet": "nephrite.segmentation.in_process.unet",
@@ -80,6 +81,11 @@ class GeneratorSettings(KindSettings):
     def lesion_free_share(self) -> float:
         """Share of its slices that are lesion-free scans with lesions of its own; 0 for a kind that draws none."""
         return 0.0
+
+    @property
+    def brought_set(self) -> str | None:
+        """Name under 'acquire.synthetic' of the set that its slices are taken from; None for a kind that paints."""
+        return None
 
     def narrowed(self, width: int) -> tuple[Self, float]:
         """A narrow network that is quick to time, and the factor by which the network asked for costs more.

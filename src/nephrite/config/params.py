@@ -60,6 +60,7 @@ class Config(Settings):
                 *self._what_the_data_lack(),
                 *self._what_cannot_be_scored(),
                 *self._what_external_patients_lack(),
+                *self._what_foreign_sets_lack(),
                 *self._labels_that_are_needed(),
                 *self._no_part_of_the_trial(),
             ]
@@ -138,16 +139,13 @@ class Config(Settings):
     def _what_cannot_be_scored(self) -> Iterator[str]:
         """Measures, lesions and windows that the data or the settings do not have."""
         # measures that need lesions one by one, or regions
-        asked = [("trial.metric", self.trial.metric, self.trial.primary)] if self.trial.metric in OF_LESIONS else []
+        asked = [("trial.metric", self.trial.metric, self.trial.primary)]
         asked += [("trial.questions", one.metric, one.region or self.trial.primary) for one in self.trial.questions]
-        declared = [
-            ("trial.metric", self.trial.metric),
-            *(("trial.questions", one.metric) for one in self.trial.questions),
-        ]
-        for key, metric in declared:
+        for key, metric, region in asked:
             if metric in NATIVE and self.evaluate.windows:
                 yield f"'{key}' asks for '{metric}', of whole scans, and 'evaluate.windows' scores parts of slices"
-        for key, metric, region in asked:
+            if key == "trial.metric" and metric not in OF_LESIONS:
+                continue  # 'trial.primary' is checked where regions are
             sections: dict[str, Collection[str]] = {"evaluate.regions": self.evaluate.regions}
             if metric in OF_LESIONS:
                 sections = {"evaluate.lesions": self.evaluate.lesions}
@@ -198,6 +196,20 @@ class Config(Settings):
                     f"'{key}' asks for '{region}' of external patients; 'acquire.external.classes' has none of its "
                     f"label values {list(wanted)}"
                 )
+
+    def _what_foreign_sets_lack(self) -> Iterator[str]:
+        """Sets of synthetic data that are named and not there, and classes that they name and the trial lacks."""
+        known, names = self.acquire.synthetic, {*self.prepare.classes.values()}
+        for synthesizer, settings in self.train_gan.items():
+            wanted = settings.method.brought_set
+            if wanted is not None and wanted not in known:
+                yield f"'train_gan.{synthesizer}.method' names the set '{wanted}'; not under 'acquire.synthetic'"
+        for name, found in known.items():
+            told = {kind for kind in (found.classes or {}).values() if kind is not None}
+            if unknown := sorted(told - names):
+                yield f"'acquire.synthetic.{name}.classes' names {unknown}; the classes are {sorted(names)}"
+            elif found.classes is not None and not told:
+                yield f"'acquire.synthetic.{name}.classes' names background alone: nothing could be learned"
 
     def _labels_of(self, region: str) -> tuple[int, ...]:
         """Label values of a region, or of a part of one; none where it is neither."""

@@ -43,6 +43,25 @@ def explain_config(path: Path, overrides: Sequence[str] = (), *, text: str | Non
     return explain(_validated(given, overrides), given.content, [key.partition("=")[0] for key in overrides])
 
 
+def demand_single_shares(path: Path, overrides: Sequence[str] = (), *, text: str | None = None) -> None:
+    """Refuse lists of shares for a reader who takes the params file as it stands: each set of a matrix is one entry.
+
+    Args: as `load_config`.
+
+    Raises:
+        ConfigError: names the first set with a list.
+    """
+    content = _given(path, overrides, text).content
+    trial = content.get("trial")
+    sets = trial.get("training_sets") if isinstance(trial, dict) else None
+    given = sets.get("synthetic") if isinstance(sets, dict) else None
+    for one in given if isinstance(given, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("share"), list):
+            finding = f"of '{one.get('name')}' is a list, and dvc.yaml takes the sets as they stand in the file"
+            remedy = "write a set for each share, or run 'nephrite trial'"
+            raise ConfigError("trial.training_sets.synthetic.share", finding, remedy)
+
+
 def as_yaml(config: Config) -> str:
     """The settings as a params file that gives every value."""
     return write_yaml(config.model_dump(mode="json"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self, TypeGuard
 
 from pydantic import Field, model_validator
 
@@ -52,7 +52,14 @@ class Fakes(Settings):
         "'pretrain' takes a share of the steps on them alone, then the rest on real slices; 'schedule' lets their "
         "share of a batch fall to zero.",
     )
-    share: float = Field(default=0.25, gt=0, le=1, description="See 'way'; without effect on 'append'.")
+    share: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="See 'way'; without effect on 'append'. A list makes a set for each share, whose label ends the "
+        "fakes' part with it: '[0.1, 0.25]' of 'real+synthetic+standard' are 'real+synthetic-0.1+standard' and "
+        "'real+synthetic-0.25+standard'. DVC's matrix takes no list.",
+    )
 
 
 class TrainingSet(SetFields):
@@ -111,6 +118,11 @@ class TrainingSets(Settings):
     named: dict[Name, SetFields] = Field(
         default_factory=dict, description="Labels of one's own for both lists, and the fields that they stand for."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_of_shares_are_sets(cls, content: object) -> object:
+        return expand_shares(content) if isinstance(content, dict) else content
 
     @model_validator(mode="after")
     def _labels_can_be_read(self) -> Self:
@@ -188,6 +200,47 @@ class TrainingSets(Settings):
     def _fields(self, label: str) -> tuple[SetFields, str | None]:
         """The fields of a label, and its remaining component, which names synthetic slices."""
         return (self.named[label], None) if label in self.named else parse_label(label)
+
+
+def expand_shares(content: dict[str, Any]) -> dict[str, Any]:
+    """Sets with a list of shares as one set for each share; anything else stays, right or wrong."""
+    given, named = content.get("synthetic"), content.get("named")
+    if not isinstance(given, list | tuple) or not any(_is_sweep(one) for one in given):
+        return content
+    sets, names = list[object](), dict(named) if isinstance(named, dict) else {}
+    for one in given:
+        if not _is_sweep(one):
+            sets.append(one)
+            continue
+        if not one["share"]:
+            raise ValueError(f"'{one.get('name')}' of the list 'synthetic' has an empty list of shares")
+        if "way" in one and one["way"] == "append":
+            raise ValueError(f"'{one.get('name')}' of the list 'synthetic' has shares, which 'append' does not take")
+        label = str(one.get("name"))
+        for share in one["share"]:
+            part = share_label(label, share, named=label in names)
+            sets.append({**one, "name": part, "share": share})
+            names |= {part: names[label]} if label in names else {}
+    return {**content, "synthetic": sets} | ({"named": names} if names else {})
+
+
+def _is_sweep(one: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(one, dict) and isinstance(one.get("share"), list | tuple)
+
+
+def share_label(label: str, share: object, *, named: bool = False) -> str:
+    """The label of a set with one of several shares.
+
+    Args:
+        label: of them all.
+        share: of this one.
+        named: whether the label is one of the user's own, which has no parts.
+    """
+    parts = [label] if named else label.split("+")
+    places = [place for place, part in enumerate(parts) if part not in (REAL, *AUGMENTATIONS, *BASELINES)]
+    if places:
+        parts[places[0]] += f"-{share}"
+    return "+".join(parts)
 
 
 def parse_label(label: str) -> tuple[SetFields, str | None]:

@@ -66,6 +66,12 @@ class Geometry:
         """From one slice, row, column to the next, in mm; a step per row."""
         return np.asarray(self.affine[:3, :3].T[self._order])
 
+    def with_spacing(self, spacing: tuple[float, float, float]) -> Geometry:
+        """The same grid with so many millimeters along the axes as stored, whatever the file says."""
+        affine = self.affine.copy()
+        affine[:3, :3] *= np.array(spacing) / voxel_sizes(affine)
+        return replace(self, affine=affine, unit_given=True)
+
     @property
     def _order(self) -> np.ndarray:
         return np.argsort(self.transform[:, 0])
@@ -109,6 +115,22 @@ def nifti_geometry(path: Path, header: nib.Nifti1Header, shape: tuple[int, int, 
     geometry = Geometry(shape, affine, to_ipl(affine), unit in _UNITS)
     _check_angles(path, geometry)
     return geometry
+
+
+def declared_geometry(header: nib.Nifti1Header, shape: tuple[int, int, int], codes: str) -> Geometry:
+    """The grid of a NIfTI file whose orientation is told, not read; spacing as its header says.
+
+    Args:
+        header: of the file.
+        shape: voxels along the axes as stored.
+        codes: where these axes lead, e.g. 'RAS'.
+    """
+    affine, (sizes, unit) = np.eye(4), (np.abs(header["pixdim"][1:4]).astype(float), int(header["xyzt_units"]) % 8)
+    turns = axcodes2ornt(tuple(codes)).astype(float)
+    affine[:3, :3] = 0
+    for axis, (world, flip) in enumerate(turns):
+        affine[int(world), axis] = flip * (sizes[axis] or 1.0) * _UNITS.get(unit, 1.0)
+    return Geometry(shape, affine, to_ipl(affine), unit in _UNITS)
 
 
 def _is_flat(affine: Float[np.ndarray, "4 4"]) -> bool:

@@ -21,7 +21,7 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from nephrite.errors import VolumeError
-from nephrite.imaging.geometry import Geometry, match_grids, nifti_geometry
+from nephrite.imaging.geometry import Geometry, declared_geometry, match_grids, nifti_geometry
 from nephrite.imaging.intensity import AIR
 from nephrite.imaging.volume import (
     Image,
@@ -211,12 +211,15 @@ def open_kits(image: Path, label: Path) -> NiftiVolume:
     )
 
 
-def open_nifti(path: Path, *, remedy: str = "save it with a valid sform or qform") -> NiftiFile:
+def open_nifti(
+    path: Path, *, remedy: str = "save it with a valid sform or qform", codes: str | None = None
+) -> NiftiFile:
     """Read and check a NIfTI header.
 
     Args:
         path: of the file.
         remedy: what helps where the file has no orientation.
+        codes: where its axes lead, where that is told and not read.
 
     Raises:
         VolumeError: the file is empty, not a NIfTI, without slices, not 3-D, not real numbers, has no orientation, or
@@ -227,7 +230,8 @@ def open_nifti(path: Path, *, remedy: str = "save it with a valid sform or qform
     if dtype.kind not in "iuf":
         raise VolumeError(path, f"holds {dtype} and not one number per voxel", "save it as integers or floats")
     shape = _shape_3d(path, header.get_data_shape())
-    geometry = nifti_geometry(path, header, shape, remedy)
+    told = declared_geometry(header, shape, codes) if codes else None
+    geometry = told or nifti_geometry(path, header, shape, remedy)
     return NiftiFile(path, shape, dtype, _offset(path, header), slope, intercept, geometry, header)
 
 

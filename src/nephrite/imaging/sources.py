@@ -32,7 +32,7 @@ from nephrite.imaging.volume import ScanVolume, Volume
 _SUFFIXES = (".nii.gz", ".nii")
 _NO_SCAN = (".", "segmentation.")  # the latter where the folder of one case was given
 _NO_CASE = {"train", "DICOM", "Label"}  # of layouts
-_NO_CASE |= {"unlabeled", "unlabelled", "lesion_free", "external"}  # of other groups; "unlabelled" is older
+_NO_CASE |= {"unlabeled", "unlabelled", "lesion_free", "external", "synthetic"}  # of other groups
 
 
 @dataclass(frozen=True)

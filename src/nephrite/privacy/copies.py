@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from nephrite.imaging.dicom import open_moai
 from nephrite.imaging.dicom_file import read_content
+from nephrite.imaging.foreign import Pair
 from nephrite.imaging.sources import Case, Scan, open_scan
 from nephrite.privacy.dicom_copy import copy_dicom
 from nephrite.privacy.nifti_copy import copy_nifti
@@ -46,6 +47,22 @@ def renamed_copies(case: Case | Scan, root: Path, name: str) -> list[Copy]:
     return list(_dicom_copies(case, root, name))
 
 
+def foreign_copies(pairs: Sequence[Pair], numbered: bool) -> list[Copy]:
+    """The files of synthetic scans and their label maps, each pair in a folder of its own, in KiTS layout.
+
+    Args:
+        pairs: of a set, sorted.
+        numbered: whether the folders get numbers, since the names of the files may be those of patients.
+    """
+    digits = len(str(len(pairs)))
+    names = [f"{number:0{digits}d}" if numbered else pair.name for number, pair in enumerate(pairs, 1)]
+    return [
+        Copy(path, Path(name) / f"{role}{_suffix(path)}")
+        for name, pair in zip(names, pairs, strict=True)
+        for role, path in (("imaging", pair.image), ("segmentation", pair.label))
+    ]
+
+
 def write_copy(copy: Copy, target: Path, salt: str | None) -> None:
     """Copy one file below `target`; with the salt, without what its header says beside geometry and intensities.
 
@@ -69,8 +86,11 @@ def _nifti_copy(copy: Copy, name: str) -> Copy:
     """<case>/imaging.nii.gz gets another folder, <patient>.nii.gz another name."""
     if len(copy.target.parts) > 1:
         return copy._replace(target=copy.target.parent.with_name(name) / copy.target.name)
-    suffix = ".nii.gz" if copy.target.name.endswith(".nii.gz") else ".nii"
-    return copy._replace(target=Path(name + suffix))
+    return copy._replace(target=Path(name + _suffix(copy.target)))
+
+
+def _suffix(path: Path) -> str:
+    return ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
 
 
 def _dicom_copies(case: Case | Scan, root: Path, name: str) -> Iterator[Copy]:

@@ -8,7 +8,7 @@ from nephrite.config import Config
 from nephrite.errors import StoreError
 from nephrite.report.figures import EXAMPLES, Triplet, example_sheet
 from nephrite.report.notes import synthetic_stores
-from nephrite.store.slices import PairStore, SliceRef
+from nephrite.store.slices import PairStore, Provenance, SliceRef
 
 
 def draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -> dict[str, str]:
@@ -38,5 +38,14 @@ def _triplet(real: PairStore, painted: PairStore, ref: SliceRef) -> Triplet:
     provenance = painted.patient(ref.patient).provenance
     if provenance is None:
         raise StoreError(painted.root, f"'{ref.patient}' has no provenance", "run 'synthesize' again")
-    source = SliceRef(provenance.source_patient, provenance.source_slices[ref.position])
+    source = _source(real, provenance, ref.position)
     return painted.label(ref.patient)[ref.position], painted.windowed(ref), real.windowed(source)
+
+
+def _source(real: PairStore, provenance: Provenance, position: int) -> SliceRef:
+    """The real slice that a slice was made of; the fullest training slice for one that another program made."""
+    if provenance.source_patient is not None:
+        return SliceRef(provenance.source_patient, provenance.source_slices[position])
+    names = real.manifest.classes.values()
+    fullest = max((row for row in real.index if row["split"] == "train"), key=lambda row: sum(row[n] for n in names))
+    return SliceRef(fullest["patient"], fullest["slice"])

@@ -11,6 +11,7 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.metrics.scores import ArmScores
 from nephrite.report.wording import in_percent
+from nephrite.store.brought.sources import unverifiable_sets
 from nephrite.store.class_presence import absent_classes
 from nephrite.store.grid_loss import grid_losses, loss_lines
 from nephrite.store.persons import count_persons
@@ -123,6 +124,14 @@ def synthetic_notes(config: Config, synthetic: Path) -> list[str]:
         cause = "a labeler found no class there, or screening rejected them all"
         notes += [f"In {without} {sets} none shows a scan without labels: {cause}."] if without else []
     return notes
+
+
+def doubtful_sets(config: Config, synthetic: Path) -> list[str]:
+    """Training sets whose synthetic slices are of unverifiable provenance, in the order of the trial."""
+    stores = [PairStore(root) for root in synthetic_stores(config, synthetic)]
+    sets = {name for store in stores for name in unverifiable_sets(store)}
+    methods = {name: known.method.brought_set for name, known in config.train_gan.items()}
+    return [fakes.name for fakes in config.trial.training_sets.synthetic if methods[fakes.synthesizer] in sets]
 
 
 def _shows_scan(store: PairStore, patient: str) -> bool:

@@ -47,6 +47,7 @@ def summarize(
     *,
     blind: Sequence[BlindBaseline] = (),
     look: LookRecord | None = None,
+    unverifiable: Sequence[str] = (),
 ) -> TrialRecord:
     """Judge a trial: everything that the report says.
 
@@ -55,6 +56,7 @@ def summarize(
         notes: facts that a reader must know and that the scores do not show.
         blind: scores of masks that never look at the image.
         look: which look at the test patients this is; None where none is counted.
+        unverifiable: training sets with synthetic slices of unverifiable provenance.
 
     Raises:
         TrialError: two arms that are compared share no cell.
@@ -80,9 +82,18 @@ def summarize(
         blind=tuple(blind_record(trial, baseline) for baseline in blind),
         best_run=_best_run(trial.best_run(), trial.plan.region),
         provenance="recorded",
+        unverifiable=tuple(unverifiable),
         notes=(*_notes(trial), *notes),
     )
-    return record.model_copy(update={"headline": record.headline + blindness(record)})
+    return record.model_copy(update={"headline": record.headline + blindness(record) + _doubt(unverifiable)})
+
+
+def _doubt(unverifiable: Sequence[str]) -> str:
+    """What the headline adds where nobody can tell whose data synthetic slices derive from."""
+    if not unverifiable:
+        return ""
+    sets = f"{', '.join(unverifiable)}: whose data the synthetic slices derive from is not known, test patients' or not"
+    return f" Provenance unverifiable of {sets}; never promoted."
 
 
 def _headline(answer: Comparison | None, plan: TrialPlan) -> str:

@@ -75,6 +75,7 @@ def _fill_later_fields(content: dict[str, Any]) -> None:
         found.setdefault("exponent", None)
     content.setdefault("external", [])
     content.setdefault("provenance", "recorded")
+    content.setdefault("unverifiable", [])
     for arm in content["arms"]:
         arm.setdefault("external", None)
         for scored in (arm, arm["external"]):

@@ -184,6 +184,10 @@ class TrialRecord(Record):
         description="Whether it is recorded what every arm was trained on. `unverifiable` where the scores are given "
         "(`nephrite judge`): nobody can see whether an arm knew the test patients. `recorded` in older files."
     )
+    unverifiable: Names = Field(
+        description="Training sets with synthetic slices of another program of which nobody can tell whose data they "
+        "derive from; what learned from them is never promoted. Empty in older files."
+    )
     notes: tuple[str, ...] = Field(description="What a reader must know, e.g. how to get more cells.")
 
     @property

@@ -10,6 +10,7 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.segmentation.artifacts import read_teacher
 from nephrite.segmentation.backend import Trained
+from nephrite.store.brought.sources import unverifiable_sets
 from nephrite.store.class_presence import demand_holders
 from nephrite.store.lesion_free import LesionFree, masked_sources, read_lesion_free
 from nephrite.store.slices import PairStore
@@ -46,6 +47,11 @@ class ArmInputs(NamedTuple):
         """Patients of whose lesions it knows an ignore mask: a weak label, by lesion-free or synthetic slices."""
         found = set(self.free.masked) if self.free else set()
         return sorted(found | (masked_sources(self.synthetic) if self.synthetic else set()))
+
+    @property
+    def unverifiable(self) -> tuple[str, ...]:
+        """Sets of synthetic slices that it learns from and nobody can tell whose data they derive from."""
+        return tuple(unverifiable_sets(self.synthetic)) if self.synthetic else ()
 
     @property
     def unlabeled(self) -> list[str]:

@@ -75,6 +75,8 @@ class SegmenterCard:
             training ended; none with a fixed schedule and the last weights.
         window: pixels per side of the windows that it learned from, and predicts slices by; None = it saw whole slices.
         late_gain: by how much the last quarter of the epochs raised the best validation score; see `metrics.curves`.
+        unverifiable: sets of synthetic slices that it learned from, of which nobody can tell whose data they derive
+            from: it is never promoted.
         files, inputs, digest: see `nephrite.evidence`; no files in a card that an older version wrote.
     """
 
@@ -100,10 +102,19 @@ class SegmenterCard:
     window: Side | None = None
     late_gain: Share | None = None
     masked_patients: tuple[PatientId, ...] = ()
+    unverifiable: tuple[Line, ...] = ()
     format: Literal[1] = 1
     files: Files = field(default_factory=dict, compare=False)
     inputs: Inputs = field(default_factory=dict)
     digest: Sha256 = field(default="0" * 64, compare=False)
+
+    @property
+    def objection(self) -> str | None:
+        """Why it may not be promoted for what it learned from; None where nothing is against it."""
+        if not self.unverifiable:
+            return None
+        sets = ", ".join(self.unverifiable)
+        return f"{self.arm} learned from synthetic data of unverifiable provenance ({sets})"
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,13 @@ class TrainedSegmenter:
 
     card: SegmenterCard
     trained: Trained
+
+    @property
+    def objection(self) -> str | None:
+        """Why it may not be promoted, whatever its scores are; None where nothing is against it."""
+        if self.card.objection or self.trained.backend.exported(self.trained, self.card.in_plane.size):
+            return self.card.objection
+        return f"a segmenter of kind '{self.card.settings.kind}' is no graph that the registry could keep"
 
 
 def write_card(folder: Path, card: SegmenterCard, history: Sequence[Row]) -> None:

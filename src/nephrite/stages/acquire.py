@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from nephrite.config import AcquireSettings, Config, PatientsSettings
-from nephrite.files import whole_folder
+from nephrite.files import whole_folder, write_json
+from nephrite.imaging.foreign import Pair
 from nephrite.imaging.kits19 import download_case, read_checksums
 from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans, open_scan
 from nephrite.phantom.phantom import write_patient
-from nephrite.privacy.copies import Copy, plain_copies, renamed_copies, write_copy
+from nephrite.privacy.copies import Copy, foreign_copies, plain_copies, renamed_copies, write_copy
 from nephrite.privacy.pseudonyms import PLAIN_LAYOUTS, local_salt, pseudonyms, wanted
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
+from nephrite.store.brought.origin import FILE, read_provenance, with_names
+from nephrite.store.brought.sources import check_sets, find_fakes, stored_provenance
 from nephrite.store.persons import TABLE, persons_of, read_table, write_persons
+from nephrite.store.records import BROUGHT
 from nephrite.store.slices import EXTERNAL, LESION_FREE, UNLABELED
 from nephrite.versions import fetch_version
 from nephrite.workers import worker_pool
+
+Rename: TypeAlias = Callable[[str], str]
 
 
 def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
@@ -33,6 +41,7 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
     """
     # one function per source; folders are copied last
     settings = config.acquire
+    check_sets(settings)
     if settings.patients.table:
         read_table(settings.patients.table)  # before hours of a download
     bring = {"phantom": _bring_phantom, "kits19": _bring_kits19, "dvc": _bring_version}.get(settings.source)
@@ -40,7 +49,8 @@ def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
     with whole_folder(raw, "raw", keep_partial=settings.source == "kits19") as folder:
         if bring:
             bring(settings, folder)
-        _bring_folders(settings, folder)
+        rename = _bring_folders(settings, folder)
+        _bring_synthetic(settings, folder, rename)
     # count what is there
     cases, table = find_cases(raw), raw / TABLE
     patients = {"patients": float(len({*read_table(table).values()}))} if table.is_file() else {}
@@ -75,8 +85,12 @@ def _bring_kits19(settings: AcquireSettings, target: Path) -> None:
         _finish(pool, jobs, "KiTS19 cases")
 
 
-def _bring_folders(settings: AcquireSettings, target: Path) -> None:
-    """Copy the folders of one's own, so that later changes in them do not alter data under DVC's control."""
+def _bring_folders(settings: AcquireSettings, target: Path) -> Rename | None:
+    """Copy the folders of one's own, so that later changes in them do not alter data under DVC's control.
+
+    Returns:
+        What gives a patient's name its pseudonym; None where names stay.
+    """
     # patients with labels, those without, lesion-free ones, and those of another hospital
     source = settings.folder.path if settings.source == "folder" else None
     groups: list[tuple[Path, Path, list[Case | Scan]]] = []  # folder, place below the target, what is there
@@ -99,12 +113,15 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> None:
     brought = {name.lower() for name in before}
     layouts = {case.layout for case in cases}
     known = {name: name for name in (*names, *persons.values())}
-    if cases and wanted(settings.pseudonyms, layouts):
-        known |= pseudonyms(name for name in known if name.lower() not in brought)
+    rename: Rename | None = None
+    if wanted(settings.pseudonyms, layouts):
+        if cases:
+            known |= pseudonyms(name for name in known if name.lower() not in brought)
+        rename = partial(_renamed, brought)
     if told:
         write_persons(target, {known[name]: known[person] for name, person in persons.items()})
     if not cases:
-        return
+        return rename
     # which files
     copies = [
         copy._replace(target=place / copy.target)
@@ -121,6 +138,35 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> None:
         if not settings.deidentify:  # else each series was read on the way
             _check_series([case.scan if isinstance(case, Case) else case for case in cases], pool)
         _finish(pool, [partial(write, copy) for copy in copies], "files")
+    return rename
+
+
+def _renamed(brought: Collection[str], name: str) -> str:
+    """A patient's pseudonym; the name as it is for one whom the source brought."""
+    return name if name.lower() in brought else pseudonyms([name])[name]
+
+
+def _bring_synthetic(settings: AcquireSettings, target: Path, rename: Rename | None) -> None:
+    """Copy sets of synthetic scans of other programs, with what is told of them.
+
+    Where patients get pseudonyms, fakes are numbered: the name of a fake may be that of a patient.
+    """
+    salt = "" if settings.deidentify else None
+    for name, known in settings.synthetic.items():
+        if known.path is None:
+            continue
+        place = Path(BROUGHT) / name
+        told, fakes = read_provenance(known.path, known), find_fakes(known.path, known)
+        files = [fake for fake in fakes if isinstance(fake, Pair)]
+        if not files:  # a store, whose patients are as the trial that made it called them
+            shutil.copytree(known.path, target / place)
+            told = told if known.provenance or told.trained_on.is_told else stored_provenance(known.path, told)
+        else:
+            copies = [copy._replace(target=place / copy.target) for copy in foreign_copies(files, bool(rename))]
+            with ThreadPoolExecutor(settings.workers) as pool:
+                _finish(pool, [partial(write_copy, copy, target=target, salt=salt) for copy in copies], name)
+            told = with_names(told, rename) if rename else told
+        write_json(target / place / FILE, told.model_dump(mode="json"))
 
 
 def _brought(target: Path) -> list[str]:

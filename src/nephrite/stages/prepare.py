@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from nephrite import __version__
-from nephrite.config import IGNORED, Config, PrepareSettings
-from nephrite.errors import SourceError, VolumeError
+from nephrite.config import Config, PrepareSettings
+from nephrite.errors import SourceError
 from nephrite.files import sha256, whole_folder
 from nephrite.imaging.geometry import warn_of_units
 from nephrite.imaging.grid import Grid, plan_grid, resize_label
@@ -27,9 +27,10 @@ from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.redaction import hidden_name
 from nephrite.store.arrays import create_arrays
+from nephrite.store.brought.sets import Real, bring_sets
 from nephrite.store.earlier_split import earlier_split, strata_of, warn_of_few
 from nephrite.store.grid_loss import warn_of_losses
-from nephrite.store.lesion_free import ignore_lesions
+from nephrite.store.lesion_free import check_some_left, ignore_lesions
 from nephrite.store.persons import (
     TABLE,
     WITHOUT_LABELS,
@@ -89,7 +90,8 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     Patients are split by the rank of a salted hash, stratified by their lesions, or by a file; those of an earlier
     store in the same place keep their split. Scans without label maps, in raw/unlabeled, are a split of their own, and
     so are lesion-free ones, in raw/lesion_free: their label maps hold no lesion, but what is ignored. Patients of
-    another hospital, in raw/external, are only ever tested on.
+    another hospital, in raw/external, are only ever tested on. Synthetic scans of other programs, in raw/synthetic,
+    become stores of their own within the store.
     Windowing happens later, when a slice is read.
 
     Raises:
@@ -130,6 +132,8 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
             version=__version__,
             persons=persons if (raw / TABLE).is_file() else None,
         )
+        scans = {result.patient: (result.looks, result.digests) for result in done}
+        fakes = bring_sets(config.acquire, settings, raw, root, Real(scans, splits, persons, manifest))
     # what the user should know
     warn_of_units(sorted(result.image for result in done if not result.unit_given), len(done))
     warn_of_near_twins(raw, twins, splits)
@@ -142,7 +146,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     counts |= {"patients": float(count_persons(persons)), "scans": float(len(cases))}
     vanished = sum(loss.vanished for loss in losses)
     lost = {"regions_vanished": float(vanished), "regions_halved": float(len(losses) - vanished)}
-    return {**counts, "near_twins": float(len(twins)), **lost}
+    return {**counts, "near_twins": float(len(twins)), **lost, **fakes}
 
 
 def _find_others(raw: Path, labeled: Sequence[str]) -> tuple[list[Case | Scan], dict[str, str]]:
@@ -194,7 +198,7 @@ def prepare_patient(
     volumes = _fill_label(volume, grid, settings, label, reading.theirs) if isinstance(volume, Volume) else {}
     if reading.free:
         label[:] = ignore_lesions(label, settings.lesion_values, grid.spacing, settings.lesion_free)
-        _check_some_left(case.image, label)
+        check_some_left(case.image, label)
         volumes = {name: size for name, size in volumes.items() if name not in settings.lesions}
     # where it came from
     digests = {path: sha256(path) for paths in volume.sources.values() for path in paths}
@@ -271,13 +275,6 @@ def _check_organs(folder: Path, cases: Sequence[Case | Scan], settings: PrepareS
         if organs and not isinstance(case, Case):
             finding = f"has no label map, so its '{organs[0]}' is not known"
             raise SourceError(folder / case.patient, finding, "add one, or leave the scan out")
-
-
-def _check_some_left(place: Path, label: UInt8[np.ndarray, "slice size size"]) -> None:
-    """Refuse a lesion-free scan of which nothing is left to learn from."""
-    if (label == IGNORED).all():
-        finding = "is ignored as a whole: its label map, with the margin about it, covers every pixel"
-        raise VolumeError(place, finding, "leave the scan out, or lower 'prepare.lesion_free.margin'")
 
 
 def _prepare_all(

@@ -30,8 +30,9 @@ from nephrite.verdict.promotion import Candidate, Decision, Rules, decide, known
 
 logger = logging.getLogger(__name__)
 TRIAL = "trial.json"
+NOTHING = "nothing is registered or promoted"
+FOR_DEVELOPMENT = "the report is for development (trial.judged_on: validation)"  # weights were chosen by its patients
 JUDGE_AGAIN = "run 'evaluate' and 'report' again"
-DEVELOPMENT = "the report is for development (trial.judged_on: validation)"
 
 
 def promote(
@@ -53,12 +54,10 @@ def promote(
     trained, candidate = read_candidate(report / TRIAL, segmenters, evidence)
     inputs = {"segmenter": trained.card.digest, **({"report": evidence.digest} if evidence else {})}
     trial = read_trial(report / TRIAL)
-    if trial.plan.judged_on == "validation":
-        run.tags({"judged_on": "validation"})
-        return _decline(config, run, candidate, inputs, promotion=promotion, reason=DEVELOPMENT)
-    if trained.trained.backend.exported(trained.trained, trained.card.in_plane.size) is None:
-        reason = f"a segmenter of kind '{trained.card.settings.kind}' is no graph that the registry could keep"
-        return _decline(config, run, candidate, inputs, promotion=promotion, reason=reason)
+    objection = FOR_DEVELOPMENT if trial.plan.judged_on == "validation" else trained.objection
+    if objection:
+        tags = {"judged_on": trial.plan.judged_on}
+        return _decline(config, run, candidate, inputs, promotion, reason=f"{objection}: {NOTHING}", tags=tags)
     registry = Registry(config.promote.model)
     champion = registry.aliased(CHAMPION)
     rival: Candidate | Literal["unknown"] | None = None
@@ -104,10 +103,17 @@ def promote(
 
 
 def _decline(
-    config: Config, run: Run, candidate: Candidate, inputs: Mapping[str, str], *, promotion: Path, reason: str
+    config: Config,
+    run: Run,
+    candidate: Candidate,
+    inputs: Mapping[str, str],
+    promotion: Path,
+    *,
+    reason: str,
+    tags: Mapping[str, str],
 ) -> dict[str, float]:
-    """Record that nothing is registered or promoted."""
-    logger.warning("promote: %s: nothing is registered or promoted", reason)
+    """Record that nothing is promoted, and why."""
+    logger.warning("promote: %s", reason)
     record = {
         "format": 1,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,7 +130,7 @@ def _decline(
     }
     write_json(promotion, sealed(record))
     run.artifact(promotion)
-    run.tags({"decision": "not promoted"})
+    run.tags({"decision": "not promoted", **tags})
     return {"champion": 0.0, f"{candidate.region}_dice": candidate.score}
 
 

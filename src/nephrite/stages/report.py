@@ -24,6 +24,7 @@ from nephrite.report.forest_figure import forest_plot, rival_plot
 from nephrite.report.markdown import CURVE, FOREST, RIVALS
 from nephrite.report.notes import (
     absence_notes,
+    doubtful_sets,
     label_notes,
     loss_notes,
     scan_notes,
@@ -77,7 +78,8 @@ def report(
         notes += [*taken.notes, *([f"{few[0].upper()}{few[1:]}."] if (few := few_cells(config)) else [])]
     asked = EXTERNAL if plan.where == "external" else config.trial.judged_on
     blind = blind_baselines(config, store, asked)
-    record = summarize(trial, notes, blind=blind, look=_look_record(config, taken))
+    doubtful = doubtful_sets(config, synthetic) if synthetic else []
+    record = summarize(trial, notes, blind=blind, look=_look_record(config, taken), unverifiable=doubtful)
     # draw and write
     with whole_folder(report, "report") as folder:
         pictures = _draw(record, arms, folder)

@@ -1,15 +1,13 @@
 """Synthetic slices: masks of training patients, unchanged or edited, painted into a pair store with provenance.
 
-Beside the store's own files:
-overlap.csv   patient, slice, dice, nearest_patient, nearest_slice: the training mask that each slice's is most like
-edits.csv     patient, class, action, done, place, size, radius: what was done to the lesions of new masks, in mm
+Beside the store's own files lie the tables of `generation.book`. Slices of other programs are taken as they are.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -21,7 +19,9 @@ from jaxtyping import Float32, UInt8
 from nephrite import __version__
 from nephrite.config import Config
 from nephrite.errors import StoreError
-from nephrite.files import digest, scratch_folder, whole_folder, write_table
+from nephrite.files import digest, scratch_folder, whole_folder
+from nephrite.generation.book import EDITS, OVERLAP, Book
+from nephrite.generation.brought import BroughtSet, choose_brought, open_brought
 from nephrite.generation.composing import ask_composer
 from nephrite.generation.conditioning import join_requests
 from nephrite.generation.requests import Asked, prepare_asker
@@ -37,20 +37,18 @@ from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import (
     PairStore,
     Provenance,
-    SliceRef,
     finish_synthetic,
     synthetic_name,
     write_patient,
 )
 from nephrite.store.split import training_subset, unlabeled_patients
 from nephrite.training.devices import pick_device
-from nephrite.training.nearest_masks import Nearest, TrainingMasks
 from nephrite.training.pseudo_labels import found_somewhere
 from nephrite.words import counted
 
 logger = logging.getLogger(__name__)
-OVERLAP, EDITS = "overlap.csv", "edits.csv"
 EXPECTED = 4  # slices with a lesion in a run of a scan, for the progress bar
+Work: TypeAlias = Callable[[Path, Book], None]
 Fakes: TypeAlias = Float32[np.ndarray, "slice height width"]
 
 
@@ -77,7 +75,8 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
     """Paint 'synthesize.ratio' slices per real slice of the training patients whose labels the painter's cell knows.
 
     Each pass over the slices of a source patient becomes one synthetic patient, with the source's window, spacing and
-    orientation, and with its masks, or masks made of them, or new lesions alone in scans without labels.
+    orientation, and with its masks, or masks made of them, or new lesions alone in scans without labels. Of a set that
+    another program made, no more slices are taken than that.
 
     Raises:
         StoreError: the store or the synthesizer is missing, broken, or they do not fit each other.
@@ -87,15 +86,14 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
     # check everything, then plan what to paint
     store = PairStore(pairs)
     generator = _open_generator(config, synthesizer, store)
-    jobs, count = _ask(config, store, generator, painted)
+    brought = open_brought(generator.card.method, store, generator.labeled)
+    work = _take(config, store, generator, brought) if brought else _make(config, store, generator, painted)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     started = time.perf_counter()
     # paint and write patient by patient
     with whole_folder(painted, "painted") as root:
-        book = _Book(store, generator.labeled)
-        for asked, fakes in progress_bar(_paint(generator, jobs), "synthesize", count):
-            name = _write_patient(root, generator, store, asked, fakes)
-            book.enter(name, asked)
+        book = Book(store, generator.labeled)
+        work(root, book)
         book.write(root)
         inputs = {"pairs": store.manifest.digest, "synthesizer": generator.card.origin}
         tables = (OVERLAP, EDITS)
@@ -105,6 +103,35 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
     # record the result
     run.dataset(painted, name="painted", digest=manifest.digest)
     return {**book.metrics, "slices_per_second": len(book.overlaps) / (time.perf_counter() - started)}
+
+
+def _make(config: Config, store: PairStore, generator: LoadedGenerator, painted: Path) -> Work:
+    """What paints and writes, once all is checked."""
+    jobs, count = _ask(config, store, generator, painted)
+
+    def write(root: Path, book: Book) -> None:
+        for asked, fakes in progress_bar(_paint(generator, jobs), "synthesize", count):
+            book.enter(_write_patient(root, generator, store, asked, fakes), asked)
+
+    return write
+
+
+def _take(config: Config, store: PairStore, generator: LoadedGenerator, brought: BroughtSet) -> Work:
+    """The same for slices that another program made.
+
+    Raises:
+        StoreError: the set is not the one that the synthesizer's card was written for.
+    """
+    if generator.card.inputs.get("brought") != brought.store.manifest.digest:
+        finding = "is not the set that the synthesizer was made of"
+        raise StoreError(brought.store.root, finding, "run 'train_gan' again")
+    chosen = choose_brought(config, brought, store, generator.labeled)
+
+    def write(root: Path, book: Book) -> None:
+        for fake, positions in progress_bar(chosen, "synthesize", len(chosen)):
+            book.enter_brought(fake, _write_brought(root, generator, brought.store, fake, positions))
+
+    return write
 
 
 def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGenerator:
@@ -228,6 +255,20 @@ def _write_patient(root: Path, generator: LoadedGenerator, store: PairStore, ask
     return name
 
 
+def _write_brought(
+    root: Path, generator: LoadedGenerator, fakes: PairStore, fake: str, positions: Sequence[int]
+) -> UInt8[np.ndarray, "slice height width"]:
+    """Write some slices of a fake that another program made, as they are; gives their label maps."""
+    known, chosen = fakes.patient(fake), list(positions)
+    assert known.provenance is not None, "the guard has seen it"
+    provenance = replace(known.provenance.take(chosen), synthesizer=generator.card.id, settings=generator.settings)
+    labels = np.array(fakes.label(fake)[chosen])
+    image, label = create_arrays(root, fake, labels.shape)
+    image[:], label[:] = fakes.image(fake)[chosen], labels
+    write_patient(root, replace(known, version=__version__, provenance=provenance))
+    return labels
+
+
 def _provenance(generator: LoadedGenerator, asked: Asked) -> Provenance:
     # patients whose scans were used without labels
     known = {*generator.labeled}
@@ -246,41 +287,3 @@ def _provenance(generator: LoadedGenerator, asked: Asked) -> Provenance:
         style_slices=asked.style.positions if asked.style else (),
         settings=generator.settings,
     )
-
-
-class _Book:
-    """The rows of overlap.csv and edits.csv: one per synthetic slice and per edited lesion."""
-
-    def __init__(self, store: PairStore, labeled: Sequence[str]) -> None:
-        self.classes, self.known = store.manifest.classes, TrainingMasks(store, labeled)
-        self.patients: list[str] = []
-        self.overlaps: list[tuple[str, int, float, str, int]] = []
-        self.edits: list[tuple[str, str, str, bool, str, str, float]] = []
-
-    def enter(self, patient: str, asked: Asked) -> None:
-        """Add one synthetic patient; the nearest mask of an unchanged mask is itself."""
-        self.patients.append(patient)
-        rows = self._copies(asked) if asked.seed is None else self.known.nearest(asked.request.label)
-        self.overlaps += [(patient, number, round(dice, 4), *ref) for number, (dice, ref) in enumerate(rows)]
-        self.edits += [
-            (patient, self.classes[edit.label], edit.action, edit.done, edit.place or "", edit.size, edit.radius)
-            for edit in asked.edits
-        ]
-
-    def _copies(self, asked: Asked) -> list[Nearest]:
-        return [Nearest(1.0, SliceRef(asked.source.source, position)) for position in asked.source.positions]
-
-    def write(self, root: Path) -> None:
-        """Write both tables."""
-        write_table(root / OVERLAP, ("patient", "slice", "dice", "nearest_patient", "nearest_slice"), self.overlaps)
-        write_table(root / EDITS, ("patient", "class", "action", "done", "place", "size", "radius"), self.edits)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Metrics of the whole store."""
-        return {
-            "slices": float(len(self.overlaps)),
-            "patients": float(len(self.patients)),
-            "edited_lesions": float(sum(row[3] for row in self.edits)),
-            "nearest_mask_dice": float(np.mean([row[2] for row in self.overlaps])),
-        }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from nephrite.config import Config
 from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.files import write_json
+from nephrite.generation.brought import BroughtSet, brought_samples, open_brought
 from nephrite.generation.composing import composed_samples
 from nephrite.generation.conditioning import Conditioning
 from nephrite.generation.demands import check_generators
@@ -58,17 +60,19 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
         NonFiniteLossError: a loss became NaN or infinite; nothing is kept.
     """
     seen, first = look(config, PairStore(pairs)), process_rank() == 0
-    made = seen.store.manifest
+    made, method = seen.store.manifest, config.train_gan[config.this_painter.synthesizer].method
+    brought = open_brought(method, seen.store, seen.labeled)
     check_generators(config, [config.this_painter.synthesizer], made.size, made.classes)
     recorded = run if first else SilentRun()
     recorded.dataset(pairs, name="pairs", digest=seen.store.manifest.digest)
-    with resumable_folder(synthesizer, "synthesizer", _fingerprint(config, seen)) as folder:
+    with resumable_folder(synthesizer, "synthesizer", _fingerprint(config, seen, brought)) as folder:
         card = _describe(config, seen, run)
-        metrics = (
-            _train(config, recorded, seen, card, folder)
-            if card.trained
-            else _draw(config, recorded, seen, card, folder)
-        )
+        if brought:
+            recorded.tags(brought.facts)
+            metrics = _show(recorded, seen, _of_set(card, brought), brought, folder)
+        else:
+            fit = _train if card.trained else _draw
+            metrics = fit(config, recorded, seen, card, folder)
     for name in (CARD, WEIGHTS) if card.trained else (CARD,):
         recorded.artifact(synthesizer / name)
     counts = {"training_slices": len(seen.slices), "unlabeled_scans": len(seen.unlabeled)}
@@ -195,9 +199,27 @@ def _draw(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, f
     return {}
 
 
-def _fingerprint(config: Config, seen: TrainingData) -> dict[str, object]:
+def _of_set(card: SynthesizerCard, brought: BroughtSet) -> SynthesizerCard:
+    """The card of a set that another program made: it knows whom that set derives from, and nobody else."""
+    inputs = {**card.inputs, "brought": brought.store.manifest.digest}
+    card = replace(card, training_patients=brought.patients, unlabeled_patients=brought.scans, inputs=inputs)
+    return replace(card, intensities=(), condition="labels", tissue_edges=None)
+
+
+def _show(run: Run, seen: TrainingData, card: SynthesizerCard, brought: BroughtSet, folder: Path) -> dict[str, float]:
+    """For slices that another program made: write the card, and a sheet of samples."""
+    (folder / SAMPLES).mkdir(exist_ok=True)
+    write_sheet(folder / SAMPLES / SHEET, brought_samples(brought, seen.store, seen.labeled), across=2)
+    run.artifact(folder / SAMPLES / SHEET, folder=SAMPLES)
+    write_synthesizer(folder, card, card.build())
+    counts = {"fakes": len(brought.store.patients()), "fakes_that_show_patients": len(brought.record.shows)}
+    return {name: float(count) for name, count in counts.items()}
+
+
+def _fingerprint(config: Config, seen: TrainingData, brought: BroughtSet | None) -> dict[str, object]:
     """Everything that the weights depend on."""
     return {
+        **({"brought": brought.store.manifest.digest} if brought else {}),
         **facts(config, "train_gan"),
         "patients": [seen.labeled, seen.unlabeled],
         "pairs": seen.store.manifest.digest,

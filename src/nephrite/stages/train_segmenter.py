@@ -220,6 +220,7 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         choosing_patients=tuple(inputs.validation) if settings.asks_validation else (),
         window=settings.window,
         late_gain=late_gain(history),
+        unverifiable=inputs.unverifiable,
         run_id=run.id,
         version=__version__,
         inputs=_digests(inputs),

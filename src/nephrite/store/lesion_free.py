@@ -7,13 +7,14 @@ not know. An ignore mask says where a lesion is, though not its outline: a weak 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from nephrite.config import IGNORED, LesionFreeSettings
-from nephrite.errors import ConfigError
+from nephrite.errors import ConfigError, VolumeError
 from nephrite.store.persons import Persons, others
 from nephrite.store.records import LESION_FREE
 from nephrite.store.slices import PairStore
@@ -61,6 +62,17 @@ def ignore_lesions(
         if held.any():
             plane[ndimage.distance_transform_edt(~held) <= settings.margin] = IGNORED
     return known
+
+
+def check_some_left(place: Path, label: UInt8[np.ndarray, "slice height width"]) -> None:
+    """Refuse a lesion-free scan of which nothing is left to learn from.
+
+    Raises:
+        VolumeError: names the file.
+    """
+    if (label == IGNORED).all():
+        finding = "is ignored as a whole: its label map, with the margin about it, covers every pixel"
+        raise VolumeError(place, finding, "leave the scan out, or lower 'prepare.lesion_free.margin'")
 
 
 def lesion_free_patients(
@@ -133,5 +145,8 @@ def masked_sources(synthetic: PairStore) -> set[str]:
     return {
         known.source_patient
         for patient, known in found.items()
-        if known is not None and known.lesion_free and (synthetic.label(patient) == IGNORED).any()
+        if known is not None
+        and known.source_patient is not None
+        and known.lesion_free
+        and (synthetic.label(patient) == IGNORED).any()
     }

@@ -29,6 +29,7 @@ UNLABELED = "unlabeled"  # the split of patients whose scans came without label 
 LESION_FREE = "lesion_free"  # the split of patients whose scans are free of lesions, but for what is ignored
 EXTERNAL = "external"  # the split of patients of another hospital, who are only ever tested on
 PLACES = (*SPLITS, UNLABELED, LESION_FREE, EXTERNAL)
+BROUGHT = "synthetic"  # folder of sets that other programs made: in raw data, and in the store of real slices
 FORMER_UNLABELED = "unlabelled"  # the folder's name in raw data of earlier versions, which is read as well
 LARGEST = 4096  # pixels per side
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
@@ -78,7 +79,8 @@ class Provenance:
     """Where synthetic slices come from.
 
     Attributes:
-        source_patient: the patient whose masks were painted, or whose scan lesions were put into.
+        source_patient: the patient whose masks were painted, or whose scan lesions were put into; None where another
+            program made the slices, and they are nobody's.
         source_slices: for each synthetic slice, the slice of the source patient.
         deformation_seeds: for each synthetic slice, the seed of the mask's deformation and edits; None = as it was.
         synthesizer: id of the synthesizer.
@@ -91,11 +93,13 @@ class Provenance:
         style_patient: whose contrast the slices take over; None = the source's own, or one drawn at random.
         style_slices: for each synthetic slice, that patient's slice.
         settings: digest of the settings that the masks were made with.
+        brought: name of the set of 'acquire.synthetic' that the slices are of; '' for slices that were painted here.
+        unverifiable: whether nobody can tell whose scans or label maps they derive from.
     """
 
     __pydantic_config__ = STRICT
 
-    source_patient: PatientId
+    source_patient: PatientId | None
     source_slices: tuple[Count, ...]
     deformation_seeds: tuple[Seed | None, ...]
     synthesizer: Line
@@ -106,12 +110,15 @@ class Provenance:
     style_patient: PatientId | None = None
     style_slices: tuple[Count, ...] = ()
     settings: Line = ""
+    brought: Line = ""
+    unverifiable: bool = False
 
     @property
     def patients(self) -> set[str]:
         """Every real patient from whose labels these slices derive; a style derives from a scan, not from labels."""
         unread = not self.source_labels and self.source_patient in self.unlabeled_patients
-        return {*self.training_patients} | (set() if unread else {self.source_patient})
+        own = set() if unread or self.source_patient is None else {self.source_patient}
+        return {*self.training_patients} | own
 
     def take(self, positions: Iterable[int]) -> Provenance:
         """The provenance of some of the slices."""

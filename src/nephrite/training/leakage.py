@@ -41,7 +41,11 @@ def check_synthetic(synthetic: PairStore, real: PairStore, labeled: Iterable[str
         unknown = (provenance.patients - allowed) | (seen - scans)
         if unknown:
             finding = f"synthetic slices know {_some(unknown)} outside the {len(allowed)} training patients of the arm"
-            raise LeakageError(synthetic.root, finding, "train the synthesizer on this split and synthesize again")
+            remedy = "train the synthesizer on this split and synthesize again"
+            if provenance.brought:
+                name = f"acquire.synthetic.{provenance.brought}"
+                remedy = f"leave fakes that know them out of '{name}', or raise the label fraction"
+            raise LeakageError(synthetic.root, finding, remedy)
         synthesizers.add(provenance.synthesizer)
     # one painter per arm
     if len(synthesizers) != 1:
