@@ -2,11 +2,12 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env demo judge-demo trial test test-containers test-faults linked check image compile ui bench simulate docs site code-lock lock hashes audit sbom clean
+.PHONY: help env env-nnunet demo judge-demo trial test test-containers test-nnunet test-faults linked check image compile ui bench simulate docs site code-lock lock hashes audit sbom clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
 LINKED := build/linked
+NNUNET := .venv-nnunet/.installed
 export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 PORT ?= 5000
@@ -49,6 +50,18 @@ $(STAMP): requirements.lock pyproject.toml setup.py
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
+env-nnunet: $(NNUNET) ## nnU-Net v2 in .venv-nnunet, for segmenters of kind 'nnunet': 0.5 GB, since it shares torch with .venv
+
+# its dependencies want other versions than the lock's; what it does not bring itself, it finds in .venv
+$(NNUNET): $(STAMP) requirements-nnunet.lock
+	@[ -x .venv-nnunet/bin/python ] || $(BIN)/python -m venv .venv-nnunet
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    > "$$(.venv-nnunet/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth"
+	export PIP_CONSTRAINT=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1
+	.venv-nnunet/bin/python -m pip install -q --no-deps -r requirements-nnunet.lock
+	.venv-nnunet/bin/python -c 'import nnunetv2.training.nnUNetTrainer.nnUNetTrainer' > /dev/null
+	touch $(NNUNET)
+
 demo: env ## The whole trial on the embedded phantom: 11 minutes with the environment, on two cores
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config -q --local core.no_scm true
 	$(BIN)/dvc --wait-for-lock repro prepare
@@ -77,10 +90,13 @@ trial: env ## A whole trial: CONFIG=configs/lidc.yaml DATA=folder-of-cases FOLDE
 	$(BIN)/nephrite trial --params $(CONFIG) $(if $(DATA),--set acquire.folder.path=$(DATA)) $(if $(EXTERNAL),--set acquire.external.path=$(EXTERNAL)) --folder $(FOLDER) --processes $(PROCESSES)
 
 test: env ## The whole test suite, real servers included
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not containers" $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not containers and not nnunet" $(ARGS)
 
 test-containers: env ## The image, the pipeline in real containers, MLflow on PostgreSQL and S3: as root on Debian
 	@bash tests/containers/run.sh
+
+test-nnunet: env-nnunet ## The real nnU-Net as a segmenter, at tiny size: trained, asked, seeded, shares drawn
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -m nnunet $(ARGS)
 
 test-faults: env ## Kills, damaged inputs, outages, full disks, counted: a sample; everything, for hours, with WHOLE=1
 	@mkdir -p build

@@ -36,6 +36,7 @@ SEGMENTERS = {
     "smp": "nephrite.segmentation.in_process.smp",
     "monai": "nephrite.segmentation.in_process.monai",
     "command": "nephrite.segmentation.command",
+    "nnunet": "nephrite.segmentation.nnunet",
 }
 
 # what a segmenter may take; see below
