@@ -58,6 +58,7 @@ def judged_record(tables: GivenTables, notes: Sequence[str] = (), *, look: LookR
         blind=(),
         best_run=None,
         provenance="unverifiable",
+        unverifiable=(),
         notes=(*_notes(tables), *notes),
     )
 

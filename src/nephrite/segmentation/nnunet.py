@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -19,7 +18,7 @@ from nephrite.segmentation.backend import SliceShape
 from nephrite.segmentation.command import CommandBackend, CommandSettings
 from nephrite.segmentation.programs import nnunet_program
 
-ENVIRONMENT = Path(".venv-nnunet/bin/python")
+ENVIRONMENT = ".venv-nnunet/bin/python"
 
 
 class NnunetSettings(SegmenterSettings):
@@ -28,7 +27,7 @@ class NnunetSettings(SegmenterSettings):
     TAKES: ClassVar[frozenset[Intake]] = frozenset({"synthetic", "pseudo_labels", "ignored", "augmentation"})
 
     kind: Literal["nnunet"] = Field(description="nnU-Net v2, by its own code, in an environment of its own.")
-    python: Path = Field(
+    python: str = Field(
         default=ENVIRONMENT, description="Python with nnU-Net; the default is what `make env-nnunet` makes."
     )
     configuration: Literal["2d", "3d_fullres"] = Field(
@@ -42,7 +41,8 @@ class NnunetSettings(SegmenterSettings):
     widths: tuple[Positive, ...] = Field(
         default=(8, 16, 32, 64, 128),
         min_length=3,
-        description="Features of each stage of such a patch, at least three (deep supervision); nnU-Net's own begin at 32 and want a GPU.",
+        description="Features of each stage of such a patch, at least three (deep supervision); nnU-Net's own begin at "
+        "32 and want a GPU.",
     )
     batch: Positive | None = Field(default=8, description="Patches of a batch; null = as nnU-Net plans it.")
     mirroring: bool = Field(
@@ -86,7 +86,7 @@ class NnunetSettings(SegmenterSettings):
         )
         return CommandSettings(
             kind="command",
-            command=(str(self.python), nnunet_program.__file__),
+            command=(self.python, nnunet_program.__file__),
             takes=("synthetic", "pseudo_labels", "ignored", "augmentation"),
             probabilities=True,
             plans=True,
@@ -112,7 +112,7 @@ class NnunetBackend(CommandBackend):
     def check(self, config: Config, shape: SliceShape) -> None:
         """Refuse nnU-Net where it is not installed, or cannot do what an arm asks for."""
         own = self.own
-        if shutil.which(str(own.python)) is None:
+        if shutil.which(own.python) is None:
             raise ConfigError(
                 "python", f"{own.python} is not there", "make env-nnunet, or name a Python that has nnU-Net"
             )

@@ -291,7 +291,7 @@ def _cases(folder: Path) -> list[str]:
 def _chances(cases: Mapping[str, Sequence[str]], shares: Mapping[str, float]) -> dict[str, float]:
     """How often each case is drawn: a folder has its share, real cases the rest; cases of one folder have the same."""
     rest = 1 - sum(shares[name] for name in cases if name in shares)
-    chances = {}
+    chances: dict[str, float] = {}
     for name, names in cases.items():
         chances |= dict.fromkeys(names, shares.get(name, rest) / len(names))
     total = sum(chances.values())
