@@ -1,13 +1,14 @@
 """nnU-Net v2 (Isensee et al. 2021, Nature Methods 18) as a segmenter, in an environment of its own.
 
-It is the first program of the contract that `nephrite.segmentation.command` keeps: `programs/nnunet_program.py` speaks
-to nnU-Net, and says what is nnU-Net's own and what is not.
+It is the first program of the contract that `nephrite.segmentation.command` keeps: `programs/nnunet` speaks to nnU-Net,
+and says what is nnU-Net's own and what is not.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -16,7 +17,7 @@ from nephrite.config import Config, Intake, Positive, SegmenterSettings, refuse
 from nephrite.errors import ConfigError
 from nephrite.segmentation.backend import SliceShape
 from nephrite.segmentation.command import CommandBackend, CommandSettings
-from nephrite.segmentation.programs import nnunet_program
+from nephrite.segmentation.programs import nnunet
 
 ENVIRONMENT = ".venv-nnunet/bin/python"
 
@@ -86,7 +87,7 @@ class NnunetSettings(SegmenterSettings):
         )
         return CommandSettings(
             kind="command",
-            command=(self.python, nnunet_program.__file__),
+            command=(self.python, "-m", "nnunet"),
             takes=("synthetic", "pseudo_labels", "ignored", "augmentation"),
             probabilities=True,
             plans=True,
@@ -94,7 +95,7 @@ class NnunetSettings(SegmenterSettings):
             threads=self.threads,
             limit=self.limit,
             seconds_per_step=self.seconds_per_step,
-            environment={nnunet_program.SETTINGS: json.dumps(told)},
+            environment={nnunet.SETTINGS: json.dumps(told), "PYTHONPATH": str(Path(nnunet.__file__).parent.parent)},
         )
 
 
