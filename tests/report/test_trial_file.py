@@ -23,7 +23,7 @@ from nephrite.verdict.trial import Question, Trial
 
 MakeTrial = Callable[..., Trial]
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
-PRESENT = [RESULTS / "lidc-new-patients" / "trial.json"]
+PRESENT = [RESULTS / name / "trial.json" for name in ("elsewhere", "lidc-new-patients")]
 PUBLISHED = sorted({*RESULTS.glob("*/trial.json")} - {*PRESENT})
 
 
