@@ -78,7 +78,7 @@ FITTING = tuple(
 )
 HELPER = (*CHOICE, *FITTING, "train_segmenter.spatial", "train_segmenter.intensity")  # of helper segmenters
 SCORING = (
-    *("trial.primary", "trial.seed", "trial.judged_on"),
+    *("trial.primary", "trial.seed", "trial.judged_on", "prepare.spacing"),
     *(f"evaluate.{key}" for key in ("regions", "parts", "threshold", "mirroring", "lesions", "windows")),
 )
 CELL = ("trial.seed", "trial.disjoint_fraction")  # which patients a cell knows, and its initialization

@@ -60,6 +60,11 @@ def test_scores_of_whole_scans_and_of_windows_exclude_each_other(load: Callable[
         load("trial.metric=native_dice", "evaluate.windows={size: 16}")
 
 
+def test_distances_need_a_spacing_that_is_measured(load: Callable[..., Config]) -> None:
+    with pytest.raises(ConfigError, match=r"'trial.metric' asks for 'surface_dice', of millimeters"):
+        load("trial.metric=surface_dice", "prepare.spacing=nominal")
+
+
 def fields(model: type[Settings] = Config, path: str = "") -> dict[str, Any]:
     """Every field of the settings that is no section itself, by dotted name."""
     found: dict[str, Any] = {}

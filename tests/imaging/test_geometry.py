@@ -17,6 +17,7 @@ from nephrite.imaging.geometry import (
     slice_distance,
     to_ipl,
     voxel_milliliters,
+    warn_of_spacing,
     warn_of_units,
 )
 
@@ -242,3 +243,20 @@ def test_files_without_a_unit_are_told_in_one_line(
         warn_of_units([Path(name) for name in names], 7)
     assert expected in caplog.text
     assert len(caplog.records) == bool(names)
+
+
+@pytest.mark.parametrize(
+    ("spacings", "unit_given", "warned"),
+    [
+        ([(5.0, 0.8, 0.8)] * 3, False, True),
+        ([(5.0, 0.8, 0.8)] * 3, True, False),
+        ([(5.0, 0.8, 0.8), (5.0, 0.7, 0.7)], False, False),
+        ([(5.0, 0.8, 0.8)], False, False),
+    ],
+)
+def test_voxel_sizes_that_look_made_up_are_told(
+    spacings: list[tuple[float, float, float]], unit_given: bool, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        warn_of_spacing(spacings, unit_given=unit_given)
+    assert ("all 3 scans have voxels of 5 x 0.8 x 0.8" in caplog.text) == warned

@@ -83,3 +83,9 @@ def test_a_run_without_a_table_stays_as_it_is() -> None:
     merged = of_persons(replace(run, patients=TWICE))
     assert [score.patient for score in merged.patients] == ["a", "x"]
     assert of_persons(merged) is merged
+
+
+def test_what_is_of_millimeters_is_unknown_where_no_scan_has_it() -> None:
+    nominal = {"tumor": RegionScore(0.4, None, None, 1.0, 1.0)}
+    (found,) = scores_of_persons([scan("x_1", "x", 0.2, regions=nominal), scan("x_2", "x", 0.2, regions=nominal)])
+    assert (found.regions["tumor"].dice, found.regions["tumor"].surface_dice) == (0.4, None)

@@ -94,6 +94,22 @@ def test_a_region_that_vanished_on_the_grid_is_missed_whatever_was_found() -> No
         assert scores["organ"].dice == (not found.any())
 
 
+@pytest.mark.parametrize("lost", [0.0, 0.5])
+def test_where_spacing_is_nominal_there_are_no_distances(lost: float) -> None:
+    truth = np.zeros((2, 8, 8), dtype=bool)
+    truth[:, 2:5, 2:5] = not lost
+    score = score_regions(
+        {"r": np.roll(truth, 1, axis=1)},
+        {"r": truth},
+        spacing=(1, 1, 1),
+        tolerances={"r": 1.0},
+        vanished={"r": lost},
+        measured=False,
+    )["r"]
+    assert (score.surface_dice, score.hd95) == (None, None)
+    assert score.dice == pytest.approx(0 if lost else 2 / 3)
+
+
 def test_record_of_a_region_is_whole() -> None:
     truth, found = np.zeros((2, 4, 10, 10), dtype=bool)
     truth[1:3, 2:6, 2:6], found[1:3, 2:6, 2:4] = True, True

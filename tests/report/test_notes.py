@@ -13,6 +13,7 @@ from nephrite.report.notes import (
     doubtful_sets,
     loss_notes,
     seed_notes,
+    spacing_notes,
     synthetic_notes,
     synthetic_stores,
 )
@@ -73,3 +74,9 @@ def test_sets_of_doubtful_slices_are_found_in_the_stores(load: Load, tmp_path: P
         write_pair(tmp_path / str(first), fake, 1)
         finish(tmp_path / str(first), "synthetic", {"synthetic-x": "train"})
         assert doubtful_sets(config, tmp_path) == (["real+b"] if unverifiable else [])
+
+
+def test_what_a_nominal_spacing_leaves_out_is_told(load: Load) -> None:
+    assert spacing_notes(load()) == []
+    (note,) = spacing_notes(load("prepare.spacing=nominal"))
+    assert "surface Dice and HD95, which are of millimeters, are left out" in note

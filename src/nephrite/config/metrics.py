@@ -12,3 +12,4 @@ OF_SETS: frozenset[Metric] = frozenset({"cpm", "sensitivity", "calibration"})  #
 OF_PROBABILITIES: frozenset[Metric] = frozenset({"cpm", "brier", "calibration"})  # yes and no is not enough
 OF_LESIONS: frozenset[Metric] = frozenset({"cpm", "sensitivity"})  # lesions are found one by one
 NATIVE: frozenset[Metric] = frozenset({"native_dice", "native_surface_dice"})  # on each scan's own voxels
+OF_DISTANCES: frozenset[Metric] = frozenset({"surface_dice", "native_surface_dice"})  # in millimeters

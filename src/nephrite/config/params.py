@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nephrite.config.acquire import AcquireSettings
 from nephrite.config.evaluation import EvaluateSettings, PromoteSettings, RegionSettings, ReportSettings
-from nephrite.config.metrics import NATIVE, OF_LESIONS
+from nephrite.config.metrics import NATIVE, OF_DISTANCES, OF_LESIONS
 from nephrite.config.operation import ComputeSettings, PredictSettings, PublishSettings, TrackingSettings
 from nephrite.config.prepare import IGNORED, PrepareSettings
 from nephrite.config.screen import ScreenSettings
@@ -144,14 +144,15 @@ class Config(Settings):
         for key, metric, region in asked:
             if metric in NATIVE and self.evaluate.windows:
                 yield f"'{key}' asks for '{metric}', of whole scans, and 'evaluate.windows' scores parts of slices"
-            if key == "trial.metric" and metric not in OF_LESIONS:
-                continue  # 'trial.primary' is checked where regions are
+            if metric in OF_DISTANCES and self.prepare.spacing == "nominal":
+                yield f"'{key}' asks for '{metric}', of millimeters, and 'prepare.spacing' is nominal"
             sections: dict[str, Collection[str]] = {"evaluate.regions": self.evaluate.regions}
             if metric in OF_LESIONS:
                 sections = {"evaluate.lesions": self.evaluate.lesions}
             elif metric == "recall":
                 sections["evaluate.parts"] = self.evaluate.parts
-            if not any(region in known for known in sections.values()):
+            told = key == "trial.metric" and metric not in OF_LESIONS  # of 'trial.primary', where regions are checked
+            if not told and not any(region in known for known in sections.values()):
                 places = " or ".join(f"'{section}'" for section in sections)
                 yield f"'{key}' asks for '{metric}' of '{region}'; not among {places}"
         # what is counted one by one are lesions

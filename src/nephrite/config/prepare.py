@@ -151,6 +151,11 @@ class PrepareSettings(Settings):
     )
     intensity: Annotated[WindowSettings | PercentileSettings, Field(discriminator="kind")]
     in_plane: Annotated[ResizeSettings | ResampleSettings, Field(discriminator="kind")]
+    spacing: Literal["measured", "nominal"] = Field(
+        default="measured",
+        description="Whether voxel sizes are the scanner's. 'nominal' = made up, as in sets that were cut or exported "
+        "without them: surface Dice and HD95, which are of millimeters, are left out.",
+    )
     split: SplitSettings = Field(default_factory=SplitSettings)
     lesion_free: LesionFreeSettings = Field(default_factory=LesionFreeSettings)
     block: Positive = Field(

@@ -257,6 +257,21 @@ def warn_of_units(scans: Sequence[Path], count: int) -> None:
         log.warning("%s not say in what unit lengths are (xyzt_units); read as mm", which)
 
 
+def warn_of_spacing(spacings: Sequence[tuple[float, float, float]], *, unit_given: bool) -> None:
+    """Say in one line that voxel sizes look made up: all scans have the same, and no file says in what unit.
+
+    Args:
+        spacings: of all scans, in mm.
+        unit_given: whether any file says its unit.
+    """
+    if not unit_given and len(spacings) > 1 and len({*spacings}) == 1:
+        sizes = " x ".join(f"{mm:g}" for mm in spacings[0])
+        text = (
+            "all %d scans have voxels of %s, and none says in what unit: 'prepare.spacing: nominal' is for made-up ones"
+        )
+        log.warning(text, len(spacings), sizes)
+
+
 def _told(geometry: Geometry) -> str:
     """Axis codes, origin and spacing, as a viewer shows them."""
     origin = ", ".join(f"{mm:.4g}" for mm in geometry.affine[:3, 3])

@@ -48,7 +48,7 @@ def _region(scans: Sequence[RegionScore]) -> RegionScore:
     """Means of the scores, HD95 over the scans where it is defined; volumes are added up."""
     return RegionScore(
         dice=_mean(scan.dice for scan in scans),
-        surface_dice=_mean(scan.surface_dice for scan in scans),
+        surface_dice=_mean_of_known([scan.surface_dice for scan in scans]),
         hd95=_mean_of_known([scan.hd95 for scan in scans]),
         truth_volume=sum(scan.truth_volume for scan in scans),
         predicted_volume=sum(scan.predicted_volume for scan in scans),

@@ -38,12 +38,15 @@ AGAIN = "run 'evaluate' again"
 
 @dataclass(frozen=True)
 class RegionScore:
-    """One region in one patient: 3-D Dice, surface Dice, HD95 in mm (None where undefined), volumes in milliliters."""
+    """One region in one patient: 3-D Dice, surface Dice, HD95 in mm (None where undefined), volumes in milliliters.
+
+    Where spacing is nominal there is no surface Dice and no HD95: both are of millimeters.
+    """
 
     __pydantic_config__ = STRICT
 
     dice: Share
-    surface_dice: Share
+    surface_dice: Share | None
     hd95: NotNegative | None
     truth_volume: NotNegative
     predicted_volume: NotNegative
@@ -183,6 +186,7 @@ def score_regions(
     spacing: Spacing,
     tolerances: Mapping[str, float],
     vanished: Mapping[str, float] | None = None,
+    measured: bool = True,
 ) -> dict[str, RegionScore]:
     """Score each region of one patient.
 
@@ -195,6 +199,7 @@ def score_regions(
         spacing: millimeters between slices, rows and columns.
         tolerances: region name to the tolerance of the surface Dice in millimeters.
         vanished: region name to its milliliters in the scan, of which nothing is left on the grid.
+        measured: whether the spacing is that of the scanner; a nominal one gives no distances.
 
     Raises:
         VolumeError: the shapes differ.
@@ -206,13 +211,14 @@ def score_regions(
         found, marked = predicted[region], truth[region]
         lost = (vanished or {}).get(region, 0.0)
         if lost and not marked.any():
-            scores[region] = RegionScore(0.0, 0.0, None, lost, int(np.count_nonzero(found)) * milliliters)
+            surface_dice = 0.0 if measured else None
+            scores[region] = RegionScore(0.0, surface_dice, None, lost, int(np.count_nonzero(found)) * milliliters)
             continue
-        surface = surface_scores(found, marked, spacing=spacing, tolerance=tolerance)
+        surface = surface_scores(found, marked, spacing=spacing, tolerance=tolerance) if measured else None
         scores[region] = RegionScore(
             dice=volume_dice(found, marked),
-            surface_dice=surface.dice,
-            hd95=surface.hd95,
+            surface_dice=surface.dice if surface else None,
+            hd95=surface.hd95 if surface else None,
             truth_volume=int(np.count_nonzero(marked)) * milliliters,
             predicted_volume=int(np.count_nonzero(found)) * milliliters,
         )

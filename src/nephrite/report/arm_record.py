@@ -15,7 +15,9 @@ class RegionRecord(Record):
     """The scores of one arm on one region, means over test patients and cells."""
 
     dice: Share = Field(description="Mean 3-D Dice.")
-    surface_dice: Share | None = Field(description="Mean surface Dice; null where given scores do not hold it.")
+    surface_dice: Share | None = Field(
+        description="Mean surface Dice; null where spacing is nominal, or given scores do not hold it."
+    )
     hd95: NotNegative | None = Field(
         description="Mean HD95 in mm over the pairs of patient and cell in which it is defined; null if there is none."
     )

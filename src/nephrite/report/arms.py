@@ -64,10 +64,11 @@ def _regions(scores: Sequence[Mapping[str, RegionScore]]) -> dict[str, RegionRec
 
 
 def _region(found: Sequence[RegionScore]) -> RegionRecord:
+    surfaces = [score.surface_dice for score in found if score.surface_dice is not None]
     distances = [score.hd95 for score in found if score.hd95 is not None]
     return RegionRecord(
         dice=_mean([score.dice for score in found]),
-        surface_dice=_mean([score.surface_dice for score in found]),
+        surface_dice=_mean(surfaces) if surfaces else None,
         hd95=_mean(distances) if distances else None,
         hd95_defined=len(distances),
         scored=len(found),

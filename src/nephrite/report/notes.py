@@ -54,6 +54,13 @@ def loss_notes(config: Config, pairs: Path) -> list[str]:
     return notes
 
 
+def spacing_notes(config: Config) -> list[str]:
+    """What is left out where voxel sizes are made up."""
+    if config.prepare.spacing == "measured":
+        return []
+    return ["Spacing is nominal (prepare.spacing): surface Dice and HD95, which are of millimeters, are left out."]
+
+
 def label_notes(arms: Sequence[ArmScores]) -> list[str]:
     """The labels that arms know in all, at each label fraction: those of training, of validation, and ignore masks."""
     notes = []

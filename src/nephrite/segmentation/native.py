@@ -85,6 +85,7 @@ class NativeScans:
             {name: np.isin(marked, values) for name, values in labels.items()},
             spacing=volume.spacing,
             tolerances={name: settings.regions[name].tolerance for name in regions},
+            measured=self.config.prepare.spacing == "measured",
         )
 
     def _volume(self, patient: str) -> Volume:

@@ -131,6 +131,7 @@ def _score_patient(
         spacing=patient_record.spacing,
         tolerances=tolerances,
         vanished={name: vanished_volume(patient_record, classes, labels) for name, labels in regions.items()},
+        measured=config.prepare.spacing == "measured",
     )
     if windows:  # between two windows there is no distance
         scores = {name: replace(score, hd95=None) for name, score in scores.items()}

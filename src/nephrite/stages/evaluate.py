@@ -140,13 +140,13 @@ def _means(patients: Sequence[PatientScore], prefix: str) -> dict[str, float]:
 
 
 def _region_means(patients: Sequence[Mapping[str, RegionScore]], prefix: str) -> dict[str, float]:
-    """Means of each region's scores; HD95 is left out where any patient has none."""
+    """Means of each region's scores; HD95 and surface Dice are left out where any patient has none."""
     found: dict[str, float] = {}
     for region in patients[0] if patients else ():
         results = [regions[region] for regions in patients]
         found[f"{prefix}{region}_dice"] = sum(result.dice for result in results) / len(results)
-        found[f"{prefix}{region}_surface_dice"] = sum(result.surface_dice for result in results) / len(results)
-        distances = [result.hd95 for result in results if result.hd95 is not None]
-        if len(distances) == len(results):
-            found[f"{prefix}{region}_hd95"] = sum(distances) / len(distances)
+        for name in ("surface_dice", "hd95"):
+            known = [value for result in results if (value := getattr(result, name)) is not None]
+            if len(known) == len(results):
+                found[f"{prefix}{region}_{name}"] = sum(known) / len(known)
     return found

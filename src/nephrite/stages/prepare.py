@@ -17,7 +17,7 @@ from nephrite import __version__
 from nephrite.config import Config, PrepareSettings
 from nephrite.errors import SourceError
 from nephrite.files import sha256, whole_folder
-from nephrite.imaging.geometry import warn_of_units
+from nephrite.imaging.geometry import warn_of_spacing, warn_of_units
 from nephrite.imaging.grid import Grid, plan_grid, resize_label
 from nephrite.imaging.label_maps.translating import translated_blocks
 from nephrite.imaging.quantize import check_contrast, store_image
@@ -72,6 +72,7 @@ class Prepared(NamedTuple):
         digests: SHA-256 of its files and of its stored voxels.
         looks: perceptual hash of each slice.
         unit_given: whether its file says what lengths are measured in.
+        spacing: of the scan, in mm.
     """
 
     patient: str
@@ -79,6 +80,7 @@ class Prepared(NamedTuple):
     digests: list[str]
     looks: Looks
     unit_given: bool
+    spacing: tuple[float, float, float]
 
 
 logger = logging.getLogger(__name__)
@@ -136,6 +138,8 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
         fakes = bring_sets(config.acquire, settings, raw, root, Real(scans, splits, persons, manifest))
     # what the user should know
     warn_of_units(sorted(result.image for result in done if not result.unit_given), len(done))
+    mine = [result for result in done if result.patient in known]  # another hospital may have another spacing
+    warn_of_spacing([each.spacing for each in mine], unit_given=any(each.unit_given for each in mine))
     warn_of_near_twins(raw, twins, splits)
     losses = warn_of_losses(pairs, [*labeled, *(scan for scan, place in others.items() if place == EXTERNAL)])
     # record the data
@@ -216,7 +220,7 @@ def prepare_patient(
         volumes=volumes,
     )
     write_patient(root, patient)
-    return Prepared(case.patient, case.image, [*scans, voxels], slice_looks(image), volume.unit_given)
+    return Prepared(case.patient, case.image, [*scans, voxels], slice_looks(image), volume.unit_given, volume.spacing)
 
 
 def _fill_label(

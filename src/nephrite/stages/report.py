@@ -29,6 +29,7 @@ from nephrite.report.notes import (
     loss_notes,
     scan_notes,
     seed_notes,
+    spacing_notes,
     synthetic_notes,
     synthetic_stores,
 )
@@ -68,7 +69,7 @@ def report(
     trial = Trial(plan, tuple(known))
     notes += left_out(len(questions_left_out(config)), headline=config.trial.where != plan.where)
     notes += unlabeled_notes(arms, config.trial.primary, config.trial.reference, plan.where)
-    notes += seed_notes(config)
+    notes += seed_notes(config) + spacing_notes(config)
     notes += label_notes(arms) + scan_notes(config, store) + absence_notes(config, pairs) + loss_notes(config, pairs)
     notes += synthetic_notes(config, synthetic) if synthetic else []
     # pay for the look, then judge
