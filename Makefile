@@ -182,7 +182,7 @@ sbom: ## build/sbom.json: what the image holds, as a CycloneDX bill of materials
 	echo "build/sbom.json: $$(grep -c '"purl"' build/sbom.json) packages"
 
 clean: ## Remove outputs and caches of tools; DVC's cache, the records of runs and .venv stay
-	rm -rf resolved data/raw data/prepared data/painted data/synthetic models/synthesizer models/segmenters scores reports promotion
+	rm -rf resolved data/raw data/prepared data/painted data/synthetic models/synthesizer models/segmenters scores predictions reports promotion
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find data models scores -name '*.partial' -prune -exec rm -rf {} + 2>/dev/null || true
 

@@ -21,6 +21,8 @@ from nephrite.config import Config, load_config
 BIN = Path(sys.executable).parent
 PAINTED = ("models/synthesizers", "data/painted", "data/synthetic")
 OUTPUTS = ("data/raw", "data/prepared", "reports")
+PER_ARM = ("models/segmenters", "predictions")
+WRITTEN = ("data", "models", "scores", "predictions", "reports", "promotion")
 SEGMENTERS, TRAINING_SETS = ("light", "heavy", "fpn"), ("real", "real+geometric")
 CHAIN = (
     "acquire.phantom.patients=8",
@@ -110,7 +112,7 @@ def pretend(project: Project) -> None:
     """Put placeholders where the outputs belong, and have DVC take them for the stages' outputs."""
     trial = load_config(project.place / "params.yaml").trial
     painted = (f"{folder}/{painter}" for folder in PAINTED for painter in trial.painters)
-    folders = [*OUTPUTS, *painted, *(f"models/segmenters/{arm}" for arm in trial.arms)]
+    folders = [*OUTPUTS, *painted, *(f"{place}/{arm}" for place in PER_ARM for arm in trial.arms)]
     files = [f"{folder}/file" for folder in folders] + [f"scores/{arm}.json" for arm in trial.arms]
     project.dvc("repro", "resolve")
     for name in [*files, "promotion/decision.json"]:
@@ -235,7 +237,7 @@ def test_remote_on_s3_gives_back_the_same_bytes_to_whoever_has_the_key(s3: Any, 
     project.dvc("remote", "modify", "store", "endpointurl", s3.address)
     keys = s3.keys
     project.dvc("push", keys=keys)
-    for name in (".dvc/cache", "data", "models", "scores", "reports", "promotion"):
+    for name in (".dvc/cache", *WRITTEN):
         shutil.rmtree(project.place / name)
 
     refused = project.dvc("pull", check=False, keys={**keys, "AWS_SECRET_ACCESS_KEY": "wrong"})
@@ -249,8 +251,7 @@ def test_remote_on_s3_gives_back_the_same_bytes_to_whoever_has_the_key(s3: Any, 
 
 def contents(place: Path) -> dict[str, bytes]:
     """All output files of a project."""
-    folders = ("data", "models", "scores", "reports", "promotion")
-    paths = [path for folder in folders for path in (place / folder).rglob("*") if path.is_file()]
+    paths = [path for folder in WRITTEN for path in (place / folder).rglob("*") if path.is_file()]
     return {str(path.relative_to(place)): path.read_bytes() for path in paths}
 
 

@@ -45,7 +45,7 @@ STAGES = {  # command: paths, the output last; what it works on
     "train-segmenter": (("pairs", "segmenter"), f"arm={ARM}"),
     "evaluate": (("pairs", "segmenter", "scores"), f"arm={ARM}"),
 }
-OUTPUTS = ("data", "models", "scores", "reports", "promotion")
+OUTPUTS = ("data", "models", "scores", "predictions", "reports", "promotion")
 
 
 def kill_stages(count: int, work: Path) -> Iterator[Outcome]:
