@@ -16,7 +16,7 @@ from nephrite.segmentation.artifacts import load_segmenter
 from nephrite.segmentation.backend import SliceShape, StoredScan, backend_of
 from nephrite.segmentation.demands import check_trial
 from nephrite.segmentation.nnunet import ENVIRONMENT, NnunetBackend, NnunetSettings
-from nephrite.segmentation.programs import nnunet
+from nephrite.segmentation.programs.nnunet.told import SETTINGS, WEIGHTS
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 from tests.conftest import ROOT, SIZE
@@ -40,7 +40,7 @@ def test_it_is_a_program_that_is_told_its_size(load: Load) -> None:
     assert isinstance(own, NnunetSettings)
     command = own.as_command()
     assert command.command == (str(PYTHON), "-m", "nnunet")
-    told = json.loads(command.environment[nnunet.SETTINGS])
+    told = json.loads(command.environment[SETTINGS])
     assert told == {
         "configuration": "2d",
         "patch": 32,
@@ -102,7 +102,7 @@ def test_the_real_nnunet_learns_and_is_asked_through_its_folder(load: Load, pair
         metrics = train_segmenter(config, SilentRun(), pairs=pairs, segmenter=folder)
         assert 0 <= metrics["validation_score"] <= 1
     # the same seed gives the same weights
-    weights = [(folder / "model" / nnunet.WEIGHTS).read_bytes() for folder in folders]
+    weights = [(folder / "model" / WEIGHTS).read_bytes() for folder in folders]
     assert weights[0] == weights[1]
     record = json.loads((folders[0] / "model" / "model.json").read_text(encoding="utf-8"))
     assert (record["steps"], record["cases"]) == (12, 3)

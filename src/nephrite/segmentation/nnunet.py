@@ -17,7 +17,7 @@ from nephrite.config import Config, Intake, Positive, SegmenterSettings, refuse
 from nephrite.errors import ConfigError
 from nephrite.segmentation.backend import SliceShape
 from nephrite.segmentation.command import CommandBackend, CommandSettings
-from nephrite.segmentation.programs import nnunet
+from nephrite.segmentation.programs.nnunet import told
 
 ENVIRONMENT = ".venv-nnunet/bin/python"
 
@@ -82,7 +82,7 @@ class NnunetSettings(SegmenterSettings):
 
     def as_command(self) -> CommandSettings:
         """The program that it is."""
-        told = self.model_dump(
+        size = self.model_dump(
             mode="json", include={"configuration", "patch", "widths", "batch", "mirroring", "device"}
         )
         return CommandSettings(
@@ -95,7 +95,7 @@ class NnunetSettings(SegmenterSettings):
             threads=self.threads,
             limit=self.limit,
             seconds_per_step=self.seconds_per_step,
-            environment={nnunet.SETTINGS: json.dumps(told), "PYTHONPATH": str(Path(nnunet.__file__).parent.parent)},
+            environment={told.SETTINGS: json.dumps(size), "PYTHONPATH": str(Path(told.__file__).parent.parent)},
         )
 
 

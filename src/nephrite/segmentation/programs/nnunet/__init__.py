@@ -18,18 +18,3 @@ preprocessing, network, augmentation, loss, schedule and sliding windows are nnU
 * One process draws batches: with one in the background, the same seed gives other weights.
 * Weights are kept as safetensors, not as nnU-Net's checkpoint, which is a pickle.
 """
-
-from __future__ import annotations
-
-import json
-import os
-from typing import Any
-
-SETTINGS = "NEPHRITE_NNUNET"  # JSON: configuration, patch, widths, batch, mirroring, device
-WEIGHTS, CARD = "weights.safetensors", "arm.json"
-
-
-def told_settings() -> dict[str, Any]:
-    """What the entry of 'train_segmenter.segmenters' says."""
-    found: dict[str, Any] = json.loads(os.environ[SETTINGS])
-    return found

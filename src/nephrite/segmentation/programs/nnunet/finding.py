@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import CARD, WEIGHTS, told_settings
 from .cases import ENDING, nnunet_folders, write_volume
+from .told import CARD, WEIGHTS, told_settings
 
 
 def predict(model: Path, scans: Path, out: Path) -> None:
@@ -31,9 +31,19 @@ def predict(model: Path, scans: Path, out: Path) -> None:
             like = SimpleITK.ReadImage(str(image))
             write_volume(out / f"{name}{ENDING}", theirs[labels.astype(np.uint8)], like)
             for number, (channel, values) in enumerate(wanted.items()):
-                heads = [number] if card["regions"] else [1 + card["values"].index(value) for value in values]
-                found = probabilities[heads].sum(axis=0).clip(0, 1).astype(np.float32)
+                found = probabilities[heads_of(card, number, values)].sum(axis=0).clip(0, 1).astype(np.float32)
                 write_volume(out / f"{name}_prob_{channel}{ENDING}", found, like)
+
+
+def heads_of(card: Mapping[str, Any], number: int, values: Sequence[int]) -> list[int]:
+    """Outputs of the network that make up a channel: one for each region, or one for each label after the background.
+
+    Args:
+        card: of the model.
+        number: place of the channel.
+        values: label values of the channel.
+    """
+    return [number] if card["regions"] else [1 + card["values"].index(value) for value in values]
 
 
 def _predictor(model: Path, card: dict[str, Any], settings: dict[str, Any]) -> Any:

@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import CARD, WEIGHTS, told_settings
 from .cases import DATASET, cases_of, chances, nnunet_folders, write_dataset, write_json
+from .told import CARD, WEIGHTS, told_settings
 from .trainer import arm_trainer
 
 PLANS, FINGERPRINT = "nnUNetPlans", "dataset_fingerprint.json"

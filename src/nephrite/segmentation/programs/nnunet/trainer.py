@@ -10,6 +10,12 @@ from typing import Any
 LONGEST_EPOCH, MOST_EPOCHS = 250, 50  # iterations: nnU-Net's own; at least so many epochs, after which the rate falls
 
 
+def epochs_of(steps: int) -> tuple[int, int]:
+    """Iterations of an epoch, and how many epochs hold so many steps; the last one may be shorter."""
+    iterations = max(1, min(LONGEST_EPOCH, steps // MOST_EPOCHS))
+    return iterations, -(-steps // iterations)
+
+
 def arm_trainer(
     plans: dict[str, Any], dataset: dict[str, Any], settings: dict[str, Any], *, steps: int, augmentation: str
 ) -> Any:
@@ -21,8 +27,7 @@ def arm_trainer(
         """One arm: as many steps as asked for, in epochs that let the rate fall smoothly."""
 
         def start(self) -> None:
-            self.num_iterations_per_epoch = max(1, min(LONGEST_EPOCH, steps // MOST_EPOCHS))
-            self.num_epochs = -(-steps // self.num_iterations_per_epoch)
+            self.num_iterations_per_epoch, self.num_epochs = epochs_of(steps)
             self.steps_taken = 0
             self.initialize()
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from nephrite.segmentation.programs import nnunet
+from nephrite.segmentation.programs.nnunet import told
 
-FOLDER = Path(nnunet.__file__).parent
+FOLDER = Path(told.__file__).parent
 
 
 def test_settings_are_told_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(nnunet.SETTINGS, json.dumps({"patch": 64}))
-    assert nnunet.told_settings() == {"patch": 64}
+    monkeypatch.setenv(told.SETTINGS, json.dumps({"patch": 64}))
+    assert told.told_settings() == {"patch": 64}
 
 
 def test_it_starts_by_itself_and_imports_nothing_of_nephrite() -> None:
