@@ -183,15 +183,23 @@ def test_an_external_test_set_is_read_by_what_declares_it(
         "train_segmenter": lambda: train_segmenter(config, SilentRun(), pairs=elsewhere, segmenter=folder),
         "evaluate": lambda: evaluate(config, SilentRun(), pairs=elsewhere, segmenter=folder, scores=scores),
     }
+    seen = all_declared(config, calls, monkeypatch)
+    assert "acquire.external.path" in seen["acquire"]
+    assert "acquire.external.classes" in seen["prepare"]
+    assert "trial.where" in seen["evaluate"]
+
+
+def all_declared(
+    config: Config, calls: dict[str, Callable[[], object]], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, set[str]]:
+    """Run stages, none of which may read what it does not declare; gives what each has read."""
     seen = {}
     for stage, call in calls.items():
         with watched(config, monkeypatch) as found:
             call()
         assert undeclared(config, stage, found) == set()
         seen[stage] = found
-    assert "acquire.external.path" in seen["acquire"]
-    assert "acquire.external.classes" in seen["prepare"]
-    assert "trial.where" in seen["evaluate"]
+    return seen
 
 
 def test_a_setting_that_is_read_and_not_declared_is_seen(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,12 +228,7 @@ def test_a_set_of_another_program_is_read_by_what_declares_it(
         "train_gan": lambda: train_gan(config, SilentRun(), pairs=pairs, synthesizer=synthesizer),
         "synthesize": lambda: synthesize(config, SilentRun(), pairs=pairs, synthesizer=synthesizer, painted=painted),
     }
-    seen = {}
-    for stage, call in calls.items():
-        with watched(config, monkeypatch) as found:
-            call()
-        assert undeclared(config, stage, found) == set()
-        seen[stage] = found
+    seen = all_declared(config, calls, monkeypatch)
     assert "acquire.synthetic.maisi.path" in seen["acquire"]
     assert {"acquire.synthetic.maisi.classes", "acquire.data_sets"} <= seen["prepare"]
     assert "synthesize.ratio" in seen["synthesize"]

@@ -186,7 +186,10 @@ STAGES: Mapping[str, Signature] = {
         "Score one arm on the test patients, or on those of validation.",
         {"pairs": True, "raw": False, "segmenter": True, "scores": True, "predictions": False},
         "scores",
-        (Read((*SCORING, "trial.where", "prepare.segments", "acquire.external.classes")),),
+        (
+            Read((*SCORING, "trial.where")),
+            Read(("prepare.in_plane", "prepare.segments", "acquire.external.classes")),  # of scans on their own voxels
+        ),
         "arm",
         ("segmenter",),
         record=("arm", "patients"),

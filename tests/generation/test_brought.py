@@ -42,11 +42,11 @@ def write_set(pairs: Path, *, fakes: int = 3, unverifiable: bool = False, **prov
         told = {"source_patient": None, "training_patients": (), **provenance}
         known = Provenance(
             source_slices=tuple(range(6)), deformation_seeds=(None,) * 6, synthesizer="brought",
-            brought="maisi", unverifiable=unverifiable, **told,  # type: ignore[arg-type]
+            brought="maisi", unverifiable=unverifiable, **told,  # type: ignore[arg-type] # by name
         )  # fmt: skip
         write_pair(root, Patient(name, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), provenance=known), 60 + number)
     standing = "unverifiable" if unverifiable else "clean"
-    record = ForeignRecord("maisi", "ellipses", "1", "CC0", standing, (), (), (), {})  # type: ignore[arg-type]
+    record = ForeignRecord("maisi", "ellipses", "1", "CC0", standing, (), (), (), {})  # type: ignore[arg-type] # one of three
     write_json(root / FILE, record.__dict__)
     finish_synthetic(root, names, PairStore(pairs).manifest, version="test", inputs={}, tables=[FILE])
     return PairStore(root)

@@ -17,7 +17,7 @@ def change(patient: str, arm: str, **changed: object) -> list[Score]:
     """Made-up scores with one line of the first replicate changed."""
     wanted = (patient, arm, "0")
     return [
-        replace(score, **changed) if (score.patient, score.arm, score.replicate) == wanted else score  # type: ignore[arg-type]
+        replace(score, **changed) if (score.patient, score.arm, score.replicate) == wanted else score  # type: ignore[arg-type] # by name
         for score in scores_of()
     ]
 

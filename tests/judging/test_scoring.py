@@ -77,7 +77,7 @@ def test_another_grid_is_refused_before_anything_is_scored(
     folders: Path, change: dict[str, float], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nephrite.judging.scoring.score_regions", lambda *_, **__: pytest.fail("scored"))
-    write_map(folders / "predictions" / "fakes" / "1" / "a.nii.gz", box(slice(4, 12)), **change)  # type: ignore[arg-type]
+    write_map(folders / "predictions" / "fakes" / "1" / "a.nii.gz", box(slice(4, 12)), **change)  # type: ignore[arg-type] # by name
     with pytest.raises(VolumeError, match=told):
         score(folders)
 

@@ -23,7 +23,7 @@ def arm_trainer(
     import torch
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-    class ArmTrainer(nnUNetTrainer):  # type: ignore[misc]
+    class ArmTrainer(nnUNetTrainer):  # type: ignore[misc] # nnU-Net ships no types
         """One arm: as many steps as asked for, in epochs that let the rate fall smoothly."""
 
         def start(self) -> None:
