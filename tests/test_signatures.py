@@ -19,6 +19,7 @@ from tests.foreign_sets import ARMS, maisi, write_maisi
 Load = Callable[..., Config]
 GUARDS = (  # asked of, and trace left in no output: which arms, runs and names there are
     *("arm", "painter", "trial.training_sets", "trial.synthesizers", "trial.segmenters", "trial.label_fractions"),
+    "trial.reference",  # in whose first arm a program's seed is tried
     "trial.without_labels",
     *("trial.cells", "trial.name"),
 )
@@ -105,6 +106,29 @@ def test_a_training_reads_the_settings_that_it_declares(
 
     with watched(config, monkeypatch) as found:
         evaluate(config, SilentRun(), pairs=pairs, segmenter=folder, scores=scores)
+    assert undeclared(config, "evaluate", found) == set()
+
+
+def test_scores_on_own_voxels_read_the_settings_that_they_declare(
+    load: Load, kits_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nephrite.stages.acquire import acquire
+    from nephrite.stages.evaluate import evaluate
+    from nephrite.stages.prepare import prepare
+    from nephrite.stages.train_segmenter import train_segmenter
+
+    config = load(
+        *("acquire.source=folder", f"acquire.folder.path={kits_folder}", "arm=real/light/1.0/0"),
+        *("train_segmenter.epochs=1", "train_segmenter.steps_per_epoch=1"),
+    )
+    raw, pairs, folder = tmp_path / "raw", tmp_path / "pairs", tmp_path / "segmenter"
+    acquire(config, SilentRun(), raw=raw)
+    prepare(config, SilentRun(), raw=raw, pairs=pairs)
+    train_segmenter(config, SilentRun(), pairs=pairs, segmenter=folder)
+    kept, scores = tmp_path / "predictions", tmp_path / "scores.json"
+    with watched(config, monkeypatch) as found:
+        evaluate(config, SilentRun(), pairs=pairs, segmenter=folder, scores=scores, raw=raw, predictions=kept)
+    assert any(key.startswith("prepare.in_plane") for key in found), sorted(found)
     assert undeclared(config, "evaluate", found) == set()
 
 

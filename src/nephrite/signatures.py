@@ -188,7 +188,8 @@ STAGES: Mapping[str, Signature] = {
         "scores",
         (
             Read((*SCORING, "trial.where")),
-            Read(("prepare.in_plane", "prepare.segments", "acquire.external.classes")),  # of scans on their own voxels
+            # of scans on their own voxels
+            Read(("prepare.in_plane", "prepare.segments", "prepare.classes", "acquire.external.classes")),
         ),
         "arm",
         ("segmenter",),

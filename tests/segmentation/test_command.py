@@ -387,6 +387,22 @@ def test_a_trained_program_comes_back_from_its_stage(
         load_segmenter(tmp_path / "segmenter")
 
 
+def test_a_seed_is_confirmed_once_in_a_trial(
+    program: Callable[..., CommandBackend], load: Load, pairs: Path, tmp_path: Path
+) -> None:
+    lines = ("if verb == 'fit':", "    (out / 'weights').write_text(str(time.monotonic_ns()))")
+    first, other = "arm=real/mine/1.0/0", "arm=real+null/mine/1.0/0"
+    sets = "trial.training_sets.real=[real, real+null]"
+    config = use(load, program(*lines).settings, sets, first)
+    with pytest.raises(ProgramError, match=r"setting 'seeded': gave two models for one seed.*weights differs") as told:
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "segmenter")
+    assert "set it to false, and add an A/A arm" in str(told.value)
+    loose = program(*lines, seeded=False).settings
+    for number, (settings, arm) in enumerate(((program(*lines).settings, other), (loose, first))):
+        config = use(load, settings, sets, arm)
+        train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / f"segmenter{number}")
+
+
 def test_evaluate_starts_it_once_for_all_patients(
     program: Callable[..., CommandBackend], load: Load, pairs: Path, tmp_path: Path
 ) -> None:
@@ -395,7 +411,8 @@ def test_evaluate_starts_it_once_for_all_patients(
     paths = {"pairs": pairs, "segmenter": tmp_path / "segmenter"}
     train_segmenter(config, SilentRun(), **paths)
     told = evaluate(config, SilentRun(), **paths, scores=tmp_path / "scores.json")
-    assert (tmp_path / "starts").read_text().split() == ["fit", "predict", "predict"]  # of validation, of test
+    # two short trainings that confirm the seed, the training, validation, test
+    assert (tmp_path / "starts").read_text().split() == ["fit", "fit", "fit", "predict", "predict"]
     store, dice = PairStore(pairs), []
     for patient in ("c1", "c2"):
         found, truth = np.asarray(store.image(patient)) > -20, np.asarray(store.label(patient)) > 0

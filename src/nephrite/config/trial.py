@@ -208,6 +208,11 @@ class TrialSettings(Settings):
             for name, net, share, cell in (*product, *unlabeled)
         ]
 
+    def first_arm(self, segmenter: str) -> Arm:
+        """The reference of a segmenter in the first cell, at the first label fraction."""
+        fraction, cell = self.label_fractions[0], self.cells[0]
+        return Arm(training_set=self.reference, segmenter=segmenter, fraction=fraction, cell=cell)
+
     @property
     def painters(self) -> list[GeneratorRun]:
         """Every synthesizer that some arm needs, each trained for its fraction and cell."""

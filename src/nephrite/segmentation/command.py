@@ -32,6 +32,7 @@ from nephrite.segmentation.programs.case_folders import Case, Wanted, distinct_n
 from nephrite.segmentation.programs.fit_record import PROGRESS, RECORD, Progress, read_fit_record
 from nephrite.segmentation.programs.predictions import read_prediction
 from nephrite.segmentation.programs.running import Program
+from nephrite.segmentation.programs.seed_pair import confirm_seed
 
 MODEL, WORK = "model", "work"
 LARGEST_SEED = 2**31  # exclusive: what every program's generator takes
@@ -67,8 +68,8 @@ class CommandSettings(SegmenterSettings):
     )
     seeded: bool = Field(
         default=True,
-        description="Whether one seed gives one model. If not, the trial needs an A/A arm ('SET+null'), which shows "
-        "how far chance alone moves the scores.",
+        description="Whether one seed gives one model, which a trial tries once, with two short trainings. If not, it "
+        "needs an A/A arm ('SET+null'), which shows how far chance alone moves the scores.",
     )
     threads: Positive = Field(default=1, description="That it may use; 1, since arms run side by side.")
     limit: Positive = Field(
@@ -138,6 +139,8 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
         # train
         steps, seed = task.settings.epochs * task.settings.steps_per_epoch, task.weights_seed % LARGEST_SEED
         budget = {"steps": steps, "seed": seed, "threads": self.settings.threads, "out": model}
+        if task.confirms_seed and self.settings.seeded:
+            confirm_seed(self._program(), options | budget, work)
         with Progress(model / PROGRESS, steps=steps, run=task.run, text=task.text) as progress:
             self._program().run("fit", options | budget, work, progress.look)
         record = read_fit_record(model, steps=steps, seed=seed, cases=cases)

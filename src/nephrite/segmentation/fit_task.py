@@ -97,6 +97,7 @@ class FitTask:
         folder: gets the weights and the checkpoints.
         run: records the newest row of the history after each epoch.
         text: names the training before its progress bar.
+        confirms_seed: whether a program that says it is seeded is put to the test first; in one arm of a trial.
     """
 
     training: Cohort
@@ -117,3 +118,4 @@ class FitTask:
     folder: Path
     run: Run
     text: str
+    confirms_seed: bool = False

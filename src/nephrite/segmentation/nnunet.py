@@ -53,6 +53,10 @@ class NnunetSettings(SegmenterSettings):
         default="cpu",
         description="Where it runs. On 'cuda' the same seed gives other weights, so the trial needs an A/A arm.",
     )
+    seeded: bool | None = Field(
+        default=None,
+        description="Whether one seed gives one model, which a trial tries once; null = on 'cpu', and not on 'cuda'.",
+    )
     threads: Positive = Field(default=1, description="That it may use; 1, since arms run side by side.")
     limit: Positive = Field(
         default=604_800, description="Seconds for one verb; a week, since its own schedule takes days."
@@ -77,8 +81,8 @@ class NnunetSettings(SegmenterSettings):
 
     @property
     def is_seeded(self) -> bool:
-        """On the processor alone: one process draws batches there, and sums have one order."""
-        return self.device == "cpu"
+        """Unless told, on the processor alone: one process draws batches there, and sums have one order."""
+        return self.device == "cpu" if self.seeded is None else self.seeded
 
     def as_command(self) -> CommandSettings:
         """The program that it is."""

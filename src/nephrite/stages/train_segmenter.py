@@ -160,6 +160,7 @@ def _task(
         folder=folder,
         run=run,
         text=text,
+        confirms_seed=config.this_arm == config.trial.first_arm(config.this_arm.segmenter),
     )
 
 
