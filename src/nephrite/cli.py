@@ -21,6 +21,7 @@ from nephrite.commands import (
     CLUSTER,
     ELSEWHERE,
     FOR_DVC,
+    INIT,
     JUDGE,
     LOCK,
     PLAN,
@@ -39,6 +40,7 @@ from nephrite.commands import (
 from nephrite.config import as_yaml, explain_config, load_config
 from nephrite.errors import NephriteError
 from nephrite.execution import Notes, command_name, run_stage
+from nephrite.init_command import init_command
 from nephrite.judge_command import judge_command
 from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
 
@@ -67,6 +69,7 @@ class StageGroup(click.Group):
             RESOLVE: resolve_command,
             LOCK: lock_command,
             JUDGE: judge_command,
+            INIT: init_command,
         }
         if stage in special:
             return special[stage]()

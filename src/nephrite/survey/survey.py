@@ -1,0 +1,107 @@
+"""A folder of cases, looked at one by one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nephrite.config import PrepareSettings
+from nephrite.errors import ConfigError, SourceError
+from nephrite.imaging.sources import Case, find_cases
+from nephrite.progress import progress_bar
+from nephrite.survey.case_facts import CaseFacts, look_or_tell, region_names
+from nephrite.workers import worker_pool
+
+DESCRIPTION = "dataset.json"  # of nnU-Net and the Medical Segmentation Decathlon: names of label values
+LARGEST = 1 << 20  # bytes of it that are read
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder shows.
+
+    Attributes:
+        folder: of the cases.
+        cases: that could be read, sorted.
+        unread: one line for each of the others.
+        names: label value to class name, as a file or the user says; others are not named.
+        segments: names of regions in DICOM label objects, by class name.
+    """
+
+    folder: Path
+    cases: Sequence[CaseFacts]
+    unread: Sequence[str]
+    names: Mapping[int, str]
+    segments: Mapping[str, str]
+
+    @property
+    def values(self) -> list[int]:
+        """Label values of any case."""
+        return sorted({value for case in self.cases for value in case.classes})
+
+
+def survey(folder: Path, told: Mapping[int, str], *, processes: int) -> Survey:
+    """Look at every case of a folder.
+
+    Args:
+        folder: in any layout that `acquire` reads.
+        told: label value to class name, as the user says.
+        processes: that read side by side.
+
+    Raises:
+        SourceError: the folder is missing, holds no case, or none that can be read.
+        ConfigError: a name is told for a value that no case has.
+    """
+    cases = find_cases(folder)
+    # regions of DICOM label objects have names and no values
+    regions = region_names(cases)
+    segments = {name: as_name(name) for name in regions}
+    values = dict(enumerate(dict.fromkeys(segments.values()), start=1))
+    settings = PrepareSettings.model_validate(
+        {
+            "classes": values or {1: "any"},
+            "segments": segments,
+            "intensity": {"kind": "percentile"},
+            "in_plane": {"kind": "resize", "size": 128},
+        }
+    )
+    found, unread = _look(cases, settings, processes)
+    if not found:
+        raise SourceError(folder, f"holds no case that can be read; the first one: {unread[0]}", "mend it")
+    names = {**described_names(folder), **values, **told}
+    known = {value for case in found for value in case.classes}
+    if strange := sorted(set(told) - known):
+        finding = f"names the value {strange[0]}, and the label maps hold {sorted(known)}"
+        raise ConfigError("--class", finding, "correct it")
+    used = {value: name for value, name in names.items() if value in known}
+    return Survey(folder, found, unread, used, {name: own for name, own in segments.items() if name != own})
+
+
+def _look(cases: Sequence[Case], settings: PrepareSettings, processes: int) -> tuple[list[CaseFacts], list[str]]:
+    with worker_pool(processes, setting="--processes") as pool:
+        answers = pool.map(look_or_tell, cases, [settings] * len(cases))
+        looked = list(progress_bar(answers, "cases", len(cases)))
+    return [one for one in looked if isinstance(one, CaseFacts)], [one for one in looked if isinstance(one, str)]
+
+
+def described_names(folder: Path) -> dict[int, str]:
+    """Names of label values in a dataset.json beside the cases: nnU-Net's {name: value}, the Decathlon's {value: name}.
+
+    What it says of overlapping regions, and what is no description, is left out.
+    """
+    path = folder / DESCRIPTION
+    try:
+        with path.open("rb") as file:
+            labels = json.loads(file.read(LARGEST))["labels"]
+        pairs = [(key, value) if str(key).isdigit() else (value, key) for key, value in labels.items()]
+        return {int(value): as_name(str(name)) for value, name in pairs if str(value).isdigit() and int(value) > 0}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def as_name(text: str) -> str:
+    """A name that the settings take: small letters, digits and underscores."""
+    return re.sub(r"[^a-z0-9]+", "_", text.strip().casefold()).strip("_") or "unnamed"
