@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from nephrite.code_digest import code_digest
-from nephrite.config import Config, GeneratorSettings, SegmenterSettings
+from nephrite.config import Config, GeneratorSettings, KindSettings, SegmenterSettings
 from nephrite.errors import ConfigError
 from nephrite.files import sha256, whole_file
 from nephrite.signatures import STAGES, WITHOUT_EFFECT, Condition, Kind
@@ -62,7 +62,8 @@ def trial_facts(config: Config) -> Facts:
     segmenters = {config.screen.segmenter, *config.trial.segmenters}
     kinds |= {SegmenterSettings.REGISTRY[config.train_segmenter.segmenters[name].kind] for name in segmenters}
     modules = sorted({f"nephrite.stages.{stage}" for stage in STAGES} | kinds)
-    named = ["prepare.split", "acquire.patients", *map(_segmenter_key, segmenters)]
+    named = ["prepare.split", "acquire.patients", *(f"train_segmenter.segmenters.{name}" for name in segmenters)]
+    named += [f"train_gan.{name}" for name in config.trial.synthesizers]
     return {
         "settings": sections | _files_named(config, named),
         "code": {module: code_digest(module) for module in modules},
@@ -115,15 +116,14 @@ def _files_named(config: Config, keys: Collection[str]) -> dict[str, str]:
         "prepare.split.file": ("prepare.split", config.prepare.split.file),
         "acquire.patients.table": ("acquire.patients", config.acquire.patients.table),
     }
-    for segmenter, settings in config.train_segmenter.segmenters.items():
-        key = _segmenter_key(segmenter)
+    kinds: dict[str, KindSettings] = {
+        **{f"train_segmenter.segmenters.{name}": known for name, known in config.train_segmenter.segmenters.items()},
+        **{f"train_gan.{name}": known.method for name, known in config.train_gan.items()},
+    }
+    for key, settings in kinds.items():
         named |= {f"{key}.files.{number}": (key, path) for number, path in enumerate(settings.programs)}
     read = {name: path for name, (key, path) in named.items() if path and path.is_file() and key in keys}
     return {name: sha256(path) for name, path in read.items()}
-
-
-def _segmenter_key(name: str) -> str:
-    return f"train_segmenter.segmenters.{name}"
 
 
 def _holds(config: Config, condition: Condition) -> bool:

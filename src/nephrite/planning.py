@@ -11,7 +11,7 @@ import numpy as np
 
 from nephrite.config import DEMANDED, SPLITS, Arm, Config
 from nephrite.execution import keep_freed_memory
-from nephrite.generation.demands import check_generators
+from nephrite.generation.demands import check_synthesizers
 from nephrite.generation.fitting import steps_per_epoch
 from nephrite.generation.step_time import synthesizer_step_seconds
 from nephrite.imaging.sources import Case, Scan, find_cases, find_scans
@@ -132,7 +132,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     """
     # stop where the trial would stop
     check_trial(config)
-    check_generators(config, config.trial.synthesizers, config.prepare.in_plane.size, config.prepare.classes)
+    check_synthesizers(config)
     keep_freed_memory()  # as in the stages, whose steps are timed
     # count trainings: arms, teachers, helpers
     trial, steps = config.trial, _training_steps(config)

@@ -1,25 +1,21 @@
 """Registered segmenters in MLflow: versions, the aliases 'champion' and 'challenger', and their record of decisions.
 
-A version is a graph made by torch.export, which loads without pickle and without this package. The record lies beside
-it, in the folder `promotions/` of the model's artifacts: one file per decision, so that nothing is overwritten.
+A version is a graph made by torch.export, which loads without pickle and without this package; or, of a segmenter that
+is no graph, its whole folder, which its own program reads. The record lies beside it, in the folder `promotions/` of
+the model's artifacts: one file per decision, so that nothing is overwritten.
 """
 
 from __future__ import annotations
 
-import importlib
 import logging
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.export.passes import move_to_device_pass
@@ -29,21 +25,22 @@ from nephrite.evidence import sealed
 from nephrite.files import digest, read_json, sha256, write_json
 from nephrite.locks import wait_turn
 from nephrite.mlflow_client import connect, tracking_errors
+from nephrite.mlflow_models import FOLDER, GRAPH, download, mlflow_pytorch, save_folder, save_graph
 from nephrite.tracking_address import shown, tracking_uri
 
 logger = logging.getLogger(__name__)
 CHAMPION, CHALLENGER = "champion", "challenger"
 RECORD = "promotions"
 GRAPH_TAG, DIGEST = "graph", "digest"  # tags: SHA-256 of the graph's file, and of all tags of SEALED
+FOLDER_TAG = "folder"  # tag of a version that is a folder: the digest of the card in it, which answers for its files
 RECIPE = "recipe"  # tag: the version's inputs and outputs, as JSON (imaging.recipe)
-GRAPH = "data/model.pt2"  # where MLflow keeps the graph inside a model
 SEALED = ("weights", GRAPH_TAG, RECIPE, "arm", "threshold", "classes", "channels", "intensity", "in_plane")
 REGISTER_AGAIN = "delete this version, and run 'promote' on its report again"
-REQUIREMENTS = ("torch", "numpy", "mlflow")
 DESCRIPTION = (
     "Segmenters trained by Nephrite: one-channel slices in [0, 1] to logits, one channel per structure; a sigmoid at "
     "or above the threshold is foreground. `champion` is the version in use, `challenger` the newest candidate; each "
-    "version's decisions, with their evidence, are in its artifacts under `promotions/`."
+    "version's decisions, with their evidence, are in its artifacts under `promotions/`. A version with the tag "
+    "`folder` is no graph but a folder of files, which `nephrite predict` hands to the program that wrote them."
 )
 
 
@@ -125,9 +122,35 @@ class Registry:
             run_id: the run that the model belongs to.
             tags: what is known of it, the SHA-256 of its weights as 'weights'; kept in the model's metadata, too.
         """
+
+        def save(folder: Path) -> dict[str, str]:
+            save_graph(network, folder, channels, size, tags)
+            return {GRAPH_TAG: sha256(folder / GRAPH)}
+
+        return self._keep(save, run_id, tags)
+
+    def register_folder(self, root: Path, digest: str, *, run_id: str | None, tags: Mapping[str, str]) -> ModelVersion:
+        """Log the folder of a segmenter that is no graph, and make it a version.
+
+        Args:
+            root: of the segmenter.
+            digest: of its card, which answers for every file.
+            run_id: the run that the model belongs to.
+            tags: what is known of it; see `register`.
+        """
+
+        def save(folder: Path) -> dict[str, str]:
+            save_folder(root, folder, tags)
+            return {FOLDER_TAG: digest}
+
+        return self._keep(save, run_id, tags)
+
+    def _keep(
+        self, save: Callable[[Path], dict[str, str]], run_id: str | None, tags: Mapping[str, str]
+    ) -> ModelVersion:
         with tracking_errors():
-            model, graph = self._log(network, channels, size, run_id, tags)
-            known = {**tags, GRAPH_TAG: graph}
+            model, digests = self._log(save, run_id, tags)
+            known = {**tags, **digests}
             known[DIGEST] = tags_digest(known)
             if self._registered() is None:
                 self._client.create_registered_model(self.name, description=DESCRIPTION)
@@ -172,7 +195,7 @@ class Registry:
             if not self._client.list_logged_model_artifacts(model, RECORD):
                 return []
             location = self._client.get_logged_model(model).artifact_location
-            return [read_json(path) for path in sorted(_download(f"{location}/{RECORD}", folder).rglob("*.json"))]
+            return [read_json(path) for path in sorted(download(f"{location}/{RECORD}", folder).rglob("*.json"))]
 
     def _registered(self) -> Any:
         from mlflow.exceptions import MlflowException
@@ -189,9 +212,9 @@ class Registry:
         return ModelVersion(int(found.version), str(found.source), dict(found.tags))
 
     def _log(
-        self, network: nn.Module, channels: int, size: int, run_id: str | None, tags: Mapping[str, str]
-    ) -> tuple[str, str]:
-        """Keep a model in the artifact store; its MLflow id, and SHA-256 of its graph."""
+        self, save: Callable[[Path], dict[str, str]], run_id: str | None, tags: Mapping[str, str]
+    ) -> tuple[str, dict[str, str]]:
+        """Keep a model in the artifact store; its MLflow id, and the tags with digests that `save` gives."""
         from mlflow.entities import LoggedModelOutput
 
         # beside the run that registers it, if there is one
@@ -200,18 +223,18 @@ class Registry:
         model: str = self._client.create_logged_model(experiment, "segmenter", run_id, dict(tags)).model_id
         # weights first: only a whole model is marked ready
         with tempfile.TemporaryDirectory() as folder:
-            _save(network, Path(folder) / "model", channels, size, tags)
-            graph = sha256(Path(folder) / "model" / GRAPH)
+            digests = save(Path(folder) / "model")
             self._client.log_model_artifacts(model, str(Path(folder) / "model"))
         self._client.finalize_logged_model(model, "READY")
         if run_id:
             self._client.log_outputs(run_id, [LoggedModelOutput(model, step=0)])
-        return model, graph
+        return model, digests
 
 
 def tags_digest(tags: Mapping[str, str]) -> str:
     """Digest of the tags that say what a version is; those that it lacks count as empty."""
-    return digest({name: tags.get(name, "") for name in SEALED})
+    folder = {FOLDER_TAG: tags[FOLDER_TAG]} if FOLDER_TAG in tags else {}  # older versions have no such tag
+    return digest({name: tags.get(name, "") for name in SEALED} | folder)
 
 
 def load_champion(name: str) -> nn.Module:
@@ -229,11 +252,17 @@ def load_version(version: ModelVersion, device: str = "cpu") -> nn.Module:
     Args:
         version: of a registered model.
         device: where its inputs will be; a graph names its device in every step, so it is rewritten, not moved.
+
+    Raises:
+        StoreError: it is not as it was registered, or is a folder and no graph.
     """
+    if FOLDER_TAG in version.tags:
+        finding = "is the folder of a segmenter that is no graph"
+        raise StoreError(_place(version), finding, "use 'nephrite predict', which starts its program")
     with tempfile.TemporaryDirectory() as folder, tracking_errors():
-        path = _download(version.source, folder)
+        path = download(version.source, folder)
         _check_graph(version, path / GRAPH)
-        model: nn.Module = _mlflow_pytorch().load_model(str(path))  # refuses pickled content before anything is read
+        model: nn.Module = mlflow_pytorch().load_model(str(path))  # refuses pickled content before anything is read
         if device == "cpu":
             return model
         graph = torch.export.load(path / GRAPH)
@@ -242,41 +271,23 @@ def load_version(version: ModelVersion, device: str = "cpu") -> nn.Module:
 
 def _check_graph(version: ModelVersion, path: Path) -> None:
     """Refuse a graph that is not the one that was registered."""
-    version.check_tags(f"model version {version.number} at {shown(version.source)}")
+    version.check_tags(_place(version))
     expected = version.tags.get(GRAPH_TAG)
     if expected and (not path.is_file() or sha256(path) != expected):
         finding = f"its graph {GRAPH} is {'changed' if path.is_file() else 'missing'}"
-        raise StoreError(f"model version {version.number} at {shown(version.source)}", finding, REGISTER_AGAIN)
+        raise StoreError(_place(version), finding, REGISTER_AGAIN)
 
 
-def _save(network: nn.Module, folder: Path, channels: int, size: int, tags: Mapping[str, str]) -> None:
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+def fetch_folder(version: ModelVersion, target: Path) -> Path:
+    """The folder of a segmenter that was registered as one, below `target`; its card answers for its files.
 
-    # any batch size; inputs in [0, 1]
-    kind = np.dtype(np.float32)
-    _mlflow_pytorch().save_model(
-        network.eval(),
-        folder,
-        serialization_format="pt2",
-        signature=ModelSignature(
-            inputs=Schema([TensorSpec(kind, (-1, 1, size, size))]),
-            outputs=Schema([TensorSpec(kind, (-1, channels, size, size))]),
-        ),
-        input_example=np.zeros((2, 1, size, size), np.float32),  # from a batch of 1 the graph would take no other
-        pip_requirements=[f"{name}=={metadata.version(name)}" for name in REQUIREMENTS],  # else MLflow searches for 5 s
-        metadata=dict(tags),
-    )
+    Raises:
+        StoreError: its tags are not those that it was registered with.
+    """
+    version.check_tags(_place(version))
+    with tracking_errors():
+        return download(version.source, str(target)) / FOLDER
 
 
-def _mlflow_pytorch() -> ModuleType:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow warns about type hints of its own
-        importlib.import_module("mlflow.pyfunc")
-        return importlib.import_module("mlflow.pytorch")
-
-
-def _download(uri: str, folder: str) -> Path:
-    from mlflow.artifacts import download_artifacts
-
-    return Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=tracking_uri()))
+def _place(version: ModelVersion) -> str:
+    return f"model version {version.number} at {shown(version.source)}"

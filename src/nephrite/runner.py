@@ -22,7 +22,7 @@ from nephrite.dependencies import facts
 from nephrite.errors import ConfigError, ProgramError, StoreError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, disk_errors, read_json, remove_output, write_json
-from nephrite.generation.demands import check_generators
+from nephrite.generation.demands import check_synthesizers
 from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
@@ -105,7 +105,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
         raise ConfigError("prepare.split.confirmation", finding, "raise it and add patients, who will fill it")
     _check_source(config, folder)
     check_trial(config)
-    check_generators(config, config.trial.synthesizers, config.prepare.in_plane.size, config.prepare.classes)
+    check_synthesizers(config)
     if few := few_cells(config):
         logger.warning("trial.cells: %s", few)
     with _claimed(folder):
@@ -251,6 +251,7 @@ def _run_chains(chains: Sequence[Chain], left: dict[int, list[Job]], pool: Execu
     running: dict[Future[None], Chain] = {}
     waiting = [chain for chain in chains if id(chain) not in done]
     failed: list[ProgramError] = []
+    broken: list[Chain] = []
     try:
         while True:
             # start every chain whose predecessors are done
@@ -268,11 +269,13 @@ def _run_chains(chains: Sequence[Chain], left: dict[int, list[Job]], pool: Execu
                 except ProgramError as error:
                     logger.warning("%s: %s", left[id(chain)][0].name, error)
                     failed.append(error)
+                    broken.append(chain)
                     continue
                 done.add(id(chain))
                 yield len(left[id(chain)])
         if failed:
-            finding = f"{counted(len(failed), 'arm')} failed, and all others are finished: {failed[0]}"
+            arms = sum(chain.jobs[0].stage == "train_segmenter" for chain in (*broken, *waiting))
+            finding = f"{counted(arms, 'arm')} failed, and all others are finished: {failed[0]}"
             raise ProgramError("trial", finding, "run the trial again, which takes up the missing arms alone")
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -226,7 +226,7 @@ APART: Mapping[str, Signature] = {  # not part of a trial: no other stage reads 
         "Segment scans with the registered champion.",
         {"scans": True, "masks": True},
         "masks",
-        (Read(("predict", "promote.model", "acquire.pseudonyms")),),
+        (Read(("predict", "promote.model", "acquire.pseudonyms", "prepare.spacing")),),
     ),
 }
 ALL_STAGES = {**STAGES, **APART}

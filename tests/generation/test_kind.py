@@ -30,7 +30,7 @@ from nephrite.store.slices import PairStore
 
 Make = Callable[[str], Synthesizer]
 Load = Callable[..., Config]
-OTHER_WORDS = {"folder"}  # a kind, and a word of acquire.source and of many functions
+OTHER_WORDS = {"folder", "command"}  # kinds, and words of acquire.source, of segmenters and of many functions
 every_kind = pytest.mark.parametrize("kind", ["pix2pix", "paint_in", "spade", "randomized"])
 TOY = '''
 """The least that a generator can be: one convolution that learns from a discriminator."""

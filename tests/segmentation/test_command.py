@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -26,6 +27,7 @@ from nephrite.segmentation.command import CommandBackend, CommandSettings
 from nephrite.segmentation.demands import check_trial
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask
 from nephrite.stages.evaluate import evaluate
+from nephrite.stages.predict import predict
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 from nephrite.training.pseudo_labels import PseudoLabels
@@ -341,7 +343,7 @@ FAULTS = {
 def short_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let a minute pass as soon as the program hangs."""
     clock = SimpleNamespace(monotonic=lambda: 61 if (tmp_path / "hanging").exists() else 0)
-    monkeypatch.setattr("nephrite.segmentation.programs.running.time", clock)
+    monkeypatch.setattr("nephrite.programs.running.time", clock)
 
 
 @pytest.mark.usefixtures("short_limit")
@@ -496,16 +498,25 @@ def test_the_example_goes_through_a_whole_trial(load: Load, record: str, tmp_pat
     known = CommandSettings(
         kind="command", command=("perl", str(EXAMPLE)), files=(EXAMPLE,), takes=("synthetic",), seconds_per_step=0.01
     )
-    config, layout = use(load, known), Layout(tmp_path / "trial")
+    config, layout = use(load, known, "promote.floor=0.1"), Layout(tmp_path / "trial")
     with ThreadPoolExecutor(1) as pool:
         run_trial(config, layout.root, processes=1, pool=pool)
     trial = read_json(layout.report / "trial.json")
     dice = [arm["regions"]["kidney_and_tumor"]["dice"] for arm in trial["arms"]]
     assert len(dice) == 2
     assert min(dice) > 0.1  # it looks at the scan
+    # its best arm is registered as a folder, and predicts what was scored
     decision = read_json(layout.promotion)
-    assert decision["decision"] == "not promoted"
-    assert "a segmenter of kind 'command' is no graph" in decision["reason"]
+    assert (decision["decision"], decision["version"]) == ("champion", 1)
+    predict(config, SilentRun(), scans=layout.raw, masks=tmp_path / "masks")
+    (arm,) = [arm for arm in config.trial.arms if str(arm) == decision["candidate"]["arm"]]
+    kept = sorted(layout.prediction(arm).glob("*/segmentation.nii.gz"))
+    assert kept
+    for path in kept:
+        scored, found = (nib.nifti1.load(file) for file in (path, tmp_path / "masks" / path.parent.name / path.name))
+        assert np.array_equal(scored.affine, found.affine)
+        assert np.array_equal(np.asarray(scored.dataobj), np.asarray(found.dataobj))
+        assert np.asarray(found.dataobj).any()
     # once more: nothing is left to be done
     finished = layout.segmenter(config.trial.arms[0]).stat().st_mtime_ns
     with ThreadPoolExecutor(1) as pool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from nephrite.config import Config, ResampleSettings, ResizeSettings, WindowSett
 from nephrite.errors import (
     DicomError,
     ModelNotRegisteredError,
+    NephriteError,
     SourceError,
     StoreError,
     TrackingUnreachableError,
@@ -32,11 +33,15 @@ from nephrite.imaging.recipe import Recipe
 from nephrite.imaging.sources import Scan, open_scan
 from nephrite.phantom.phantom import write_patient
 from nephrite.privacy.pseudonyms import pseudonyms
+from nephrite.programs.settings import program_digest
 from nephrite.recording import SilentRun
 from nephrite.redaction import hidden_name
-from nephrite.registry import CHALLENGER, CHAMPION, Registry
-from nephrite.segmentation.backend import backend_of
+from nephrite.registry import CHALLENGER, CHAMPION, Registry, load_champion
+from nephrite.segmentation.artifacts import SegmenterCard, read_card, write_card
+from nephrite.segmentation.backend import Prediction, Trained, backend_of
+from nephrite.segmentation.command import CommandBackend, CommandSettings
 from nephrite.segmentation.in_process.family import InProcess
+from nephrite.segmentation.serving import GridScan
 from nephrite.stages.predict import predict
 from nephrite.tracking import open_run
 from tests.conftest import strip_meta, write_series
@@ -134,6 +139,99 @@ def test_volumes_and_manifest_tell_what_was_found_and_with_what(phantom: Path, m
     assert (manifest["model"], manifest["version"], manifest["weights"]) == (MODEL, 1, "abc")
     digest = sha256(case / "imaging.nii.gz")
     assert manifest["patients"][case.name]["sources"] == {hidden_name(case / "imaging.nii.gz"): digest}
+
+
+def test_where_spacing_is_nominal_there_are_no_milliliters(
+    phantom: Path, masks: Path, load: Load, caplog: pytest.LogCaptureFixture
+) -> None:
+    register()
+    metrics = predict(load("prepare.spacing=nominal"), SilentRun(), scans=phantom, masks=masks)
+    assert not [name for name in metrics if name.endswith("_ml")]
+    assert {row["milliliters"] for row in rows(masks)} == {""}
+    assert int(rows(masks)[0]["voxels"]) > 0
+    told = "'prepare.spacing' is nominal: voxels are of made-up size, so milliliters are left out"
+    assert json.loads((masks / "manifest.json").read_text())["note"] == told
+    assert told in caplog.text
+
+
+def mark(self: object, trained: Trained, scans: Sequence[GridScan]) -> Iterator[Prediction]:
+    """In place of a program: a kidney at or above the middle of the window."""
+    for scan in scans:
+        yield Prediction((scan.windowed(range(scan.shape[0])) >= 0.5).astype(np.uint8))
+
+
+@pytest.fixture
+def folder(record: str, tmp_path: Path) -> Path:
+    """A registered champion that is the folder of a program's segmenter; gives the file of the program."""
+    program, root = tmp_path / "program.pl", tmp_path / "segmenter"
+    program.write_text("1")
+    root.mkdir()
+    settings = CommandSettings(kind="command", command=("perl", str(program)), files=(program,))
+    known = SegmenterCard(
+        arm="real/mine/1.0/0",
+        settings=settings,
+        classes=RECIPE.classes,
+        channels=RECIPE.channels,
+        intensity=RECIPE.intensity,
+        in_plane=RECIPE.in_plane,
+        training_patients=("a1",),
+        synthesizer=None,
+        pairs="digest",
+        validation_score=0.5,
+        region="tumor",
+        threshold=0.5,
+        steps=6,
+        seconds=1.0,
+        run_id=None,
+        version="test",
+        inputs={"program": program_digest([program])},
+    )
+    (root / "model").mkdir()
+    (root / "model" / "model.json").write_text("{}")
+    write_card(root, known, [])
+    tags = {"weights": "abc", "recipe": RECIPE.to_text()}
+    registry = Registry(MODEL)
+    registry.point(CHAMPION, registry.register_folder(root, read_card(root).digest, run_id=None, tags=tags))
+    return program
+
+
+def test_a_folder_is_handed_to_its_program(folder: Path, phantom: Path, masks: Path, load: Load) -> None:
+    """The program itself is tried in tests/segmentation/test_command.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CommandBackend, "predict_all", mark)
+        predict(load("predict.batch_size=5"), SilentRun(), scans=phantom, masks=masks)
+    for case in phantom.iterdir():
+        scan = nib.Nifti1Image.from_filename(case / "imaging.nii.gz")
+        mask = nib.Nifti1Image.from_filename(masks / case.name / "segmentation.nii.gz")
+        assert np.array_equal(np.asarray(mask.dataobj), (scan.get_fdata() >= 0).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("program", r"was trained by another version of program\.pl; bring back the files of the program"),
+        ("gone", r"names the file .*program\.pl, which is not there"),
+        ("tag", r"its tags .* are not those that it was registered with"),
+    ],
+)
+def test_a_folder_whose_program_or_tags_were_changed_is_refused(
+    folder: Path, phantom: Path, masks: Path, load: Load, *, change: str, told: str
+) -> None:
+    if change == "program":
+        folder.write_text("2")
+    elif change == "gone":
+        folder.unlink()
+    else:
+        MlflowClient().set_model_version_tag(MODEL, "1", "folder", "0" * 64)
+    with pytest.raises(NephriteError, match=told) as caught:
+        predict(load(), SilentRun(), scans=phantom, masks=masks)
+    assert "\n" not in str(caught.value)
+    assert not masks.exists()
+
+
+def test_a_folder_is_no_graph(folder: Path) -> None:
+    with pytest.raises(StoreError, match="is the folder of a segmenter that is no graph; use 'nephrite predict'"):
+        load_champion(MODEL)
 
 
 def test_model_sees_what_its_recipe_says_whatever_the_settings_are(phantom: Path, masks: Path, load: Load) -> None:

@@ -29,6 +29,7 @@ GENERATORS = {
     "recontrast": "nephrite.generation.kinds.recontrast",
     "phantom_patients": "nephrite.generation.kinds.phantom_patients",
     "folder": "nephrite.generation.kinds.folder",
+    "command": "nephrite.generation.kinds.command",
 }
 SEGMENTERS = {
     "unet": "nephrite.segmentation.in_process.unet",
@@ -49,6 +50,11 @@ class KindSettings(Settings):
     REGISTRY: ClassVar[Mapping[str, str]] = {}
     kind: str
 
+    @property
+    def programs(self) -> tuple[Path, ...]:
+        """Files outside of this package whose content its results follow from."""
+        return ()
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """The schema of the kind; for the root of a registry, a union of all its kinds."""
@@ -65,6 +71,7 @@ class GeneratorSettings(KindSettings):
         LEARNS_WITHOUT_LABELS: whether it may be trained on scans without labels as well.
         COMPOSES: whether it changes real slices, whole patients at a time, and is not trained.
         ADDS_LESIONS: whether it puts lesions of its own into them.
+        PAINTS_VOLUMES: whether it learns from whole patients by its own means, and paints whole label maps.
     """
 
     REGISTRY = GENERATORS
@@ -72,6 +79,7 @@ class GeneratorSettings(KindSettings):
     LEARNS_WITHOUT_LABELS: ClassVar[bool] = True
     COMPOSES: ClassVar[bool] = False
     ADDS_LESIONS: ClassVar[bool] = False
+    PAINTS_VOLUMES: ClassVar[bool] = False
 
     @property
     def region_rim(self) -> int | None:
@@ -127,11 +135,6 @@ class SegmenterSettings(KindSettings):
     def is_seeded(self) -> bool:
         """Whether the same seed gives the same weights."""
         return True
-
-    @property
-    def programs(self) -> tuple[Path, ...]:
-        """Files outside of this package whose content its results follow from."""
-        return ()
 
 
 @cache

@@ -93,3 +93,9 @@ class TrainGanSettings(Settings):
         if self.unlabeled and (self.condition != "anatomy" or not self.method.LEARNS_WITHOUT_LABELS):
             raise ValueError("'unlabeled' needs 'condition: anatomy' and a method that paints whole slices")
         return self
+
+    @model_validator(mode="after")
+    def _volumes_are_painted_from_labels(self) -> Self:
+        if self.condition != "labels" and self.method.PAINTS_VOLUMES:
+            raise ValueError(f"a method of kind '{self.method.kind}' is shown labels alone: needs 'condition: labels'")
+        return self

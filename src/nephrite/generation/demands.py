@@ -1,4 +1,4 @@
-"""Whether the networks of a synthesizer fit the slices; tried before any work, on noise."""
+"""Whether a synthesizer can be used here, and its networks fit the slices; tried before any work, on noise."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import warnings
 from collections.abc import Iterable
 
-from nephrite.config import Config
+from nephrite.config import Config, GeneratorSettings
 from nephrite.errors import ConfigError
 from nephrite.files import digest
+from nephrite.generation.kind import kind_of
 
 _passed: set[str] = set()  # digests of what was found good in this process
 
@@ -23,7 +24,8 @@ def check_generators(config: Config, names: Iterable[str], size: int, classes: I
         classes: label values.
 
     Raises:
-        ConfigError: a discriminator that is deeper than the slices, a normalization over one value, and the like.
+        ConfigError: a discriminator that is deeper than the slices, a normalization over one value, and the like; or a
+            program that is not there.
     """
     import torch  # here, since `nephrite trial` computes in other processes, and starts sooner without
 
@@ -36,6 +38,7 @@ def check_generators(config: Config, names: Iterable[str], size: int, classes: I
     values = tuple(classes)
     for name in dict.fromkeys(names):
         settings = config.train_gan[name]
+        kind_of(settings.method).check()
         asked = digest([settings.model_dump(mode="json"), size, values])
         if training_of(settings.method) is None or asked in _passed:
             continue
@@ -51,3 +54,26 @@ def check_generators(config: Config, names: Iterable[str], size: int, classes: I
             remedy = "take fewer layers or a smaller depth, larger slices, or a larger batch"
             raise ConfigError(f"train_gan.{name}", finding, remedy) from error
         _passed.add(asked)
+
+
+def check_painting(config: Config, method: GeneratorSettings) -> None:
+    """Refuse lesions on scans without labels where a generator paints the label maps of whole patients.
+
+    Raises:
+        ConfigError: it would.
+    """
+    if method.PAINTS_VOLUMES and config.synthesize.unlabeled:
+        finding = f"is above 0, and a generator of kind '{method.kind}' paints label maps of whole patients"
+        raise ConfigError("synthesize.unlabeled", finding, "set it to 0, or name other synthesizers")
+
+
+def check_synthesizers(config: Config) -> None:
+    """All synthesizers of a trial, before anything runs.
+
+    Raises:
+        ConfigError: see `check_generators` and `check_painting`.
+    """
+    names = config.trial.synthesizers
+    for name in names:
+        check_painting(config, config.train_gan[name].method)
+    check_generators(config, names, config.prepare.in_plane.size, config.prepare.classes)

@@ -5,8 +5,8 @@ It holds, under the names SETTINGS and KIND:
 SETTINGS  its settings, a `GeneratorSettings`: what can be set, and what it can do as far as settings are checked by it:
           whether it takes over a style, may learn from scans without labels, and paints whole slices or regions
 KIND      a `Kind`: its network and how the trained one paints. An `AdversarialKind` learns from a discriminator, a
-          `DenoisingKind` from noise; any other kind is not trained. A `ComposingKind` changes real slices, whole
-          patients at a time, and may put lesions of its own into them
+          `DenoisingKind` from noise, a `VolumeKind` by its own means; any other kind is not trained. A `ComposingKind`
+          changes real slices, whole patients at a time, and may put lesions of its own into them
 
 Settings are read without torch. So the module of a kind, and this one, import torch, the networks and the trainings
 within the functions that need them.
@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from nephrite.generation.conditioning import Scene
     from nephrite.generation.intensities import Intensity
+    from nephrite.programs.case_folders import Case, Mask
     from nephrite.synthesis.edits import LesionEdit
     from nephrite.synthesis.lesions import Run
 
@@ -81,6 +83,13 @@ class Kind(ABC, Generic[Chosen]):
     def __init__(self, settings: Chosen, intensities: Sequence[Intensity] = ()) -> None:
         self.settings, self.intensities = settings, intensities
 
+    def check(self) -> None:
+        """Refuse, before any work, what cannot be used here; a network is tried on noise besides.
+
+        Raises:
+            ConfigError: names what is missing.
+        """
+
     @abstractmethod
     def build(self, channels: int, size: int) -> nn.Module:
         """The network with random weights, for so many channels of the condition and pixels per side."""
@@ -119,6 +128,47 @@ class ComposingKind(Kind[Chosen]):
         """The background, which `compose` made."""
         assert scene.background is not None
         return scene.background
+
+
+class VolumeKind(Kind[Chosen]):
+    """A kind that learns from whole patients by its own means, and paints whole label maps as volumes.
+
+    Its settings say PAINTS_VOLUMES. What it learned is a folder of files.
+    """
+
+    @abstractmethod
+    def fit(self, cases: Iterable[Case], classes: Mapping[int, str], model: Path, seed: int) -> None:
+        """Learn from patients whose labels are known.
+
+        Args:
+            cases: whole scans with their label maps.
+            classes: label value to name.
+            model: an empty folder, to be filled.
+            seed: of all draws.
+        """
+
+    @abstractmethod
+    def paint_volumes(
+        self, model: Path, masks: Iterable[Mask], classes: Mapping[int, str], seed: int
+    ) -> Iterator[Float32[np.ndarray, "slice h w"]]:
+        """Volumes in [0, 1], one for each mask, in their order.
+
+        Args:
+            model: what `fit` filled.
+            masks: label maps of whole patients.
+            classes: label value to name.
+            seed: of all draws.
+        """
+
+    def build(self, channels: int, size: int) -> nn.Module:
+        """An empty module: what was learned lies in files."""
+        from torch import nn  # noqa: PLC0415 - settings are read without torch
+
+        return nn.Identity()
+
+    def paint(self, network: nn.Module, scene: Scene, seeds: Sequence[int]) -> Float[Tensor, "b 1 h w"]:
+        """Never asked: `paint_volumes` is."""
+        raise AssertionError("volumes are painted, and no slices")
 
 
 class AdversarialKind(Kind[Chosen]):

@@ -2,6 +2,7 @@
 
 synthesizer.json        SynthesizerCard below, written last: a folder without it is no synthesizer
 generator.safetensors   weights; those of the moving average where one was kept; none where nothing was trained
+model/                  what a kind learned by its own means; see `nephrite.generation.kind.VolumeKind`
 samples/*.png           sheets of label map, synthetic and real slice, as training went on
 history.json            one row of metrics per epoch
 """
@@ -44,6 +45,7 @@ from nephrite.training.weights import load_weights, save_weights
 CARD = "synthesizer.json"
 WEIGHTS = "generator.safetensors"
 HISTORY = "history.json"
+MODEL = "model"
 AGAIN = "run 'train_gan' again"
 
 
@@ -101,7 +103,8 @@ class SynthesizerCard:
     """Description of a synthesizer.
 
     Attributes:
-        id: SHA-256 of the weights file; of the rest of the card where nothing was trained.
+        id: SHA-256 of the weights file; of the files of a model that a kind learned by its own means; of the rest of
+            the card where nothing was trained.
         method: its kind and its settings.
         condition: what is asked for.
         tissue_edges: windowed intensities between tissue classes; None where no tissue map is asked for.
@@ -164,6 +167,12 @@ class SynthesizerCard:
         content = TypeAdapter(SynthesizerCard).dump_python(card, mode="json")
         return digest({name: value for name, value in content.items() if name not in ("files", "inputs", "digest")})
 
+    @property
+    def untrained(self) -> str:
+        """The id of a synthesizer without weights: of its model if it has one, else of its content."""
+        model = {name: known for name, known in self.files.items() if name.startswith(f"{MODEL}/")}
+        return digest(model) if model else self.content
+
     def build(self) -> nn.Module:
         """The network, with random weights."""
         return kind_of(self.method, self.intensities).build(self.conditioning.channels, self.size)
@@ -178,7 +187,8 @@ def write_synthesizer(root: Path, card: SynthesizerCard, network: nn.Module) -> 
     if card.trained:
         save_weights(root / WEIGHTS, network.state_dict())
     files = digest_files(root, finished_files(root, without=(CARD,)))
-    named = replace(card, id=files[WEIGHTS] if card.trained else card.content, files=files)
+    named = replace(card, files=files)
+    named = replace(named, id=files[WEIGHTS] if card.trained else named.untrained)
     write_json(root / CARD, sealed(TypeAdapter(SynthesizerCard).dump_python(named, mode="json")))
     return read_synthesizer_card(root)
 
@@ -204,7 +214,7 @@ def read_synthesizer(root: Path) -> tuple[SynthesizerCard, Synthesizer]:
     network = card.build()
     if card.trained:
         _load_weights(root / WEIGHTS, card, network)
-    elif card.content != card.id:
+    elif card.untrained != card.id:
         raise StoreError(root / CARD, "is not as it was written", AGAIN)
     return card, card.synthesizer(network)
 

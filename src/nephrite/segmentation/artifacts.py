@@ -46,6 +46,7 @@ from nephrite.segmentation.backend import Trained, backend_of
 from nephrite.segmentation.fit_task import Row
 
 CARD, WEIGHTS, HISTORY = "segmenter.json", "weights.safetensors", "history.json"
+PROGRAM = "program"  # input of a card: digest of the files of the program that was trained
 REMEDY = "run 'train_segmenter' again"
 
 
@@ -123,13 +124,6 @@ class TrainedSegmenter:
 
     card: SegmenterCard
     trained: Trained
-
-    @property
-    def objection(self) -> str | None:
-        """Why it may not be promoted, whatever its scores are; None where nothing is against it."""
-        if self.card.objection or self.trained.backend.exported(self.trained, self.card.in_plane.size):
-            return self.card.objection
-        return f"a segmenter of kind '{self.card.settings.kind}' is no graph that the registry could keep"
 
 
 def write_card(folder: Path, card: SegmenterCard, history: Sequence[Row]) -> None:

@@ -232,8 +232,18 @@ class Backend(ABC, Generic[S, T]):
         raise ConfigError(f"segmenter of kind '{self.settings.kind}'", finding, "name another 'screen.segmenter'")
 
     def exported(self, trained: T, size: int) -> Exported | None:
-        """What `promote` registers for slices of so many pixels per side; None for a kind that cannot be exported."""
+        """The graph that `promote` registers for slices of so many pixels per side.
+
+        None for a kind that is no graph: its folder is registered, and `predict` asks `load` and `predict_all`.
+        """
         return None
+
+    def check_here(self) -> None:
+        """Test whether what was trained elsewhere can predict on this machine.
+
+        Raises:
+            ConfigError: it cannot; names what is missing.
+        """
 
     def check(self, config: Config, shape: SliceShape) -> None:
         """Test before any work whether the settings give a usable segmenter.

@@ -21,35 +21,26 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from nephrite.config import Config, Intake, Name, Positive, SegmenterSettings
+from nephrite.config import Config, Intake, SegmenterSettings
 from nephrite.errors import ConfigError, StoreError
 from nephrite.evidence import digest_files, finished_files
 from nephrite.files import digest
+from nephrite.programs.case_folders import Case, Wanted, distinct_names, emptied, image_path, write_cases
+from nephrite.programs.settings import LARGEST_SEED, ProgramSettings
 from nephrite.segmentation.artifacts import REMEDY
 from nephrite.segmentation.backend import Backend, Prediction, Scan, SliceShape, StoredScan, Trained
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
-from nephrite.segmentation.programs.case_folders import Case, Wanted, distinct_names, image_path, write_cases
 from nephrite.segmentation.programs.fit_record import PROGRESS, RECORD, Progress, read_fit_record
 from nephrite.segmentation.programs.predictions import read_prediction
-from nephrite.segmentation.programs.running import Program
 from nephrite.segmentation.programs.seed_pair import confirm_seed
 
 MODEL, WORK = "model", "work"
-LARGEST_SEED = 2**31  # exclusive: what every program's generator takes
 
 
-class CommandSettings(SegmenterSettings):
+class CommandSettings(ProgramSettings, SegmenterSettings):
     """Any program that keeps the contract of docs/bring-your-own.md."""
 
     kind: Literal["command"] = Field(description="Any program that keeps the contract of docs/bring-your-own.md.")
-    command: tuple[str, ...] = Field(
-        min_length=1,
-        description="Its words, as [python, my_segmenter.py]; verb and options are added. Name no patient in them.",
-    )
-    files: tuple[Path, ...] = Field(
-        default=(),
-        description="The program's own files: where one changes, arms are trained again. None, since only you know.",
-    )
     takes: tuple[Literal["synthetic", "pseudo_labels", "ignored", "augmentation"], ...] = Field(
         default=(),
         description="What it learns from beside real cases: 'synthetic' cases (--synthetic, --share), further cases "
@@ -71,20 +62,8 @@ class CommandSettings(SegmenterSettings):
         description="Whether one seed gives one model, which a trial tries once, with two short trainings. If not, it "
         "needs an A/A arm ('SET+null'), which shows how far chance alone moves the scores.",
     )
-    threads: Positive = Field(default=1, description="That it may use; 1, since arms run side by side.")
-    limit: Positive = Field(
-        default=86_400, description="Seconds for one verb, after which it is ended; a day, so that a hang is seen."
-    )
     seconds_per_step: float | None = Field(
         default=None, gt=0, le=10**6, description="For 'nephrite plan', which cannot time it; null = it says so."
-    )
-    environment: dict[str, str] = Field(
-        default_factory=dict,
-        description="Variables that it needs beside those of the stage; no passwords, since settings are recorded.",
-    )
-    image: Name = Field(
-        default="CT",
-        description="What dataset.json calls the image; nnU-Net normalizes 'CT' by all cases, and others one by one.",
     )
 
     @property
@@ -101,11 +80,6 @@ class CommandSettings(SegmenterSettings):
     def is_seeded(self) -> bool:
         """As the settings say."""
         return self.seeded
-
-    @property
-    def programs(self) -> tuple[Path, ...]:
-        """Its own files."""
-        return self.files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +102,11 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
         Raises:
             ProgramError: the program failed, took too long, or did other than it was asked for.
         """
-        work, model = _emptied(task.folder / WORK), _emptied(task.folder / MODEL)
+        work, model = emptied(task.folder / WORK), emptied(task.folder / MODEL)
         options, cases = self._given(task, work)
         # a plan, from the real cases of the cell: the same for all of its arms
         if self.settings.plans:
-            plan = _emptied(work / "plan")
+            plan = emptied(work / "plan")
             self._run("plan", {"train": options["train"], "out": plan}, work)
             options["plan"] = plan
             task.run.tags({"plan": _folder_digest(plan)})
@@ -140,9 +114,9 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
         steps, seed = task.settings.epochs * task.settings.steps_per_epoch, task.weights_seed % LARGEST_SEED
         budget = {"steps": steps, "seed": seed, "threads": self.settings.threads, "out": model}
         if task.confirms_seed and self.settings.seeded:
-            confirm_seed(self._program(), options | budget, work)
+            confirm_seed(self.settings.program, options | budget, work)
         with Progress(model / PROGRESS, steps=steps, run=task.run, text=task.text) as progress:
-            self._program().run("fit", options | budget, work, progress.look)
+            self.settings.program.run("fit", options | budget, work, progress.look)
         record = read_fit_record(model, steps=steps, seed=seed, cases=cases)
         task.run.tags({"program": record.version or self.settings.command[0], "seeded": str(self.settings.seeded)})
         # measure how well it learned, as for every other kind
@@ -181,7 +155,7 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
             return
         names = distinct_names([scan.patient for scan in scans])
         with TemporaryDirectory(prefix="nephrite-") as scratch:
-            given, found = Path(scratch) / "scans", _emptied(Path(scratch) / "found")
+            given, found = Path(scratch) / "scans", emptied(Path(scratch) / "found")
             write_cases(given, map(Case, names, scans), self._wanted(trained.channels))
             options = {"model": trained.model, "scans": given, "threads": self.settings.threads, "out": found}
             self._run("predict", options, Path(scratch))
@@ -202,13 +176,14 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
             raise ConfigError(place, finding, "time a short 'fit', and name its seconds per step")
         return self.settings.seconds_per_step
 
+    def check_here(self) -> None:
+        """Refuse a program that is not there."""
+        self.settings.check_program()
+
     def check(self, config: Config, shape: SliceShape) -> None:
         """Refuse a program that is not there, and settings that it could not keep."""
-        place = f"command '{' '.join(self.settings.command)}'"
-        if shutil.which(self.settings.command[0]) is None:
-            raise ConfigError(place, "is no program that can be started here", "install it, or name its path")
-        if missing := [path for path in self.settings.files if not path.is_file()]:
-            raise ConfigError(place, f"names the file {missing[0]}, which is not there", "correct 'files'")
+        self.check_here()
+        place = self.settings.place
         if config.trial.without_labels:
             finding = "needs real cases, and 'trial.without_labels' asks for arms that have none"
             raise ConfigError(place, finding, "leave 'trial.without_labels' empty")
@@ -244,12 +219,8 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
         facts = {} if task is None else {"region": task.region, "may_choose": task.settings.weights == "best"}
         return Wanted(channels, bool(task and task.unsure), self.settings.image, facts)
 
-    def _program(self) -> Program:
-        known = self.settings
-        return Program(known.command, known.limit, known.threads, known.environment)
-
     def _run(self, verb: str, options: Mapping[str, object], work: Path) -> None:
-        self._program().run(verb, options, work, lambda: None)
+        self.settings.program.run(verb, options, work, lambda: None)
 
     def _validation_dice(self, trained: TrainedProgram, task: FitTask) -> float:
         """Mean over patients of the 3-D Dice of the region; where it vanished on the grid, nothing meets it."""
@@ -276,12 +247,6 @@ def _share(added: Addition, real: Cohort) -> float:
         return added.share
     count = len(added.cohort.slices())
     return count / (count + len(real.slices()))
-
-
-def _emptied(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _folder_digest(folder: Path) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,10 +21,8 @@ from nephrite.config import Config
 from nephrite.errors import SourceError, StoreError
 from nephrite.files import digest, sha256, whole_folder, write_json, write_table
 from nephrite.imaging.geometry import voxel_milliliters, warn_of_units
-from nephrite.imaging.grid import Grid, plan_grid, restore_planes
-from nephrite.imaging.intensity import apply_window
+from nephrite.imaging.grid import Grid, restore_planes
 from nephrite.imaging.masks import count_slices, paint_labels, write_mask
-from nephrite.imaging.quantize import store_image
 from nephrite.imaging.recipe import Recipe, read_recipe
 from nephrite.imaging.sources import find_scans, open_scan
 from nephrite.imaging.volume import ScanVolume, slice_blocks
@@ -30,23 +30,41 @@ from nephrite.privacy.pseudonyms import pseudonyms, wanted
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.redaction import hidden_name
-from nephrite.registry import RECIPE, ModelVersion, Registry, load_version
+from nephrite.registry import FOLDER_TAG, RECIPE, REGISTER_AGAIN, ModelVersion, Registry, fetch_folder, load_version
+from nephrite.segmentation.artifacts import load_segmenter
+from nephrite.segmentation.backend import Trained
 from nephrite.segmentation.in_process.inference import slice_logits
-from nephrite.store.arrays import create_array
+from nephrite.segmentation.serving import bring_to_grid, check_servable, find_labels
 from nephrite.training.devices import pick_device
 
+logger = logging.getLogger(__name__)
 MASK, VOLUMES, MANIFEST = "segmentation.nii.gz", "volumes.csv", "manifest.json"
+NOMINAL = "'prepare.spacing' is nominal: voxels are of made-up size, so milliliters are left out"
+Mask: TypeAlias = UInt8[np.ndarray, "slice rows columns"]
 
 
 @dataclass(frozen=True)
-class ServedModel:
-    """A registered version, ready to segment."""
+class ServedGraph:
+    """A registered graph, ready to segment."""
 
     name: str
     version: ModelVersion
     recipe: Recipe
     network: nn.Module
     device: str
+
+
+@dataclass(frozen=True)
+class ServedFolder:
+    """A registered segmenter that is no graph, ready to segment by its own program."""
+
+    name: str
+    version: ModelVersion
+    recipe: Recipe
+    trained: Trained
+
+
+ServedModel: TypeAlias = ServedGraph | ServedFolder
 
 
 @dataclass(frozen=True)
@@ -57,19 +75,19 @@ class Segmented:
         patient: id, or pseudonym.
         slices: of the scan.
         sources: SHA-256 of the scan's files, by the digest of their names.
-        voxel: milliliters.
+        voxel: milliliters; None where spacing is nominal.
         sizes: label value to voxels and slices.
     """
 
     patient: str
     slices: int
     sources: dict[str, str]
-    voxel: float
+    voxel: float | None
     sizes: dict[int, tuple[int, int]]
 
-    def milliliters(self, value: int) -> float:
-        """Volume of one class."""
-        return self.sizes[value][0] * self.voxel
+    def milliliters(self, value: int) -> float | None:
+        """Volume of one class; None where spacing is nominal."""
+        return None if self.voxel is None else self.sizes[value][0] * self.voxel
 
 
 def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, float]:
@@ -77,13 +95,21 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
 
     Writes <patient>/segmentation.nii.gz in the axes and on the voxels of the scan, volumes.csv and manifest.json.
     Patients of DICOM scans stand there with pseudonyms: see 'acquire.pseudonyms'. How a scan becomes
-    the model's input is registered with the model; the settings name the model and nothing else of it.
+    the model's input is registered with the model; the settings name the model and nothing else of it. Where they say
+    that spacing is nominal, there are no milliliters.
 
     Raises:
         ModelNotRegisteredError: there is no champion.
-        StoreError: the model has no recipe of its inputs, or rejects them.
+        StoreError: the model has no recipe of its inputs, or rejects them; or its folder or program was changed.
+        ConfigError: the model needs a program that is not here.
+        ProgramError: its program failed; nothing is written then.
         DataError: the folder holds no scan, or one that cannot be read; nothing is written then.
     """
+    with TemporaryDirectory(prefix="nephrite-") as fetched:
+        return _predict(config, run, scans, masks, Path(fetched))
+
+
+def _predict(config: Config, run: Run, scans: Path, masks: Path, fetched: Path) -> dict[str, float]:
     # everything is checked before the first scan is segmented
     check_target(scans, masks)
     found = find_scans(scans)
@@ -91,7 +117,9 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
     warn_of_units(
         [scan.image for scan, volume in zip(found, volumes, strict=True) if not volume.unit_given], len(found)
     )
-    model = load_model(config)
+    model, measured = load_model(config, fetched), config.prepare.spacing == "measured"
+    if not measured:
+        logger.warning("predict: %s", NOMINAL)
     run.tags({"model": model.name, "model_version": str(model.version.number), "model_alias": config.predict.alias})
     names = {scan.patient: scan.patient for scan in found}
     if wanted(config.acquire.pseudonyms, {scan.layout for scan in found}):
@@ -99,23 +127,22 @@ def predict(config: Config, run: Run, *, scans: Path, masks: Path) -> dict[str, 
     started = time.monotonic()
     # segment all scans
     with whole_folder(masks, "masks") as root:
-        results = (
-            segment_scan(names[scan.patient], volume, model, root, block=config.predict.batch_size)
-            for scan, volume in zip(found, volumes, strict=True)
-        )
+        called = {names[scan.patient]: volume for scan, volume in zip(found, volumes, strict=True)}
+        results = segment_scans(called, model, root, block=config.predict.batch_size, measured=measured)
         segmented = list(progress_bar(results, "predict", len(found)))
         seconds = time.monotonic() - started
         # then what sums them up
         write_volumes(root / VOLUMES, segmented, model.recipe.classes)
-        write_manifest(root / MANIFEST, segmented, model, run)
+        write_manifest(root / MANIFEST, segmented, model, run, measured=measured)
     # record inputs, outputs and volumes
     run.dataset(scans, name="scans", digest=digest([result.sources for result in segmented]))
     for name in (VOLUMES, MANIFEST):
         run.artifact(masks / name)
     slices = sum(result.slices for result in segmented)
     totals = {
-        f"{name}_ml": sum(result.milliliters(value) for result in segmented)
+        f"{name}_ml": sum(result.milliliters(value) or 0.0 for result in segmented)
         for value, name in model.recipe.classes.items()
+        if measured
     }
     return {"scans": float(len(found)), "slices": float(slices), "seconds_per_slice": seconds / slices, **totals}
 
@@ -134,12 +161,17 @@ def check_target(scans: Path, masks: Path) -> None:
         raise SourceError(masks, finding, "name a new folder with '--masks', or empty this one")
 
 
-def load_model(config: Config) -> ServedModel:
-    """The version that the settings name, on the device that they allow, tried on an empty slice.
+def load_model(config: Config, fetched: Path) -> ServedModel:
+    """The version that the settings name: a graph on the device that they allow, tried on an empty slice, or a folder.
+
+    Args:
+        config: the settings.
+        fetched: a folder that gets the folder of a segmenter.
 
     Raises:
         ModelNotRegisteredError: the registry does not know it.
-        StoreError: it does not say what it wants to see, or refuses it.
+        StoreError: it does not say what it wants to see, refuses it, or was changed.
+        ConfigError: its program is not here.
     """
     name, device = config.predict.model or config.promote.model, pick_device(config.compute)
     version = Registry(name).required(config.predict.alias)
@@ -148,12 +180,20 @@ def load_model(config: Config) -> ServedModel:
         finding = f"does not say what it wants to see and what its outputs mean (it has no tag '{RECIPE}')"
         raise StoreError(place, finding, "run 'promote' on its report again, which adds it, or tag it by hand")
     recipe = read_recipe(version.tags[RECIPE], place)
-    model = ServedModel(name, version, recipe, load_version(version, device), device)
+    if FOLDER_TAG in version.tags:
+        segmenter = load_segmenter(fetch_folder(version, fetched))
+        if segmenter.card.digest != version.tags[FOLDER_TAG]:
+            raise StoreError(place, "holds another segmenter than the one that was registered", REGISTER_AGAIN)
+        check_servable(segmenter, place)
+        size, mirroring = config.predict.batch_size, recipe.mirroring
+        ready = segmenter.trained.backend.ready(segmenter.trained, config.compute, batch_size=size, mirroring=mirroring)
+        return ServedFolder(name, version, recipe, ready)
+    model = ServedGraph(name, version, recipe, load_version(version, device), device)
     _try_out(model, place)
     return model
 
 
-def _try_out(model: ServedModel, place: str) -> None:
+def _try_out(model: ServedGraph, place: str) -> None:
     size, channels = model.recipe.in_plane.size, len(model.recipe.channels)
     remedy = "point the alias at a version that 'promote' registered"
     try:
@@ -167,7 +207,7 @@ def _try_out(model: ServedModel, place: str) -> None:
 
 
 def infer(
-    model: ServedModel, planes: Float32[np.ndarray, "slice size size"]
+    model: ServedGraph, planes: Float32[np.ndarray, "slice size size"]
 ) -> Float32[np.ndarray, "slice channel size size"]:
     """Sigmoid outputs for slices in [0, 1]."""
     with torch.inference_mode():
@@ -177,53 +217,59 @@ def infer(
     return probabilities
 
 
-def segment_scan(patient: str, volume: ScanVolume, model: ServedModel, root: Path, *, block: int) -> Segmented:
-    """Segment one scan, and write its label map under `root`."""
-    mask = segment_volume(volume, model, scratch=root, block=block)
-    path = root / patient / MASK
-    path.parent.mkdir()
-    write_mask(path, mask, volume.header)
-    sources = {hidden_name(file): sha256(file) for file in volume.sources["image"]}
-    sizes = count_slices(mask, list(model.recipe.classes))
-    return Segmented(patient, len(mask), sources, voxel_milliliters(volume.spacing), sizes)
+def segment_scans(
+    volumes: Mapping[str, ScanVolume], model: ServedModel, root: Path, *, block: int, measured: bool
+) -> Iterator[Segmented]:
+    """Segment scans by their ids, one after the other, and write their label maps under `root`."""
+    found: Iterator[Mask]
+    if isinstance(model, ServedFolder):
+        found = find_labels(model.trained, volumes, model.recipe, scratch=root, block=block)
+    else:
+        found = (segment_volume(volume, model, scratch=root, block=block) for volume in volumes.values())
+    for (patient, volume), mask in zip(volumes.items(), found, strict=True):
+        path = root / patient / MASK
+        path.parent.mkdir()
+        write_mask(path, mask, volume.header)
+        sources = {hidden_name(file): sha256(file) for file in volume.sources["image"]}
+        voxel = voxel_milliliters(volume.spacing) if measured else None
+        yield Segmented(patient, len(mask), sources, voxel, count_slices(mask, list(model.recipe.classes)))
 
 
-def segment_volume(
-    volume: ScanVolume, model: ServedModel, *, scratch: Path, block: int
-) -> UInt8[np.ndarray, "slice rows columns"]:
+def segment_volume(volume: ScanVolume, model: ServedGraph, *, scratch: Path, block: int) -> Mask:
     """Label map of a scan, `block` slices at a time; the scan on the network's grid lies in a file below `scratch`."""
-    recipe = model.recipe
-    grid = plan_grid(recipe.in_plane, volume.shape, volume.spacing)
     mask = np.zeros(volume.shape, np.uint8)
     with TemporaryDirectory(dir=scratch) as folder:
-        shape = (volume.shape[0], grid.size, grid.size)
-        image = create_array(Path(folder) / "image.npy", np.int16, shape)
-        low, high = store_image(volume, grid, recipe.intensity, image, block=block).window
-        for part in slice_blocks(len(image), block):
-            mask[part] = label_planes(model, apply_window(image[part], low, high), grid, volume.shape[1:])
+        scan = bring_to_grid("", volume, model.recipe, Path(folder) / "image.npy", block=block)
+        for part in slice_blocks(len(mask), block):
+            planes = scan.windowed(range(part.start, part.stop))
+            mask[part] = label_planes(model, planes, scan.grid, volume.shape[1:])
     return mask
 
 
 def label_planes(
-    model: ServedModel, planes: Float32[np.ndarray, "slice size size"], grid: Grid, shape: tuple[int, int]
-) -> UInt8[np.ndarray, "slice rows columns"]:
+    model: ServedGraph, planes: Float32[np.ndarray, "slice size size"], grid: Grid, shape: tuple[int, int]
+) -> Mask:
     """Label map of slices in [0, 1]: probabilities are brought to the scan's rows and columns, then cut."""
     recipe, probabilities = model.recipe, infer(model, planes)
     channels = (restore_planes(probabilities[:, number], grid, shape) for number in range(len(recipe.channels)))
     return paint_labels(np.stack([channel >= recipe.threshold for channel in channels]), recipe.channels)
 
 
-def write_volumes(path: Path, segmented: list[Segmented], classes: Mapping[int, str]) -> None:
-    """Write one row per patient and class."""
+def write_volumes(path: Path, segmented: Sequence[Segmented], classes: Mapping[int, str]) -> None:
+    """Write one row per patient and class; milliliters are empty where spacing is nominal."""
     rows = [
-        (result.patient, name, f"{result.milliliters(value):.3f}", *result.sizes[value])
+        (result.patient, name, _decimals(result.milliliters(value)), *result.sizes[value])
         for result in segmented
         for value, name in classes.items()
     ]
     write_table(path, ["patient", "class", "milliliters", "voxels", "slices"], rows)
 
 
-def write_manifest(path: Path, segmented: list[Segmented], model: ServedModel, run: Run) -> None:
+def _decimals(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def write_manifest(path: Path, segmented: list[Segmented], model: ServedModel, run: Run, *, measured: bool) -> None:
     """Write what the masks were made with and from."""
     content = {
         "format": 1,
@@ -231,6 +277,7 @@ def write_manifest(path: Path, segmented: list[Segmented], model: ServedModel, r
         "version": model.version.number,
         "weights": model.version.tags.get("weights"),
         "recipe": TypeAdapter(Recipe).dump_python(model.recipe, mode="json"),
+        **({} if measured else {"note": NOMINAL}),
         "software": __version__,
         "run_id": run.id,
         "patients": {result.patient: {"sources": result.sources} for result in segmented},

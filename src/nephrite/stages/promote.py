@@ -54,7 +54,7 @@ def promote(
     trained, candidate = read_candidate(report / TRIAL, segmenters, evidence)
     inputs = {"segmenter": trained.card.digest, **({"report": evidence.digest} if evidence else {})}
     trial = read_trial(report / TRIAL)
-    objection = FOR_DEVELOPMENT if trial.plan.judged_on == "validation" else trained.objection
+    objection = FOR_DEVELOPMENT if trial.plan.judged_on == "validation" else trained.card.objection
     if objection:
         tags = {"judged_on": trial.plan.judged_on}
         return _decline(config, run, candidate, inputs, promotion, reason=f"{objection}: {NOTHING}", tags=tags)
@@ -70,9 +70,10 @@ def promote(
     left = 1 - taken.level if taken else config.report.confidence
     rules = Rules(config.promote.floor, left, taken.look.number if taken else None)
     decision = decide(candidate, rival, rules)
-    again = decision.outcome == "champion"
-    rescored = score_again(config, segmenters / candidate.arm, candidate, report, pairs) if again else None
-    version = registry.with_weights(candidate.weights) or _register(config, run, registry, trained, candidate)
+    root = segmenters / candidate.arm
+    rescored = score_again(config, root, candidate, report, pairs) if decision.outcome == "champion" else None
+    known = registry.with_weights(candidate.weights)
+    version = known or _register(config, run, registry, trained, candidate, root=root)
     if RECIPE not in version.tags:  # registered before versions carried one
         version = registry.tag(version, {RECIPE: _recipe(config, trained.card)})
     version.check_tags(f"model '{registry.name}' version {version.number}")
@@ -235,13 +236,9 @@ def score_again(
 
 
 def _register(
-    config: Config, run: Run, registry: Registry, trained: TrainedSegmenter, candidate: Candidate
+    config: Config, run: Run, registry: Registry, trained: TrainedSegmenter, candidate: Candidate, *, root: Path
 ) -> ModelVersion:
-    # a graph that runs without this package
     card = trained.card
-    exported = trained.trained.backend.exported(trained.trained, card.in_plane.size)
-    assert exported is not None, "declined before"
-    # what a reader must know to use it
     tags = {
         "weights": candidate.weights,
         "arm": candidate.arm,
@@ -256,8 +253,11 @@ def _register(
         "commit": code_state().commit or "",
         "nephrite": card.version,
     }
-    network, size = exported
-    return registry.register(network, channels=len(card.channels), size=size, run_id=run.id, tags=tags)
+    # a graph that runs without this package; else the folder, for its own program
+    graph = trained.trained.backend.exported(trained.trained, card.in_plane.size)
+    if graph is None:
+        return registry.register_folder(root, card.digest, run_id=run.id, tags=tags)
+    return registry.register(graph.network, channels=len(card.channels), size=graph.size, run_id=run.id, tags=tags)
 
 
 def _recipe(config: Config, card: SegmenterCard) -> str:

@@ -24,9 +24,12 @@ from nephrite.generation.book import EDITS, OVERLAP, Book
 from nephrite.generation.brought import BroughtSet, choose_brought, open_brought
 from nephrite.generation.composing import ask_composer
 from nephrite.generation.conditioning import join_requests
+from nephrite.generation.demands import check_painting
+from nephrite.generation.kind import VolumeKind
 from nephrite.generation.requests import Asked, prepare_asker
 from nephrite.generation.source_slices import Share, choose_passes, count_slices
 from nephrite.generation.synthesizers import Synthesizer, SynthesizerCard, check_training_patients, read_synthesizer
+from nephrite.generation.whole_patients import paint_whole
 from nephrite.imaging.intensity import invert_window
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
@@ -50,12 +53,14 @@ logger = logging.getLogger(__name__)
 EXPECTED = 4  # slices with a lesion in a run of a scan, for the progress bar
 Work: TypeAlias = Callable[[Path, Book], None]
 Fakes: TypeAlias = Float32[np.ndarray, "slice height width"]
+Made: TypeAlias = tuple[Asked, Fakes]
 
 
 class LoadedGenerator(NamedTuple):
     """A synthesizer, ready to paint.
 
     Attributes:
+        root: its folder.
         card, synthesizer: as trained.
         labeled: training patients whose labels are known.
         settings: digest of the settings that masks are made with.
@@ -63,6 +68,7 @@ class LoadedGenerator(NamedTuple):
         batch_size: slices at a time.
     """
 
+    root: Path
     card: SynthesizerCard
     synthesizer: Synthesizer
     labeled: list[str]
@@ -107,10 +113,10 @@ def synthesize(config: Config, run: Run, *, pairs: Path, synthesizer: Path, pain
 
 def _make(config: Config, store: PairStore, generator: LoadedGenerator, painted: Path) -> Work:
     """What paints and writes, once all is checked."""
-    jobs, count = _ask(config, store, generator, painted)
+    made, count = _ask(config, store, generator, painted)
 
     def write(root: Path, book: Book) -> None:
-        for asked, fakes in progress_bar(_paint(generator, jobs), "synthesize", count):
+        for asked, fakes in progress_bar(made, "synthesize", count):
             book.enter(_write_patient(root, generator, store, asked, fakes), asked)
 
     return write
@@ -146,6 +152,7 @@ def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGener
     labeled = training_subset(store.persons("train"), config.this_painter.fraction, cell=cell, trial=config.trial)
     check_training_patients(card, store, labeled, root)
     return LoadedGenerator(
+        root,
         card,
         synthesizer.to(pick_device(config.compute)),
         labeled,
@@ -155,10 +162,12 @@ def _open_generator(config: Config, root: Path, store: PairStore) -> LoadedGener
     )
 
 
-def _ask(config: Config, store: PairStore, generator: LoadedGenerator, painted: Path) -> tuple[Iterator[Asked], int]:
-    """What is to be painted, and roughly how many synthetic patients that makes."""
+def _ask(config: Config, store: PairStore, generator: LoadedGenerator, painted: Path) -> tuple[Iterator[Made], int]:
+    """What is painted when it is asked for, and roughly how many synthetic patients that makes."""
     if generator.card.method.COMPOSES:
-        return ask_composer(config, store, generator.synthesizer, generator.labeled, generator.seed)
+        composed, count = ask_composer(config, store, generator.synthesizer, generator.labeled, generator.seed)
+        return _paint(generator, composed), count
+    check_painting(config, generator.card.method)
     # how many slices come from masks, how many from scans
     settings, scans = config.synthesize, unlabeled_patients(store.splits, store.persons(), generator.labeled)
     found = _label_scans(config, store, generator, scans, painted)
@@ -183,8 +192,10 @@ def _ask(config: Config, store: PairStore, generator: LoadedGenerator, painted: 
     passes = choose_passes(
         store, generator.labeled, share.masks, labeled_only=settings.labeled_only, seed=generator.seed
     )
+    if isinstance(kind := generator.synthesizer.kind, VolumeKind):
+        return paint_whole(kind, generator.root, asker, passes, seed=generator.seed), len(passes)
     jobs = chain(map(asker.of_masks, passes), asker.of_scans(share.scans))
-    return jobs, len(passes) + share.scans // EXPECTED
+    return _paint(generator, jobs), len(passes) + share.scans // EXPECTED
 
 
 def _label_scans(
@@ -209,7 +220,7 @@ def _label_scans(
     return label_scans(helper, store, scans, store.manifest.channels, confidence=settings.confidence).labels
 
 
-def _paint(generator: LoadedGenerator, jobs: Iterable[Asked]) -> Iterator[tuple[Asked, Fakes]]:
+def _paint(generator: LoadedGenerator, jobs: Iterable[Asked]) -> Iterator[Made]:
     """Paint small synthetic patients together if their requests have the same parts."""
     group: list[Asked] = []
     for asked in jobs:
@@ -226,7 +237,7 @@ def _paint(generator: LoadedGenerator, jobs: Iterable[Asked]) -> Iterator[tuple[
         yield from _paint_group(generator, group)
 
 
-def _paint_group(generator: LoadedGenerator, group: Sequence[Asked]) -> Iterator[tuple[Asked, Fakes]]:
+def _paint_group(generator: LoadedGenerator, group: Sequence[Asked]) -> Iterator[Made]:
     # one seed per slice: the batch size changes nothing
     whole = join_requests([asked.request for asked in group])
     seeds = [

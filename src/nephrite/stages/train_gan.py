@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,13 @@ from nephrite.generation.conditioning import Conditioning
 from nephrite.generation.demands import check_generators
 from nephrite.generation.fitting import GenerationModule, fit_generator, training_of
 from nephrite.generation.intensities import fit_intensities, fit_tissue
+from nephrite.generation.kind import VolumeKind
 from nephrite.generation.samples import FOLDER as SAMPLES
 from nephrite.generation.samples import SampleSheets
-from nephrite.generation.synthesizers import CARD, HISTORY, WEIGHTS, SynthesizerCard, write_synthesizer
-from nephrite.imaging.sheet import write_sheet
+from nephrite.generation.synthesizers import CARD, HISTORY, MODEL, WEIGHTS, SynthesizerCard, write_synthesizer
+from nephrite.generation.whole_patients import fit_whole
+from nephrite.imaging.sheet import Sample, write_sheet
+from nephrite.programs.settings import program_digest
 from nephrite.recording import Run, SilentRun
 from nephrite.seeds import derive_seed
 from nephrite.store.class_presence import holders
@@ -71,10 +75,12 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
             recorded.tags(brought.facts)
             metrics = _show(recorded, seen, _of_set(card, brought), brought, folder)
         else:
-            fit = _train if card.trained else _draw
+            untrained = _learn if method.PAINTS_VOLUMES else _draw
+            fit = _train if card.trained else untrained
             metrics = fit(config, recorded, seen, card, folder)
-    for name in (CARD, WEIGHTS) if card.trained else (CARD,):
-        recorded.artifact(synthesizer / name)
+    for name in (CARD, WEIGHTS, MODEL):
+        if (synthesizer / name).exists():
+            recorded.artifact(synthesizer / name, folder=MODEL if name == MODEL else "")
     counts = {"training_slices": len(seen.slices), "unlabeled_scans": len(seen.unlabeled)}
     return {**metrics, **{name: float(count) for name, count in counts.items()}}
 
@@ -119,6 +125,7 @@ def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
     # what is measured on training slices alone
     edges = fit_tissue(seen.store, seen.slices, settings.tissue) if settings.condition == "anatomy" else None
     conditioning = Conditioning(tuple(classes), edges, settings.tissue.smoothing)
+    own = settings.method.programs
     return SynthesizerCard(
         id="",
         method=settings.method,
@@ -134,7 +141,7 @@ def _describe(config: Config, seen: TrainingData, run: Run) -> SynthesizerCard:
         pairs=seen.store.manifest.digest,
         run_id=run.id,
         version=__version__,
-        inputs={"pairs": seen.store.manifest.digest},
+        inputs={"pairs": seen.store.manifest.digest, **({"program": program_digest(own)} if own else {})},
     )
 
 
@@ -190,13 +197,29 @@ def _draw(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, f
     network = card.build()
     synthesizer = card.synthesizer(network)
     if card.method.COMPOSES:
-        (folder / SAMPLES).mkdir(exist_ok=True)
-        write_sheet(folder / SAMPLES / SHEET, composed_samples(config, seen.store, synthesizer, seen.labeled), across=2)
-        run.artifact(folder / SAMPLES / SHEET, folder=SAMPLES)
+        _write_samples(run, folder, composed_samples(config, seen.store, synthesizer, seen.labeled))
     else:
         SampleSheets(seen.store, seen.slices, folder, run, every=1, seed=0).write(synthesizer, SHEET)
     write_synthesizer(folder, card, network)
     return {}
+
+
+def _learn(config: Config, run: Run, seen: TrainingData, card: SynthesizerCard, folder: Path) -> dict[str, float]:
+    """For a kind that learns from whole patients by its own means: its model, the card, and a sheet of samples."""
+    network = card.build()
+    kind, seed = card.synthesizer(network).kind, derive_seed(config.trial.seed, "gan", config.this_painter)
+    assert isinstance(kind, VolumeKind)
+    started = time.perf_counter()
+    samples = fit_whole(kind, seen.store, seen.labeled, folder, seed=seed)
+    _write_samples(run, folder, samples)
+    write_synthesizer(folder, card, network)
+    return {"seconds": time.perf_counter() - started}
+
+
+def _write_samples(run: Run, folder: Path, samples: Sequence[Sample]) -> None:
+    (folder / SAMPLES).mkdir(exist_ok=True)
+    write_sheet(folder / SAMPLES / SHEET, samples, across=2)
+    run.artifact(folder / SAMPLES / SHEET, folder=SAMPLES)
 
 
 def _of_set(card: SynthesizerCard, brought: BroughtSet) -> SynthesizerCard:
@@ -208,9 +231,7 @@ def _of_set(card: SynthesizerCard, brought: BroughtSet) -> SynthesizerCard:
 
 def _show(run: Run, seen: TrainingData, card: SynthesizerCard, brought: BroughtSet, folder: Path) -> dict[str, float]:
     """For slices that another program made: write the card, and a sheet of samples."""
-    (folder / SAMPLES).mkdir(exist_ok=True)
-    write_sheet(folder / SAMPLES / SHEET, brought_samples(brought, seen.store, seen.labeled), across=2)
-    run.artifact(folder / SAMPLES / SHEET, folder=SAMPLES)
+    _write_samples(run, folder, brought_samples(brought, seen.store, seen.labeled))
     write_synthesizer(folder, card, card.build())
     counts = {"fakes": len(brought.store.patients()), "fakes_that_show_patients": len(brought.record.shows)}
     return {name: float(count) for name, count in counts.items()}

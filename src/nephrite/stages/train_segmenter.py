@@ -9,14 +9,15 @@ from pathlib import Path
 
 from nephrite import __version__
 from nephrite.augment.lesions import LesionBank
-from nephrite.config import Config
+from nephrite.config import Config, SegmenterSettings
 from nephrite.dependencies import facts
 from nephrite.errors import StoreError
 from nephrite.metrics.curves import RISING, kept_epoch, late_gain
+from nephrite.programs.settings import program_digest
 from nephrite.recording import Run, SilentRun
 from nephrite.seeds import derive_seed
 from nephrite.segmentation.arm_inputs import ArmInputs, open_stores
-from nephrite.segmentation.artifacts import SegmenterCard, write_card
+from nephrite.segmentation.artifacts import PROGRAM, SegmenterCard, write_card
 from nephrite.segmentation.backend import Trained, backend_of
 from nephrite.segmentation.demands import check_segmenters, shape_of
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
@@ -193,10 +194,11 @@ def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:
     }
 
 
-def _digests(inputs: ArmInputs) -> dict[str, str]:
-    """Digests of the stores that it learns from."""
+def _digests(inputs: ArmInputs, settings: SegmenterSettings) -> dict[str, str]:
+    """Digests of the stores that it learns from, and of the files of its program."""
     stores = {"pairs": inputs.real, "synthetic": inputs.synthetic}
-    return {name: store.manifest.digest for name, store in stores.items() if store}
+    program = {PROGRAM: program_digest(settings.programs)} if settings.programs else {}
+    return {name: store.manifest.digest for name, store in stores.items() if store} | program
 
 
 def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -> SegmenterCard:
@@ -224,5 +226,5 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         unverifiable=inputs.unverifiable,
         run_id=run.id,
         version=__version__,
-        inputs=_digests(inputs),
+        inputs=_digests(inputs, settings.segmenters[config.this_arm.segmenter]),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nephrite.errors import ProgramError
-from nephrite.segmentation.programs.running import Program
+from nephrite.programs.running import Program
 from nephrite.segmentation.programs.seed_pair import confirm_seed
 
 FIT = """

@@ -1,1 +1,1 @@
-"""Programs of the user's as segmenters: folders that they read and write, and how they are started and ended."""
+"""What programs write that are segmenters, and our own programs that keep the contract of docs/bring-your-own.md."""

@@ -7,20 +7,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from nephrite.errors import DataError, ProgramError
-from nephrite.imaging.geometry import match_grids
 from nephrite.imaging.nifti import NiftiFile, open_nifti
 from nephrite.imaging.volume import to_label_map
+from nephrite.programs.case_folders import ENDING, MEND, open_written
 from nephrite.segmentation.backend import Prediction
-from nephrite.segmentation.programs.case_folders import ENDING
-
-MEND = "mend the program, or what the settings say of it"
 
 
 def read_prediction(
@@ -68,8 +64,4 @@ def _probability(scan: NiftiFile, path: Path) -> Float32[np.ndarray, "slice heig
 
 
 def _on_grid(scan: NiftiFile, path: Path) -> NiftiFile:
-    """The file, if it is there, with its axes in the order of the scan's."""
-    if not path.is_file():
-        raise ProgramError(f"prediction {path.name}", "was not written", MEND)
-    file = open_nifti(path)
-    return replace(file, geometry=match_grids(scan.geometry, file.geometry, path))
+    return open_written(scan, path, f"prediction {path.name}")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from nephrite.errors import ProgramError
 from nephrite.evidence import digest_files, finished_files
+from nephrite.programs.running import Program
 from nephrite.segmentation.programs.fit_record import PROGRESS, RECORD
-from nephrite.segmentation.programs.running import Program
 
 STEPS = 10  # of each training; what is not seeded differs from the first batch on
 APART = {RECORD, PROGRESS}  # they may tell how long it took

@@ -10,8 +10,8 @@ from jaxtyping import Float32
 
 from nephrite.files import read_json
 from nephrite.imaging.nifti import open_kits
+from nephrite.programs.case_folders import Case, Wanted, distinct_names, image_path, write_cases
 from nephrite.segmentation.backend import StoredScan
-from nephrite.segmentation.programs.case_folders import Case, Wanted, distinct_names, image_path, write_cases
 from nephrite.store.slices import PairStore
 from tests.conftest import CHANNELS
 

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from nephrite.errors import ProgramError
-from nephrite.segmentation.programs.running import Program, last_words
-from tests.segmentation.programs.test_guard import PARENT, is_gone
+from nephrite.programs.running import Program, last_words
+from tests.programs.test_guard import PARENT, is_gone
 
 
 def program(code: str, *, limit: float = 60, **variables: str) -> Program:
@@ -73,7 +73,7 @@ def test_values_of_its_variables_are_not_repeated(tmp_path: Path) -> None:
 def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = tmp_path / "output.txt"
     clock = SimpleNamespace(monotonic=lambda: 61 if said.exists() and said.read_text().endswith("\n") else 0)
-    monkeypatch.setattr("nephrite.segmentation.programs.running.time", clock)
+    monkeypatch.setattr("nephrite.programs.running.time", clock)
     with pytest.raises(ProgramError, match=r"took longer than 60 seconds and was ended: \d+; raise 'limit'") as caught:
         run(program(PARENT.format(then="time.sleep(60)")), tmp_path)
     assert is_gone(int(str(caught.value).split("ended: ")[1].split(";")[0]))
@@ -107,7 +107,7 @@ def test_nothing_outlives_a_stage_that_is_killed(tmp_path: Path) -> None:
     stage = "\n".join(
         (
             "import sys; from pathlib import Path",
-            "from nephrite.segmentation.programs.running import Program",
+            "from nephrite.programs.running import Program",
             f"known = Program([sys.executable, '-c', {PARENT.format(then=then)!r}], 60)",
             f"known.run('fit', {{}}, Path({str(scratch)!r}), lambda: None)",
         )

@@ -1,35 +1,61 @@
-"""Folders of cases that a program reads, in the layout of nnU-Net v2.
+"""Folders of cases that a program reads, in the layout of nnU-Net v2, and volumes that it writes.
 
     imagesTr/<id>_0000.nii.gz   float32; Hounsfield units of CT, else the scan's own intensities
     labelsTr/<id>.nii.gz        uint8, on the same grid
     dataset.json                as nnU-Net reads it, and what it does not ask for under 'nephrite'
 
-Folders of scans without label maps hold `imagesTs` alone. A case is a patient: all slices of the store, of its size and
-with its spacing. Intensities are cut off at the window of 'prepare.intensity': a program is shown what a network of
-this package is shown. Painted slices have nothing beyond the window, and could be told from real ones by that.
+Folders of scans without label maps hold `imagesTs` alone, those of masks to be painted `labelsTr`. A case is a patient:
+all slices of the store, of its size and with its spacing. Intensities are cut off at the window of 'prepare.intensity':
+a program is shown what a network of this package is shown. Painted slices have nothing beyond the window, and could be
+told from real ones by that.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import nibabel as nib
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from nephrite.config import IGNORED
+from nephrite.errors import ProgramError
 from nephrite.files import write_json
+from nephrite.imaging.geometry import match_grids
 from nephrite.imaging.masks import channel_values
+from nephrite.imaging.nifti import NiftiFile, open_nifti
 from nephrite.imaging.volume import slice_blocks
-from nephrite.segmentation.backend import Scan
 
 DATASET, ENDING = "dataset.json", ".nii.gz"
 IMAGES, LABELS, SCANS = "imagesTr", "labelsTr", "imagesTs"
 BLOCK = 64  # slices that are windowed at a time
 DIGITS = 5  # decimals of an intensity, of a window of width 1
+
+
+MEND = "mend the program, or what the settings say of it"
+
+
+class Scan(Protocol):
+    """What is written of a scan; see `nephrite.segmentation.backend.Scan`."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, height and width."""
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimeters between slices, rows and columns."""
+
+    @property
+    def intensity_window(self) -> tuple[float, float]:
+        """The intensities that `windowed` makes 0 and 1, in the scan's own unit."""
+
+    def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
+        """Some slices in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +65,23 @@ class Case:
     name: str
     scan: Scan
     label: UInt8[np.ndarray, "slice height width"] | None = None
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A label map to be painted.
+
+    Attributes:
+        name: its id.
+        label: label values.
+        spacing: millimeters between slices, rows and columns.
+        window: the least and the largest intensity that it may be painted with.
+    """
+
+    name: str
+    label: UInt8[np.ndarray, "slice height width"]
+    spacing: tuple[float, float, float]
+    window: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -69,21 +112,48 @@ def write_cases(folder: Path, cases: Iterable[Case], wanted: Wanted) -> list[str
         image.parent.mkdir(parents=True, exist_ok=True)
         write_volume(image, _intensities(case.scan), case.scan.spacing)
         if case.label is not None:
-            path = folder / LABELS / f"{case.name}{ENDING}"
+            path = label_path(folder, case.name)
             path.parent.mkdir(exist_ok=True)
             write_volume(path, _known(case.label, wanted), case.scan.spacing)
         windows[case.name] = case.scan.intensity_window
         names.append(case.name)
+    _write_dataset(folder, windows, wanted, count=len(names) if labeled else 0)
+    return names
+
+
+def write_masks(folder: Path, masks: Iterable[Mask], wanted: Wanted) -> dict[str, tuple[float, float]]:
+    """Write a folder of label maps to be painted; gives their ids, each with its window."""
+    windows: dict[str, tuple[float, float]] = {}
+    for mask in masks:
+        path = label_path(folder, mask.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_volume(path, _known(mask.label, wanted), mask.spacing)
+        windows[mask.name] = mask.window
+    _write_dataset(folder, windows, wanted, count=0)
+    return windows
+
+
+def _write_dataset(folder: Path, windows: Mapping[str, tuple[float, float]], wanted: Wanted, *, count: int) -> None:
     content: dict[str, Any] = {"channel_names": {"0": wanted.image}, **_labels(wanted)}
     own = {"windows": windows, "channels": dict(wanted.channels), **(wanted.facts or {})}
-    counted = {"numTraining": len(names) if labeled else 0, "file_ending": ENDING}
-    write_json(folder / DATASET, {**content, **counted, "nephrite": own})
-    return names
+    write_json(folder / DATASET, {**content, "numTraining": count, "file_ending": ENDING, "nephrite": own})
 
 
 def image_path(folder: Path, name: str, *, labeled: bool) -> Path:
     """Where the scan of a case lies."""
     return folder / (IMAGES if labeled else SCANS) / f"{name}_0000{ENDING}"
+
+
+def label_path(folder: Path, name: str) -> Path:
+    """Where the label map of a case lies."""
+    return folder / LABELS / f"{name}{ENDING}"
+
+
+def emptied(folder: Path) -> Path:
+    """A folder without what an earlier attempt left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def distinct_names(patients: Sequence[str]) -> list[str]:
@@ -113,6 +183,24 @@ def write_volume(
     image = nib.Nifti1Image(np.ascontiguousarray(planes.T), np.diag([*(-step for step in reversed(spacing)), 1.0]))
     image.header.set_xyzt_units("mm")
     nib.save(image, path)
+
+
+def open_written(like: NiftiFile, path: Path, place: str) -> NiftiFile:
+    """What a program wrote for a volume, with its axes in that volume's order.
+
+    Args:
+        like: the volume that it was given.
+        path: where it had to write.
+        place: how an error names it.
+
+    Raises:
+        ProgramError: it is not there.
+        DataError: it is damaged, or lies on another grid.
+    """
+    if not path.is_file():
+        raise ProgramError(place, "was not written", MEND)
+    file = open_nifti(path)
+    return replace(file, geometry=match_grids(like.geometry, file.geometry, path))
 
 
 def _intensities(scan: Scan) -> Float32[np.ndarray, "slice height width"]:

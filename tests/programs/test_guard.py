@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nephrite.segmentation.programs import guard
+from nephrite.programs import guard
 
 # a program that starts another one, says its number, and goes on as told
 PARENT = (

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from nephrite.errors import ProgramError
-from nephrite.segmentation.programs import guard
+from nephrite.programs import guard
 
 POLL = 0.2  # seconds between two looks at a program
 TAIL = 1 << 16  # bytes of the output that are looked at
@@ -53,7 +53,7 @@ class Program:
         """Run one verb to its end.
 
         Args:
-            verb: 'plan', 'fit' or 'predict'.
+            verb: as 'fit' or 'paint'.
             options: name to value, given as '--name value'.
             scratch: a folder for its output, with all that the program is given; removed if the stage is killed.
             watch: called while it runs, and once after its end; an error that it raises ends the program.
@@ -71,10 +71,10 @@ class Program:
                 watch()
                 if time.monotonic() > ends:
                     finding = f"took longer than {self.limit:g} seconds and was ended{self._said(path)}"
-                    raise ProgramError(place, finding, "raise 'limit' of the segmenter, or find out why it hangs")
+                    raise ProgramError(place, finding, "raise 'limit' in its settings, or find out why it hangs")
             watch()
         if code:
-            raise ProgramError(place, f"{_end_of(code)}{self._said(path)}", "mend it; no other arm is concerned")
+            raise ProgramError(place, f"{_end_of(code)}{self._said(path)}", "mend it; no arm without it is concerned")
 
     def _said(self, output: Path) -> str:
         """The program's own words, if there are any, without folders and without the values of `variables`."""
