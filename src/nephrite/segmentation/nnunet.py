@@ -80,6 +80,11 @@ class NnunetSettings(SegmenterSettings):
         """On the processor alone: one process draws batches there, and sums have one order."""
         return self.device == "cpu"
 
+    @property
+    def sees_volumes(self) -> bool:
+        """As '3d_fullres' alone; '2d' takes slices one by one."""
+        return self.configuration == "3d_fullres"
+
     def as_command(self) -> CommandSettings:
         """The program that it is."""
         size = self.model_dump(
@@ -92,6 +97,7 @@ class NnunetSettings(SegmenterSettings):
             probabilities=True,
             plans=True,
             seeded=self.is_seeded,
+            dimensions=3 if self.sees_volumes else 2,
             threads=self.threads,
             limit=self.limit,
             seconds_per_step=self.seconds_per_step,

@@ -11,7 +11,7 @@ this package is shown. Painted slices have nothing beyond the window, and could 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from nephrite.config import IGNORED
 from nephrite.files import write_json
 from nephrite.imaging.masks import channel_values
 from nephrite.imaging.volume import slice_blocks
-from nephrite.segmentation.backend import Scan
+from nephrite.segmentation.backend import Scan, StoredScan
+from nephrite.segmentation.fit_task import Cohort
+from nephrite.store.runs import Run, volumes_of
 
 DATASET, ENDING = "dataset.json", ".nii.gz"
 IMAGES, LABELS, SCANS = "imagesTr", "labelsTr", "imagesTs"
@@ -56,6 +58,22 @@ class Wanted:
     ignored: bool = False
     image: str = "CT"
     facts: Mapping[str, Any] | None = None
+
+
+def cases_of(cohort: Cohort, *, volumes: bool = False) -> Iterator[Case]:
+    """A case for each patient of a cohort.
+
+    Args:
+        cohort: patients whose labels are known.
+        volumes: whether slices of a case must be neighbors: each run of a painted patient's is a case of its own then.
+    """
+    store = cohort.source.volumes
+    runs = [Run(patient, range(len(store.image(patient)))) for patient in cohort.patients]
+    if volumes:
+        runs = volumes_of(store, cohort.patients)
+    for name, (patient, part) in zip(distinct_names([run.patient for run in runs]), runs, strict=True):
+        label = cohort.source.label(patient)[part.start : part.stop]
+        yield Case(name, StoredScan(store, patient, part=part), label)
 
 
 def write_cases(folder: Path, cases: Iterable[Case], wanted: Wanted) -> list[str]:
