@@ -1,8 +1,8 @@
 """How much neighboring slices differ: of painted patients, and of the scans that they were painted after.
 
 Slices that are painted one by one may flicker from one to the next, which no measure of single slices shows. The
-measure is the total variation along the slice axis (as Chung et al. 2023, "Solving 3D inverse problems using pre-trained
-2D diffusion models", CVPR, section 3, penalize it), per voxel of the body: the mean absolute difference of two
+measure is the total variation along the slice axis, which Chung et al. 2023 penalize ("Solving 3D inverse problems
+using pre-trained 2D diffusion models", CVPR, section 3), per voxel of the body: the mean absolute difference of two
 neighboring slices, in units of the intensity window. It depends on what is shown and on the distance of slices; so the
 same slices of the source scan stand beside it, where there is one, else all neighbors among the training slices.
 """
