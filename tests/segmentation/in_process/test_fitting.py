@@ -23,7 +23,7 @@ from nephrite.segmentation.in_process.fitting import (
     SegmentationModule,
     SegmentationTask,
 )
-from nephrite.segmentation.in_process.learning import mean_dice, region_counts
+from nephrite.segmentation.in_process.learning import mean_dice
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Pairs
@@ -148,14 +148,6 @@ def test_loss_that_is_not_finite_stops_the_training(load: Load, pairs: Path, tmp
     module.network = Constant(float("nan"))  # type: ignore[assignment]  # a network that no setting can build
     with pytest.raises(NonFiniteLossError, match=r"training loss \(dice\): is nan at optimizer step 1"):
         fit(module, config.compute, folder=tmp_path, epochs=2, run=SilentRun(), text="test")
-
-
-def test_dice_is_summed_over_a_patient_not_averaged_over_slices() -> None:
-    found = torch.tensor([[[1, 1]], [[0, 0]], [[0, 0]]]).bool()
-    truth = torch.tensor([[[1, 0]], [[1, 0]], [[0, 0]]]).bool()
-    counts = region_counts(found, truth)
-    assert counts.tolist() == [[1, 3], [0, 1], [0, 0]]
-    assert mean_dice(torch.stack([counts[:2].sum(0), counts[2]])) == pytest.approx((2 * 1 / 4 + 1) / 2)
 
 
 class Canvas(nn.Module):

@@ -125,23 +125,9 @@ def test_scattered_slices_are_refused_before_anything_is_written(load: Load, pai
     assert not list(tmp_path.glob("s*"))
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (("prepare.spacing=nominal",), r"'heavy' of kind 'segresnet_3d' learns from volumes, and 'prepare.spacing' is"),
-        (
-            ("prepare.lesions={tumor: kidney}", "evaluate.lesions={tumor: {dimensions: 2}}"),
-            r"and 'evaluate.lesions.tumor.dimensions' is 2: slices are not contiguous",
-        ),
-        (
-            ("train_segmenter.segmenters.heavy={kind: segresnet_3d, patch: [16, 64, 66]}",),
-            r"'patch' has a side of 66, which cannot be halved 2 times",
-        ),
-    ],
-)
-def test_what_has_no_volumes_is_refused_with_the_settings(load: Load, overrides: tuple[str, ...], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        small(load, "real", *overrides)
+def test_a_patch_that_cannot_be_halved_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'patch' has a side of 66, which cannot be halved 2 times"):
+        SegResNetSettings(kind="segresnet_3d", patch=(16, 64, 66))
 
 
 def test_lesions_cannot_be_pasted_into_volumes_and_several_devices_are_refused(
