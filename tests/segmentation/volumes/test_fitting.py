@@ -70,7 +70,7 @@ def test_what_is_ignored_teaches_nothing(
         """With the first slices as they are, and one value in the fourth."""
         changed = label[:, :4].clone()
         changed[:, 3] = value
-        return float(module.training_step(VolumeBatch(image[:, :, :4], changed, volume), 0))
+        return module.training_step(VolumeBatch(image[:, :, :4], changed, volume), 0).item()
 
     assert len({round(loss(value), 6) for value in (0, 1, 2, IGNORED)}) == 4
     label[:, :3] = IGNORED
