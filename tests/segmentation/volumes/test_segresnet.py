@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def test_it_comes_back_and_is_evaluated_as_any_segmenter_is(load: Load, pairs: P
     mirrored = trained.backend.ready(trained, config.compute, batch_size=1, mirroring=True)
     assert not np.allclose(trained.backend.predict(mirrored, scan).probabilities, found.probabilities, atol=1e-6)
     scores = evaluate(config, SilentRun(), pairs=pairs, segmenter=folder, scores=tmp_path / "scores.json")
-    assert 0 <= scores["primary"] <= 1 if "primary" in scores else scores
+    assert all(np.isfinite(value) for value in scores.values())
 
 
 def test_it_is_no_graph_that_the_registry_keeps(load: Load, pairs: Path, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_one_seed_gives_one_network_and_a_killed_training_ends_as_an_undisturbed
         pass
 
     class Killing(SilentRun):
-        def metrics(self, values: dict[str, float], *, step: int | None = None) -> None:
+        def metrics(self, values: Mapping[str, float], *, step: int) -> None:
             raise KilledError
 
     config = small(load, "real+geometric")
