@@ -75,9 +75,10 @@ def _neighbors(store: PairStore, patient: str) -> Iterator[Pair]:
 def _source(painted: PairStore, real: PairStore, pair: Pair) -> Pair | None:
     """The same two slices of the scan that a pair was painted after."""
     provenance = painted.patient(pair[0].patient).provenance
-    if provenance is None or provenance.source_patient not in real.splits:
+    source = provenance.source_patient if provenance else None
+    if provenance is None or source is None or source not in real.splits:
         return None
-    one, other = (SliceRef(provenance.source_patient, provenance.source_slices[ref.position]) for ref in pair)
+    one, other = (SliceRef(source, provenance.source_slices[ref.position]) for ref in pair)
     return one, other
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from nephrite.augment.standard import IntensityRanges
 from nephrite.segmentation.volumes.augmenting import PatchParameters, apply_geometric, apply_standard, draw_standard
 
 STILL = SpatialRanges(rotation_probability=0, scale_probability=0, mirroring=False)
-PLAIN = IntensityRanges(**{name: 0.0 for name in vars(IntensityRanges()) if name.endswith("probability")})
+NONE: dict[str, Any] = {name: 0.0 for name in vars(IntensityRanges()) if name.endswith("probability")}
+PLAIN = IntensityRanges(**NONE)
 
 
 def patch(depth: int = 5) -> tuple[Tensor, Tensor]:
@@ -28,7 +30,8 @@ def drawn(moves: SpatialRanges, ranges: IntensityRanges) -> PatchParameters:
 @pytest.mark.parametrize("change", ["blur", "brightness", "contrast", "bias", "low_resolution", "gamma"])
 def test_slices_that_are_alike_stay_alike(change: str) -> None:
     image, label = patch()
-    ranges = replace(PLAIN, **{f"{change}_probability": 1.0})
+    always: dict[str, Any] = {f"{change}_probability": 1.0}
+    ranges = replace(PLAIN, **always)
     found, kept = apply_standard(drawn(STILL, ranges), image, label)
     assert not torch.allclose(found, image, atol=1e-3)
     assert torch.allclose(found, found[:, :, :1].expand_as(found), atol=1e-5)

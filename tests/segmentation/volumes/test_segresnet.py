@@ -75,7 +75,9 @@ def test_it_comes_back_and_is_evaluated_as_any_segmenter_is(load: Load, pairs: P
     assert found.probabilities is not None
     assert found.probabilities.shape == (6, 2, SIZE, SIZE)
     mirrored = trained.backend.ready(trained, config.compute, batch_size=1, mirroring=True)
-    assert not np.allclose(trained.backend.predict(mirrored, scan).probabilities, found.probabilities, atol=1e-6)
+    again = trained.backend.predict(mirrored, scan).probabilities
+    assert again is not None
+    assert not np.allclose(again, found.probabilities, atol=1e-6)
     scores = evaluate(config, SilentRun(), pairs=pairs, segmenter=folder, scores=tmp_path / "scores.json")
     assert all(np.isfinite(value) for value in scores.values())
 
