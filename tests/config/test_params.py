@@ -85,6 +85,7 @@ def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, mess
     [
         *(("configs/capstone-phantom", 12), ("configs/kits19", 12), ("configs/moai", 12)),
         *(("configs/lidc", 6), ("configs/curvas", 4), ("configs/elsewhere", 5), ("configs/nnunet-lidc", 2)),
+        ("configs/phantom-volumes", 2),
     ],
 )
 def test_shipped_settings_are_valid(name: str, kinds: int, root: Path) -> None:

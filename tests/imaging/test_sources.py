@@ -239,3 +239,22 @@ def test_scans_come_with_the_label_map_that_lies_beside_them(tmp_path: Path, wri
         ("d", True),
         ("e", False),
     ]
+
+
+@pytest.mark.parametrize("find", [find_cases, find_scans])
+def test_channels_of_one_scan_are_refused_and_not_taken_for_patients(
+    tmp_path: Path, find: Callable[[Path], object]
+) -> None:
+    for name in ("brats_0000", "brats_0001", "other"):
+        kits(tmp_path, name)
+    with pytest.raises(SourceError, match=r"brats_0001.*: is a further channel of brats by its name"):
+        find(tmp_path)
+
+
+def test_patients_who_are_numbered_are_no_channels(tmp_path: Path) -> None:
+    for number in range(10):
+        kits(tmp_path, f"case_{number:04d}")
+    assert len(find_cases(tmp_path)) == 10
+    kits(tmp_path / "more", "a_0001")
+    kits(tmp_path / "more", "a_0002")
+    assert len(find_cases(tmp_path / "more")) == 2

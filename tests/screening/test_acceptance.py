@@ -20,6 +20,7 @@ from nephrite.screening.acceptance import (
     size_order,
 )
 from nephrite.screening.class_intensity import intensity_ranges
+from nephrite.screening.continuity import Continuity
 from nephrite.screening.memorization import measure_memorization, thumbnails
 from nephrite.store.slices import SliceRef
 
@@ -65,6 +66,7 @@ def screening(
         repeated=np.zeros(len(images), np.bool_),
         mask_overlap=np.ones(len(images)),
         sizes=(EMPTY,) * len(images),
+        continuity=Continuity(np.array([0.2, 0.4, 0.3]), np.array([0.1, 0.2])),
     )
 
 

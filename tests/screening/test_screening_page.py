@@ -9,6 +9,7 @@ import pytest
 from nephrite.config import ScreenSettings
 from nephrite.screening.acceptance import EMPTY, Measures, Screening, compare_features
 from nephrite.screening.class_intensity import IntensityTally, intensity_ranges
+from nephrite.screening.continuity import Continuity
 from nephrite.screening.memorization import measure_memorization
 from nephrite.screening.screening_page import headline_figures, screening_facts, screening_markdown, screening_rows
 from nephrite.store.slices import SliceRef
@@ -51,6 +52,7 @@ def screening() -> Screening:
         repeated=np.arange(COUNT) < 10,
         mask_overlap=np.where(np.arange(COUNT) < COUNT - 1, 1.0, np.nan),
         sizes=("tiny",) * (COUNT - 1) + (EMPTY,),
+        continuity=Continuity(np.array([0.2, 0.4, 0.3]), np.array([0.1, 0.2])),
     )
 
 
@@ -104,6 +106,17 @@ def test_page_shows_every_table_and_picture(facts: dict[str, Any]) -> None:
     assert "| agreement | 0 | 0.0% | 97.5% |" in page
     assert "25.0% of the painted slices repeat the picture of an earlier one." in page
     assert "![Accepted slices](accepted.png)" in page
+
+
+def test_page_shows_how_much_neighboring_slices_differ_or_that_there_are_none(facts: dict[str, Any]) -> None:
+    page = screening_markdown(facts, [])
+    assert "| painted | 3 | 0.220 | 0.300 | 0.380 |" in page
+    assert "| real | 2 | 0.110 | 0.150 | 0.190 |" in page
+    assert "Painted over real, by medians: 2.000." in page
+    assert headline_figures(facts)["continuity_ratio"] == pytest.approx(2)
+    facts["continuity"] = Continuity(np.array([]), np.array([])).facts
+    assert "no neighboring slices were painted" in screening_markdown(facts, [])
+    assert "continuity_ratio" not in headline_figures(facts)
 
 
 def test_page_says_where_fidelity_was_not_measured(facts: dict[str, Any]) -> None:

@@ -36,6 +36,7 @@ SEGMENTERS = {
     "fpn": "nephrite.segmentation.in_process.fpn",
     "smp": "nephrite.segmentation.in_process.smp",
     "monai": "nephrite.segmentation.in_process.monai",
+    "segresnet_3d": "nephrite.segmentation.volumes.segresnet",
     "command": "nephrite.segmentation.command",
     "nnunet": "nephrite.segmentation.nnunet",
 }
@@ -135,6 +136,11 @@ class SegmenterSettings(KindSettings):
     def is_seeded(self) -> bool:
         """Whether the same seed gives the same weights."""
         return True
+
+    @property
+    def sees_volumes(self) -> bool:
+        """Whether it learns from neighboring slices together; else from single ones, in any order."""
+        return False
 
 
 @cache

@@ -20,6 +20,7 @@ from nephrite.config.synthesize import SynthesizeSettings
 from nephrite.config.synthesizers import TrainGanSettings
 from nephrite.config.training_sets import TrainingSet
 from nephrite.config.trial import Arm, GeneratorRun, TrialSettings
+from nephrite.config.volumes import volumes_that_are_none
 from nephrite.errors import ConfigError
 
 
@@ -62,6 +63,7 @@ class Config(Settings):
                 *self._what_external_patients_lack(),
                 *self._what_foreign_sets_lack(),
                 *self._labels_that_are_needed(),
+                *volumes_that_are_none(self.trial, self.prepare, self.evaluate, self.synthesize, self.train_segmenter),
                 *self._no_part_of_the_trial(),
             ]
         )
@@ -127,7 +129,6 @@ class Config(Settings):
                     f"region '{name}' with labels {list(region.labels)} is not a union of 'prepare.channels' "
                     f"{ {key: list(values) for key, values in self.prepare.channels.items()} }"
                 )
-
         # parts of regions must be in sight of a channel, and have names of their own
         seen = {*itertools.chain.from_iterable(self.prepare.channels.values())}
         for name, labels in self.evaluate.parts.items():
@@ -165,7 +166,6 @@ class Config(Settings):
                     f"'evaluate.lesions' names '{name}', whose labels {others} are no class of 'prepare.lesions': its "
                     "lesions cannot be counted"
                 )
-        # windows lie within slices
         windows, side = self.evaluate.windows, self.prepare.in_plane.size
         if windows and windows.size > side:
             yield f"'evaluate.windows.size' is {windows.size}; slices of 'prepare.in_plane' have {side} pixels per side"

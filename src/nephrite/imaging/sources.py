@@ -13,6 +13,7 @@ The name of the case's folder, or of the file, is the patient's id; ids in heade
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,9 @@ from nephrite.imaging.nifti import open_kits, open_nifti_scan
 from nephrite.imaging.series import visible_files
 from nephrite.imaging.volume import ScanVolume, Volume
 
+FIRST, FURTHER = "_0000", "_0001"  # how nnU-Net marks the channels of one scan
+MOST_CHANNELS = 9  # with one stem; more are patients who were numbered
+_NUMBERED = re.compile(r"(.+)_\d{4}")
 _SUFFIXES = (".nii.gz", ".nii")
 _NO_SCAN = (".", "segmentation.")  # the latter where the folder of one case was given
 _NO_CASE = {"train", "DICOM", "Label"}  # of layouts
@@ -80,8 +84,8 @@ def find_scans(folder: Path) -> list[Scan]:
     """List the scans of a folder, sorted by patient; label maps beside them are ignored.
 
     Raises:
-        SourceError: the folder is missing or holds no scan; a name cannot be a patient id; one patient is there twice
-            (ids that differ in upper and lower case only count as one).
+        SourceError: the folder is missing or holds no scan; a name cannot be a patient id, or is that of a second
+            channel; one patient is there twice (ids that differ in upper and lower case only count as one).
     """
     if not folder.is_dir():
         raise SourceError(folder, "is not a folder", "give the folder that holds the scans")
@@ -211,7 +215,19 @@ def _folders(parent: Path) -> list[Path]:
     return [path for path in names if not path.name.startswith(".") and not path.name.endswith(PARTIAL)]
 
 
+def _check_channels(cases: Sequence[Case] | Sequence[Scan]) -> None:
+    """Refuse channels of one scan that would be taken for patients; many numbers with one stem are patients."""
+    stems = Counter(found[1] for case in cases if (found := _NUMBERED.fullmatch(case.patient)))
+    known = {case.patient: case for case in cases}
+    for stem, count in stems.items():
+        if count <= MOST_CHANNELS and stem + FIRST in known and stem + FURTHER in known:
+            finding = f"is a further channel of {stem} by its name, and a scan has one"
+            remedy = "keep the channel to learn from, under the patient's id alone; if it is a patient, rename it"
+            raise SourceError(known[stem + FURTHER].image, finding, remedy)
+
+
 def _check_ids(cases: Sequence[Case] | Sequence[Scan]) -> None:
+    _check_channels(cases)
     seen: dict[str, Case | Scan] = {}
     for case in cases:
         if not re.fullmatch(r"[A-Za-z0-9._-]+", case.patient):

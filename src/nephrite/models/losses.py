@@ -1,6 +1,6 @@
 """Losses as pure functions of logits and targets, always in float32.
 
-b  batch    c  channels, one sigmoid each    h, w  height and width in pixels
+b  batch    c  channels, one sigmoid each    h, w  height and width in pixels    ...  of a slice or a volume
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class GeneratorLoss(NamedTuple):
 
 
 def dice_loss(
-    logits: Float[Tensor, "b c h w"],
-    target: Float[Tensor, "b c h w"] | Bool[Tensor, "b c h w"],
-    known: Bool[Tensor, "b h w"] | None = None,
+    logits: Float[Tensor, "b c ..."],
+    target: Float[Tensor, "b c ..."] | Bool[Tensor, "b c ..."],
+    known: Bool[Tensor, "b ..."] | None = None,
     *,
     smooth: float = 1.0,
 ) -> Float[Tensor, ""]:
@@ -37,23 +37,23 @@ def dice_loss(
     Args:
         logits: before the sigmoid.
         target: 0 or 1.
-        known: pixels that count; None means all of them.
+        known: pixels, or voxels, that count; None means all of them.
         smooth: pixels added to numerator and denominator. A channel without a positive pixel in the batch then has
             loss near 0 if nothing is predicted, and a gradient that removes false positives otherwise.
     """
     probability, truth = logits.float().sigmoid(), target.float()
     if known is not None:
         probability, truth = probability * known[:, None], truth * known[:, None]
-    over = (0, 2, 3)
+    over = [axis for axis in range(logits.ndim) if axis != 1]
     overlap = (probability * truth).sum(over)
     size = probability.sum(over) + truth.sum(over)
     return (1 - (2 * overlap + smooth) / (size + smooth)).mean()
 
 
 def dice_and_cross_entropy(
-    logits: Float[Tensor, "b c h w"],
-    target: Float[Tensor, "b c h w"] | Bool[Tensor, "b c h w"],
-    known: Bool[Tensor, "b h w"] | None = None,
+    logits: Float[Tensor, "b c ..."],
+    target: Float[Tensor, "b c ..."] | Bool[Tensor, "b c ..."],
+    known: Bool[Tensor, "b ..."] | None = None,
 ) -> Float[Tensor, ""]:
     """Dice loss plus binary cross-entropy (Isensee et al. 2021, nnU-Net, methods).
 

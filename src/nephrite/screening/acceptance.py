@@ -17,6 +17,7 @@ from nephrite.config import IGNORED, ScreenSettings
 from nephrite.errors import ConfigError
 from nephrite.imaging.masks import split_channels
 from nephrite.screening.class_intensity import IntensityCheck, IntensityRange, IntensityTally, check_intensities
+from nephrite.screening.continuity import Continuity
 from nephrite.screening.fidelity import Fidelity, measure_fidelity
 from nephrite.screening.memorization import Memorization
 from nephrite.synthesis.ellipsoids import RADII, size_class
@@ -107,6 +108,7 @@ class Screening:
         repeated: painted slices that show the same picture as an earlier one.
         mask_overlap: Dice of each painted mask with the nearest training mask; NaN where a mask is empty.
         sizes: size class of each painted slice.
+        continuity: differences of neighboring slices.
     """
 
     settings: ScreenSettings
@@ -120,6 +122,7 @@ class Screening:
     repeated: Flags
     mask_overlap: Float[np.ndarray, " slice"]
     sizes: tuple[str, ...]
+    continuity: Continuity
 
     @cached_property
     def failed(self) -> dict[str, Flags]:

@@ -52,6 +52,7 @@ def screening_facts(screening: Screening, fidelity: tuple[int, Mapping[str, Fide
             **{name: asdict(found) if found else None for name, found in fidelity[1].items()},
         },
         "novelty": _novelty(screening.mask_overlap),
+        "continuity": screening.continuity.facts,
         "limits": _limits(screening, *fidelity),
     }
 
@@ -70,6 +71,7 @@ def headline_figures(facts: Mapping[str, Any]) -> dict[str, float]:
         "honest_share": facts["memorization"]["honest_share"],
         **{f"kid_{name}": row["kid"]["mean"] for name, row in fidelity.items() if isinstance(row, Mapping)},
         "mask_overlap": facts["novelty"]["median"],
+        "continuity_ratio": facts["continuity"]["ratio"],
     }
     return {name: float(value) for name, value in figures.items() if value is not None}
 
@@ -127,6 +129,8 @@ def screening_markdown(facts: Mapping[str, Any], pictures: Sequence[tuple[str, s
         _fidelity_table(facts["fidelity"]),
         "## Novelty of masks: Dice with the nearest training mask",
         _novelty_table(facts["novelty"]),
+        "## Continuity: mean difference of neighboring slices, within the body",
+        _continuity_text(facts["continuity"]),
         *[f"## {shows}\n\n![{shows}]({name})" for shows, name in pictures],
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -269,6 +273,17 @@ def _novelty_table(novelty: Mapping[str, Any]) -> str:
     keys = ("p10", "median", "p90", "training_mask_as_it_is")
     head = ["masks", "10 %", "median", "90 %", "share that is a training mask as it is"]
     return markdown_table(head, [[novelty["slices"], *(_text(novelty[key]) for key in keys)]])
+
+
+def _continuity_text(found: Mapping[str, Any]) -> str:
+    if not found["painted"]["pairs"]:
+        return "Not measured: no neighboring slices were painted."
+    rows = [
+        [name, found[name]["pairs"], *(_text(found[name][key]) for key in ("p10", "median", "p90"))]
+        for name in ("painted", "real")
+    ]
+    table = markdown_table(["slices", "pairs of neighbors", "10 %", "median", "90 %"], rows)
+    return f"{table}\n\nIn units of the intensity window. Painted over real, by medians: {_text(found['ratio'])}."
 
 
 def _text(value: float | None) -> str:

@@ -13,6 +13,7 @@ from nephrite.segmentation.backend import Trained
 from nephrite.store.brought.sources import unverifiable_sets
 from nephrite.store.class_presence import demand_holders
 from nephrite.store.lesion_free import LesionFree, masked_sources, read_lesion_free
+from nephrite.store.runs import LEAST, count_outside
 from nephrite.store.slices import PairStore
 from nephrite.store.split import training_subset, unlabeled_patients
 from nephrite.training.leakage import check_fit, check_synthetic
@@ -70,7 +71,8 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
 
     Raises:
         LeakageError: synthetic slices know patients that the arm must not know.
-        StoreError: a store or the teacher is missing, broken, or does not fit the others.
+        StoreError: a store or the teacher is missing, broken, or does not fit the others; or synthetic slices are no
+            volumes, and the arm learns from these.
         ConfigError: the arm needs what was not given, or was given what it does not take; there are no scans without
             labels for its self-training, or no lesion-free ones that it needs; or no patient of its own, or of
             validation, has the primary region.
@@ -106,11 +108,23 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
 def _with_synthetic(config: Config, inputs: ArmInputs, painted: PairStore) -> ArmInputs:
     if painted.patients():
         synthesizer = check_synthetic(painted, inputs.real, inputs.labeled)
+        _check_volumes(config, painted)
         return inputs._replace(synthetic=painted, synthesizer=synthesizer)
     check_fit(painted, inputs.real)
     text = "arm %s: screening accepted no synthetic slice: it learns from real slices alone"
     logger.warning(text, config.this_arm)
     return inputs._replace(synthetic=painted)
+
+
+def _check_volumes(config: Config, painted: PairStore) -> None:
+    """Refuse synthetic slices of which none has neighbors, where volumes are learned from; warn of those left out."""
+    arm = config.this_arm
+    if not config.train_segmenter.segmenters[arm.segmenter].sees_volumes:
+        return
+    outside, count = count_outside(painted, asker=f"arm {arm}")
+    if outside:
+        text = "arm %s: %d of %d synthetic slices are left out: they have fewer than %d neighbors in a row"
+        logger.warning(text, arm, outside, count, LEAST)
 
 
 def _check_arm(config: Config, synthetic: Path | None, teacher: Path | None) -> None:

@@ -89,16 +89,18 @@ class Scan(Protocol):
 
 @dataclass(frozen=True)
 class StoredScan:
-    """A patient of a store, or a window of the patient's slices; labels are never read."""
+    """A patient of a store, or a window of the patient's slices, or some of them; labels are never read."""
 
     store: PairStore
     patient: str
     window: Window | None = None
+    part: range | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Slices, height and width."""
         slices, height, width = self.store.image(self.patient).shape
+        slices = slices if self.part is None else len(self.part)
         return (slices, self.window.size, self.window.size) if self.window else (slices, height, width)
 
     @property
@@ -115,7 +117,8 @@ class StoredScan:
 
     def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
         """Some slices in [0, 1]."""
-        planes = self.store.windowed_of(SliceRef(self.patient, position) for position in part)
+        first = self.part.start if self.part else 0
+        planes = self.store.windowed_of(SliceRef(self.patient, first + position) for position in part)
         return self.window.cut(planes) if self.window else planes
 
 

@@ -30,6 +30,7 @@ from nephrite.programs.settings import LARGEST_SEED, ProgramSettings
 from nephrite.segmentation.artifacts import REMEDY
 from nephrite.segmentation.backend import Backend, Prediction, Scan, SliceShape, StoredScan, Trained
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
+from nephrite.segmentation.programs.cohort_cases import cases_of
 from nephrite.segmentation.programs.fit_record import PROGRESS, RECORD, Progress, read_fit_record
 from nephrite.segmentation.programs.predictions import read_prediction
 from nephrite.segmentation.programs.seed_pair import confirm_seed
@@ -62,6 +63,11 @@ class CommandSettings(ProgramSettings, SegmenterSettings):
         description="Whether one seed gives one model, which a trial tries once, with two short trainings. If not, it "
         "needs an A/A arm ('SET+null'), which shows how far chance alone moves the scores.",
     )
+    dimensions: Literal[2, 3] = Field(
+        default=2,
+        description="What a case is to it: 2 = slices, in any order; 3 = a volume, so that slices must be neighbors "
+        "at a known distance, and each run of painted neighbors is a case. 2 asks nothing of the data.",
+    )
     seconds_per_step: float | None = Field(
         default=None, gt=0, le=10**6, description="For 'nephrite plan', which cannot time it; null = it says so."
     )
@@ -80,6 +86,11 @@ class CommandSettings(ProgramSettings, SegmenterSettings):
     def is_seeded(self) -> bool:
         """As the settings say."""
         return self.seeded
+
+    @property
+    def sees_volumes(self) -> bool:
+        """As the settings say."""
+        return self.dimensions == 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,15 +207,15 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
 
     def _given(self, task: FitTask, work: Path) -> tuple[dict[str, object], int]:
         """Write all cases; the options that name them, and the number of those that are learned from."""
-        wanted = self._wanted(task.channels, task)
+        wanted, volumes = self._wanted(task.channels, task), self.settings.sees_volumes
         options: dict[str, object] = {"train": work / "train"}
-        count = len(write_cases(work / "train", _cases(task.training), wanted))
+        count = len(write_cases(work / "train", cases_of(task.training, volumes=volumes), wanted))
         # what is mixed in: synthetic cases, and further ones as one folder
         fakes = [each for each in task.additions if each.cohort.source.volumes.manifest.kind == "synthetic"]
         others = [each for each in task.additions if each not in fakes]
         for option, additions in (("synthetic", fakes), ("extra", others)):
             if additions:
-                cases = [case for each in additions for case in _cases(each.cohort)]
+                cases = [case for each in additions for case in cases_of(each.cohort, volumes=volumes)]
                 count += len(write_cases(work / option, cases, wanted))
                 share = sum(_share(each, task.training) for each in additions)
                 options |= {option: work / option, "share" if additions is fakes else "extra-share": f"{share:.6g}"}
@@ -212,7 +223,7 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
             options["augmentation"] = task.augmentation
         # whole validation patients
         options["validation"] = work / "validation"
-        write_cases(work / "validation", _cases(task.validation), wanted)
+        write_cases(work / "validation", cases_of(task.validation, volumes=volumes), wanted)
         return options, count
 
     def _wanted(self, channels: Mapping[str, tuple[int, ...]], task: FitTask | None = None) -> Wanted:
@@ -234,11 +245,6 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
             size = int(region.sum()) + int(truth.sum()) + int(patient in task.vanished)
             scores.append(2 * int((region & truth).sum()) / size if size else 1.0)
         return float(np.mean(scores))
-
-
-def _cases(cohort: Cohort) -> Iterator[Case]:
-    for patient in cohort.patients:
-        yield Case(patient, StoredScan(cohort.source.volumes, patient), cohort.source.label(patient))
 
 
 def _share(added: Addition, real: Cohort) -> float:

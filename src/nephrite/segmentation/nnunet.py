@@ -84,6 +84,11 @@ class NnunetSettings(SegmenterSettings):
         """Unless told, on the processor alone: one process draws batches there, and sums have one order."""
         return self.device == "cpu" if self.seeded is None else self.seeded
 
+    @property
+    def sees_volumes(self) -> bool:
+        """As '3d_fullres' alone; '2d' takes slices one by one."""
+        return self.configuration == "3d_fullres"
+
     def as_command(self) -> CommandSettings:
         """The program that it is."""
         size = self.model_dump(
@@ -96,6 +101,7 @@ class NnunetSettings(SegmenterSettings):
             probabilities=True,
             plans=True,
             seeded=self.is_seeded,
+            dimensions=3 if self.sees_volumes else 2,
             threads=self.threads,
             limit=self.limit,
             seconds_per_step=self.seconds_per_step,

@@ -29,6 +29,7 @@ from nephrite.screening.acceptance import (
     measure,
 )
 from nephrite.screening.class_intensity import intensity_ranges
+from nephrite.screening.continuity import measure_continuity
 from nephrite.screening.examination import examine, nearest_masks
 from nephrite.screening.memorization import Memorization, measure_memorization, repeated_slices, small_slices
 from nephrite.screening.screening_page import headline_figures, screening_facts, screening_markdown, screening_rows
@@ -177,6 +178,7 @@ def _measure(config: Config, inputs: ScreenInputs, helper: Trained) -> Screening
             inputs.painted, inputs.slices, TrainingMasks(inputs.real, {ref.patient for ref in inputs.training})
         ),
         sizes=tuple(_sizes(config, inputs, measured)),
+        continuity=measure_continuity(inputs.painted, inputs.real, inputs.training or inputs.seen),
     )
 
 

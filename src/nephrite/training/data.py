@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from nephrite.errors import ConfigError
 from nephrite.store.slices import SliceRef
 
+B = TypeVar("B")  # a batch
 T = TypeVar("T")  # what a loader is asked for: the place of a slice, or a window that is cut from one
 
 
@@ -196,7 +197,7 @@ def check_shares(batch_size: int, ranks: int) -> None:
         raise ConfigError("batch_size", finding, f"take a multiple of {ranks}")
 
 
-def batch_loader(pairs: Dataset[Batch], batches: SteppedBatches[Any], *, workers: int = 0) -> DataLoader[Batch]:
+def batch_loader(pairs: Dataset[B], batches: SteppedBatches[Any], *, workers: int = 0) -> DataLoader[B]:
     """A loader that reads each batch by one call.
 
     With `batch_size=None` torch hands what the sampler yields to the data set as it is: here a whole batch.
@@ -213,8 +214,8 @@ def batch_loader(pairs: Dataset[Batch], batches: SteppedBatches[Any], *, workers
 
 
 def channel_masks(
-    label: UInt8[Tensor, "batch height width"], channels: Mapping[str, Sequence[int]]
-) -> Bool[Tensor, "batch channel height width"]:
+    label: UInt8[Tensor, "batch ..."], channels: Mapping[str, Sequence[int]]
+) -> Bool[Tensor, "batch channel ..."]:
     """What a segmenter should find: one mask per output channel, where the label is one of the channel's values."""
     return torch.stack([value_mask(label, values) for values in channels.values()], dim=1)
 

@@ -18,13 +18,12 @@ from nephrite.metrics.curves import best_epoch
 from nephrite.models.unet import Normalization
 from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import WEIGHTS
-from nephrite.segmentation.in_process import fitting as segmentation
+from nephrite.segmentation.in_process import learning
 from nephrite.segmentation.in_process.fitting import (
     SegmentationModule,
     SegmentationTask,
-    mean_dice,
-    region_counts,
 )
+from nephrite.segmentation.in_process.learning import mean_dice
 from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.store.slices import PairStore
 from nephrite.training.data import Pairs
@@ -151,14 +150,6 @@ def test_loss_that_is_not_finite_stops_the_training(load: Load, pairs: Path, tmp
         fit(module, config.compute, folder=tmp_path, epochs=2, run=SilentRun(), text="test")
 
 
-def test_dice_is_summed_over_a_patient_not_averaged_over_slices() -> None:
-    found = torch.tensor([[[1, 1]], [[0, 0]], [[0, 0]]]).bool()
-    truth = torch.tensor([[[1, 0]], [[1, 0]], [[0, 0]]]).bool()
-    counts = region_counts(found, truth)
-    assert counts.tolist() == [[1, 3], [0, 1], [0, 0]]
-    assert mean_dice(torch.stack([counts[:2].sum(0), counts[2]])) == pytest.approx((2 * 1 / 4 + 1) / 2)
-
-
 class Canvas(nn.Module):
     """Paints the same logits whatever it sees: one weight for each pixel of each channel."""
 
@@ -195,7 +186,7 @@ def test_weights_of_the_first_of_equal_epochs_are_kept(
 ) -> None:
     for name, epochs in (("long", 4), ("short", 2)):
         scores = iter([0.2, 0.9, 0.9, 0.9])
-        monkeypatch.setattr(segmentation, "mean_dice", lambda counts, scores=scores: next(scores))
+        monkeypatch.setattr(learning, "mean_dice", lambda counts, scores=scores: next(scores))
         history = train(load(PLATEAU, BEST, f"train_segmenter.epochs={epochs}"), pairs, tmp_path / name).history
         assert best_epoch(history) == 1
     first, kept = (load_file(tmp_path / name / WEIGHTS) for name in ("short", "long"))
@@ -205,7 +196,7 @@ def test_weights_of_the_first_of_equal_epochs_are_kept(
 def test_weights_are_kept_even_where_nothing_is_found(
     load: Load, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segmentation, "mean_dice", lambda counts: 0.0)
+    monkeypatch.setattr(learning, "mean_dice", lambda counts: 0.0)
     assert best_epoch(train(load(BEST), pairs, tmp_path / "a").history) == 0
     assert (tmp_path / "a" / WEIGHTS).exists()
 

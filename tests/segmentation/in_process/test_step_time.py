@@ -20,38 +20,38 @@ def test_a_wider_network_takes_longer(load: Load) -> None:
 def test_a_long_step_is_extrapolated_and_never_taken(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
 
-    def training_seconds(config: Config, network: torch.nn.Module, *, batch: int, size: int) -> float:
-        sizes.append((batch, size))
+    def training_seconds(config: Config, network: torch.nn.Module, *, batch: int, space: tuple[int, ...]) -> float:
+        sizes.append((batch, *space))
         return 0.5
 
-    monkeypatch.setattr(timing, "_training_seconds", training_seconds)
+    monkeypatch.setattr(timing, "training_seconds", training_seconds)
     config = load(WIDE, "prepare.in_plane={kind: resize, size: 512}", "train_segmenter.batch_size=8")
     assert step_seconds(config, "light") == 0.5 * 8 / 2 * (512 / 64) ** 2 * (32 / 16) ** 2
-    assert sizes == [(2, 64)]
+    assert sizes == [(2, 64, 64)]
 
 
 def test_a_short_step_is_taken_as_it_is(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
 
-    def training_seconds(config: Config, network: torch.nn.Module, *, batch: int, size: int) -> float:
-        sizes.append((batch, size))
+    def training_seconds(config: Config, network: torch.nn.Module, *, batch: int, space: tuple[int, ...]) -> float:
+        sizes.append((batch, *space))
         return 0.001
 
-    monkeypatch.setattr(timing, "_training_seconds", training_seconds)
+    monkeypatch.setattr(timing, "training_seconds", training_seconds)
     assert step_seconds(load(), "light") == 0.001
-    assert sizes == [(2, 32), (4, 32)]
+    assert sizes == [(2, 32, 32), (4, 32, 32)]
 
 
 def test_a_training_on_windows_is_timed_on_windows(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
 
-    def training_seconds(config: Config, network: torch.nn.Module, *, batch: int, size: int) -> float:
-        sizes.append(size)
+    def training_seconds(config: Config, network: torch.nn.Module, *, batch: int, space: tuple[int, ...]) -> float:
+        sizes.append(space)
         return 0.001
 
-    monkeypatch.setattr(timing, "_training_seconds", training_seconds)
+    monkeypatch.setattr(timing, "training_seconds", training_seconds)
     step_seconds(load("prepare.in_plane={kind: resize, size: 512}", "train_segmenter.window=48"), "light")
-    assert sizes == [48, 48]
+    assert sizes == [(48, 48), (48, 48)]
 
 
 def test_an_encoder_is_timed_without_its_weights(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from nephrite.augment import geometric, standard
 from nephrite.augment.spatial import SpatialRanges
@@ -44,13 +45,13 @@ def network_step_seconds(config: Config, backend: InProcess[Any]) -> float:
         network = _network(config, probe)
         small = min(size, PROBE_SIZE)
         pixels = (network.input_size(size) / network.input_size(small)) ** 2
-        measured = _training_seconds(config, network, batch=PROBE_BATCH, size=small)
+        measured = training_seconds(config, network, batch=PROBE_BATCH, space=(small, small))
         expected = factor * batch / PROBE_BATCH * pixels * measured
         if expected > LONGEST_STEP:
             return expected
     # else time the network itself
     taken = max(batch, PROBE_BATCH)
-    return batch / taken * _training_seconds(config, _network(config, backend), batch=taken, size=size)
+    return batch / taken * training_seconds(config, _network(config, backend), batch=taken, space=(size, size))
 
 
 def augmentation_seconds(config: Config, augmentation: Augmentation) -> float:
@@ -79,13 +80,14 @@ def _network(config: Config, backend: InProcess[Any]) -> Segmenter:
     return network.to(pick_device(config.compute)).to(memory_format=torch.channels_last)
 
 
-def _training_seconds(config: Config, network: Segmenter, *, batch: int, size: int) -> float:
+def training_seconds(config: Config, network: nn.Module, *, batch: int, space: tuple[int, ...]) -> float:
+    """Seconds of one step of a network on its device, with made-up images of some size."""
     # tiny steps: time matters, not weights
     device, channels = pick_device(config.compute), len(config.prepare.channels)
     half = resolve_precision(config.compute) == "bf16-mixed"
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-9, fused=True)
-    image = torch.rand(batch, 1, size, size, device=device)
-    target = torch.zeros(batch, channels, size, size, device=device)
+    image = torch.rand(batch, 1, *space, device=device)
+    target = torch.zeros(batch, channels, *space, device=device)
 
     def step() -> None:
         with torch.autocast(device, torch.bfloat16, enabled=half):

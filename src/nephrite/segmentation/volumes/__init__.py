@@ -1,0 +1,1 @@
+"""Segmenters that are networks on volumes, trained in this process on patches."""
