@@ -156,7 +156,7 @@ def test_provenance_names_patients_of_the_synthesizer_that_its_cell_would_not_kn
     card, synthesizer = read_synthesizer(
         write_synthesizer(tmp_path / "s", replace(CARD, training_patients=("a1", "z"), unlabeled_patients=("y",)))
     )
-    painter = LoadedGenerator(card, synthesizer, ["a1", "a2"], settings="", seed=0, batch_size=4)
+    painter = LoadedGenerator(tmp_path / "s", card, synthesizer, ["a1", "a2"], settings="", seed=0, batch_size=4)
     label = np.zeros((2, 32, 32), np.uint8)
     found = _provenance(painter, Asked(Pass("a2", 1, (0, 3)), Request(label), style=Style("x", (1, 1))))
     assert (found.training_patients, found.unlabeled_patients) == (("a1", "a2", "z"), ("x", "y"))

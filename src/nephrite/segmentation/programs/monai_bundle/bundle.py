@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-from monai.inferers import SlidingWindowInferer
-from monai.transforms import Compose, MultiSampleTrait
+from monai.bundle.config_parser import ConfigParser
+from monai.inferers.inferer import SlidingWindowInferer
+from monai.transforms.compose import Compose
+from monai.transforms.traits import MultiSampleTrait
 from torch import device, nn
 from torch.optim import Optimizer
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import monai
 import numpy as np
 import torch
-from monai.transforms import Compose
-from monai.utils import set_determinism
+from monai.transforms.compose import Compose
+from monai.utils.misc import set_determinism
 from safetensors.torch import save_file
 from torch import Tensor
 
