@@ -17,7 +17,7 @@ from nephrite_kubeflow.cluster import CLUSTER_FILE, load_cluster
 from nephrite_kubeflow.errors import ExperimentError
 from nephrite_kubeflow.experiment import Experiment, check_fit, check_image, check_publish, check_scans, read_experiment
 from nephrite_kubeflow.package import read_package, write_inference, write_package
-from nephrite_kubeflow.preflight import check_objects
+from nephrite_kubeflow.preflight import check_objects, check_retries
 from nephrite_kubeflow.record import trial_page
 from nephrite_kubeflow.server import FINISHED, Server
 
@@ -147,6 +147,8 @@ def submit(
     unseen = check_objects(content, namespace) if check else None
     if unseen:
         click.echo(f"warning: secrets and volumes in '{namespace}' were not looked up: {unseen}", err=True)
+    elif check and (lost := check_retries()):
+        click.echo(f"warning: {lost}", err=True)
     # start, then follow if asked to
     run_id = server.start(content, experiment, service_account)
     click.echo(f"run {run_id}, version {content.version}")

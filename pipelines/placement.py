@@ -91,7 +91,7 @@ def _set_resources(task: PipelineTask, settings: Step) -> None:
         num_retries=retries.count,
         backoff_duration=f"{retries.wait_seconds}s",
         backoff_factor=retries.factor,
-        backoff_max_duration=f"{retries.longest_seconds}s",
+        backoff_max_duration=f"{retries.window_days}d",
     )
 
 

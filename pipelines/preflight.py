@@ -8,12 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 import urllib3
+import yaml
 from kubernetes import client, config
 
 from nephrite_kubeflow.errors import ClusterError
 from nephrite_kubeflow.package import Package
 
 LIMITS = (3, 10)  # seconds to connect, and to wait for an answer
+ARGO = ("workflow-controller-configmap", "kubeflow")  # where Kubeflow keeps the settings of its Argo
+RETRYING = (
+    None,
+    "OnFailure",
+    "Always",
+)  # policies of Argo by which a failed container is tried again; None: its default
 
 
 def check_objects(package: Package, namespace: str) -> str | None:
@@ -43,6 +50,35 @@ def check_objects(package: Package, namespace: str) -> str | None:
         if isinstance(claim, str):
             return claim
     return None
+
+
+def check_retries() -> str | None:
+    """Whether Kubeflow's Argo tries failed steps again at all.
+
+    Kubeflow Pipelines names no policy for a step's retries, so that of Argo's defaults counts. The manifests of 2.17
+    set `OnError`, which no failed container satisfies (kubeflow/pipelines#13386 and #13897).
+
+    Returns:
+        What is wrong, and what to do about it; or that it could not be seen. None if failed steps are tried again.
+    """
+    try:
+        core = _core()
+    except config.ConfigException:
+        return None  # told already
+    name, namespace = ARGO
+    try:
+        found = core.read_namespaced_config_map(name, namespace, _request_timeout=LIMITS)
+        defaults = yaml.safe_load((found.data or {}).get("workflowDefaults") or "") or {}
+        policy = defaults["spec"]["templateDefaults"]["retryStrategy"].get("retryPolicy")
+    except (client.ApiException, urllib3.exceptions.HTTPError) as error:
+        reason = getattr(error, "status", None) or type(error).__name__
+        return f"whether failed steps are tried again was not looked up (configmap {name} in {namespace}: {reason})"
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return None  # no defaults for retries: Argo's own, OnFailure
+    if policy in RETRYING:
+        return None
+    remedy = f"kubectl -n {namespace} get configmap {name} -o yaml | sed 's/{policy}/Always/' | kubectl apply -f -"
+    return f"no failed step will be tried again: Argo's default retryPolicy is '{policy}'; have it changed: {remedy}"
 
 
 def _core() -> client.CoreV1Api:

@@ -147,9 +147,10 @@ def test_submit_looks_for_secrets_unless_told_not_to(
 ) -> None:
     looks: list[str] = []
     monkeypatch.setattr(cli, "check_objects", lambda _, namespace: looks.append(namespace))
+    monkeypatch.setattr(cli, "check_retries", lambda: looks.append("argo"))
     words = ["--package", compiled.path, "--host", kubeflow.host, "--namespace", "nephrite", option]
     assert run(monkeypatch, "submit", *words) == 0
-    assert looks == ["nephrite"] * looked
+    assert looks == ["nephrite", "argo"] * looked
 
 
 @pytest.mark.parametrize("ended", [("SUCCEEDED", 0), ("FAILED", 1), ("CANCELED", 1)])

@@ -15,10 +15,11 @@ from kubernetes.config import kube_config
 
 from nephrite_kubeflow.errors import ClusterError
 from nephrite_kubeflow.package import Package
-from nephrite_kubeflow.preflight import check_objects
+from nephrite_kubeflow.preflight import check_objects, check_retries
 from tests.pipelines.conftest import Answer, Request, serve
 
 SECRET = "/api/v1/namespaces/nephrite/secrets/nephrite-env"  # noqa: S105 - a path
+ARGO = "/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap"
 CLAIM = "/api/v1/namespaces/nephrite/persistentvolumeclaims/nephrite-checkpoints"
 
 
@@ -99,3 +100,35 @@ def test_without_access_to_a_cluster_the_reason_is_told(
     write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:9", monkeypatch)
     assert (check_objects(compiled, "nephrite") or "").startswith("the cluster does not answer")
     assert capsys.readouterr().out == ""
+
+
+def defaults(text: str) -> dict[str, Any]:
+    """The settings of Kubeflow's Argo with these defaults of workflows."""
+    return {"kind": "ConfigMap", "data": {"workflowDefaults": text}}
+
+
+OF_RELEASE_2_17 = "spec: {templateDefaults: {retryStrategy: {limit: '2', retryPolicy: OnError}}}"
+RETRIED = OF_RELEASE_2_17.replace("OnError", "Always")
+
+
+def test_retries_that_argo_would_not_make_are_told_with_the_patch(cluster: Cluster) -> None:
+    cluster.objects[ARGO] = defaults(OF_RELEASE_2_17)
+    told = check_retries() or ""
+    assert told.startswith("no failed step will be tried again: Argo's default retryPolicy is 'OnError'")
+    assert "sed 's/OnError/Always/' | kubectl apply -f -" in told
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "spec: {}", "[1]", "{", "spec: {templateDefaults: {retryStrategy: {limit: 2}}}", RETRIED],
+)
+def test_argo_that_tries_failed_steps_again_is_no_matter(cluster: Cluster, text: str) -> None:
+    cluster.objects[ARGO] = defaults(text)
+    assert check_retries() is None
+
+
+def test_user_who_may_not_see_argos_settings_is_told_so(cluster: Cluster) -> None:
+    cluster.status = 403
+    told = "whether failed steps are tried again was not looked up (configmap workflow-controller-configmap in kubeflow"
+    assert check_retries() == f"{told}: 403)"
