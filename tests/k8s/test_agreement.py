@@ -38,7 +38,7 @@ def test_pipeline_s_secret_and_claim_are_made_here(named: dict[tuple[str, str], 
 
 def test_addresses_in_the_secret_are_services_here(named: dict[tuple[str, str], Manifest]) -> None:
     secret = named["Secret", "nephrite-env"]["data"]
-    for key in ("MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL"):
+    for key in ("MLFLOW_TRACKING_URI", "NEPHRITE_AWS_ENDPOINT_URL"):
         match = re.fullmatch(r"http://(\w+):(\d+)", base64.b64decode(secret[key]).decode())
         assert match is not None
         ports = named["Service", match[1]]["spec"]["ports"]
@@ -109,14 +109,14 @@ def test_buckets_are_those_the_store_s_user_may_use(named: dict[tuple[str, str],
 
 def test_no_secret_lies_among_the_manifests() -> None:
     examples = list((ROOT / "k8s/base/secrets").glob("*.example"))
-    assert len(examples) == 6
+    assert len(examples) == 7
     secret_lines = [
         line
         for example in examples
         for line in example.read_text().splitlines()
-        if re.search(r"PASSWORD=|SECRET_ACCESS_KEY=|SECRET_KEY=|secretKey", line)
+        if re.search(r"PASSWORD=|SECRET_ACCESS_KEY=|SECRET_KEY=|secretkey=|secretKey", line)
     ]
-    assert len(secret_lines) == 9
+    assert len(secret_lines) == 11
     assert all("CHANGE-ME" in line for line in secret_lines)
     kinds = [
         item["kind"]
@@ -127,7 +127,7 @@ def test_no_secret_lies_among_the_manifests() -> None:
     assert "Secret" not in kinds
 
 
-@pytest.mark.parametrize("name", ["nephrite.env", "mlflow.env", "postgres.env", "store.env", "s3.json"])
+@pytest.mark.parametrize("name", ["nephrite.env", "mlflow.env", "postgres.env", "store.env", "scans.env", "s3.json"])
 def test_git_ignores_what_make_secrets_writes(name: str, tmp_path: Path) -> None:
     target = tmp_path / "base" / "secrets" / name
     target.parent.mkdir(parents=True)

@@ -97,6 +97,7 @@ def test_secrets_maps_and_claims_exist_with_their_keys(objects: list[Manifest]) 
 def test_every_generated_map_and_secret_is_used(objects: list[Manifest]) -> None:
     used = {(kind, name) for item in objects for kind, name, _ in references(item.get("spec", {}))}
     made = {(item["kind"], item["metadata"]["name"]) for item in of_kind(objects, "ConfigMap", "Secret")}
+    made -= {("Secret", "nephrite-scans")}  # Kubeflow's launcher reads it, by the Role: test_launcher.py
     assert made == {reference for reference in used if reference[0] != "PersistentVolumeClaim"}
 
 
@@ -116,6 +117,11 @@ def test_accounts_exist_and_roles_are_bound(objects: list[Manifest], pods: list[
         assert {(subject["name"], subject["namespace"]) for subject in binding["subjects"]} == {
             ("nephrite-runner", "nephrite")
         }
+
+
+def test_every_account_pulls_images_with_the_registrys_secret(objects: list[Manifest]) -> None:
+    accounts = of_kind(objects, "ServiceAccount")
+    assert all(account["imagePullSecrets"] == [{"name": "nephrite-registry"}] for account in accounts)
 
 
 def test_roles_have_no_wildcards_and_read_named_secrets_only(objects: list[Manifest]) -> None:

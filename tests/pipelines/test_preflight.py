@@ -80,8 +80,10 @@ def test_missing_object_is_refused_with_the_remedy(cluster: Cluster, compiled: P
 
 
 def test_secret_without_a_key_is_refused_by_the_keys_name(cluster: Cluster, compiled: Package) -> None:
-    del cluster.objects[SECRET]["data"]["AWS_ENDPOINT_URL"]
-    with pytest.raises(ClusterError, match="secret nephrite-env in namespace nephrite: lacks AWS_ENDPOINT_URL;"):
+    del cluster.objects[SECRET]["data"]["NEPHRITE_AWS_ENDPOINT_URL"]
+    with pytest.raises(
+        ClusterError, match="secret nephrite-env in namespace nephrite: lacks NEPHRITE_AWS_ENDPOINT_URL;"
+    ):
         check_objects(compiled, "nephrite")
 
 
