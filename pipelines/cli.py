@@ -17,7 +17,7 @@ from nephrite_kubeflow.cluster import CLUSTER_FILE, load_cluster
 from nephrite_kubeflow.errors import ExperimentError
 from nephrite_kubeflow.experiment import Experiment, check_fit, check_image, check_publish, check_scans, read_experiment
 from nephrite_kubeflow.package import read_package, write_inference, write_package
-from nephrite_kubeflow.preflight import check_objects, check_retries
+from nephrite_kubeflow.preflight import check_objects, check_release, check_retries
 from nephrite_kubeflow.record import trial_page
 from nephrite_kubeflow.server import FINISHED, Server
 
@@ -143,12 +143,11 @@ def submit(
     content = read_package(package)
     server = Server(host, namespace, (min(timeout, 5), timeout))
     server.check()
-    # secrets and volumes that the steps need; no rights to look is no error
-    unseen = check_objects(content, namespace) if check else None
-    if unseen:
-        click.echo(f"warning: secrets and volumes in '{namespace}' were not looked up: {unseen}", err=True)
-    elif check and (lost := check_retries()):
-        click.echo(f"warning: {lost}", err=True)
+    # what the pods need, as far as this user may look
+    if check:
+        _warn(check_release(server.version, namespace, multi_user=server.multi_user))
+        unseen = check_objects(content, namespace)
+        _warn(f"secrets and volumes in '{namespace}' were not looked up: {unseen}" if unseen else check_retries())
     # start, then follow if asked to
     run_id = server.start(content, experiment, service_account)
     click.echo(f"run {run_id}, version {content.version}")
@@ -176,6 +175,11 @@ def status(*, run_id: str, host: str, namespace: str, timeout: float, wait: bool
         click.echo(f"{name}: {told}")
     click.echo(f"run: {state}")
     sys.exit(int(state in FINISHED - {"SUCCEEDED"}))
+
+
+def _warn(text: str | None) -> None:
+    if text:
+        click.echo(f"warning: {text}", err=True)
 
 
 def _counted_painters(count: int) -> str:

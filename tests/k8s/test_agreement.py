@@ -39,7 +39,9 @@ def test_pipeline_s_secret_and_claim_are_made_here(named: dict[tuple[str, str], 
 def test_addresses_in_the_secret_are_services_here(named: dict[tuple[str, str], Manifest]) -> None:
     secret = named["Secret", "nephrite-env"]["data"]
     for key in ("MLFLOW_TRACKING_URI", "NEPHRITE_AWS_ENDPOINT_URL"):
-        match = re.fullmatch(r"http://(\w+):(\d+)", base64.b64decode(secret[key]).decode())
+        match = re.fullmatch(
+            r"http://(\w+)\.nephrite\.svc\.cluster\.local:(\d+)", base64.b64decode(secret[key]).decode()
+        )
         assert match is not None
         ports = named["Service", match[1]]["spec"]["ports"]
         assert int(match[2]) in [port["port"] for port in ports]

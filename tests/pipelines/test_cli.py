@@ -128,6 +128,15 @@ def test_submit_prints_links_without_passwords(
     assert "were not looked up: no kubeconfig here" in shown.err
 
 
+def test_submit_says_what_the_servers_release_means(
+    monkeypatch: pytest.MonkeyPatch, kubeflow: Kubeflow, compiled: Package, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for version, told in (("2.17.0", "secrets and volumes"), ("2.5.0", "Kubeflow Pipelines 2.5.0 makes pods")):
+        kubeflow.version = version
+        assert run(monkeypatch, "submit", "--package", compiled.path, "--host", kubeflow.host) == 0
+        assert capsys.readouterr().err.startswith(f"warning: {told}")
+
+
 def test_submit_takes_the_champions_pipeline_too(
     monkeypatch: pytest.MonkeyPatch,
     kubeflow: Kubeflow,

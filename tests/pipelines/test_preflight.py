@@ -15,10 +15,11 @@ from kubernetes.config import kube_config
 
 from nephrite_kubeflow.errors import ClusterError
 from nephrite_kubeflow.package import Package
-from nephrite_kubeflow.preflight import check_objects, check_retries
+from nephrite_kubeflow.preflight import check_objects, check_release, check_retries
 from tests.pipelines.conftest import Answer, Request, serve
 
 SECRET = "/api/v1/namespaces/nephrite/secrets/nephrite-env"  # noqa: S105 - a path
+NAMESPACE = "/api/v1/namespaces/nephrite"
 ARGO = "/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap"
 CLAIM = "/api/v1/namespaces/nephrite/persistentvolumeclaims/nephrite-checkpoints"
 
@@ -134,3 +135,38 @@ def test_user_who_may_not_see_argos_settings_is_told_so(cluster: Cluster) -> Non
     cluster.status = 403
     told = "whether failed steps are tried again was not looked up (configmap workflow-controller-configmap in kubeflow"
     assert check_retries() == f"{told}: 403)"
+
+
+def labeled(level: str) -> dict[str, Any]:
+    """The namespace at a level of PodSecurity."""
+    return {"kind": "Namespace", "metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}}
+
+
+@pytest.mark.parametrize("version", ["2.5.0", "2.15.2", "v1.8.5"])
+def test_release_whose_pods_the_namespace_refuses_is_refused(cluster: Cluster, version: str) -> None:
+    cluster.objects[NAMESPACE] = labeled("restricted")
+    told = f"namespace nephrite: is at 'restricted', and Kubeflow Pipelines {version} .* refuses; kubectl label"
+    with pytest.raises(ClusterError, match=told):
+        check_release(version, "nephrite", multi_user=True)
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [("2.16.0", "restricted"), ("2.17.0", "restricted"), ("3.0", "restricted"), ("2.15.2", "baseline")],
+)
+def test_release_and_level_that_fit_pass(cluster: Cluster, version: str, level: str) -> None:
+    cluster.objects[NAMESPACE] = labeled(level)
+    assert check_release(version, "nephrite", multi_user=True) is None
+
+
+def test_what_cannot_be_seen_of_release_or_level_is_a_warning(cluster: Cluster) -> None:
+    cluster.status = 403
+    assert "must be 2.16 or newer" in (check_release("unknown", "nephrite", multi_user=True) or "")
+    told = check_release("2.15.0", "nephrite", multi_user=True) or ""
+    assert "the namespace's level was not looked up; if it is 'restricted': kubectl label namespace nephrite" in told
+
+
+def test_single_user_kubeflow_is_told_its_own_namespace() -> None:
+    with pytest.raises(ClusterError, match=r"apply k8s/single-user .* and name it: --namespace kubeflow"):
+        check_release("2.17.0", "nephrite", multi_user=False)
+    assert check_release("2.17.0", "kubeflow", multi_user=False) is None
