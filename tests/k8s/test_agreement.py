@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from nephrite.cli import group
 from nephrite_kubeflow.cluster import CLUSTER_FILE
 from nephrite_kubeflow.components import IMAGE
+from nephrite_kubeflow.server import TOKEN_FILE
 
 Manifest = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,6 +82,27 @@ def test_trainings_are_commands_that_the_program_takes(name: str, monkeypatch: p
     result = CliRunner().invoke(group, [*job["spec"]["trainer"]["args"], "--dry-run"])
     assert result.exit_code == 0, result.output
     assert yaml.safe_load(result.stdout)["compute"]["devices"] == job["spec"]["trainer"]["numProcPerNode"]
+
+
+def test_data_of_the_trainings_is_made_where_they_look_and_by_their_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    trainings = [yaml.safe_load((ROOT / f"k8s/training/{name}/job.yaml").read_text()) for name in ("gan", "segmenter")]
+    wanted = [set(job["spec"]["trainer"]["args"]) for job in trainings]
+    pod = yaml.safe_load((ROOT / "k8s/training/data/job.yaml").read_text())["spec"]["template"]["spec"]
+    (acquire,), (prepare,) = pod["initContainers"], pod["containers"]
+    assert all({"--params=configs/kits19.yaml", "--pairs=/data/prepared"} < args for args in wanted)
+    assert {"--params=configs/kits19.yaml", "--pairs=/data/prepared"} < set(prepare["args"])
+    for container in (acquire, prepare):
+        result = CliRunner().invoke(group, [*container["command"][1:], *container["args"], "--dry-run"])
+        assert result.exit_code == 0, result.output
+
+
+def test_token_of_a_pod_lies_where_it_is_looked_for() -> None:
+    mounted = yaml.safe_load((ROOT / "k8s/pod-default.yaml").read_text())["spec"]
+    (place,) = [mount["mountPath"] for mount in mounted["volumeMounts"]]
+    (source,) = mounted["volumes"][0]["projected"]["sources"]
+    assert f"{place}/{source['serviceAccountToken']['path']}" == str(TOKEN_FILE)
+    assert source["serviceAccountToken"]["audience"] == "pipelines.kubeflow.org"
 
 
 def test_served_model_is_the_promoted_one() -> None:

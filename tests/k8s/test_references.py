@@ -140,7 +140,7 @@ def test_what_is_not_opened_is_denied(objects: list[Manifest]) -> None:
 def test_policies_and_their_peers_select_something(objects: list[Manifest], pods: list[Any], stack: str) -> None:
     labels = all_pod_labels(pods)
     if stack == "local":  # no training without GPUs; the policy waits for it
-        labels.append({"app.kubernetes.io/name": "training"})
+        labels += [{"app.kubernetes.io/name": "training"}, {"app.kubernetes.io/name": "training-data"}]
     for policy in of_kind(objects, "NetworkPolicy"):
         spec = policy["spec"]
         rules = [*spec.get("ingress", []), *spec.get("egress", [])]
@@ -172,6 +172,8 @@ def ports_open(objects: list[Manifest], direction: str, mine: dict[str, str], ot
         ("argo", "s3", 8333),
         ("argo", "mlflow", 5000),
         ("training", "mlflow", 5000),
+        ("training-data", "mlflow", 5000),
+        ("training-data", "s3", 8333),
         ("serving", "mlflow", 5000),
     ],
 )

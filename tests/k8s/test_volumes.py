@@ -30,7 +30,7 @@ def test_job_gives_the_steps_claim_to_the_steps_group(objects: list[Manifest], p
 
 def test_jobs_that_run_once_bear_the_label_by_which_they_are_removed(objects: list[Manifest]) -> None:
     jobs = [item for item in objects if item["kind"] == "Job"]
-    assert len(jobs) == 2
+    assert len(jobs) >= 2
     assert all(job["metadata"]["labels"] == {"app.kubernetes.io/component": "once"} for job in jobs)
 
 
