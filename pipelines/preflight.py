@@ -100,7 +100,7 @@ def check_retries() -> str | None:
     """Whether Kubeflow's Argo tries failed steps again at all.
 
     Kubeflow Pipelines names no policy for a step's retries, so that of Argo's defaults counts. The manifests of 2.17
-    set `OnError`, which no failed container satisfies (kubeflow/pipelines#13386 and #13897).
+    set `OnError`, which no failed container satisfies (kubeflow/pipelines#13386 is to add a setting).
 
     Returns:
         What is wrong, and what to do about it; or that it could not be seen. None if failed steps are tried again.

@@ -1,7 +1,7 @@
 """What Argo makes of the retries that are compiled: by its own rules, not by the names of the fields.
 
 The rules are those of argo-workflows 4, workflow/controller/operator.go (processNodeRetries): the limit counts retries;
-the policy says what is tried again; `maxDuration` is a deadline counted from the start of the first attempt, after which
+the policy says what is tried again; `maxDuration` is a deadline, counted from the start of the first attempt: after it
 nothing is tried again, which a wait may not pass, and at which a running retry is stopped. Factor and limit are parsed
 as integers, durations as seconds with a unit.
 """
