@@ -133,7 +133,7 @@ class Kubeflow:
 
     def _upload(self, held: list[str], key: str, request: Request) -> dict[str, Any]:
         assert request.headers["content-type"].startswith("multipart/form-data")
-        assert re.search(rb'name="uploadfile"; filename="(augmentation|inference)\.yaml"', request.body)
+        assert re.search(rb'name="uploadfile"; filename="(augmentation|inference)[\w-]*\.yaml"', request.body)
         if key == "pipeline_version_id":
             assert request.query["pipelineid"] == "pipeline-1"
         held.append(request.query["name"])
