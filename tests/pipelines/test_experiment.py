@@ -97,7 +97,7 @@ def test_trial_is_split_by_whole_cells_that_one_pipeline_takes(cells: int) -> No
 
 def test_cell_that_no_cluster_stores_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiment, "MOST_ARMS", 11)
-    with pytest.raises(ExperimentError, match=r"trial\.cells: 0: makes 12 arms, and one pipeline takes 11; name fewer"):
+    with pytest.raises(ExperimentError, match=r"trial\.cells: 0: makes 12 arms; one pipeline takes 11; name fewer"):
         read_experiment(PARAMS, ["trial.cells=[0, 1]"]).split()
 
 
