@@ -1,7 +1,7 @@
 """Fill k8s/base/secrets/ with new random passwords, after the examples that lie there; needs nothing but Python.
 
 Every `CHANGE-ME` becomes a password. The same one is used in all files for one account: MLflow's two users, the data
-base, and the two accounts of the object store. What exists is never overwritten.
+base, and the three accounts of the object store. What exists is never overwritten.
 """
 
 import os
@@ -18,8 +18,10 @@ ACCOUNTS = {
     ("serving.env", "MLFLOW_TRACKING_PASSWORD="): "serving",
     ("mlflow.env", "MLFLOW_FLASK_SERVER_SECRET_KEY="): "flask",
     ("postgres.env", "POSTGRES_PASSWORD="): "postgres",
-    ("nephrite.env", "AWS_SECRET_ACCESS_KEY="): "store user",
+    ("nephrite.env", "NEPHRITE_AWS_SECRET_ACCESS_KEY="): "store user",
     ("s3.json", '"accessKey": "nephrite", "secretKey": "'): "store user",
+    ("scans.env", "secretkey="): "store reader",
+    ("s3.json", '"accessKey": "scans", "secretKey": "'): "store reader",
     ("store.env", "AWS_SECRET_ACCESS_KEY="): "store keeper",
     ("s3.json", '"accessKey": "keeper", "secretKey": "'): "store keeper",
 }

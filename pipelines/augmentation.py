@@ -9,6 +9,7 @@ a loop inside a loop does not hold under an exit handler (kubeflow/pipelines#132
 No `from __future__ import annotations` here: kfp reads the types off the signature.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ from nephrite_kubeflow.components.screen import screen
 from nephrite_kubeflow.components.synthesize import synthesize
 from nephrite_kubeflow.components.train_gan import train_gan
 from nephrite_kubeflow.components.train_segmenter import train_segmenter
-from nephrite_kubeflow.experiment import Painting
+from nephrite_kubeflow.experiment import Experiment, Painting
 from nephrite_kubeflow.fan_in import list_names, with_lists
 from nephrite_kubeflow.placement import Placement, shown_name
 from nephrite_kubeflow.workspace import pipeline_settings
@@ -58,9 +59,17 @@ class Painted(NamedTuple):
 class Steps:
     """The steps of a trial, put on one kind of cluster."""
 
-    def __init__(self, cluster: Cluster, image: str) -> None:
-        self.place = Placement(cluster, image)
-        self.parallelism = cluster.parallelism
+    def __init__(self, cluster: Cluster, image: str, *, parted: bool = False) -> None:
+        # parts fetch the data once: the lineage, which their cache goes by, names its version
+        self.place = Placement(cluster, image, cached=("acquire",) if parted else ())
+        self.parallelism, self.parted = cluster.parallelism, parted
+
+    def of_trial(self, task: PipelineTask) -> PipelineTask:
+        """Let a task that looks at the runs of all arms find those of other parts, too."""
+        if self.parted:
+            told = task.container_spec.args
+            task.container_spec.args = [re.sub("^runs:", "trial:", text) for text in told]
+        return task
 
     def put(self, task: PipelineTask, about: str = "") -> PipelineTask:
         """Place a task; `about` tells it from others of its step on Kubeflow's page."""
@@ -107,15 +116,17 @@ class Steps:
         return done
 
 
-def build_pipeline(
-    cluster: Cluster, image: str, real_arms: Sequence[str], paintings: Sequence[Painting]
-) -> BaseComponent:
-    """The pipeline of a trial's arms for one kind of cluster and one image.
+def build_pipeline(cluster: Cluster, image: str, experiment: Experiment) -> BaseComponent:
+    """The pipeline of a trial's arms, or of a part of them, for one kind of cluster and one image.
+
+    Of several parts the last one judges; it takes the other parts' runs from MLflow, by the trial.
 
     Its arguments: `params` (the settings as YAML), `lineage` (JSON object), and the gates `publish_synthetic` and
     `promote_best` ('yes' or 'no').
     """
-    steps = Steps(cluster, image)
+    parted, last = experiment.parts > 1, experiment.part == experiment.parts
+    steps = Steps(cluster, image, parted=parted)
+    real_arms, paintings = experiment.real_arms, experiment.paintings
 
     @dsl.pipeline(name=NAME, description=DESCRIPTION, pipeline_config=pipeline_settings(cluster))
     def augmentation(params: str, lineage: str, publish_synthetic: str = NO, promote_best: str = YES) -> None:
@@ -135,16 +146,18 @@ def build_pipeline(
                 with dsl.If(publish_synthetic == YES, name="publish-synthetic"):
                     for each in painted:
                         steps.put(publish(data=each.synthetic, **same), each.painter)
+            if not last:
+                return
             # judge all arms together
             shown = {"synthetic": painted[0].synthetic} if painted else {}
             scored = collected([each.scored for each in looped])
             judging = with_lists(report, "runs", len(looped))(pairs=pairs, **shown, **scored, **same)
-            judged = steps.put(judging).outputs["report"]
+            judged = steps.of_trial(steps.put(judging)).outputs["report"]
             # the best segmenter goes to the registry only if asked for
             with dsl.If(promote_best == YES, name="promote-best"):
                 trained = collected([each.trained for each in looped])
                 best = with_lists(promote, "runs", len(looped))(pairs=pairs, report=judged, **trained, **same)
-                steps.put(best)
+                steps.of_trial(steps.put(best))
 
     return augmentation
 

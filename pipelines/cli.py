@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from nephrite_kubeflow.cluster import CLUSTER_FILE, load_cluster
 from nephrite_kubeflow.errors import ExperimentError
 from nephrite_kubeflow.experiment import Experiment, check_fit, check_image, check_publish, check_scans, read_experiment
 from nephrite_kubeflow.package import read_package, write_inference, write_package
-from nephrite_kubeflow.preflight import check_objects
+from nephrite_kubeflow.preflight import check_objects, check_release, check_retries
 from nephrite_kubeflow.record import trial_page
 from nephrite_kubeflow.server import FINISHED, Server
 
@@ -99,9 +100,13 @@ def compile_pipeline(
         experiment = read_experiment(params, overrides, arms)
         check_fit(experiment.config, settings, cluster)
         check_publish(experiment.config, params, publish=publish)
-        lineage = write_package(output, experiment, settings, image, publish=publish, promote=promote)
-        counts = [len(found) for found in (experiment.paintings, experiment.real_arms, experiment.synthetic_arms)]
-        told = "{}, {} arms without synthetic slices, {} with".format(_counted_painters(counts[0]), *counts[1:])
+        parts = experiment.split()
+        outputs = [output] if len(parts) == 1 else [part_file(output, part.part, part.parts) for part in parts]
+        for file, part in zip(outputs, parts, strict=True):
+            lineage = write_package(file, part, settings, image, publish=publish, promote=promote)
+        told, output = _counted(experiment), outputs[-1]
+        if len(parts) > 1:
+            _show_parts(outputs, parts)
     # a run that cannot be repeated is worth a warning
     if lineage["commit"].endswith("-dirty") or lineage["commit"] == "unknown":
         click.echo(f"warning: the commit is '{lineage['commit']}', so the run cannot be repeated from it", err=True)
@@ -117,7 +122,15 @@ def _check_options(context: click.Context, pipeline: str) -> None:
 
 
 @group.command()
-@click.option("--package", type=FILE, default=PACKAGE_FILE, show_default=True, help="What 'compile' wrote.")
+@click.option(
+    "--package",
+    "packages",
+    type=FILE,
+    multiple=True,
+    default=[PACKAGE_FILE],
+    show_default=True,
+    help="What 'compile' wrote; repeat it for the parts of a trial, in their order.",
+)
 @host_option
 @namespace_option
 @click.option("--experiment", default="nephrite", show_default=True, help="Kubeflow experiment; made if absent.")
@@ -128,7 +141,7 @@ def _check_options(context: click.Context, pipeline: str) -> None:
 @wait_options[1]
 def submit(
     *,
-    package: Path,
+    packages: tuple[Path, ...],
     host: str,
     namespace: str,
     experiment: str,
@@ -139,20 +152,24 @@ def submit(
     poll: float,
 ) -> None:
     """Start a run of the compiled pipeline, as a version named by its commit, and print where to see it."""
-    # the package and the server, before anything is uploaded
-    content = read_package(package)
+    # the packages and the server, before anything is uploaded
+    contents = [read_package(package) for package in packages]
+    if len(contents) > 1 and not wait:
+        raise ExperimentError("--package", f"names {len(contents)} parts, which run one after the other", "add --wait")
     server = Server(host, namespace, (min(timeout, 5), timeout))
     server.check()
-    # secrets and volumes that the steps need; no rights to look is no error
-    unseen = check_objects(content, namespace) if check else None
-    if unseen:
-        click.echo(f"warning: secrets and volumes in '{namespace}' were not looked up: {unseen}", err=True)
+    # what the pods need, as far as this user may look
+    if check:
+        _warn(check_release(server.version, namespace, multi_user=server.multi_user))
+        unseen = check_objects(contents[0], namespace)
+        _warn(f"secrets and volumes in '{namespace}' were not looked up: {unseen}" if unseen else check_retries())
     # start, then follow if asked to
-    run_id = server.start(content, experiment, service_account)
-    click.echo(f"run {run_id}, version {content.version}")
-    _show_links(server.page_of(run_id), run_id)
-    if wait:
-        _follow(server, run_id, poll)
+    for content in contents:
+        run_id = server.start(content, experiment, service_account)
+        click.echo(f"run {run_id}, version {content.version}")
+        _show_links(server.page_of(run_id), run_id)
+        if wait and _follow(server, run_id, poll):
+            sys.exit(1)
 
 
 @group.command()
@@ -167,8 +184,7 @@ def status(*, run_id: str, host: str, namespace: str, timeout: float, wait: bool
     server = Server(host, namespace, (min(timeout, 5), timeout))
     _show_links(server.page_of(run_id), run_id)
     if wait:
-        _follow(server, run_id, poll)
-        return
+        sys.exit(_follow(server, run_id, poll))
     state, tasks = server.states(run_id)
     for name, told in tasks.values():
         click.echo(f"{name}: {told}")
@@ -176,16 +192,40 @@ def status(*, run_id: str, host: str, namespace: str, timeout: float, wait: bool
     sys.exit(int(state in FINISHED - {"SUCCEEDED"}))
 
 
-def _counted_painters(count: int) -> str:
-    return f"{count} painter{'' if count == 1 else 's'}"
+def _warn(text: str | None) -> None:
+    if text:
+        click.echo(f"warning: {text}", err=True)
 
 
-def _follow(server: Server, run_id: str, poll: float) -> None:
-    """Print every change; exit code 1 unless the run succeeded."""
+def part_file(output: Path, part: int, parts: int) -> Path:
+    """Where a part of a trial goes, beside the place of a whole one."""
+    return output.with_name(f"{output.stem}-{part}-of-{parts}{output.suffix}")
+
+
+def _show_parts(outputs: Sequence[Path], parts: Sequence[Experiment]) -> None:
+    """One line for each pipeline of a trial that takes several, and how to submit them."""
+    for file, part in zip(outputs, parts, strict=True):
+        click.echo(f"{file}: {_counted(part)}; {file.stat().st_size / 1024:.0f} KB")
+    click.echo(
+        "submit them one after the other, the last one reports: nephrite-pipeline submit --wait "
+        + " ".join(f"--package {file}" for file in outputs)
+    )
+
+
+def _counted(experiment: Experiment) -> str:
+    painters, real, synthetic = (
+        len(found) for found in (experiment.paintings, experiment.real_arms, experiment.synthetic_arms)
+    )
+    many = f"{painters} painter{'' if painters == 1 else 's'}"
+    return f"{many}, {real} arms without synthetic slices, {synthetic} with"
+
+
+def _follow(server: Server, run_id: str, poll: float) -> int:
+    """Print every change; gives 1 unless the run succeeded, else 0."""
     state = ""
     for name, state in server.follow(run_id, poll):
         click.echo(f"{name}: {state}")
-    sys.exit(int(state != "SUCCEEDED"))
+    return int(state != "SUCCEEDED")
 
 
 def _show_links(page: str, run_id: str) -> None:

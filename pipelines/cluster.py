@@ -36,6 +36,7 @@ STEPS = (
     "predict",
 )
 TRAINING_STEPS = ("train_gan", "screen", "train_segmenter")  # 'screen' trains the segmenter that it measures with
+DAY = 24 * 60 * 60  # seconds
 CLUSTER_FILE = Path(__file__).with_name("cluster.yaml")
 
 
@@ -95,12 +96,24 @@ class Toleration(Settings):
 
 
 class Retries(Settings):
-    """How often a failed pod starts again, and how long the waits are."""
+    """How often a failed pod starts again, and within which time.
+
+    The window is Argo's `maxDuration` (argo-workflows, workflow/controller/operator.go, processNodeRetries): it begins
+    with the start of the first attempt, waits for a node included. After it nothing is tried again, and a retry that
+    still runs at its end is stopped. So it must hold the whole step, with all its attempts.
+    """
 
     count: int = Field(ge=0)
     wait_seconds: int = Field(ge=0, description="Before the first retry.")
-    factor: float = Field(ge=1, description="Each wait is this much longer than the one before.")
-    longest_seconds: int = Field(ge=0)
+    factor: int = Field(ge=1, description="Each wait is so many times the one before; Argo takes whole numbers alone.")
+    window_days: int = Field(ge=1, le=365, description="From the first attempt's start to the last one's end.")
+
+    @model_validator(mode="after")
+    def _waits_within_window(self) -> Self:
+        waits = sum(self.wait_seconds * self.factor**retry for retry in range(self.count))
+        if waits >= self.window_days * DAY:
+            raise ValueError(f"the waits take {waits} seconds, and window_days ends after {self.window_days * DAY}")
+        return self
 
 
 class Step(Settings):
@@ -168,6 +181,19 @@ class Cluster(Settings):
         return any(step.accelerator for step in self.steps.values())
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's, but a key that stands twice is refused: the second would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.value in first:
+                raise yaml.YAMLError(f"'{key.value}' stands in line {first[key.value]} and again in line {line}")
+            first[key.value] = line
+        return super().construct_mapping(node, deep)
+
+
 def load_cluster(path: Path) -> Cluster:
     """Read and validate a cluster file.
 
@@ -176,7 +202,7 @@ def load_cluster(path: Path) -> Cluster:
     """
     # a mapping of sections, read from the file
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
     except FileNotFoundError:
         raise ClusterError(path, "is missing", f"start from {CLUSTER_FILE.name} beside the pipeline") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

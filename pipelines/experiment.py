@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,9 +37,48 @@ class Painting(NamedTuple):
 
 @dataclass(frozen=True)
 class Experiment:
-    """Settings that were found right, and the arms and painters of their trial."""
+    """Settings that were found right, and the arms and painters of their trial, or of a part of it.
+
+    Attributes:
+        config: of the whole trial.
+        cells: of the part; None for all.
+        part: its number, from 1.
+        parts: how many pipelines the trial takes.
+    """
 
     config: Config
+    cells: tuple[int, ...] | None = None
+    part: int = 1
+    parts: int = 1
+
+    def split(self) -> list[Experiment]:
+        """The trial in parts of whole cells, each small enough for one pipeline; the last one is to report.
+
+        Raises:
+            ExperimentError: one cell alone is too large.
+        """
+        groups: list[tuple[int, ...]] = []
+        for cell in self.config.trial.cells:
+            if groups and not replace(self, cells=(*groups[-1], cell)).excess():
+                groups[-1] += (cell,)
+            else:
+                groups.append((cell,))
+                if found := replace(self, cells=groups[-1]).excess():
+                    remedy = "name fewer synthesizers, training sets or label fractions, or run 'nephrite trial'"
+                    raise ExperimentError(f"trial.cells: {cell}", found, remedy)
+        parts = [Experiment(self.config, cells, number, len(groups)) for number, cells in enumerate(groups, 1)]
+        return [self] if len(parts) == 1 else parts
+
+    def excess(self) -> str:
+        """What is too much for one pipeline: the graph holds every painter, its state every arm; empty if nothing."""
+        counts = {
+            "painters": (len(self.paintings), MOST_PAINTERS),
+            "arms": (len(self.real_arms) + len(self.synthetic_arms), MOST_ARMS),
+        }
+        found = [
+            f"makes {count} {name}; one pipeline takes {most}" for name, (count, most) in counts.items() if count > most
+        ]
+        return found[0] if found else ""
 
     @property
     def text(self) -> str:
@@ -76,9 +115,12 @@ class Experiment:
 
     def _arms_by_painter(self) -> dict[GeneratorRun | None, list[str]]:
         trial = self.config.trial
-        arms: dict[GeneratorRun | None, list[str]] = {painter: [] for painter in (None, *trial.painters)}
+        cells = trial.cells if self.cells is None else self.cells
+        painters = [painter for painter in trial.painters if painter.cell in cells]
+        arms: dict[GeneratorRun | None, list[str]] = {painter: [] for painter in (None, *painters)}
         for arm in trial.arms:
-            arms[trial.painter(arm)].append(str(arm))
+            if arm.cell in cells:
+                arms[trial.painter(arm)].append(str(arm))
         return arms
 
 
@@ -92,19 +134,8 @@ def read_experiment(params: Path, overrides: Sequence[str] = (), arms: Sequence[
     config = load_config(params, overrides)
     if arms:
         config = load_config(params, [*overrides, *_only(arms, config)])
-    _check_size(params, config)
     _check_source(params, config)
     return Experiment(config)
-
-
-def _check_size(params: Path, config: Config) -> None:
-    """Refuse a trial whose workflow Kubernetes would not store: the graph holds every painter, its state every arm."""
-    counts = {"painters": len(config.trial.painters), "arms": len(config.trial.arms)}
-    for name, most in (("painters", MOST_PAINTERS), ("arms", MOST_ARMS)):
-        if counts[name] > most:
-            finding = f"makes {counts[name]} {name}; one pipeline takes {most}"
-            remedy = "name fewer synthesizers, label fractions or cells (--set, --arm), or run 'nephrite trial'"
-            raise ExperimentError(f"{params}: trial", finding, remedy)
 
 
 def _check_source(params: Path, config: Config) -> None:

@@ -44,7 +44,7 @@ def write_package(
         "promote_best": YES if promote else NO,
     }
     # compile, then shrink and place what was compiled
-    content = _compiled(augmentation.build_pipeline(cluster, image, experiment.real_arms, experiment.paintings))
+    content = _compiled(augmentation.build_pipeline(cluster, image, experiment))
     if cluster.workspace:
         use_workspace(content[0])
     share_steps(*content)

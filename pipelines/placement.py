@@ -23,10 +23,11 @@ UNCACHED = ("acquire", "report", "publish", "promote", "close_trial", "predict")
 
 @dataclass(frozen=True)
 class Placement:
-    """An image and a cluster file, ready to be put on tasks."""
+    """An image and a cluster file, ready to be put on tasks; `cached` are steps that are cached as an exception."""
 
     cluster: Cluster
     image: str
+    cached: tuple[str, ...] = ()
 
     def put(self, task: PipelineTask, step: str, about: str = "") -> PipelineTask:
         """Give a task all that its step needs on the cluster; `about` follows the step's name where it is shown."""
@@ -34,7 +35,7 @@ class Placement:
         settings = self.cluster.steps[step]
         task.container_spec.args = list(_settled_arguments(task))
         task.set_container_image(self.image).set_display_name(shown_name(step.replace("_", "-"), about))
-        task.set_caching_options(enable_caching=step not in UNCACHED)
+        task.set_caching_options(enable_caching=step in self.cached or step not in UNCACHED)
         # where it runs and what it may use
         _set_resources(task, settings)
         _set_node(task, settings)
@@ -91,7 +92,7 @@ def _set_resources(task: PipelineTask, settings: Step) -> None:
         num_retries=retries.count,
         backoff_duration=f"{retries.wait_seconds}s",
         backoff_factor=retries.factor,
-        backoff_max_duration=f"{retries.longest_seconds}s",
+        backoff_max_duration=f"{retries.window_days}d",
     )
 
 

@@ -80,6 +80,10 @@ class Server:
         host: URL of the API, which is also that of the pages, e.g. 'https://kubeflow.example.org/pipeline'.
         namespace: where the runs go on a multi-user installation; a single-user installation has only one.
         limits: seconds to connect, and to wait for an answer.
+
+    Attributes:
+        version: of Kubeflow Pipelines, as `check` found it; 'unknown' where the server does not say.
+        multi_user: whether it keeps namespaces apart, as `check` found it.
     """
 
     def __init__(self, host: str, namespace: str, limits: tuple[float, float] = LIMITS) -> None:
@@ -87,6 +91,7 @@ class Server:
             raise ServerError(f"--host {host}", "is no URL", "write it with http:// or https://")
         client = PatientClient(host.rstrip("/"), limits)
         self.host, self.namespace = client.host, namespace
+        self.version, self.multi_user = "unknown", True
         self._scope: dict[str, str] = {}
         self._health = kfp_server_api.HealthzServiceApi(client)
         self._experiments = kfp_server_api.ExperimentServiceApi(client)
@@ -96,8 +101,16 @@ class Server:
 
     def check(self) -> None:
         """See whether the server answers and lets us look at runs in the namespace, before anything is changed."""
-        health = self._health.healthz_service_get_healthz()
-        self._scope = {"namespace": self.namespace} if health.multi_user else {}
+        # read as it comes: the generated client drops the version
+        answer = self._health.healthz_service_get_healthz(_preload_content=False)
+        try:
+            health = dict(json.loads(answer.data))
+        except (ValueError, TypeError):
+            remedy = "check --host, and that this is Kubeflow Pipelines 2"
+            raise ServerError(self.host, "does not answer as Kubeflow Pipelines does", remedy) from None
+        self.version = str(health.get("tag_name") or "unknown")
+        self.multi_user = bool(health.get("multi_user"))
+        self._scope = {"namespace": self.namespace} if self.multi_user else {}
         try:
             self._runs.run_service_list_runs(page_size=1, **self._scope)
         except ServerError as error:

@@ -211,6 +211,15 @@ def test_a_trial_lies_apart_from_what_dvc_made(root: Path, monkeypatch: pytest.M
     assert seen == [Path("results/lidc")]
 
 
+def test_plan_tells_the_cost_by_a_table_of_prices(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, helpers: 7200.0)
+    (tmp_path / "prices.yaml").write_text("{currency: EUR, segmenter: {hour: 3}, synthesizer: {hour: 1}}")
+    words = ["--params", str(CAPSTONE), "--folder", str(tmp_path), "--prices", str(tmp_path / "prices.yaml")]
+    code, shown = invoke("plan", *words)
+    assert code == 0, shown
+    assert "cost  about 6.00 EUR (segmenters 2.0 hours at 3; synthesizers not counted" in shown
+
+
 def test_plan_shows_its_lines(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, helpers: 90.0)
     code, shown = invoke("plan", "--params", str(CAPSTONE), "--folder", str(tmp_path))

@@ -96,6 +96,17 @@ def test_what_a_file_system_refuses_is_one_error(number: int, finding: str, tmp_
         raise OSError(number, "no")
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_volume_of_a_pod_that_belongs_to_another_is_told_with_its_remedy(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEPHRITE_POD", "train-segmenter-1")
+    told = r"checkpoints: may not be .* by this user; give the volume to the group of this user: apply k8s/ again"
+    with pytest.raises(OutputError, match=told) as caught, disk_errors(tmp_path / "checkpoints"):
+        raise OSError(number, "no")
+    assert "\n" not in str(caught.value)
+
+
 def test_refused_file_is_named_where_the_system_names_it(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"a{300}: has a name that is too long"), whole_file(tmp_path / ("a" * 300)):
         (tmp_path / ("a" * 300)).touch()

@@ -16,7 +16,7 @@ import boto3
 import pytest
 import yaml
 
-from nephrite import versions
+from nephrite import object_store
 from nephrite.errors import DiskFullError, RemoteError, SourceError, StoreError
 from nephrite.versions import Version, fetch_version, push_version
 
@@ -182,7 +182,7 @@ def test_store_that_says_nothing_is_given_up_in_seconds(
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://user:hidden@127.0.0.1:{silent_port}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "hidden")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
-    monkeypatch.setattr(versions, "ANSWER_PATIENCE", 0.5)
+    monkeypatch.setattr(object_store, "ANSWER_PATIENCE", 0.5)
     start = time.monotonic()
     with pytest.raises(RemoteError, match=r"s3://bucket: does not answer .*; check AWS_ENDPOINT_URL") as caught:
         fetch_version("s3://bucket", ABSENT, target)
@@ -197,6 +197,19 @@ def test_version_on_s3_comes_back_byte_by_byte(bucket: str, data: Path, target: 
     fetch_version(bucket, version.hash, target)
     assert contents(target) == contents(data)
     assert yaml.safe_load((tmp_path / "raw.dvc").read_text())["outs"][0]["path"] == "raw"
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+def test_version_on_s3_comes_and_goes_by_our_own_variables_whatever_the_usual_ones_say(
+    bucket: str, data: Path, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(f"NEPHRITE_{name}", os.environ[name])
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    version = push_version(data, bucket, tmp_path / "raw.dvc")
+    fetch_version(bucket, version.hash, target)
+    assert contents(target) == contents(data)
 
 
 @pytest.mark.servers

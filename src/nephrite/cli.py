@@ -184,18 +184,28 @@ def plan_command() -> click.Command:
         folder: Path | None,
         processes: int,
         finished: Path | None,
+        prices: Path | None,
     ) -> None:
+        from nephrite.costs import cost_line, read_prices
         from nephrite.layout import Layout
         from nephrite.planning import make_plan
 
         # the trial's own folder may hold prepared slices, whose patients are known
         config, pairs = load_config(params, overrides, text=params_text), Layout(folder or trial_folder(params)).pairs
-        for line in make_plan(config, processes=processes, pairs=pairs, finished=finished).lines():
+        table = read_prices(prices) if prices else None
+        plan = make_plan(config, processes=processes, pairs=pairs, finished=finished)
+        for line in plan.lines():
             click.echo(line)
+        if table:
+            painting = plan.synthesizer_seconds if plan.synthesizers else 0
+            painting = None if painting is None else painting * plan.processes
+            click.echo(f"cost  {cost_line(table, plan.seconds * plan.processes, painting)}")
 
     scores = click.Path(path_type=Path, file_okay=False)
     finished = click.Option(["--finished"], type=scores, help="Scores of a finished trial, whose spread is taken.")
-    return click.Command(PLAN, params=[*whole_options(), finished], callback=run, help=WHOLE[PLAN])
+    table = click.Path(path_type=Path, dir_okay=False)
+    prices = click.Option(["--prices"], type=table, help="Prices of a cluster's hours: docs/cluster.md.")
+    return click.Command(PLAN, params=[*whole_options(), finished, prices], callback=run, help=WHOLE[PLAN])
 
 
 def settings_command() -> click.Command:

@@ -20,7 +20,7 @@ from nephrite.errors import StoreError, TrackingError
 from nephrite.files import disk_errors, scratch_folder, whole_file
 from nephrite.lineage import parse_lineage
 from nephrite.ownership import check_apart, check_replaceable, check_replaceable_file
-from nephrite.run_artifacts import KEPT, PREFIX, fetch_arms
+from nephrite.run_artifacts import KEPT, fetch_arms, names_runs
 from nephrite.signatures import ALL_STAGES
 from nephrite.spool import find_spools
 from nephrite.tracking import open_run, send_records
@@ -63,7 +63,7 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
     # run the stage inside of its MLflow run
     output = check_places(stage, config, paths)
     function, facts = stage_function(stage), parse_lineage(notes.lineage)
-    with open_run(config, stage, facts, output) as run, _fetched(paths, output) as found:
+    with open_run(config, stage, facts, output) as run, _fetched(config, paths, output) as found:
         send_left(found)
         metrics = function(config, run, **found)
         if run.id is None:  # a further process of one training: only the first one records
@@ -157,14 +157,14 @@ def check_places(stage: str, config: Config, paths: Mapping[str, Path | None]) -
 
 
 @contextmanager
-def _fetched(paths: dict[str, Path | None], output: Path | None) -> Iterator[dict[str, Path | None]]:
+def _fetched(config: Config, paths: dict[str, Path | None], output: Path | None) -> Iterator[dict[str, Path | None]]:
     """The paths, with run ids replaced by folders fetched from MLflow, which stay as long as the block runs."""
-    named = {name: str(path) for name, path in paths.items() if name in KEPT and str(path).startswith(PREFIX)}
+    named = {name: str(path) for name, path in paths.items() if name in KEPT and names_runs(str(path))}
     if not named or output is None:
         yield paths
         return
     with scratch_folder(output) as folder:
-        yield paths | {name: fetch_arms(name, text, folder / name) for name, text in named.items()}
+        yield paths | {name: fetch_arms(name, text, folder / name, config) for name, text in named.items()}
 
 
 def _write(path: Path, text: str) -> None:

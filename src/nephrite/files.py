@@ -32,6 +32,8 @@ REFUSALS = {  # what a file system answers: finding, remedy
 }
 CHECKPOINT, BEFORE, FINGERPRINT = "last.ckpt", "before_last.ckpt", "fingerprint.json"  # of an output that still grows
 AGAIN = "run the stage that writes it again"
+IN_POD = "NEPHRITE_POD"  # set in pods, where a new volume often belongs to root
+OF_VOLUME = "give the volume to the group of this user: apply k8s/ again, see docs/cluster.md, 'Volumes'"
 LONGEST_SHOWN, LONGEST_TEXT = 60, 240  # characters of a wrong value, and of a rule, in an error
 Record = TypeVar("Record")
 
@@ -159,6 +161,8 @@ def disk_errors(target: Path) -> Iterator[None]:
         if error.errno not in REFUSALS:
             raise
         finding, remedy = REFUSALS[error.errno]
+        if error.errno in (errno.EACCES, errno.EPERM) and os.environ.get(IN_POD):
+            remedy = OF_VOLUME
         raise OutputError(error.filename or target, finding, remedy) from error
 
 

@@ -119,11 +119,17 @@ def tracking_errors() -> Iterator[None]:
 
 
 def find_runs(client: MlflowClient, experiment: str, tags: Mapping[str, str], *conditions: str) -> list[RunEntity]:
-    """Runs that carry all of these tags and meet the conditions, the oldest first."""
+    """Runs that carry all of these tags and meet the conditions, the oldest first; a server gives them by the page."""
     query = " and ".join([*(f"tags.`{key}` = '{value}'" for key, value in tags.items()), *conditions])
-    return list(
-        client.search_runs([experiment], query, order_by=["attributes.start_time ASC", "attributes.run_id ASC"])
-    )
+    order = ["attributes.start_time ASC", "attributes.run_id ASC"]
+    found: list[RunEntity] = []
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment], query, order_by=order, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
 
 
 def as_key(key: str) -> str:

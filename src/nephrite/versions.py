@@ -2,19 +2,17 @@
 
 A version is what DVC writes into a pointer file: the MD5 of the folder's listing, which names the MD5 of every file
 (DVC 3, "Internal directories and files"). So whoever has the hash and the remote has the data, also without Nephrite.
-Keys and the address of the store come from the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...) and are written
-nowhere.
+Keys and the address of the store come from the environment (`object_store`) and are written nowhere.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,14 +23,11 @@ from pydantic import Field
 
 from nephrite.errors import DiskFullError, RemoteError, SourceError, StoreError
 from nephrite.files import as_record, disk_errors, parse_json
+from nephrite.object_store import ask_store, hide_keys, store_environment
 from nephrite.record_fields import InnerPath
 from nephrite.tracking_address import shown
 
 WORKPLACE, POINTER = ".dvc-workplace", ".dvc"  # a folder that DVC works in, and the ending of a pointer file
-CONNECT_PATIENCE, ANSWER_PATIENCE, ATTEMPTS = 4, 5, 2  # of the check: a store that is not there is known in 10 seconds
-SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-CHECK_KEY = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what this key may do there"
-CHECK_STORE = "check AWS_ENDPOINT_URL and whether the store runs"
 CHECK_RIGHTS = "check what this key, or this user, may write there"
 PUBLISH_AGAIN = "mend the store, or publish the data under another prefix"  # what a remote once had is not sent again
 RESERVED = (".dvc", ".git")  # folders that DVC itself would read
@@ -191,7 +186,7 @@ def _prepare(place: Path, remote: str) -> None:
 def _dvc(place: Path, state: Path, *arguments: str) -> None:
     """Run DVC in `place`; it keeps its state in `state` and neither reads nor writes a home folder."""
     own = {"DVC_SITE_CACHE_DIR": "site", "DVC_GLOBAL_CONFIG_DIR": "global", "DVC_SYSTEM_CONFIG_DIR": "system"}
-    variables = {**os.environ, **{name: str(state / folder) for name, folder in own.items()}}
+    variables = {**store_environment(), **{name: str(state / folder) for name, folder in own.items()}}
     variables |= {"DVC_NO_ANALYTICS": "1", "GIT_PYTHON_REFRESH": "quiet"}
     variables.setdefault("USER", "nephrite")  # DVC asks for the user's name, and a pod's user may have none
     command = [sys.executable, "-m", "dvc", *arguments]
@@ -213,13 +208,7 @@ def _reason(output: str) -> str:
     """What DVC complains about first: one short line without keys."""
     lines = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
     reason = (lines or output.splitlines() or ["no reason given"])[0]
-    return "files of it are lost or changed there" if "Checkout failed" in reason else _shown(reason)
-
-
-def _shown(text: str) -> str:
-    for name in SECRETS:
-        text = text.replace(os.environ.get(name) or "\0", "***")
-    return shown(text)
+    return "files of it are lost or changed there" if "Checkout failed" in reason else hide_keys(reason)
 
 
 def _check_remote(remote: str, version: str | None = None) -> None:
@@ -240,7 +229,7 @@ def _check_listing(remote: str, version: str) -> None:
     if remote.startswith("s3://"):
         bucket, _, prefix = remote.removeprefix("s3://").partition("/")
         key = f"{prefix.strip('/')}/{_key(version)}".lstrip("/")
-        with _s3(remote, bucket) as client:
+        with ask_store(remote, bucket) as client:
             content = client.get_object(Bucket=bucket, Key=key)["Body"].read(LARGEST_LISTING + 1)
     else:
         with (Path(remote) / _key(version)).open("rb") as file:
@@ -266,35 +255,5 @@ def _key(version: str) -> str:
 
 def _listed(remote: str, bucket: str, key: str) -> bool:
     """Whether the bucket holds an object whose key starts so."""
-    with _s3(remote, bucket) as client:
+    with ask_store(remote, bucket) as client:
         return bool(client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents"))
-
-
-@contextmanager
-def _s3(remote: str, bucket: str) -> Iterator[Any]:
-    """A client for one quick request; what the store answers becomes one line."""
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
-    # no retries for minutes
-    limits = {"connect_timeout": CONNECT_PATIENCE, "read_timeout": ANSWER_PATIENCE}
-    patience = Config(**limits, retries={"total_max_attempts": ATTEMPTS})
-    try:
-        with closing(boto3.session.Session().client("s3", config=patience)) as client:
-            yield client
-    except NoCredentialsError:
-        raise RemoteError(remote, "needs a key, and none is set", CHECK_KEY) from None
-    except ClientError as error:
-        raise _refusal(remote, bucket, error.response.get("Error", {})) from None
-    except (BotoCoreError, ValueError) as error:  # ValueError: an address that is none
-        raise RemoteError(remote, f"does not answer ({_shown(str(error))})", CHECK_STORE) from None
-
-
-def _refusal(remote: str, bucket: str, answer: dict[str, str]) -> RemoteError:
-    code, message = answer.get("Code", "no code"), answer.get("Message", "")
-    if code == "NoSuchBucket":
-        return RemoteError(remote, f"the store has no bucket '{bucket}'", "make it, or mend the remote's name")
-    if code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403"):
-        return RemoteError(remote, f"refuses the key ({code})", CHECK_KEY)
-    return RemoteError(remote, f"refuses to answer ({code}: {_shown(message)})", CHECK_STORE)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# `make test-containers`: installs what the group needs (Debian, as root), builds the image, runs the compiled pipeline in
-# real containers, compares its trial with `dvc repro`'s, and tests the record on a real server, database and object store.
+# `make test-containers`: evicts trainings under stand-ins of Argo and Kubeflow, installs what the group needs (Debian, as
+# root), builds the image, runs the compiled pipeline in real containers, compares its trial with `dvc repro`'s, and tests
+# the record on a real server, database and object store.
 # CONTAINERS names the folder that keeps the engine's images, about 25 GB (default: /var/tmp/nephrite-containers).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -32,6 +33,7 @@ check_manifests() { # checkov's own packages do not fit beside ours, so it has a
 }
 
 mkdir -p "$place"
+part "evictions" env OMP_NUM_THREADS=1 .venv/bin/python -m tests.faults evictions
 part "manifests by checkov" check_manifests
 part "PostgreSQL" install_postgresql
 part "engine and base image" bash tests/containers/engine.sh start "$place"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.faults import concurrency, disks, edits, inputs, kills, outages, overrides
+from tests.faults import concurrency, disks, edits, evictions, inputs, kills, outages, overrides
 from tests.faults.harness import Outcome
 
 Part = Callable[[Path], Iterator[Outcome]]
@@ -27,6 +27,7 @@ def parts(whole: bool) -> dict[str, Part]:
         "settings": lambda work: overrides.bad_settings(500 if whole else 100, work),
         "edited evidence": edits.edited_evidence,
         "outages of MLflow": lambda work: outages.outages(20 if whole else 2, work),
+        "evictions of pods": lambda work: evictions.evictions(10 if whole else 2, work),
         "kills of trials": lambda work: kills.kill_trials(few, work),
         "kills of dvc repro": lambda work: kills.kill_repros(few, work),
         "bad records": lambda work: inputs.bad_records(500 if whole else 60, work),

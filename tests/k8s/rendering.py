@@ -21,7 +21,7 @@ Manifest = dict[str, Any]
 # What is applied together: a namespace, and what runs in it.
 STACKS = {
     "local": ("overlays/local", "serving/cpu"),
-    "gpu": ("overlays/gpu", "serving/gpu", "training/gan", "training/segmenter"),
+    "gpu": ("overlays/gpu", "serving/gpu", "training/data", "training/gan", "training/segmenter"),
 }
 FEATURES = {
     "apiVersion",

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from nephrite.cli import group
 from nephrite_kubeflow.cluster import CLUSTER_FILE
 from nephrite_kubeflow.components import IMAGE
+from nephrite_kubeflow.server import TOKEN_FILE
 
 Manifest = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,8 +39,10 @@ def test_pipeline_s_secret_and_claim_are_made_here(named: dict[tuple[str, str], 
 
 def test_addresses_in_the_secret_are_services_here(named: dict[tuple[str, str], Manifest]) -> None:
     secret = named["Secret", "nephrite-env"]["data"]
-    for key in ("MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL"):
-        match = re.fullmatch(r"http://(\w+):(\d+)", base64.b64decode(secret[key]).decode())
+    for key in ("MLFLOW_TRACKING_URI", "NEPHRITE_AWS_ENDPOINT_URL"):
+        match = re.fullmatch(
+            r"http://(\w+)\.nephrite\.svc\.cluster\.local:(\d+)", base64.b64decode(secret[key]).decode()
+        )
         assert match is not None
         ports = named["Service", match[1]]["spec"]["ports"]
         assert int(match[2]) in [port["port"] for port in ports]
@@ -81,6 +84,27 @@ def test_trainings_are_commands_that_the_program_takes(name: str, monkeypatch: p
     assert yaml.safe_load(result.stdout)["compute"]["devices"] == job["spec"]["trainer"]["numProcPerNode"]
 
 
+def test_data_of_the_trainings_is_made_where_they_look_and_by_their_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    trainings = [yaml.safe_load((ROOT / f"k8s/training/{name}/job.yaml").read_text()) for name in ("gan", "segmenter")]
+    wanted = [set(job["spec"]["trainer"]["args"]) for job in trainings]
+    pod = yaml.safe_load((ROOT / "k8s/training/data/job.yaml").read_text())["spec"]["template"]["spec"]
+    (acquire,), (prepare,) = pod["initContainers"], pod["containers"]
+    assert all({"--params=configs/kits19.yaml", "--pairs=/data/prepared"} < args for args in wanted)
+    assert {"--params=configs/kits19.yaml", "--pairs=/data/prepared"} < set(prepare["args"])
+    for container in (acquire, prepare):
+        result = CliRunner().invoke(group, [*container["command"][1:], *container["args"], "--dry-run"])
+        assert result.exit_code == 0, result.output
+
+
+def test_token_of_a_pod_lies_where_it_is_looked_for() -> None:
+    mounted = yaml.safe_load((ROOT / "k8s/pod-default.yaml").read_text())["spec"]
+    (place,) = [mount["mountPath"] for mount in mounted["volumeMounts"]]
+    (source,) = mounted["volumes"][0]["projected"]["sources"]
+    assert f"{place}/{source['serviceAccountToken']['path']}" == str(TOKEN_FILE)
+    assert source["serviceAccountToken"]["audience"] == "pipelines.kubeflow.org"
+
+
 def test_served_model_is_the_promoted_one() -> None:
     deployment = next(yaml.safe_load_all((ROOT / "k8s/serving/base/champion.yaml").read_text()))
     pod = deployment["spec"]["template"]["spec"]
@@ -109,14 +133,14 @@ def test_buckets_are_those_the_store_s_user_may_use(named: dict[tuple[str, str],
 
 def test_no_secret_lies_among_the_manifests() -> None:
     examples = list((ROOT / "k8s/base/secrets").glob("*.example"))
-    assert len(examples) == 6
+    assert len(examples) == 7
     secret_lines = [
         line
         for example in examples
         for line in example.read_text().splitlines()
-        if re.search(r"PASSWORD=|SECRET_ACCESS_KEY=|SECRET_KEY=|secretKey", line)
+        if re.search(r"PASSWORD=|SECRET_ACCESS_KEY=|SECRET_KEY=|secretkey=|secretKey", line)
     ]
-    assert len(secret_lines) == 9
+    assert len(secret_lines) == 11
     assert all("CHANGE-ME" in line for line in secret_lines)
     kinds = [
         item["kind"]
@@ -127,7 +151,7 @@ def test_no_secret_lies_among_the_manifests() -> None:
     assert "Secret" not in kinds
 
 
-@pytest.mark.parametrize("name", ["nephrite.env", "mlflow.env", "postgres.env", "store.env", "s3.json"])
+@pytest.mark.parametrize("name", ["nephrite.env", "mlflow.env", "postgres.env", "store.env", "scans.env", "s3.json"])
 def test_git_ignores_what_make_secrets_writes(name: str, tmp_path: Path) -> None:
     target = tmp_path / "base" / "secrets" / name
     target.parent.mkdir(parents=True)

@@ -97,6 +97,7 @@ def test_secrets_maps_and_claims_exist_with_their_keys(objects: list[Manifest]) 
 def test_every_generated_map_and_secret_is_used(objects: list[Manifest]) -> None:
     used = {(kind, name) for item in objects for kind, name, _ in references(item.get("spec", {}))}
     made = {(item["kind"], item["metadata"]["name"]) for item in of_kind(objects, "ConfigMap", "Secret")}
+    made -= {("Secret", "nephrite-scans")}  # Kubeflow's launcher reads it, by the Role: test_launcher.py
     assert made == {reference for reference in used if reference[0] != "PersistentVolumeClaim"}
 
 
@@ -118,6 +119,11 @@ def test_accounts_exist_and_roles_are_bound(objects: list[Manifest], pods: list[
         }
 
 
+def test_every_account_pulls_images_with_the_registrys_secret(objects: list[Manifest]) -> None:
+    accounts = of_kind(objects, "ServiceAccount")
+    assert all(account["imagePullSecrets"] == [{"name": "nephrite-registry"}] for account in accounts)
+
+
 def test_roles_have_no_wildcards_and_read_named_secrets_only(objects: list[Manifest]) -> None:
     rules = [rule for role in of_kind(objects, "Role") for rule in role["rules"]]
     assert not any("*" in rule["verbs"] + rule["resources"] + rule["apiGroups"] for rule in rules)
@@ -134,7 +140,7 @@ def test_what_is_not_opened_is_denied(objects: list[Manifest]) -> None:
 def test_policies_and_their_peers_select_something(objects: list[Manifest], pods: list[Any], stack: str) -> None:
     labels = all_pod_labels(pods)
     if stack == "local":  # no training without GPUs; the policy waits for it
-        labels.append({"app.kubernetes.io/name": "training"})
+        labels += [{"app.kubernetes.io/name": "training"}, {"app.kubernetes.io/name": "training-data"}]
     for policy in of_kind(objects, "NetworkPolicy"):
         spec = policy["spec"]
         rules = [*spec.get("ingress", []), *spec.get("egress", [])]
@@ -166,6 +172,8 @@ def ports_open(objects: list[Manifest], direction: str, mine: dict[str, str], ot
         ("argo", "s3", 8333),
         ("argo", "mlflow", 5000),
         ("training", "mlflow", 5000),
+        ("training-data", "mlflow", 5000),
+        ("training-data", "s3", 8333),
         ("serving", "mlflow", 5000),
     ],
 )

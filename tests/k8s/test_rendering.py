@@ -62,7 +62,7 @@ def test_secrets_are_new_consistent_and_private(make_secrets: ModuleType, manife
     assert "CHANGE-ME" not in "".join(texts.values())
     values = dict(line.split("=", 1) for name in ("mlflow.env", "nephrite.env") for line in texts[name].split())
     assert values["MLFLOW_TRACKING_PASSWORD"] == values["MLFLOW_AUTH_ADMIN_PASSWORD"]
-    assert values["AWS_SECRET_ACCESS_KEY"] in texts["s3.json"]
+    assert values["NEPHRITE_AWS_SECRET_ACCESS_KEY"] in texts["s3.json"]
     assert {path.stat().st_mode & 0o077 for path in folder.iterdir() if path.name in texts} == {0}
 
 

@@ -61,6 +61,7 @@ class Kubeflow:
     """State of the server: what it holds, what it was asked, and how it misbehaves."""
 
     multi_user: bool = True
+    version: str = "2.17.0"
     namespaces: tuple[str, ...] = ("nephrite",)
     trouble: list[int] = field(default_factory=list)  # statuses of the next answers
     failing: dict[str, list[int]] = field(default_factory=dict)  # the same, of one call
@@ -105,7 +106,7 @@ class Kubeflow:
         if route.startswith("GET /runs/"):
             return (200, self._look()) if route == "GET /runs/run-1" else (404, {"message": "no such run"})
         routes: dict[str, Callable[[Request], dict[str, Any]]] = {
-            "GET /healthz": lambda _: {"multi_user": self.multi_user},
+            "GET /healthz": lambda _: {"tag_name": self.version, "multi_user": self.multi_user},
             "GET /experiments": lambda r: self._found("experiments", "experiment_id", self.experiments, r),
             "POST /experiments": self._make_experiment,
             "GET /pipelines": lambda r: self._found("pipelines", "pipeline_id", self.pipelines, r),
@@ -132,7 +133,7 @@ class Kubeflow:
 
     def _upload(self, held: list[str], key: str, request: Request) -> dict[str, Any]:
         assert request.headers["content-type"].startswith("multipart/form-data")
-        assert re.search(rb'name="uploadfile"; filename="(augmentation|inference)\.yaml"', request.body)
+        assert re.search(rb'name="uploadfile"; filename="(augmentation|inference)[\w-]*\.yaml"', request.body)
         if key == "pipeline_version_id":
             assert request.query["pipelineid"] == "pipeline-1"
         held.append(request.query["name"])

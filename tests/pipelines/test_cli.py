@@ -128,6 +128,15 @@ def test_submit_prints_links_without_passwords(
     assert "were not looked up: no kubeconfig here" in shown.err
 
 
+def test_submit_says_what_the_servers_release_means(
+    monkeypatch: pytest.MonkeyPatch, kubeflow: Kubeflow, compiled: Package, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for version, told in (("2.17.0", "secrets and volumes"), ("2.5.0", "Kubeflow Pipelines 2.5.0 makes pods")):
+        kubeflow.version = version
+        assert run(monkeypatch, "submit", "--package", compiled.path, "--host", kubeflow.host) == 0
+        assert capsys.readouterr().err.startswith(f"warning: {told}")
+
+
 def test_submit_takes_the_champions_pipeline_too(
     monkeypatch: pytest.MonkeyPatch,
     kubeflow: Kubeflow,
@@ -147,9 +156,10 @@ def test_submit_looks_for_secrets_unless_told_not_to(
 ) -> None:
     looks: list[str] = []
     monkeypatch.setattr(cli, "check_objects", lambda _, namespace: looks.append(namespace))
+    monkeypatch.setattr(cli, "check_retries", lambda: looks.append("argo"))
     words = ["--package", compiled.path, "--host", kubeflow.host, "--namespace", "nephrite", option]
     assert run(monkeypatch, "submit", *words) == 0
-    assert looks == ["nephrite"] * looked
+    assert looks == ["nephrite", "argo"] * looked
 
 
 @pytest.mark.parametrize("ended", [("SUCCEEDED", 0), ("FAILED", 1), ("CANCELED", 1)])

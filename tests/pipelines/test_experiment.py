@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
 from nephrite.config import Config, load_config
 from nephrite.errors import ConfigError
+from nephrite_kubeflow import experiment
 from nephrite_kubeflow.cluster import CLUSTER_FILE, load_cluster
 from nephrite_kubeflow.errors import ClusterError, ExperimentError
 from nephrite_kubeflow.experiment import (
+    MOST_ARMS,
     MOST_PAINTERS,
     Experiment,
     check_fit,
@@ -76,16 +79,26 @@ def test_further_scans_of_this_machine_are_refused_since_no_pod_sees_them(name: 
         read_experiment(PARAMS, [f"acquire.{name}=/scans"])
 
 
-@pytest.mark.parametrize(
-    ("cells", "told"),
-    [
-        (MOST_PAINTERS + 1, f"makes {MOST_PAINTERS + 1} painters; one pipeline takes"),
-        (20, "makes 240 arms; one pipeline"),
-    ],
-)
-def test_trial_that_no_cluster_stores_is_refused(cells: int, told: str) -> None:
-    with pytest.raises(ExperimentError, match=f"trial: {told} .*; name fewer synthesizers, label fractions or cells"):
-        read_experiment(PARAMS, [f"trial.cells={list(range(cells))}"])
+@pytest.mark.parametrize("cells", [1, 16, 17, 100])
+def test_trial_is_split_by_whole_cells_that_one_pipeline_takes(cells: int) -> None:
+    whole = read_experiment(PARAMS, [f"trial.cells={list(range(cells))}"])
+    parts = whole.split()
+    assert len(parts) == math.ceil(cells / 16)  # twelve arms in each cell
+    assert [part.part for part in parts] == list(range(1, len(parts) + 1))
+    assert {part.parts for part in parts} == {len(parts)}
+    # every arm and painter stands in one part, and the settings are those of the whole trial
+    for found in ("real_arms", "synthetic_arms", "paintings"):
+        assert sorted(each for part in parts for each in getattr(part, found)) == sorted(getattr(whole, found))
+    assert {part.text for part in parts} == {whole.text}
+    for part in parts:
+        assert len(part.paintings) <= MOST_PAINTERS
+        assert len(part.real_arms) + len(part.synthetic_arms) <= MOST_ARMS
+
+
+def test_cell_that_no_cluster_stores_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment, "MOST_ARMS", 11)
+    with pytest.raises(ExperimentError, match=r"trial\.cells: 0: makes 12 arms; one pipeline takes 11; name fewer"):
+        read_experiment(PARAMS, ["trial.cells=[0, 1]"]).split()
 
 
 def test_chosen_arms_become_a_trial_of_their_own(grown: list[str]) -> None:

@@ -74,7 +74,7 @@ def test_version_of_a_changed_folder_says_so(compiled: Package) -> None:
 def test_what_the_steps_use_is_read_off_the_file(compiled: Package) -> None:
     assert compiled.claims == {"nephrite-checkpoints"}
     assert set(compiled.secrets) == {"nephrite-env"}
-    assert {"MLFLOW_TRACKING_URI", "AWS_SECRET_ACCESS_KEY"} < compiled.secrets["nephrite-env"]
+    assert {"MLFLOW_TRACKING_URI", "NEPHRITE_AWS_SECRET_ACCESS_KEY"} < compiled.secrets["nephrite-env"]
 
 
 @pytest.mark.parametrize("content", [None, "", "a: 1", "a: 1\n---\nb: 2", "[", "pipelineInfo: {name: x}\n---\nb: 2"])

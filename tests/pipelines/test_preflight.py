@@ -15,10 +15,12 @@ from kubernetes.config import kube_config
 
 from nephrite_kubeflow.errors import ClusterError
 from nephrite_kubeflow.package import Package
-from nephrite_kubeflow.preflight import check_objects
+from nephrite_kubeflow.preflight import check_objects, check_release, check_retries
 from tests.pipelines.conftest import Answer, Request, serve
 
 SECRET = "/api/v1/namespaces/nephrite/secrets/nephrite-env"  # noqa: S105 - a path
+NAMESPACE = "/api/v1/namespaces/nephrite"
+ARGO = "/api/v1/namespaces/kubeflow/configmaps/workflow-controller-configmap"
 CLAIM = "/api/v1/namespaces/nephrite/persistentvolumeclaims/nephrite-checkpoints"
 
 
@@ -79,8 +81,10 @@ def test_missing_object_is_refused_with_the_remedy(cluster: Cluster, compiled: P
 
 
 def test_secret_without_a_key_is_refused_by_the_keys_name(cluster: Cluster, compiled: Package) -> None:
-    del cluster.objects[SECRET]["data"]["AWS_ENDPOINT_URL"]
-    with pytest.raises(ClusterError, match="secret nephrite-env in namespace nephrite: lacks AWS_ENDPOINT_URL;"):
+    del cluster.objects[SECRET]["data"]["NEPHRITE_AWS_ENDPOINT_URL"]
+    with pytest.raises(
+        ClusterError, match="secret nephrite-env in namespace nephrite: lacks NEPHRITE_AWS_ENDPOINT_URL;"
+    ):
         check_objects(compiled, "nephrite")
 
 
@@ -99,3 +103,70 @@ def test_without_access_to_a_cluster_the_reason_is_told(
     write_kubeconfig(tmp_path / "kubeconfig", "http://127.0.0.1:9", monkeypatch)
     assert (check_objects(compiled, "nephrite") or "").startswith("the cluster does not answer")
     assert capsys.readouterr().out == ""
+
+
+def defaults(text: str) -> dict[str, Any]:
+    """The settings of Kubeflow's Argo with these defaults of workflows."""
+    return {"kind": "ConfigMap", "data": {"workflowDefaults": text}}
+
+
+OF_RELEASE_2_17 = "spec: {templateDefaults: {retryStrategy: {limit: '2', retryPolicy: OnError}}}"
+RETRIED = OF_RELEASE_2_17.replace("OnError", "Always")
+
+
+def test_retries_that_argo_would_not_make_are_told_with_the_patch(cluster: Cluster) -> None:
+    cluster.objects[ARGO] = defaults(OF_RELEASE_2_17)
+    told = check_retries() or ""
+    assert told.startswith("no failed step will be tried again: Argo's default retryPolicy is 'OnError'")
+    assert "sed 's/OnError/Always/' | kubectl apply -f -" in told
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "spec: {}", "[1]", "{", "spec: {templateDefaults: {retryStrategy: {limit: 2}}}", RETRIED],
+)
+def test_argo_that_tries_failed_steps_again_is_no_matter(cluster: Cluster, text: str) -> None:
+    cluster.objects[ARGO] = defaults(text)
+    assert check_retries() is None
+
+
+def test_user_who_may_not_see_argos_settings_is_told_so(cluster: Cluster) -> None:
+    cluster.status = 403
+    told = "whether failed steps are tried again was not looked up (configmap workflow-controller-configmap in kubeflow"
+    assert check_retries() == f"{told}: 403)"
+
+
+def labeled(level: str) -> dict[str, Any]:
+    """The namespace at a level of PodSecurity."""
+    return {"kind": "Namespace", "metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}}
+
+
+@pytest.mark.parametrize("version", ["2.5.0", "2.15.2", "v1.8.5"])
+def test_release_whose_pods_the_namespace_refuses_is_refused(cluster: Cluster, version: str) -> None:
+    cluster.objects[NAMESPACE] = labeled("restricted")
+    told = f"namespace nephrite: is at 'restricted', and Kubeflow Pipelines {version} .* refuses; kubectl label"
+    with pytest.raises(ClusterError, match=told):
+        check_release(version, "nephrite", multi_user=True)
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [("2.16.0", "restricted"), ("2.17.0", "restricted"), ("3.0", "restricted"), ("2.15.2", "baseline")],
+)
+def test_release_and_level_that_fit_pass(cluster: Cluster, version: str, level: str) -> None:
+    cluster.objects[NAMESPACE] = labeled(level)
+    assert check_release(version, "nephrite", multi_user=True) is None
+
+
+def test_what_cannot_be_seen_of_release_or_level_is_a_warning(cluster: Cluster) -> None:
+    cluster.status = 403
+    assert "must be 2.16 or newer" in (check_release("unknown", "nephrite", multi_user=True) or "")
+    told = check_release("2.15.0", "nephrite", multi_user=True) or ""
+    assert "the namespace's level was not looked up; if it is 'restricted': kubectl label namespace nephrite" in told
+
+
+def test_single_user_kubeflow_is_told_its_own_namespace() -> None:
+    with pytest.raises(ClusterError, match=r"apply k8s/single-user .* and name it: --namespace kubeflow"):
+        check_release("2.17.0", "nephrite", multi_user=False)
+    assert check_release("2.17.0", "kubeflow", multi_user=False) is None

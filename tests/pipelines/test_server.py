@@ -134,6 +134,13 @@ def test_namespace_without_rights_is_refused_before_anything_is_made(kubeflow: K
     assert kubeflow.calls() == ["GET /healthz", "GET /runs"]
 
 
+def test_version_and_kind_of_installation_are_what_the_server_says(kubeflow: Kubeflow) -> None:
+    kubeflow.version, kubeflow.multi_user = "2.16.1", False
+    server = Server(kubeflow.host, "kubeflow")
+    server.check()
+    assert (server.version, server.multi_user) == ("2.16.1", False)
+
+
 def test_busy_server_is_asked_again(kubeflow: Kubeflow, compiled: Package) -> None:
     kubeflow.trouble = [503, 503]
     assert submit(kubeflow, compiled) == "run-1"

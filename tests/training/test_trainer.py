@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -17,17 +18,26 @@ from nephrite.recording import SilentRun
 from nephrite.training.trainer import RecordedModule, check_finite, fit
 
 
-def compute() -> ComputeSettings:
+def compute(minutes: float = 60) -> ComputeSettings:
     return ComputeSettings(
-        accelerator="cpu", devices=1, strategy="auto", precision="32-true", loader_workers=0, threads=1
+        accelerator="cpu",
+        devices=1,
+        strategy="auto",
+        precision="32-true",
+        loader_workers=0,
+        threads=1,
+        checkpoint_minutes=minutes,
     )
 
 
 class Walk(RecordedModule):
     """One weight that takes a random step per batch; its whole way shows in the history."""
 
-    def __init__(self, break_in_epoch: int | None = None, terminate_at: int | None = None) -> None:
+    def __init__(
+        self, break_in_epoch: int | None = None, terminate_at: int | None = None, break_at: int | None = None
+    ) -> None:
         super().__init__(seed=5)
+        self.break_at = break_at
         self.break_in_epoch, self.terminate_at, self.steps = break_in_epoch, terminate_at, 0
         self.drift = torch.zeros(1)
         self.weight = torch.nn.Parameter(torch.zeros(1))
@@ -39,6 +49,8 @@ class Walk(RecordedModule):
         if self.current_epoch == self.break_in_epoch:
             raise KeyError("killed")
         self.steps += 1
+        if self.steps == self.break_at:
+            raise KeyError("killed")
         if self.steps == self.terminate_at:
             os.kill(os.getpid(), signal.SIGTERM)
         self.drift = self.drift + self.weight.detach()
@@ -95,6 +107,47 @@ def test_terminated_training_resumes_at_the_same_step(tmp_path: Path, step: int)
     resumed = walk(tmp_path / "b")
     assert resumed.history == undisturbed.history
     assert resumed.steps == 12 - step
+
+
+@pytest.mark.parametrize("step", range(2, 13))
+def test_killed_training_goes_on_from_the_checkpoint_of_the_step_before(tmp_path: Path, step: int) -> None:
+    undisturbed = walk(tmp_path / "a")
+    module = Walk(break_at=step)
+    with pytest.raises(KeyError, match="killed"):
+        fit(module, compute(1e-9), folder=tmp_path / "b", epochs=4, run=SilentRun(), text="walk")
+    resumed = walk(tmp_path / "b")
+    assert resumed.history == undisturbed.history
+    assert resumed.steps == 12 - (step - 1)  # nothing but the step that did not end is done again
+
+
+def test_checkpoints_within_an_epoch_wait_for_their_time(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="killed"):
+        fit(Walk(break_at=6), compute(60), folder=tmp_path, epochs=4, run=SilentRun(), text="walk")
+    assert walk(tmp_path).steps == 12 - 3
+
+
+def test_kill_while_a_checkpoint_is_written_costs_that_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = walk(tmp_path / "a")
+    written: list[Path] = []
+
+    def broken(self: Trainer, path: Path, **_: object) -> None:
+        written.append(path)
+        if len(written) == 5:
+            Path(path).write_bytes(b"half")
+            raise KeyError("killed")
+        whole(self, path)
+
+    whole = Trainer.save_checkpoint
+    monkeypatch.setattr(Trainer, "save_checkpoint", broken)
+    with pytest.raises(KeyError, match="killed"):
+        fit(Walk(), compute(1e-9), folder=tmp_path / "b", epochs=4, run=SilentRun(), text="walk")
+    monkeypatch.undo()
+    resumed = walk(tmp_path / "b")
+    assert resumed.history == undisturbed.history
+    assert resumed.steps == 12 - 4
+    assert CHECKPOINT in {path.name for path in (tmp_path / "b").iterdir()}
 
 
 def test_run_hears_one_row_per_epoch(tmp_path: Path) -> None:

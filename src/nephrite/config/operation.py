@@ -66,3 +66,10 @@ class ComputeSettings(Settings):
         le=1000,
         description="Processes that read slices; 0 reads in the training process, enough for small slices.",
     )
+    checkpoint_minutes: float = Field(
+        default=5,
+        gt=0,
+        le=24 * 60,
+        description="Between two checkpoints within an epoch; one is written after each epoch, too. A training that is "
+        "killed loses at most so much, a step and a validation. Writing takes seconds, so that minutes cost nothing.",
+    )

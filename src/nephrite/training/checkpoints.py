@@ -32,14 +32,24 @@ if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
 DURABLE_VARIABLE = "NEPHRITE_CHECKPOINTS"
+GROWING = CHECKPOINT + PARTIAL  # a checkpoint that is being written
 logger = logging.getLogger(__name__)
 
 
 def save_checkpoint(trainer: Trainer, folder: Path) -> None:
-    """Write a checkpoint; the one before it stays, for the case that the disk loses a part of the new one."""
-    if trainer.is_global_zero and (folder / CHECKPOINT).exists():
+    """Write a checkpoint beside the last one, and let it take that one's place when it is whole.
+
+    The one before stays, for the case that the disk loses a part of the new one. All ranks must call this.
+    """
+    growing = folder / GROWING
+    trainer.save_checkpoint(growing)
+    if not trainer.is_global_zero:
+        return
+    with growing.open("rb") as file:
+        os.fsync(file.fileno())
+    if (folder / CHECKPOINT).exists():
         (folder / CHECKPOINT).replace(folder / BEFORE)
-    trainer.save_checkpoint(folder / CHECKPOINT)
+    growing.replace(folder / CHECKPOINT)
 
 
 def whole_checkpoint(folder: Path) -> Path | None:
@@ -101,7 +111,7 @@ def _grow(folder: Path, mark: Mapping[str, str]) -> Iterator[Path]:
     except TrainingError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    for name in (CHECKPOINT, BEFORE):
+    for name in (CHECKPOINT, BEFORE, GROWING):
         (folder / name).unlink(missing_ok=True)
     (folder / FINGERPRINT).unlink()
 

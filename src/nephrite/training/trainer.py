@@ -7,6 +7,7 @@ import math
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,23 +86,40 @@ class RecordedModule(LightningModule):
         self.load_epoch_state(checkpoint["epoch_state"])
 
 
-class EpochRecord(Checkpoint):
-    """After each epoch: write a checkpoint, then tell the run the newest row of the history."""
+class Record(Checkpoint):
+    """Writes a checkpoint after each epoch and every few minutes, and tells the run the newest row of each epoch.
 
-    def __init__(self, folder: Path, run: Run) -> None:
-        self.folder, self.run = folder, run
+    A process may be killed without a warning that is long enough for a checkpoint (a pod of Kubeflow has less than a
+    second, docs/cluster.md). So what a kill can cost is bounded beforehand: by `minutes`, one step, and a validation.
+    """
+
+    def __init__(self, folder: Path, run: Run, minutes: float) -> None:
+        self.folder, self.run, self.seconds = folder, run, 60 * minutes
+        self.saved = time.monotonic()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Between two steps all counters of the loop agree, so that a resumed training goes on with this one."""
+        due = time.monotonic() - self.saved >= self.seconds
+        if trainer.world_size > 1:
+            due = trainer.strategy.broadcast(due)  # clocks differ, and all must write together
+        if due and trainer.fit_loop.epoch_loop.batch_progress.current.completed:
+            self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lightning calls the hooks of a Checkpoint last, when the module has written its row."""
         assert isinstance(pl_module, RecordedModule)
-        save_checkpoint(trainer, self.folder)
+        self._save(trainer)
         row = pl_module.history[-1]
         if trainer.is_global_zero:
             self.run.metrics({key: value for key, value in row.items() if key != "step"}, step=int(row["step"]))
 
+    def _save(self, trainer: Trainer) -> None:
+        save_checkpoint(trainer, self.folder)
+        self.saved = time.monotonic()
+
 
 class Termination(Callback):
-    """Graceful end on SIGTERM, e.g. of an evicted pod: finish the current step and write a checkpoint.
+    """Graceful end on SIGTERM: finish the current step and write a checkpoint, where there is time for it.
 
     Lightning hears the signal, and lets all processes leave at the same step. There is no way back into a validation:
     the checkpoint of the epoch before counts.
@@ -195,7 +213,7 @@ def fit(module: RecordedModule, compute: ComputeSettings, *, folder: Path, epoch
             strategy=compute.strategy,
             precision=resolve_precision(compute),
             max_epochs=epochs,
-            callbacks=[EpochRecord(folder, run), ProgressLine(text), Termination(folder)],
+            callbacks=[Record(folder, run, compute.checkpoint_minutes), ProgressLine(text), Termination(folder)],
             logger=False,
             enable_progress_bar=False,  # ProgressLine shows the whole training, Lightning's bar one epoch
             enable_model_summary=False,
