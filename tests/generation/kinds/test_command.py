@@ -189,6 +189,7 @@ def test_the_stages_paint_what_the_example_learned(load: Load, pairs: Path, tmp_
     for name in painted.patients():
         known = painted.patient(name).provenance
         assert known is not None
+        assert known.source_patient is not None
         assert np.array_equal(painted.label(name), real.label(known.source_patient)[list(known.source_slices)])
         for value in (0, 1, 2):
             found = painted.image(name)[painted.label(name) == value]

@@ -29,7 +29,7 @@ def test_the_example_is_a_network_of_as_many_classes_as_the_data_have() -> None:
     loss, optimizer = bundle.training(network)
     assert optimizer.param_groups[0]["params"][0] is next(network.parameters())
     assert loss(torch.zeros(1, 2, 8, 8, 4), torch.zeros(1, 1, 8, 8, 4)).isfinite()
-    assert (bundle.dimensions, bundle.batch, list(bundle.inferer.roi_size)) == (3, 2, [32, 32, 8])
+    assert (bundle.dimensions, bundle.batch, bundle.inferer.roi_size) == (3, 2, [32, 32, 8])
 
 
 def test_a_dynunet_of_slices_is_built_without_deep_supervision(tmp_path: Path) -> None:

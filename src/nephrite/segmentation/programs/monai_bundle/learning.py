@@ -97,7 +97,7 @@ def draw_patch(
     Returns:
         Image and classes, each with one channel.
     """
-    image, label = cases[rng.integers(len(cases))]
+    image, label = cases[int(rng.integers(len(cases)))]
     places = np.flatnonzero(label) if rng.random() < 0.5 else ()
     index = places[rng.integers(len(places))] if len(places) else rng.integers(label.size)
     center = np.unravel_index(index, label.shape)
@@ -114,4 +114,5 @@ def draw_patch(
 
 def stack(samples: Sequence[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
     """Samples as one batch, without what MONAI's transforms note down of each."""
-    return tuple(torch.stack([torch.as_tensor(each[name]) for each in samples]) for name in ("image", "label"))
+    images, labels = (torch.stack([torch.as_tensor(each[name]) for each in samples]) for name in ("image", "label"))
+    return images, labels
