@@ -53,7 +53,7 @@ class Painted(NamedTuple):
 
     painter: str
     synthetic: PipelineChannel
-    arms: Arms
+    arms: list[Arms]
 
 
 class Steps:
@@ -62,7 +62,7 @@ class Steps:
     def __init__(self, cluster: Cluster, image: str, *, parted: bool = False) -> None:
         # parts fetch the data once: the lineage, which their cache goes by, names its version
         self.place = Placement(cluster, image, cached=("acquire",) if parted else ())
-        self.parallelism, self.parted = cluster.parallelism, parted
+        self.parallelism, self.parted, self.images = cluster.parallelism, parted, cluster.images
 
     def of_trial(self, task: PipelineTask) -> PipelineTask:
         """Let a task that looks at the runs of all arms find those of other parts, too."""
@@ -71,19 +71,38 @@ class Steps:
             task.container_spec.args = [re.sub("^runs:", "trial:", text) for text in told]
         return task
 
-    def put(self, task: PipelineTask, about: str = "") -> PipelineTask:
+    def put(self, task: PipelineTask, about: str = "", image: str | None = None) -> PipelineTask:
         """Place a task; `about` tells it from others of its step on Kubeflow's page."""
-        return self.place.put(task, task.component_spec.name.replace("-", "_"), about)
+        return self.place.put(task, task.component_spec.name.replace("-", "_"), about, image)
 
     def train_arms(
         self, name: str, arms: Sequence[str], at_once: int, raw: PipelineChannel, **given: PipelineChannel
-    ) -> Arms:
-        """Train and score every arm; `given` are the settings and the slices that the arms see."""
-        with dsl.ParallelFor(list(arms), parallelism=at_once, name=name) as arm:
-            trained = self.put(train_segmenter(arm=arm, **given))
-            seen = {name: channel for name, channel in given.items() if name != "synthetic"}
-            scored = self.put(evaluate(arm=arm, raw=raw, segmenter=trained.outputs["segmenter"], **seen))
-        return Arms(trained, scored)
+    ) -> list[Arms]:
+        """Train and score every arm, in a loop for each image; `given` are the settings and the slices that they see.
+
+        A loop's image is the same for all of its arms, so segmenters with an image of their own have another loop.
+        Loops run one after the other: `at_once` holds for all of them.
+        """
+        loops: list[Arms] = []
+        seen = {name: channel for name, channel in given.items() if name != "synthetic"}
+        for number, (image, alike) in enumerate(self._by_image(arms).items()):
+            shown = f"{name}-{number}" if number else name
+            with dsl.ParallelFor(alike, parallelism=at_once, name=shown) as arm:
+                trained = self.put(train_segmenter(arm=arm, **given), image=image)
+                if loops:
+                    trained.after(loops[-1].scored)
+                scored = self.put(
+                    evaluate(arm=arm, raw=raw, segmenter=trained.outputs["segmenter"], **seen), image=image
+                )
+            loops.append(Arms(trained, scored))
+        return loops
+
+    def _by_image(self, arms: Sequence[str]) -> dict[str | None, list[str]]:
+        """Arms by the image of their segmenter; None is the trial's own."""
+        groups: dict[str | None, list[str]] = {}
+        for arm in arms:
+            groups.setdefault(self.images.get(arm.split("/")[1]), []).append(arm)
+        return groups
 
     def paint(
         self, paintings: Sequence[Painting], raw: PipelineChannel, pairs: PipelineChannel, same: Channels
@@ -97,7 +116,7 @@ class Steps:
             # a painter starts when the arms of an earlier one in its lane are scored
             trained = self.put(train_gan(**shared), painter)
             if number >= lanes:
-                trained.after(done[number - lanes].arms.scored)
+                trained.after(done[number - lanes].arms[-1].scored)
             # paint slices, then screen them
             synthesizer = trained.outputs["synthesizer"]
             painted = self.put(synthesize(synthesizer=synthesizer, **shared), painter).outputs["painted"]
@@ -136,11 +155,11 @@ def build_pipeline(cluster: Cluster, image: str, experiment: Experiment) -> Base
             raw = steps.put(acquire(**same)).outputs["raw"]
             pairs = steps.put(prepare(raw=raw, **same)).outputs["pairs"]
             # arms: those on real data, then those of every painter
-            looped = []
+            looped: list[Arms] = []
             if real_arms:
-                looped.append(steps.train_arms("real-arms", real_arms, steps.parallelism, raw, pairs=pairs, **same))
+                looped += steps.train_arms("real-arms", real_arms, steps.parallelism, raw, pairs=pairs, **same)
             painted = steps.paint(paintings, raw, pairs, same)
-            looped += [each.arms for each in painted]
+            looped += [loop for each in painted for loop in each.arms]
             # synthetic slices leave the cluster only if asked for
             if painted:
                 with dsl.If(publish_synthetic == YES, name="publish-synthetic"):

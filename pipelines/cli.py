@@ -86,8 +86,9 @@ def compile_pipeline(
     """Check settings, cluster file and image, and write the pipeline with its arguments."""
     # all inputs are checked before anything is written
     _check_options(context, pipeline)
-    check_image(image, allow_tag=allow_tag)
     settings = load_cluster(cluster)
+    for named in (image, *settings.images.values()):
+        check_image(named, allow_tag=allow_tag)
     output = output or BUILD / f"{pipeline}.yaml"
     # compile one of the two pipelines
     if pipeline == inference.NAME:

@@ -164,6 +164,9 @@ class Cluster(Settings):
     parallelism: int = Field(
         ge=1, description="Trainings at a time, of arms without fakes and again of painters with their arms."
     )
+    images: dict[str, str] = Field(
+        default={}, description="Segmenter to the image that its arms run in: this project's, with a program in it."
+    )
     workspace: Workspace | None = None
     steps: dict[Literal[STEPS], Step]  # type: ignore[valid-type] # one list of the steps, not two
 

@@ -198,11 +198,15 @@ def _arm_of(text: str, whole: Config) -> Arm:
 
 
 def check_fit(config: Config, cluster: Cluster, cluster_file: Path, steps: Sequence[str] = TRAINING_STEPS) -> None:
-    """Compare the devices that the settings want with those that the cluster file gives to these steps.
+    """Compare what the settings want with what the cluster file gives: devices to these steps, images to segmenters.
 
     Raises:
-        ClusterError: one has GPUs and the other not, or fewer of them.
+        ClusterError: one has GPUs and the other not, or fewer of them; or an image is for no segmenter.
     """
+    if strange := sorted({*cluster.images} - {*config.train_segmenter.segmenters}):
+        known = sorted(config.train_segmenter.segmenters)
+        finding = f"names '{strange[0]}', and the segmenters are {known}"
+        raise ClusterError(f"{cluster_file}: images", finding, "correct the name, or leave it out")
     wanted, devices = config.compute.accelerator, config.compute.devices
     # a GPU that is asked for must be used
     if cluster.has_gpu and wanted == "cpu":

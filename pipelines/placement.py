@@ -29,12 +29,19 @@ class Placement:
     image: str
     cached: tuple[str, ...] = ()
 
-    def put(self, task: PipelineTask, step: str, about: str = "") -> PipelineTask:
-        """Give a task all that its step needs on the cluster; `about` follows the step's name where it is shown."""
+    def put(self, task: PipelineTask, step: str, about: str = "", image: str | None = None) -> PipelineTask:
+        """Give a task all that its step needs on the cluster.
+
+        Args:
+            task: of the step.
+            step: its name in the cluster file.
+            about: follows the step's name where it is shown.
+            image: that it runs in, if that is not the trial's.
+        """
         # what the step runs
         settings = self.cluster.steps[step]
         task.container_spec.args = list(_settled_arguments(task))
-        task.set_container_image(self.image).set_display_name(shown_name(step.replace("_", "-"), about))
+        task.set_container_image(image or self.image).set_display_name(shown_name(step.replace("_", "-"), about))
         task.set_caching_options(enable_caching=step in self.cached or step not in UNCACHED)
         # where it runs and what it may use
         _set_resources(task, settings)

@@ -10,7 +10,7 @@ import pytest
 
 from nephrite_kubeflow.cluster import CLUSTER_FILE
 from nephrite_kubeflow.package import Package
-from tests.pipelines.conftest import compile_for
+from tests.pipelines.conftest import IMAGE, compile_for
 
 INNER = "comp-exit-handler-1"
 SEGMENTERS = ("light", "heavy", "fpn")
@@ -109,6 +109,30 @@ def test_trainings_at_a_time_are_those_of_the_cluster_file(compiled: Package, co
     assert before(compiled_grown, "train-gan-pix2pix-0.25-1") == {"prepare"}
     assert before(compiled_grown, "train-gan-pix2pix-1.0-0") == {"prepare", "arms-of-pix2pix-0.25-0"}
     assert before(compiled_grown, "train-gan-other-1.0-1") == {"prepare", "arms-of-other-0.25-1"}
+
+
+OTHER = "registry.example/own@sha256:" + "7" * 64
+
+
+def images(package: Package, loop: dict[str, Any]) -> set[str]:
+    """What the steps in a loop run in."""
+    inside = tasks(package, loop["componentRef"]["name"]).values()
+    labels = [package.spec["components"][task["componentRef"]["name"]]["executorLabel"] for task in inside]
+    return {package.spec["deploymentSpec"]["executors"][label]["container"]["image"] for label in labels}
+
+
+def test_arms_of_a_segmenter_with_an_image_of_its_own_have_a_loop_of_their_own(tmp_path: Path) -> None:
+    cluster = tmp_path / "cluster.yaml"
+    cluster.write_text(f"{CLUSTER_FILE.read_text()}\nimages: {{fpn: {OTHER}}}\n")
+    package = compile_for(tmp_path, cluster)
+    for name in ("real-arms", "arms-of-pix2pix-1.0-0"):
+        ours, own = named(package, name), named(package, f"{name}-1")
+        assert {arm.split("/")[1] for arm in arms(ours)} == {"light", "heavy"}
+        assert {arm.split("/")[1] for arm in arms(own)} == {"fpn"}
+        assert (images(package, ours), images(package, own)) == ({IMAGE}, {OTHER})
+        assert name in before(package, f"{name}-1")  # so that no more are trained at a time than the file allows
+        assert own["iteratorPolicy"] == ours["iteratorPolicy"]
+    assert {"real-arms", "real-arms-1"} <= before(package, "report")
 
 
 def test_only_arms_of_a_painter_are_given_synthetic_slices(compiled: Package) -> None:

@@ -176,6 +176,13 @@ def test_devices_that_fit_are_accepted(file: Path, accelerator: str) -> None:
     check_fit(with_compute(accelerator=accelerator), load_cluster(file), file)
 
 
+def test_an_image_is_for_a_segmenter_that_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(f"{CLUSTER_FILE.read_text()}\nimages: {{light: own, nnunet: own}}\n")
+    with pytest.raises(ClusterError, match=r"images: names 'nnunet', and the segmenters are \['fpn', 'heavy', 'light'"):
+        check_fit(with_compute(), load_cluster(file), file)
+
+
 def test_prediction_takes_one_gpu_however_many_train() -> None:
     several = with_compute(accelerator="gpu", devices=4)
     check_fit(several, load_cluster(GPU_FILE), GPU_FILE, ["predict"])
