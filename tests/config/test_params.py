@@ -28,6 +28,7 @@ REQUIRED = {  # beside every 'kind': what the data are, what is asked of them, a
     "promote.model",
     *(f"train_segmenter.segmenters.{key}" for key in ("architecture", "network", "command")),  # which network
     "train_gan.method.source",  # which set of acquire.synthetic
+    "train_gan.method.command",  # which program
 }
 Load = Callable[..., Config]
 Refusal = Callable[[str], str]
@@ -84,7 +85,7 @@ def test_wrong_settings_are_one_line_with_key_value_and_rule(override: str, mess
     ("name", "kinds"),
     [
         *(("configs/capstone-phantom", 12), ("configs/kits19", 12), ("configs/moai", 12)),
-        *(("configs/lidc", 6), ("configs/curvas", 4), ("configs/elsewhere", 5), ("configs/nnunet-lidc", 2)),
+        *(("configs/lidc", 19), ("configs/curvas", 4), ("configs/elsewhere", 5), ("configs/nnunet-lidc", 3)),
         ("configs/phantom-volumes", 2),
     ],
 )

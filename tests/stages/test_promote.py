@@ -402,13 +402,15 @@ def test_a_report_for_development_is_never_promoted(trial: Trial, load: Load) ->
     assert [output.problems for output in verify(trial.paths["promotion"])] == [()]
 
 
-def test_what_is_no_graph_is_not_registered(trial: Trial, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_graph_is_registered_as_its_folder(
+    trial: Trial, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trial.train(seed=1, dice=0.9)
     monkeypatch.setattr(UNetBackend, "exported", lambda backend, trained, size: None)
     written = trial.promote(load())
-    assert (written["decision"], written["version"]) == ("not promoted", 0)
-    assert written["reason"].startswith("a segmenter of kind 'unet' is no graph that the registry could keep")
-    assert versions() == {CHAMPION: None, CHALLENGER: None}
+    assert (written["decision"], written["version"]) == ("champion", 1)
+    kept = Registry(MODEL).required(CHAMPION)
+    assert kept.tags["folder"] == load_segmenter(trial.paths["segmenters"] / str(ARM)).card.digest
 
 
 def test_nothing_that_learned_from_unverifiable_data_is_registered(trial: Trial, load: Load) -> None:

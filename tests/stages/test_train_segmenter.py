@@ -23,7 +23,7 @@ from nephrite.ownership import MARK
 from nephrite.recording import SilentRun
 from nephrite.segmentation.artifacts import load_segmenter, read_card
 from nephrite.segmentation.fit_task import FitTask
-from nephrite.segmentation.in_process import fitting as segmentation
+from nephrite.segmentation.in_process import learning as segmentation
 from nephrite.segmentation.in_process.family import InProcess
 from nephrite.stages.screen import screen
 from nephrite.stages.synthesize import synthesize

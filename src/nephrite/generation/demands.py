@@ -6,10 +6,11 @@ import os
 import warnings
 from collections.abc import Iterable
 
-from nephrite.config import Config, GeneratorSettings
+from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.files import digest
 from nephrite.generation.kind import kind_of
+from nephrite.generation.whole_patients import check_painting
 
 _passed: set[str] = set()  # digests of what was found good in this process
 
@@ -54,17 +55,6 @@ def check_generators(config: Config, names: Iterable[str], size: int, classes: I
             remedy = "take fewer layers or a smaller depth, larger slices, or a larger batch"
             raise ConfigError(f"train_gan.{name}", finding, remedy) from error
         _passed.add(asked)
-
-
-def check_painting(config: Config, method: GeneratorSettings) -> None:
-    """Refuse lesions on scans without labels where a generator paints the label maps of whole patients.
-
-    Raises:
-        ConfigError: it would.
-    """
-    if method.PAINTS_VOLUMES and config.synthesize.unlabeled:
-        finding = f"is above 0, and a generator of kind '{method.kind}' paints label maps of whole patients"
-        raise ConfigError("synthesize.unlabeled", finding, "set it to 0, or name other synthesizers")
 
 
 def check_synthesizers(config: Config) -> None:

@@ -87,7 +87,7 @@ def test_weights_are_those_of_the_best_epoch_or_of_the_last(
 ) -> None:
     scores = iter([0.9, 0.1])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nephrite.segmentation.in_process.fitting.mean_dice", lambda _: next(scores))
+        patch.setattr("nephrite.segmentation.in_process.learning.mean_dice", lambda _: next(scores))
         fitted = UNET.fit(task(load(f"train_segmenter.weights={weights}"), pairs, tmp_path / "s"))
     state = fitted.network.state_dict()
     assert {int(value) for name, value in state.items() if name.endswith("num_batches_tracked")} == {steps}
