@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -50,8 +50,10 @@ def test_it_learns_from_the_labeled_patients_alone(pairs: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("masks", ["as_they_are", "new"])
-def test_slices_are_cut_from_whole_patients(load: object, pairs: Path, tmp_path: Path, masks: str) -> None:
-    config: Config = load(f"synthesize.masks={masks}")  # type: ignore[operator]
+def test_slices_are_cut_from_whole_patients(
+    load: Callable[..., Config], pairs: Path, tmp_path: Path, masks: str
+) -> None:
+    config = load(f"synthesize.masks={masks}")
     store, kind = PairStore(pairs), Toy(ToySettings())
     asker = prepare_asker(
         store,

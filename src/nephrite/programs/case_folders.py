@@ -39,8 +39,8 @@ DIGITS = 5  # decimals of an intensity, of a window of width 1
 MEND = "mend the program, or what the settings say of it"
 
 
-class Scan(Protocol):
-    """What is written of a scan; see `nephrite.segmentation.backend.Scan`."""
+class GivenScan(Protocol):
+    """What a program is given of a scan; `segmentation.backend.Scan` adds whose it is."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -52,7 +52,7 @@ class Scan(Protocol):
 
     @property
     def intensity_window(self) -> tuple[float, float]:
-        """The intensities that `windowed` makes 0 and 1, in the scan's own unit."""
+        """The intensities that `windowed` makes 0 and 1: Hounsfield units of CT, else those of the scan."""
 
     def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
         """Some slices in [0, 1]."""
@@ -63,7 +63,7 @@ class Case:
     """One case: its id, its scan, and its label map where the program may know it."""
 
     name: str
-    scan: Scan
+    scan: GivenScan
     label: UInt8[np.ndarray, "slice height width"] | None = None
 
 
@@ -203,7 +203,7 @@ def open_written(like: NiftiFile, path: Path, place: str) -> NiftiFile:
     return replace(file, geometry=match_grids(like.geometry, file.geometry, path))
 
 
-def _intensities(scan: Scan) -> Float32[np.ndarray, "slice height width"]:
+def _intensities(scan: GivenScan) -> Float32[np.ndarray, "slice height width"]:
     """The scan within its window, in its own unit; rounded, since values that were whole numbers pack well."""
     low, high = scan.intensity_window
     digits = DIGITS - int(np.floor(np.log10(abs(high - low))))

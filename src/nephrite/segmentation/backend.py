@@ -25,6 +25,7 @@ from nephrite.config import ComputeSettings, Config, SegmenterSettings
 from nephrite.errors import ConfigError
 from nephrite.imaging.masks import split_channels
 from nephrite.metrics.windows import Window
+from nephrite.programs.case_folders import GivenScan
 from nephrite.segmentation.fit_task import FitTask, Row
 from nephrite.store.slices import PairStore, SliceRef
 
@@ -64,27 +65,12 @@ class Trained:
     window: int | None = None
 
 
-class Scan(Protocol):
+class Scan(GivenScan, Protocol):
     """The volume of one patient, on the grid of the slices that were trained on."""
 
     @property
     def patient(self) -> str:
         """Id."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Slices, height and width."""
-
-    @property
-    def spacing(self) -> tuple[float, float, float]:
-        """Millimeters between slices, rows and columns."""
-
-    @property
-    def intensity_window(self) -> tuple[float, float]:
-        """The intensities that `windowed` makes 0 and 1: Hounsfield units of CT, else those of the scan."""
-
-    def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
-        """Some slices in [0, 1]."""
 
 
 @dataclass(frozen=True)
