@@ -10,11 +10,10 @@ import pytest
 from nephrite.survey.case_facts import CaseFacts, ClassFacts
 from nephrite.survey.survey import Survey
 
-KIDNEY = ClassFacts(voxels=9000, pieces=(5000, 4000), low=-20.0, high=180.0, mean=90.0, inside=0)
-TUMOR = ClassFacts(voxels=600, pieces=(500, 100), low=0.0, high=120.0, mean=60.0, inside=1)
+KIDNEY = ClassFacts(voxels=9000, pieces=(5000, 4000), low=-20.0, high=180.0, inside=0)
+TUMOR = ClassFacts(voxels=600, pieces=(500, 100), low=0.0, high=120.0, inside=1)
 CASE = CaseFacts(
     patient="a",
-    layout="kits",
     shape=(40, 512, 512),
     spacing=(5.0, 0.8, 0.8),
     unit_given=True,

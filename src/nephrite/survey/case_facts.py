@@ -33,7 +33,6 @@ class ClassFacts:
         pieces: voxels of each connected piece.
         low: percentile of its intensities.
         high: the same, at the other end.
-        mean: of its intensities.
         inside: label value that most voxels about it have, background left out; 0 = there is next to none.
     """
 
@@ -41,7 +40,6 @@ class ClassFacts:
     pieces: tuple[int, ...]
     low: float
     high: float
-    mean: float
     inside: int
 
 
@@ -51,7 +49,6 @@ class CaseFacts:
 
     Attributes:
         patient: the case's name.
-        layout: how its files lie.
         shape: slices, rows, columns.
         spacing: mm between them.
         unit_given: whether the file says what lengths are measured in.
@@ -61,18 +58,12 @@ class CaseFacts:
     """
 
     patient: str
-    layout: str
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     unit_given: bool
     least: float
     most: float
     classes: Mapping[int, ClassFacts]
-
-    @property
-    def voxel_volume(self) -> float:
-        """Cubic millimeters."""
-        return float(np.prod(self.spacing))
 
 
 def region_names(cases: Sequence[Case]) -> list[str]:
@@ -104,7 +95,6 @@ def look_at(case: Case, settings: PrepareSettings) -> CaseFacts:
     values = [int(value) for value in np.unique(label) if value]
     return CaseFacts(
         patient=case.patient,
-        layout=case.layout,
         shape=volume.shape,
         spacing=volume.spacing,
         unit_given=volume.unit_given,
@@ -139,6 +129,5 @@ def _class_facts(volume: Volume, image: Image, label: UInt8[np.ndarray, "..."], 
         pieces=tuple(int(size) for size in pieces),
         low=float(low),
         high=float(high),
-        mean=float(sample.mean()),
         inside=touching if neighbors[touching] >= TOUCHING * neighbors.sum() > 0 else 0,
     )
