@@ -56,7 +56,7 @@ class ServedGraph:
 
 @dataclass(frozen=True)
 class ServedFolder:
-    """A registered segmenter that is no graph, ready to segment by its own program."""
+    """A registered segmenter that is no graph, ready to segment by its own backend."""
 
     name: str
     version: ModelVersion

@@ -13,16 +13,19 @@ from safetensors.torch import load_file
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError, StoreError
+from nephrite.imaging.recipe import Recipe
+from nephrite.imaging.sources import find_scans, open_scan
 from nephrite.recording import Run, SilentRun
 from nephrite.segmentation.artifacts import WEIGHTS, load_segmenter
 from nephrite.segmentation.backend import StoredScan
 from nephrite.segmentation.fit_task import Cohort
+from nephrite.segmentation.serving import check_servable, find_labels
 from nephrite.segmentation.volumes.segresnet import SegResNetBackend, SegResNetSettings, _volumes
 from nephrite.stages.evaluate import evaluate
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.arrays import create_arrays
 from nephrite.store.slices import PairStore, Patient, Provenance, write_patient
-from tests.conftest import SIZE, finish
+from tests.conftest import CHANNELS, CLASSES, SIZE, finish, write_case
 
 Load = Callable[..., Config]
 DEEP = "train_segmenter.segmenters.heavy={kind: segresnet_3d, blocks: [1, 1], patch: [4, 16, 16], batch: 2}"
@@ -82,10 +85,18 @@ def test_it_comes_back_and_is_evaluated_as_any_segmenter_is(load: Load, pairs: P
     assert all(np.isfinite(value) for value in scores.values())
 
 
-def test_it_is_no_graph_so_the_registry_keeps_its_folder(load: Load, pairs: Path, tmp_path: Path) -> None:
-    found = load_segmenter(train(small(load), pairs, tmp_path / "s"))
+def test_it_is_no_graph_so_its_folder_is_kept_and_segments_new_scans(load: Load, pairs: Path, tmp_path: Path) -> None:
+    config = small(load)
+    found = load_segmenter(train(config, pairs, tmp_path / "s"))
     assert found.card.objection is None
     assert found.trained.backend.exported(found.trained, SIZE) is None
+    check_servable(found, "model")
+    write_case(tmp_path / "raw" / "new", 1)
+    (scan,) = find_scans(tmp_path / "raw")
+    recipe = Recipe(CLASSES, CHANNELS, config.prepare.intensity, config.prepare.in_plane, 0.5)
+    (mask,) = find_labels(found.trained, {"new": open_scan(scan)}, recipe, scratch=tmp_path, block=2)
+    assert mask.shape == (5, 40, 48)
+    assert {*np.unique(mask)} <= {0, *CLASSES}
 
 
 def test_one_seed_gives_one_network_and_a_killed_training_ends_as_an_undisturbed_one(
