@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from nephrite.config import Config
 from nephrite.errors import ConfigError
 from nephrite.files import digest
-from nephrite.generation.kind import kind_of
-from nephrite.generation.whole_patients import check_painting
+from nephrite.generation.kind import check_painting, kind_of
 
 _passed: set[str] = set()  # digests of what was found good in this process
 
@@ -61,7 +60,7 @@ def check_synthesizers(config: Config) -> None:
     """All synthesizers of a trial, before anything runs.
 
     Raises:
-        ConfigError: see `check_generators` and `check_painting`.
+        ConfigError: see `check_generators` and `kind.check_painting`.
     """
     names = config.trial.synthesizers
     for name in names:

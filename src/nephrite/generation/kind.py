@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, T
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from nephrite.config import GeneratorSettings
+from nephrite.config import Config, GeneratorSettings
+from nephrite.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -200,3 +201,14 @@ def kind_of(settings: GeneratorSettings, intensities: Sequence[Intensity] = ()) 
     """
     kind: type[Kind[Any]] = importlib.import_module(settings.REGISTRY[settings.kind]).KIND
     return kind(settings, intensities)
+
+
+def check_painting(config: Config, method: GeneratorSettings) -> None:
+    """Refuse lesions on scans without labels where a generator paints the label maps of whole patients.
+
+    Raises:
+        ConfigError: it would.
+    """
+    if method.PAINTS_VOLUMES and config.synthesize.unlabeled:
+        finding = f"is above 0, and a generator of kind '{method.kind}' paints label maps of whole patients"
+        raise ConfigError("synthesize.unlabeled", finding, "set it to 0, or name other synthesizers")

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from nephrite.config import Config, GeneratorSettings
-from nephrite.errors import ConfigError
 from nephrite.generation.conditioning import Request
 from nephrite.generation.kind import VolumeKind
 from nephrite.generation.requests import Asked, Asker, take_slices
@@ -27,17 +25,6 @@ from nephrite.store.slices import PairStore, synthetic_name
 from nephrite.store.thinning import thin
 
 SHOWN = 8  # slices of the sheet that shows what is painted
-
-
-def check_painting(config: Config, method: GeneratorSettings) -> None:
-    """Refuse lesions on scans without labels where a generator paints the label maps of whole patients.
-
-    Raises:
-        ConfigError: it would.
-    """
-    if method.PAINTS_VOLUMES and config.synthesize.unlabeled:
-        finding = f"is above 0, and a generator of kind '{method.kind}' paints label maps of whole patients"
-        raise ConfigError("synthesize.unlabeled", finding, "set it to 0, or name other synthesizers")
 
 
 def fit_whole(

@@ -24,11 +24,11 @@ from nephrite.generation.book import EDITS, OVERLAP, Book
 from nephrite.generation.brought import BroughtSet, choose_brought, open_brought
 from nephrite.generation.composing import ask_composer
 from nephrite.generation.conditioning import join_requests
-from nephrite.generation.kind import VolumeKind
+from nephrite.generation.kind import VolumeKind, check_painting
 from nephrite.generation.requests import Asked, prepare_asker
 from nephrite.generation.source_slices import Share, choose_passes, count_slices
 from nephrite.generation.synthesizers import Synthesizer, SynthesizerCard, check_training_patients, read_synthesizer
-from nephrite.generation.whole_patients import check_painting, paint_whole
+from nephrite.generation.whole_patients import paint_whole
 from nephrite.imaging.intensity import invert_window
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
