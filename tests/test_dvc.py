@@ -24,13 +24,18 @@ OUTPUTS = ("data/raw", "data/prepared", "reports")
 PER_ARM = ("models/segmenters", "predictions")
 WRITTEN = ("data", "models", "scores", "predictions", "reports", "promotion")
 SEGMENTERS, TRAINING_SETS = ("light", "heavy", "fpn"), ("real", "real+geometric")
+PAINTED_SET = "{name: real+synthetic, synthesizer: pix2pix}"
 CHAIN = (
     "acquire.phantom.patients=8",
-    "trial.training_sets={real: [real], synthetic: [{name: real+synthetic, synthesizer: pix2pix, way: append}]}",
-    "trial.reference=real",
-    "trial.segmenters=[light]",
-    "train_gan.pix2pix.epochs=1",
-    "screen.filter=all",
+    f"trial.training_sets={{real: [real], synthetic: [{PAINTED_SET}]}}",
+    *("trial.reference=real", "trial.segmenters=[light]", "trial.label_fractions=[0.5]"),
+    f"trial.without_labels=[{PAINTED_SET}]",
+    "prepare.lesions={kidney: null, tumor: null}",
+    "prepare.lesion_free={training_patients: true, margin: 1}",
+    *(
+        "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 1.0, slices: apart, host: bright}",
+        "screen.filter=all",
+    ),
     "train_segmenter.epochs=1",
 )
 
@@ -218,6 +223,16 @@ def test_outputs_lie_on_disk_once(project: Project) -> None:
     assert [path.stat().st_nlink for path in files] == [2, 2], "the file and DVC's cache are not one"
 
 
+def test_arms_without_labels_are_added_with_their_painter(project: Project) -> None:
+    project.set("train_gan.pix2pix.method", {"kind": "lesion_painter", "lesion_free": 1.0})
+    project.set("screen.filter", "all")
+    before = project.changed()
+    project.set("trial.without_labels", [{"name": "real+synthetic", "synthesizer": "pix2pix", "way": "append"}])
+    added = {f"{stage}_unlabeled@fakes0-0" for stage in ("train_gan", "synthesize", "screen")}
+    trained = {f"{stage}_unlabeled@fakes0-{net}-0" for stage in ("train_segmenter", "evaluate") for net in SEGMENTERS}
+    assert project.changed() - before == added | trained
+
+
 def test_trial_without_synthetic_arms_is_possible(project: Project) -> None:
     project.set("trial.training_sets.synthetic", [])
     project.set("trial.synthesizers", [])
@@ -309,7 +324,7 @@ def test_whole_chain_runs_once_and_then_has_nothing_to_do(
     content = load(*CHAIN).model_dump(mode="json")
     (project.place / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     first = project.dvc("repro")
-    assert first.stdout.count("Running stage") == 12
+    assert first.stdout.count("Running stage") == 17
     assert "not enough runs" in (project.place / "reports" / "summary.txt").read_text()
     assert (project.place / "promotion" / "decision.json").is_file()
 

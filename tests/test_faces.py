@@ -25,7 +25,8 @@ from nephrite.signatures import APART, PATHS, STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 SIGNATURES = {**STAGES, **APART}
-SYNTHETIC = "_synthetic"  # the stages of the arms that see synthetic slices carry this ending
+# dvc.yaml has matrices of their own for arms that see synthetic slices, and for those without any label
+ENDINGS = ("_synthetic", "_unlabeled")
 LONGEST_COMPONENT = 25
 BY_ARM = ("train_segmenter", "evaluate")
 BY_PAINTER = ("train_gan", "synthesize", "screen")
@@ -51,8 +52,8 @@ def entry_points() -> dict[str, dict[str, Any]]:
 
 
 def stage_of(name: str) -> str:
-    """The stage behind a name that may carry the ending of the synthetic arms."""
-    return name.removesuffix(SYNTHETIC)
+    """The stage behind a name that may carry an ending."""
+    return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
 
 
 def flags(command: str) -> dict[str, str]:
@@ -104,7 +105,7 @@ def test_dvc_stage_calls_its_command_with_all_paths(name: str) -> None:
     assert command.startswith(f"nephrite {stage_of(name).replace('_', '-')} ")
     assert set(flags(command)) == expected_paths(name)
     assert ("--set arm=" in command) == (stage_of(name) in BY_ARM)
-    assert ("--set painter=" in command) == (name in BY_PAINTER)
+    assert ("--set painter=" in command) == (stage_of(name) in BY_PAINTER)
 
 
 @pytest.mark.parametrize("name", jobs())
@@ -163,7 +164,7 @@ def test_entry_point_takes_inputs_as_path_and_outputs_as_string(name: str) -> No
     assert {key for key, kind in types.items() if kind == "path"} == inputs | {"params"}
 
 
-@pytest.mark.parametrize("name", [name for name in jobs() if name not in BY_ARM and not name.endswith(SYNTHETIC)])
+@pytest.mark.parametrize("name", [name for name in jobs() if name not in BY_ARM and not name.endswith(ENDINGS)])
 def test_entry_point_and_dvc_stage_use_the_same_places(name: str) -> None:
     defaults = {key: value.get("default") for key, value in entry_points()[name]["parameters"].items()}
     command = re.sub(r"\$\{([a-z.]+)\}", lambda found: ONE[found[1]], dvc_stages()[name]["cmd"])

@@ -52,9 +52,16 @@ def test_jobs_that_are_gone_have_no_file(load: Load, tmp_path: Path) -> None:
     assert not [name for name in contents(tmp_path / "resolved") if name.endswith("/1.yaml")]
 
 
-def test_arms_without_labels_are_not_for_dvc(load: Load, tmp_path: Path) -> None:
+def test_a_painter_without_labels_is_trained_once_by_dvc(load: Load, tmp_path: Path) -> None:
     painter = "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 1.0}"
-    config = load(painter, "screen.filter=all", "trial.without_labels=[real+synthetic]")
-    with pytest.raises(ConfigError, match=r"trial\.without_labels: names \['real\+synthetic'\], and dvc\.yaml knows"):
-        write_resolved(config, tmp_path / "resolved")
-    assert not (tmp_path / "resolved").exists()
+    one, other = (f"{{name: real+synthetic{end}, synthesizer: pix2pix}}" for end in ("", "+geometric"))
+    sets = f"trial.training_sets={{real: [real, real+geometric], synthetic: [{one}, {other}]}}"
+    write_resolved(load(painter, "screen.filter=all", sets, f"trial.without_labels=[{one}]"), tmp_path / "resolved")
+    names = {name for name in contents(tmp_path / "resolved") if "/0.0/" in name}
+    assert {name.partition("/")[0] for name in names} == {
+        *("train_gan", "synthesize", "screen", "train_segmenter", "evaluate")
+    }
+    config = load(painter, "screen.filter=all", sets, f"trial.without_labels=[{one}, {other}]")
+    with pytest.raises(ConfigError, match=r"trial\.without_labels: has two sets of the synthesizer 'pix2pix', which"):
+        write_resolved(config, tmp_path / "again")
+    assert not (tmp_path / "again").exists()

@@ -25,11 +25,12 @@ def write_resolved(config: Config, folder: Path) -> int:
     """Write a file for every job of the trial into `folder`, whole or not at all; gives their number.
 
     Raises:
-        ConfigError: arms without any label, which are no part of the matrix in dvc.yaml.
+        ConfigError: two sets of one painter without any label, which dvc.yaml would train twice.
     """
-    if config.trial.without_labels:
-        finding = f"names {list(config.trial.without_labels)}, and dvc.yaml knows no arm without labels"
-        raise ConfigError("trial.without_labels", finding, "run 'nephrite trial', or leave it empty")
+    painters = [fakes.synthesizer for fakes in config.trial.without_labels]
+    if twice := sorted({name for name in painters if painters.count(name) > 1}):
+        finding = f"has two sets of the synthesizer '{twice[0]}', which dvc.yaml would train twice"
+        raise ConfigError("trial.without_labels", finding, "keep one of them, or run 'nephrite trial'")
     jobs = [(stage, unit) for stage in STAGES for unit in _units(config, stage)]
     with whole_folder(folder, "resolved") as root:
         (root / SETTINGS).write_text(as_yaml(config) + "\n", encoding="utf-8")

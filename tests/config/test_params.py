@@ -20,6 +20,8 @@ REQUIRED = {  # beside every 'kind': what the data are, what is asked of them, a
     *(f"trial.{key}" for key in ("name", "primary", "reference", "synthesizers", "segmenters", "label_fractions")),
     *(f"trial.{key}" for key in ("cells", "training_sets.real", "training_sets.synthetic.name")),
     "trial.training_sets.synthetic.synthesizer",
+    "trial.without_labels.name",
+    "trial.without_labels.synthesizer",
     "acquire.source",
     "prepare.classes",
     *(f"prepare.{key}" for key in ("intensity.center", "intensity.width", "in_plane.size", "in_plane.spacing")),
@@ -117,7 +119,7 @@ def templated(root: Path) -> list[str]:
 
 
 def test_every_list_that_dvc_reads_stands_in_every_shipped_file(root: Path) -> None:
-    assert len({*templated(root)}) == 6
+    assert len({*templated(root)}) == 7
     for path in (root / "params.yaml", *sorted((root / "configs").glob("*.yaml"))):
         given = flat(read_yaml(path.read_text(encoding="utf-8"), path))
         assert {*templated(root)} <= {key.removesuffix(" has") for key in given}, path

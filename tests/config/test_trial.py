@@ -79,9 +79,10 @@ def test_arms_are_the_whole_product(load: Load) -> None:
     assert len({str(arm) for arm in arms}) == 4 * 3 * 2
 
 
+ENTRY = "{name: real+synthetic, synthesizer: pix2pix}"
 WITHOUT = (
     "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 1.0}",
-    *("screen.filter=all", "trial.without_labels=[real+synthetic]", "trial.cells=[0, 1]"),
+    *("screen.filter=all", f"trial.without_labels=[{ENTRY}]", "trial.cells=[0, 1]"),
 )
 
 
@@ -104,8 +105,12 @@ def test_arms_without_labels_are_added_to_the_product_with_their_painters(load: 
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("trial.without_labels=[real]", "'without_labels' names 'real', which is not of the list 'synthetic'"),
-        ("trial.without_labels=[real+synthetic, real+synthetic]", "'without_labels' names one twice"),
+        (
+            "trial.without_labels=[{name: real+synthetic, synthesizer: pix2pix, share: 0.9}]",
+            "'without_labels' has 'real+synthetic', which is no entry of the list 'synthetic'",
+        ),
+        (f"trial.without_labels=[{ENTRY}, {ENTRY}]", "'without_labels' names one twice"),
+        ("trial.without_labels=[real+synthetic]", "names 'real.synthetic'; write its whole entry of"),
         (
             "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 0.9}",
             "whose synthesizer 'pix2pix' needs labels",
@@ -122,5 +127,5 @@ def test_what_needs_labels_is_refused_where_there_are_none(load: Load, override:
 
 def test_a_set_without_labels_has_no_baseline_that_needs_them(load: Load) -> None:
     sets = "trial.training_sets.synthetic=[{name: real+synthetic+copy_paste, synthesizer: pix2pix}]"
-    with pytest.raises(ConfigError, match=r"names 'real\+synthetic\+copy_paste', whose baseline needs labels"):
-        load(*WITHOUT, sets, "trial.without_labels=[real+synthetic+copy_paste]", "trial.question=null")
+    with pytest.raises(ConfigError, match=r"has 'real\+synthetic\+copy_paste', whose baseline needs labels"):
+        load(*WITHOUT, sets, sets.replace("training_sets.synthetic", "without_labels"), "trial.question=null")

@@ -464,7 +464,7 @@ def test_what_it_can_do_is_not_refused(program: Callable[..., CommandBackend], l
 
 def test_arms_without_any_label_are_refused(program: Callable[..., CommandBackend], load: Load) -> None:
     config = use(load, program(takes=["synthetic"]).settings)
-    trial = config.trial.model_copy(update={"without_labels": ("real+synthetic",)})
+    trial = config.trial.model_copy(update={"without_labels": config.trial.training_sets.synthetic[:1]})
     with pytest.raises(
         ConfigError, match=r"needs real cases, and 'trial\.without_labels' asks for arms that have none"
     ):

@@ -223,22 +223,21 @@ class Config(Settings):
 
     def _labels_that_are_needed(self) -> Iterator[str]:
         """What needs labels where a set is to be trained without any."""
-        sets = [fakes for fakes in self.trial.training_sets.synthetic if fakes.name in self.trial.without_labels]
+        sets = self.trial.without_labels
         for fakes in sets:
             known = self.train_gan.get(fakes.synthesizer)
             if known and known.method.lesion_free_share < 1:
                 yield (
-                    f"'trial.without_labels' names '{fakes.name}', whose synthesizer '{fakes.synthesizer}' needs "
+                    f"'trial.without_labels' has '{fakes.name}', whose synthesizer '{fakes.synthesizer}' needs "
                     "labels; take a 'lesion_painter' with 'lesion_free: 1'"
                 )
         if sets and self.screen.filter != "all":
             yield (
-                f"'trial.without_labels' names '{sets[0].name}', and screening needs labels; "
-                "set 'screen.filter' to 'all'"
+                f"'trial.without_labels' has '{sets[0].name}', and screening needs labels; set 'screen.filter' to 'all'"
             )
         if sets and self.train_segmenter.asks_validation:
             yield (
-                f"'trial.without_labels' names '{sets[0].name}', and the training asks validation labels; set "
+                f"'trial.without_labels' has '{sets[0].name}', and the training asks validation labels; set "
                 "'train_segmenter.weights' to 'last', 'schedule' to 'polynomial' and 'early_stopping' to null"
             )
 

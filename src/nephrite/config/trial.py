@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nephrite.config.metrics import Metric, Where
 from nephrite.config.settings import Count, Fraction, Name, Positive, Seed, SetLabel, Settings, refuse
-from nephrite.config.training_sets import TrainingSet, TrainingSets
+from nephrite.config.training_sets import Fakes, TrainingSet, TrainingSets
 
 LabelFraction = Annotated[float, Field(gt=0, le=1)]
 NONE = 0.0  # label fraction of arms that know no label
@@ -129,10 +129,11 @@ class TrialSettings(Settings):
         "enough; larger fractions grow from these. The smallest of 'label_fractions' unless told; name it to keep the "
         "patients of finished cells when a smaller fraction is added.",
     )
-    without_labels: tuple[SetLabel, ...] = Field(
+    without_labels: tuple[Fakes, ...] = Field(
         default=(),
         description="Sets with synthetic slices that are also trained with no label at all, at label fraction 0, on "
-        "lesion-free scans with painted lesions alone. The report names their scores beside the reference's.",
+        "lesion-free scans with painted lesions alone: their whole entries of 'training_sets.synthetic', since DVC's "
+        "matrix looks nothing up. The report names their scores beside the reference's.",
     )
     cells: tuple[Count, ...] = Field(
         min_length=1, description="Subsets and initializations; a verdict needs at least 3."
@@ -144,6 +145,14 @@ class TrialSettings(Settings):
         "all are there: each look is paid by its share of the cells, and the last one stays nearly whole. null = those "
         "of 'cells'; more cells are then a further look.",
     )
+
+    @field_validator("without_labels", mode="before")
+    @classmethod
+    def _are_whole_entries(cls, value: object) -> object:
+        names = [name for name in value if isinstance(name, str)] if isinstance(value, (list, tuple)) else []
+        if names:
+            raise ValueError(f"names '{names[0]}'; write its whole entry of 'training_sets.synthetic', or a YAML alias")
+        return value
 
     @model_validator(mode="after")
     def _arms_are_distinct(self) -> Self:
@@ -163,11 +172,11 @@ class TrialSettings(Settings):
         if used != set(self.synthesizers):
             found.append(f"'synthesizers' is {sorted(self.synthesizers)}; the training sets use {sorted(used)}")
         # without labels there is nothing but what is painted
-        for name in self.without_labels:
-            if name not in {fakes.name for fakes in self.training_sets.synthetic}:
-                found.append(f"'without_labels' names '{name}', which is not of the list 'synthetic'")
-            elif self.training_sets.of(name).baselines:
-                found.append(f"'without_labels' names '{name}', whose baseline needs labels")
+        for fakes in self.without_labels:
+            if fakes not in self.training_sets.synthetic:
+                found.append(f"'without_labels' has '{fakes.name}', which is no entry of the list 'synthetic'")
+            elif self.training_sets.of(fakes.name).baselines:
+                found.append(f"'without_labels' has '{fakes.name}', whose baseline needs labels")
         # cells that are still to come
         if self.planned_cells is not None and self.planned_cells < len(self.cells):
             found.append(f"'planned_cells' is {self.planned_cells}, and there are {len(self.cells)} cells already")
@@ -202,7 +211,8 @@ class TrialSettings(Settings):
     def arms(self) -> list[Arm]:
         """Every arm of the trial: a product, and the arms without any label."""
         product = itertools.product(self.training_sets.all, self.segmenters, self.label_fractions, self.cells)
-        unlabeled = itertools.product(self.without_labels, self.segmenters, (NONE,), self.cells)
+        unlabeled_sets = [fakes.name for fakes in self.without_labels]
+        unlabeled = itertools.product(unlabeled_sets, self.segmenters, (NONE,), self.cells)
         return [
             Arm(training_set=name, segmenter=net, fraction=share, cell=cell)
             for name, net, share, cell in (*product, *unlabeled)
@@ -217,7 +227,7 @@ class TrialSettings(Settings):
     def painters(self) -> list[GeneratorRun]:
         """Every synthesizer that some arm needs, each trained for its fraction and cell."""
         product = itertools.product(self.synthesizers, self.label_fractions, self.cells)
-        used = {fakes.synthesizer: None for fakes in self.training_sets.synthetic if fakes.name in self.without_labels}
+        used = {fakes.synthesizer: None for fakes in self.without_labels}
         unlabeled = itertools.product(used, (NONE,), self.cells)
         return [
             GeneratorRun(synthesizer=name, fraction=fraction, cell=cell)

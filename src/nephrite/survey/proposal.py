@@ -96,6 +96,7 @@ def _of_trial(found: Survey, primary: str, lesions: Mapping[str, str | None]) ->
         Line("trial.synthesizers", [painter], "add pix2pix, spade or your own: docs/synthesis.md"),
         Line("trial.segmenters", ["light"], "a small U-Net; nnU-Net and your own: docs/bring-your-own.md"),
         Line("trial.label_fractions", [1.0], "all labels that there are"),
+        Line("trial.without_labels", [], "sets that are trained without any label, too: docs/trial.md"),
     ]
 
 
