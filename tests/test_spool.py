@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from nephrite.errors import StoreError, TrackingError
+from nephrite.mlflow_arms import ArmRow
 from nephrite.recording import SilentRun
 from nephrite.spool import CALLS, HEAD, Head, LastingRun, find_spools, send, spool_of
 
@@ -42,6 +43,9 @@ class Fragile(SilentRun):
     def dataset(self, path: Path, *, name: str, digest: str) -> None:
         self.heard("dataset", path, name, digest)
 
+    def judged(self, title: str, note: str, arms: Sequence[ArmRow]) -> None:
+        self.heard("judged", title, note, list(arms))
+
     def end(self, status: str, *, reason: str = "") -> None:
         self.heard("end", status, reason)
 
@@ -57,6 +61,7 @@ def record(run: LastingRun, folder: Path) -> None:
     run.tags({"source": "phantom"})
     run.artifact(folder / "card.json")
     run.artifact(folder / "samples", folder="samples")
+    run.judged("t: helps", "**helps**", [ArmRow(arm="real/light/1.0/0", digest="d", metrics={"dice": 0.5})])
     run.end("FINISHED")
     (folder / "card.json").unlink()
     (folder / "samples" / "a.png").unlink()
@@ -69,11 +74,11 @@ def undisturbed(tmp_path: Path) -> list[tuple[object, ...]]:
     run = Fragile()
     record(LastingRun(run, HEAD_OF_RUN, tmp_path / "out.record"), tmp_path)
     assert list(tmp_path.iterdir()) == []
-    assert len(run.calls) == 7
+    assert len(run.calls) == 8
     return run.calls
 
 
-@pytest.mark.parametrize("fails_at", range(7))
+@pytest.mark.parametrize("fails_at", range(8))
 def test_what_fails_is_kept_and_sent_in_its_order(
     tmp_path: Path, undisturbed: list[tuple[object, ...]], fails_at: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -89,7 +94,7 @@ def test_what_fails_is_kept_and_sent_in_its_order(
         heads.append(head)
         return run
 
-    assert send(spool, open_again) == 7 - fails_at
+    assert send(spool, open_again) == 8 - fails_at
     assert (run.calls, heads) == (undisturbed, [HEAD_OF_RUN])
     assert list(tmp_path.iterdir()) == []
 
@@ -100,7 +105,7 @@ def test_sending_that_is_cut_goes_on_where_it_was(tmp_path: Path, undisturbed: l
     run.fails_at = 4
     with pytest.raises(TrackingError):
         send(spool, lambda head: run)
-    assert send(spool, lambda head: run) == 3
+    assert send(spool, lambda head: run) == 4
     assert run.calls == undisturbed
 
 

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from nephrite.config import Config
-from nephrite.errors import StoreError, TrackingError, TrackingUnreachableError
+from nephrite.errors import ProgramError, StoreError, TrackingError, TrackingUnreachableError
 from nephrite.processes import this_process
 from nephrite.recording import SilentRun
 from nephrite.spool import find_spools
@@ -74,18 +74,73 @@ def test_use_of_the_champion_leaves_the_trial_alone(record: str, load: Load) -> 
 
 
 def test_error_ends_the_run_as_failed_and_says_why(record: str, load: Load) -> None:
-    with pytest.raises(StoreError), open_run(load(), "prepare"):
-        raise StoreError("store.json", "is missing", "run 'prepare'")
+    with pytest.raises(ProgramError), open_run(load(), "prepare"):
+        raise ProgramError("Doe", "wrote nothing", "mend it")
     (child,) = runs(record, stage="prepare")
     assert child.info.status == "FAILED"
-    assert (
-        child.data.tags["nephrite.error"]
-        == (
-            "StoreError: A store, model or score file that is missing, broken or of another version."
-            " (nephrite.tracking, line "
-        )
-        + child.data.tags["nephrite.error"].rpartition(" ")[2]
-    )
+    assert child.data.tags["nephrite.error"].startswith("ProgramError: ")
+    assert "(nephrite.tracking, line " in child.data.tags["nephrite.error"]
+
+
+def refused(config: Config, *calls: str) -> None:
+    """A stage that records some things and then refuses its input."""
+    fail(config, StoreError("store.json", "is missing", "run 'prepare'"), *calls)
+
+
+def fail(config: Config, error: BaseException, *calls: str) -> None:
+    """A stage that records some things and then stops."""
+    with suppress(type(error)), open_run(config, "prepare") as run:
+        if "metrics" in calls:
+            run.metrics({"slices": 3}, step=0)
+        raise error
+
+
+def test_refused_input_leaves_no_run_and_no_trial(record: str, load: Load) -> None:
+    refused(load())
+    assert runs(record) == []
+
+
+def test_refused_input_leaves_the_other_stages_of_the_trial(record: str, load: Load) -> None:
+    kept = record_stage(load(), "acquire")
+    refused(load())
+    assert {run.info.run_id for run in runs(record, stage="acquire")} == {kept}
+    assert len(runs(record)) == 2  # with the trial
+
+
+def test_a_stage_that_recorded_something_before_it_failed_stays(record: str, load: Load) -> None:
+    refused(load(), "metrics")
+    assert [run.info.status for run in runs(record)] == ["FAILED", "FAILED"]
+
+
+def test_a_killed_run_that_goes_on_and_refuses_stays(record: str, load: Load) -> None:
+    fail(load(), KeyboardInterrupt(), "metrics")
+    refused(load())
+    (child,) = runs(record, stage="prepare")
+    assert (child.info.status, child.data.metrics) == ("FAILED", {"slices": 3})
+
+
+def test_a_run_of_a_pipeline_stays_where_its_input_is_refused(
+    record: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEPHRITE_KUBEFLOW_RUN", "7")
+    refused(load())
+    assert [run.info.status for run in runs(record)] == ["FAILED", "FAILED"]
+
+
+def test_the_experiment_opens_as_one_of_trainings(record: str, load: Load) -> None:
+    client = MlflowClient(record)
+    for name in ("made", "found"):
+        if name == "found":
+            client.create_experiment(name)
+        record_stage(load(f"tracking.experiment={name}"), "prepare")
+        assert client.get_experiment_by_name(name).tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_what_an_arm_is_stands_among_its_parameters(record: str, load: Load) -> None:
+    record_stage(load(ARM), "evaluate")
+    (child,) = runs(record, stage="evaluate")
+    parts = {"training_set": "real+geometric", "segmenter": "light", "fraction": "1.0", "replicate": "0"}
+    assert {name: child.data.params[name] for name in parts} == parts
 
 
 @pytest.mark.parametrize("signal", [KeyboardInterrupt(), SystemExit(143)])
@@ -314,6 +369,8 @@ def test_a_command_that_belongs_to_no_trial_has_a_run_of_its_own(record: str, tm
         run.tags({"verdict": "helps"})
     with suppress(StoreError), open_apart("judge", {}, tmp_path / "out", "nephrite"):
         raise StoreError("Doe.csv", "is broken", "mend it")
+    with suppress(ProgramError), open_apart("judge", {}, tmp_path / "out", "nephrite"):
+        raise ProgramError("Doe.csv", "is broken", "mend it")
     finished, failed = sorted(runs(record, stage="judge"), key=lambda found: found.info.start_time)
     assert (finished.info.status, failed.info.status) == ("FINISHED", "FAILED")
     assert finished.data.params == {"judge.patients": "3"}

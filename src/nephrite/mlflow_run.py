@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,11 @@ from nephrite.commit import code_state
 from nephrite.config import Config
 from nephrite.errors import TrackingError, TrackingUnreachableError
 from nephrite.lineage import dvc_hash, flatten
+from nephrite.mlflow_arms import NAME, NOTE, PARENT, ArmRow, show_arms
 from nephrite.mlflow_client import as_key, find_runs, tracking_errors
 from nephrite.redaction import hidden_path, settings_without_paths
 from nephrite.spool import Head
-from nephrite.tracking_address import short_patience, shown, tracking_uri
+from nephrite.tracking_address import one_at_a_time, short_patience, shown, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as RunEntity
@@ -38,11 +39,15 @@ class MlflowRun:
         child: the run of this stage and arm.
         parent: id of the trial's run; None for a run that belongs to none.
         stage: name of the stage.
+
+    Attributes:
+        holds: whether something but settings was recorded.
     """
 
     def __init__(self, client: MlflowClient, child: RunEntity, parent: str | None, stage: str) -> None:
         self._client, self._child, self._parent, self._stage = client, child, parent, stage
         self._id: str = child.info.run_id
+        self.holds = False
 
     @property
     def head(self) -> Head:
@@ -67,6 +72,7 @@ class MlflowRun:
         """Record a batch of metrics in one call; those of the report are shown at the trial's run, too."""
         from mlflow.entities import Metric
 
+        self.holds = True
         now = int(time.time() * 1000)
         metrics = [Metric(as_key(key), float(value), now, step) for key, value in values.items()]
         with tracking_errors():
@@ -75,6 +81,7 @@ class MlflowRun:
 
     def artifact(self, path: Path, *, folder: str = "") -> None:
         """Keep a file in `folder`; of a folder the content goes into `folder`, or under its own name without one."""
+        self.holds = True
         try:
             if path.is_dir():
                 self._client.log_artifacts(self._id, str(path), folder or path.name)
@@ -100,6 +107,16 @@ class MlflowRun:
             for attempt in _when_others_came_first():
                 with attempt:
                     self._client.log_inputs(self._id, [DatasetInput(entity, tags=[context])])
+
+    def judged(self, title: str, note: str, arms: Sequence[ArmRow]) -> None:
+        """Name the trial's run by its verdict, and show below it all arms that were judged, earlier ones, too."""
+        if self._parent is None:
+            return
+        experiment, trial = self._child.info.experiment_id, self._child.data.tags["nephrite.trial_id"]
+        with tracking_errors():
+            self._client.set_tag(self._parent, NAME, title)
+            self._client.set_tag(self._parent, NOTE, note[:LONGEST_TAG])
+            show_arms(self._client, experiment, self._parent, trial, arms)
 
     def keep_settings(self, config: Config) -> None:
         """Keep all settings, paths hidden, as the first artifact: a broken store of files shows before a training.
@@ -127,6 +144,16 @@ class MlflowRun:
                 self._supersede()
             if status != "FINISHED" or self._stage in CLOSING_STAGES:
                 self._client.set_terminated(self._parent, status)
+
+    def discard(self) -> None:
+        """Delete a run that holds nothing, and the trial's run if there is no other below it."""
+        with tracking_errors():
+            self._client.delete_run(self._id)
+            if self._parent is None:
+                return
+            with one_at_a_time(tracking_uri()):
+                if not find_runs(self._client, self._child.info.experiment_id, {PARENT: self._parent}):
+                    self._client.delete_run(self._parent)
 
     def _supersede(self) -> None:
         same = ("nephrite.trial_id", "nephrite.stage", "nephrite.arm")

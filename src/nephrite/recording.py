@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from nephrite.mlflow_arms import ArmRow
 
 
 class Run(Protocol):
@@ -29,6 +32,9 @@ class Run(Protocol):
     def dataset(self, path: Path, *, name: str, digest: str) -> None:
         """Record an input data set with the digest of its content."""
 
+    def judged(self, title: str, note: str, arms: Sequence[ArmRow]) -> None:
+        """Show a verdict, and all arms that it rests on, side by side."""
+
 
 class SilentRun:
     """Records nothing: for code that needs no record."""
@@ -52,3 +58,6 @@ class SilentRun:
 
     def dataset(self, path: Path, *, name: str, digest: str) -> None:
         """Drop the data set."""
+
+    def judged(self, title: str, note: str, arms: Sequence[ArmRow]) -> None:
+        """Drop the verdict."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from nephrite.errors import StoreError, TrackingError
 from nephrite.files import disk_errors, read_record, write_json
+from nephrite.mlflow_arms import ArmRow
 from nephrite.recording import Run
 
 SUFFIX = ".record"
+CALLED = {"settings", "metrics", "artifact", "tags", "dataset", "judged", "end"}
 HEAD, CALLS, FILES = "run", "calls", "files"  # without .json: folders of scores are searched for it
 logger = logging.getLogger(__name__)
 
@@ -89,6 +91,10 @@ class LastingRun:
     def dataset(self, path: Path, *, name: str, digest: str) -> None:
         """Record an input data set."""
         self._call("dataset", path=path, name=name, digest=digest)
+
+    def judged(self, title: str, note: str, arms: Sequence[ArmRow]) -> None:
+        """Show a verdict and its arms."""
+        self._call("judged", title=title, note=note, arms=arms)
 
     def end(self, status: str, *, reason: str = "") -> None:
         """Close the run."""
@@ -173,6 +179,6 @@ def _read(spool: Path) -> Iterator[Call]:
             call = Call(**json.loads(line))
         except (ValueError, TypeError):
             raise StoreError(spool / CALLS, "holds a line that is no call", "remove the folder") from None
-        if call.name not in {"settings", "metrics", "artifact", "tags", "dataset", "end"}:
+        if call.name not in CALLED:
             raise StoreError(spool / CALLS, f"holds the call '{call.name}', which no record has", "remove the folder")
         yield call

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from nephrite.commit import code_state
 from nephrite.config import Config, TrackingSettings
-from nephrite.errors import TrackingError
+from nephrite.errors import ConfigError, DataError, ModelNotRegisteredError, OutputError, TrackingError
 from nephrite.lineage import cluster_facts, library_versions, stage_settings, trial_id
+from nephrite.mlflow_arms import NAME, NOTE, PARENT, parts_of
 from nephrite.mlflow_client import as_key, connect, find_runs, first_contact, tracking_errors
 from nephrite.mlflow_run import LONGEST_TAG, MlflowRun
 from nephrite.processes import still_runs, this_host, this_process
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 APART = ("predict",)  # not part of a trial, whose result they use: no parent run, never superseded
+REFUSALS = (ConfigError, DataError, OutputError, ModelNotRegisteredError)  # input that a stage refuses
 UNENDED = ("RUNNING", "SCHEDULED")
 HOST, PROCESS = "nephrite.host", "nephrite.process"
-PARENT, NAME, NOTE, COMMIT, SOURCE = (
-    f"mlflow.{name}" for name in ("parentRunId", "runName", "note.content", "source.git.commit", "source.name")
-)
+COMMIT, SOURCE = "mlflow.source.git.commit", "mlflow.source.name"
+KIND = ("mlflow.experimentKind", "custom_model_development")  # else MLflow's page asks whether it is about agents
 
 
 @contextmanager
@@ -69,7 +70,8 @@ def open_run(
     # what lies in a pod is lost with it
     run = LastingRun(started, started.head, spool_of(output) if output and not cluster else None)
     with _ended(run, started):
-        started.settings(stage_settings(config, stage))
+        unit = None if stage in APART else config.arm or config.painter
+        started.settings({**stage_settings(config, stage), **parts_of(unit)})
         started.keep_settings(config)
         yield run
 
@@ -103,12 +105,20 @@ def _ended(run: LastingRun, started: MlflowRun) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        killed = isinstance(error, KeyboardInterrupt | SystemExit)
         with suppress(Exception), short_patience():  # the error itself matters more than its record
-            # a stage that fails leaves nothing behind to be sent, unless something is there already
-            (run if run.keeps else started).end("KILLED" if killed else "FAILED", reason=reason_of(error))
+            _end_failed(run, started, error)
         raise
     run.end("FINISHED")
+
+
+def _end_failed(run: LastingRun, started: MlflowRun, error: BaseException) -> None:
+    # refused input is no failed experiment
+    if isinstance(error, REFUSALS) and not (run.keeps or started.holds):
+        started.discard()
+        return
+    # a stage that fails leaves nothing behind to be sent, unless something is there already
+    killed = isinstance(error, KeyboardInterrupt | SystemExit)
+    (run if run.keeps else started).end("KILLED" if killed else "FAILED", reason=reason_of(error))
 
 
 def send_records(spools: Iterable[Path]) -> int:
@@ -175,13 +185,17 @@ def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
         if trial:
             with one_at_a_time(tracking_uri()):
                 parent = (adopted and adopted.data.tags.get(PARENT)) or _parent(client, experiment, config, trial)
-            tags[PARENT] = parent
+                tags[PARENT] = parent
+                adopted = adopted or _interrupted(client, experiment, tags)
+                child = _adopt(client, adopted, tags) if adopted else client.create_run(experiment, tags=tags)
             for key, value in lineage.items():
                 if key != "nephrite.pod":
                     client.set_tag(parent, key, value)
-            adopted = adopted or _interrupted(client, experiment, tags)
-        child = _adopt(client, adopted, tags) if adopted else client.create_run(experiment, tags=tags)
-    return MlflowRun(client, child, parent, stage)
+        else:
+            child = _adopt(client, adopted, tags) if adopted else client.create_run(experiment, tags=tags)
+    started = MlflowRun(client, child, parent, stage)
+    started.holds = adopted is not None or bool(cluster_facts())  # a pipeline's page leads to its runs
+    return started
 
 
 def _end_orphans(client: MlflowClient, experiment: str) -> None:
@@ -253,12 +267,14 @@ def _experiment(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         with suppress(MlflowException):  # another process made it meanwhile
-            experiment = client.create_experiment(name)
+            experiment = client.create_experiment(name, tags=dict([KIND]))
             keep_files_here(tracking_uri())
             return str(experiment)
         found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage == "deleted":
         raise TrackingError(f"experiment '{name}'", "is deleted", "restore it, or name another 'tracking.experiment'")
+    if KIND[0] not in found.tags:  # made by an older version, or by hand
+        client.set_experiment_tag(found.experiment_id, *KIND)
     return str(found.experiment_id)
 
 

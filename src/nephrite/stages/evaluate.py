@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +11,7 @@ from nephrite.config import Config
 from nephrite.errors import ConfigError, StoreError
 from nephrite.evidence import digest_files, finished_files
 from nephrite.files import whole_folder, write_json
-from nephrite.metrics.persons import scores_of_persons
-from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, mean_over_slices
+from nephrite.metrics.means import mean_scores
 from nephrite.recording import Run
 from nephrite.segmentation.artifacts import SegmenterCard, load_segmenter
 from nephrite.segmentation.native import NativeScans
@@ -69,7 +68,8 @@ def evaluate(
         arm_scores = score_arm(config, store, trained, native)
     write_json(scores, arm_scores.to_json())
     run.artifact(scores, folder="scores")
-    return _summary(arm_scores) | {"seconds": time.monotonic() - started}
+    run.tags({"segmenter_digest": card.digest})
+    return mean_scores(config, arm_scores) | {"seconds": time.monotonic() - started}
 
 
 @contextmanager
@@ -123,30 +123,3 @@ def _check_external(config: Config, store: PairStore) -> None:
     if patients and not formed_regions(config, store, patients):
         finding = f"none of the {len(patients)} external test patients of {store.root} has any of 'evaluate.regions'"
         raise ConfigError("acquire.external", finding, remedy)
-
-
-def _summary(scores: ArmScores) -> dict[str, float]:
-    """Means over the judged patients, and over those of another hospital."""
-    patients, external = scores_of_persons(scores.patients), scores_of_persons(scores.external)
-    pooled = mean_over_slices([score.slices for score in patients])
-    summary = {"capstone_iou": pooled.capstone_iou, "predict_nothing": pooled.predict_nothing}
-    return summary | _means(patients, "") | _means(external, f"{EXTERNAL}_")
-
-
-def _means(patients: Sequence[PatientScore], prefix: str) -> dict[str, float]:
-    """Means of each region's scores, on the grid and on the scans' own voxels."""
-    on_grid = _region_means([score.regions for score in patients], prefix)
-    return on_grid | _region_means([score.native for score in patients], f"{prefix}native_")
-
-
-def _region_means(patients: Sequence[Mapping[str, RegionScore]], prefix: str) -> dict[str, float]:
-    """Means of each region's scores; HD95 and surface Dice are left out where any patient has none."""
-    found: dict[str, float] = {}
-    for region in patients[0] if patients else ():
-        results = [regions[region] for regions in patients]
-        found[f"{prefix}{region}_dice"] = sum(result.dice for result in results) / len(results)
-        for name in ("surface_dice", "hd95"):
-            known = [value for result in results if (value := getattr(result, name)) is not None]
-            if len(known) == len(results):
-                found[f"{prefix}{region}_{name}"] = sum(known) / len(known)
-    return found

@@ -14,9 +14,10 @@ from nephrite.errors import ConfigError, StoreError
 from nephrite.evidence import write_evidence
 from nephrite.files import digest, whole_folder
 from nephrite.look_ledger import Taken, Wanted, counts_looks, few_cells, marks_of, take_look
+from nephrite.metrics.means import mean_scores
 from nephrite.metrics.scores import AGAIN, ArmScores, read_scores
+from nephrite.mlflow_arms import ArmRow
 from nephrite.recording import Run
-from nephrite.report.arm_record import ArmRecord
 from nephrite.report.curve_figure import equivalence_plot
 from nephrite.report.examples import draw_examples
 from nephrite.report.figures import learning_curves, score_plot
@@ -33,6 +34,7 @@ from nephrite.report.notes import (
     synthetic_notes,
     synthetic_stores,
 )
+from nephrite.report.on_mlflow import run_note, run_title
 from nephrite.report.pages import write_pages
 from nephrite.report.summary import summarize
 from nephrite.report.trial_record import LookRecord, TrialRecord
@@ -90,6 +92,8 @@ def report(
         inputs = digests_of(config, arms, store, synthetic)
         write_evidence(folder, kind="report", inputs=inputs, version=__version__)
     run.artifact(report)
+    rows = [_row(config, scores) for scores in arms]
+    run.judged(run_title(config.trial.name, record), run_note(record), rows)
     run.tags({"judged_on": config.trial.judged_on, **({"look": str(record.look.number)} if record.look else {})})
     return _metrics(record)
 
@@ -262,16 +266,15 @@ def _curves(arms: Sequence[ArmScores], name: str) -> dict[Arm, list[tuple[int, f
     return {each.arm: [(int(row["step"]), row[name]) for row in each.history if name in row] for each in arms}
 
 
+def _row(config: Config, scores: ArmScores) -> ArmRow:
+    """An arm beside the others on MLflow's page."""
+    return ArmRow(arm=str(scores.arm), digest=scores.inputs.get("segmenter", ""), metrics=mean_scores(config, scores))
+
+
 def _metrics(record: TrialRecord) -> dict[str, float]:
-    region = record.plan.region
-    metrics = {_metric_name(region, arm): arm.regions[region].dice for arm in record.arms}
     answer = record.answer
-    if answer:
-        ends = {"difference_low": answer.low, "difference_high": answer.high}
-        metrics |= {"difference": answer.mean, "difference_p": answer.p}
-        metrics |= {name: end for name, end in ends.items() if end is not None}
-    return metrics
-
-
-def _metric_name(region: str, arm: ArmRecord) -> str:
-    return f"dice_{region}_{arm.segmenter}_{arm.fraction:g}_{arm.training_set.replace('+', '_')}"
+    if answer is None:
+        return {"arms": float(len(record.arms))}
+    ends = {"difference_low": answer.low, "difference_high": answer.high}
+    metrics = {"difference": answer.mean, "difference_p": answer.p}
+    return metrics | {name: end for name, end in ends.items() if end is not None}
