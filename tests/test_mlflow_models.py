@@ -10,7 +10,8 @@ from mlflow.models import Model
 
 from nephrite.errors import StoreError
 from nephrite.mlflow_models import FOLDER, mlflow_pytorch, save_folder
-from nephrite.registry import CHAMPION, ModelVersion, Registry, fetch_folder, load_champion
+from nephrite.model_version import ModelVersion
+from nephrite.registry import CHAMPION, Registry, fetch_folder, load_champion
 
 TAGS = {"weights": "abc", "arm": "real/mine/1.0/0"}
 

@@ -19,7 +19,8 @@ from torch import nn
 
 from nephrite.config import Config
 from nephrite.errors import ModelNotRegisteredError, StoreError, TrackingError
-from nephrite.registry import CHALLENGER, CHAMPION, ModelVersion, Registry, load_champion, load_version
+from nephrite.model_version import ModelVersion
+from nephrite.registry import CHALLENGER, CHAMPION, Registry, load_champion, load_version
 from nephrite.segmentation.backend import backend_of
 from nephrite.segmentation.in_process.family import InProcess
 from nephrite.segmentation.in_process.networks import Segmenter

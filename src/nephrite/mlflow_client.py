@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 logger = logging.getLogger(__name__)
+LONGEST_DIGEST = 36  # of a data set, by MLflow
 
 
 def prepare_mlflow() -> None:
@@ -130,6 +131,15 @@ def find_runs(client: MlflowClient, experiment: str, tags: Mapping[str, str], *c
         token = page.token
         if not token:
             return found
+
+
+def known_run(client: MlflowClient, run_id: str | None) -> str | None:
+    """The id of a run if this store has it: a model may have been trained where another one recorded."""
+    from mlflow.exceptions import MlflowException
+
+    with suppress(MlflowException):
+        return str(client.get_run(run_id).info.run_id) if run_id else None
+    return None
 
 
 def as_key(key: str) -> str:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import tempfile
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from torch import nn
 
+from nephrite.mlflow_arms import NOTE
+from nephrite.mlflow_client import LONGEST_DIGEST, as_key
 from nephrite.tracking_address import tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 GRAPH = "data/model.pt2"  # where MLflow keeps the graph inside a model
 FOLDER = "segmenter"  # where the folder of a segmenter lies inside a model
+CARD = "MODEL_CARD.md"
 REQUIREMENTS = ("torch", "numpy", "mlflow")
 
 
@@ -61,6 +70,64 @@ def save_folder(source: Path, folder: Path, tags: Mapping[str, str]) -> None:
 
     shutil.copytree(source, folder / FOLDER)
     Model(metadata=dict(tags)).save(str(folder / "MLmodel"))
+
+
+class ModelPage(NamedTuple):
+    """What a reader finds on the page of a model.
+
+    Attributes:
+        card: Markdown; see `report.model_card`.
+        metrics: scores of these weights.
+        data: digest of the slices that they are scores on.
+    """
+
+    card: str
+    metrics: Mapping[str, float]
+    data: str
+
+
+def log_model(
+    client: MlflowClient,
+    save: Callable[[Path], dict[str, str]],
+    run_id: str | None,
+    tags: Mapping[str, str],
+    page: ModelPage | None,
+) -> tuple[str, dict[str, str]]:
+    """Keep a model in the artifact store, below the run that trained it.
+
+    Args:
+        client: of the store.
+        save: writes the model's folder, and gives digests of it.
+        run_id: the run that it belongs to; None for none.
+        tags: of the model.
+        page: what its page shows.
+
+    Returns:
+        its id in MLflow, and the digests.
+    """
+    from mlflow.entities import LoggedModelOutput, Metric
+
+    # beside the run that it belongs to, if there is one
+    run = client.get_run(run_id) if run_id else None
+    experiment = run.info.experiment_id if run else "0"
+    note = {NOTE: page.card} if page else {}
+    model: str = client.create_logged_model(experiment, "segmenter", run_id, {**tags, **note}).model_id
+    # weights first: only a whole model is marked ready
+    with tempfile.TemporaryDirectory() as folder:
+        digests = save(Path(folder) / "model")
+        if page:
+            (Path(folder) / "model" / CARD).write_text(page.card, encoding="utf-8")
+        client.log_model_artifacts(model, str(Path(folder) / "model"))
+    client.finalize_logged_model(model, "READY")
+    if run_id:
+        client.log_outputs(run_id, [LoggedModelOutput(model, step=0)])
+    # its scores, on what they were measured
+    if run_id and page:
+        now, data = int(time.time() * 1000), page.data[:LONGEST_DIGEST]
+        of_model = {"model_id": model, "dataset_name": "pairs", "dataset_digest": data, "run_id": run_id}
+        scores = [Metric(as_key(key), value, now, 0, **of_model) for key, value in page.metrics.items()]
+        client.log_batch(run_id, metrics=scores)
+    return model, digests
 
 
 def mlflow_pytorch() -> ModuleType:

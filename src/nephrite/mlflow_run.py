@@ -16,7 +16,7 @@ from nephrite.config import Config
 from nephrite.errors import TrackingError, TrackingUnreachableError
 from nephrite.lineage import dvc_hash, flatten
 from nephrite.mlflow_arms import NAME, NOTE, PARENT, ArmRow, show_arms
-from nephrite.mlflow_client import as_key, find_runs, tracking_errors
+from nephrite.mlflow_client import LONGEST_DIGEST, as_key, find_runs, tracking_errors
 from nephrite.redaction import hidden_path, settings_without_paths
 from nephrite.spool import Head
 from nephrite.tracking_address import one_at_a_time, short_patience, shown, tracking_uri
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 BATCH = 100  # MLflow's limit on parameters and tags per call
-LONGEST_PARAMETER, LONGEST_TAG, LONGEST_DIGEST = 6000, 5000, 36
+LONGEST_PARAMETER, LONGEST_TAG = 6000, 5000
 CLOSING_STAGES = ("report", "promote")
 MEND = "mend the store or its credentials"
 

@@ -11,7 +11,6 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,51 +21,31 @@ from torch.export.passes import move_to_device_pass
 
 from nephrite.errors import ModelNotRegisteredError, StoreError
 from nephrite.evidence import sealed
-from nephrite.files import digest, read_json, sha256, write_json
+from nephrite.files import read_json, sha256, write_json
 from nephrite.locks import wait_turn
 from nephrite.mlflow_client import connect, tracking_errors
-from nephrite.mlflow_models import FOLDER, GRAPH, download, mlflow_pytorch, save_folder, save_graph
+from nephrite.mlflow_models import (
+    FOLDER,
+    GRAPH,
+    ModelPage,
+    download,
+    log_model,
+    mlflow_pytorch,
+    save_folder,
+    save_graph,
+)
+from nephrite.model_version import DIGEST, FOLDER_TAG, GRAPH_TAG, REGISTER_AGAIN, ModelVersion, tags_digest
 from nephrite.tracking_address import shown, tracking_uri
 
 logger = logging.getLogger(__name__)
 CHAMPION, CHALLENGER = "champion", "challenger"
 RECORD = "promotions"
-GRAPH_TAG, DIGEST = "graph", "digest"  # tags: SHA-256 of the graph's file, and of all tags of SEALED
-FOLDER_TAG = "folder"  # tag of a version that is a folder: the digest of the card in it, which answers for its files
-RECIPE = "recipe"  # tag: the version's inputs and outputs, as JSON (imaging.recipe)
-SEALED = ("weights", GRAPH_TAG, RECIPE, "arm", "threshold", "classes", "channels", "intensity", "in_plane")
-REGISTER_AGAIN = "delete this version, and run 'promote' on its report again"
 DESCRIPTION = (
     "Segmenters trained by Nephrite: one-channel slices in [0, 1] to logits, one channel per structure; a sigmoid at "
     "or above the threshold is foreground. `champion` is the version in use, `challenger` the newest candidate; each "
     "version's decisions, with their evidence, are in its artifacts under `promotions/`. A version with the tag "
     "`folder` is no graph but a folder of files, which `nephrite predict` hands to the program that wrote them."
 )
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A version of a registered model: its number, where MLflow keeps it, and its tags."""
-
-    number: int
-    source: str
-    tags: Mapping[str, str]
-
-    def check_tags(self, place: str) -> None:
-        """Refuse a version of which a tag that `register` wrote was changed; one of an older version is let pass.
-
-        Args:
-            place: what the version is called in the error.
-
-        Raises:
-            StoreError: names the remedy.
-        """
-        if DIGEST not in self.tags:
-            logger.warning("%s: was registered without digests: changes of its weights and recipe are not seen", place)
-            return
-        if tags_digest(self.tags) != self.tags[DIGEST]:
-            wrong = f"its tags {', '.join(f'{name!r}' for name in SEALED)} are not those that it was registered with"
-            raise StoreError(place, wrong, REGISTER_AGAIN)
 
 
 class Registry:
@@ -111,7 +90,14 @@ class Registry:
             return self._version(str(found[0].version)) if found else None
 
     def register(
-        self, network: nn.Module, *, channels: int, size: int, run_id: str | None, tags: Mapping[str, str]
+        self,
+        network: nn.Module,
+        *,
+        channels: int,
+        size: int,
+        run_id: str | None,
+        tags: Mapping[str, str],
+        page: ModelPage | None = None,
     ) -> ModelVersion:
         """Log a network as a model that loads without pickle, and make it a version.
 
@@ -119,43 +105,60 @@ class Registry:
             network: takes [batch, 1, size, size] and returns [batch, channels, size, size].
             channels: of the output.
             size: pixels per side.
-            run_id: the run that the model belongs to.
+            run_id: the run that the model belongs to: that of its training, if this store knows it.
             tags: what is known of it, the SHA-256 of its weights as 'weights'; kept in the model's metadata, too.
+            page: what a reader finds on its page.
         """
 
         def save(folder: Path) -> dict[str, str]:
             save_graph(network, folder, channels, size, tags)
             return {GRAPH_TAG: sha256(folder / GRAPH)}
 
-        return self._keep(save, run_id, tags)
+        return self._keep(save, run_id, tags, page)
 
-    def register_folder(self, root: Path, digest: str, *, run_id: str | None, tags: Mapping[str, str]) -> ModelVersion:
+    def register_folder(
+        self,
+        root: Path,
+        digest: str,
+        *,
+        run_id: str | None,
+        tags: Mapping[str, str],
+        page: ModelPage | None = None,
+    ) -> ModelVersion:
         """Log the folder of a segmenter that is no graph, and make it a version.
 
         Args:
             root: of the segmenter.
             digest: of its card, which answers for every file.
-            run_id: the run that the model belongs to.
-            tags: what is known of it; see `register`.
+            run_id, tags, page: see `register`.
         """
 
         def save(folder: Path) -> dict[str, str]:
             save_folder(root, folder, tags)
             return {FOLDER_TAG: digest}
 
-        return self._keep(save, run_id, tags)
+        return self._keep(save, run_id, tags, page)
 
     def _keep(
-        self, save: Callable[[Path], dict[str, str]], run_id: str | None, tags: Mapping[str, str]
+        self,
+        save: Callable[[Path], dict[str, str]],
+        run_id: str | None,
+        tags: Mapping[str, str],
+        page: ModelPage | None,
     ) -> ModelVersion:
         with tracking_errors():
-            model, digests = self._log(save, run_id, tags)
+            model, digests = log_model(self._client, save, run_id, tags, page)
             known = {**tags, **digests}
             known[DIGEST] = tags_digest(known)
             if self._registered() is None:
                 self._client.create_registered_model(self.name, description=DESCRIPTION)
             made = self._client.create_model_version(
-                self.name, f"models:/{model}", run_id=run_id, tags=known, model_id=model
+                self.name,
+                f"models:/{model}",
+                run_id=run_id,
+                tags=known,
+                model_id=model,
+                description=page.card if page else None,
             )
             return self._version(str(made.version))
 
@@ -210,31 +213,6 @@ class Registry:
     def _version(self, number: str) -> ModelVersion:
         found = self._client.get_model_version(self.name, number)
         return ModelVersion(int(found.version), str(found.source), dict(found.tags))
-
-    def _log(
-        self, save: Callable[[Path], dict[str, str]], run_id: str | None, tags: Mapping[str, str]
-    ) -> tuple[str, dict[str, str]]:
-        """Keep a model in the artifact store; its MLflow id, and the tags with digests that `save` gives."""
-        from mlflow.entities import LoggedModelOutput
-
-        # beside the run that registers it, if there is one
-        run = self._client.get_run(run_id) if run_id else None
-        experiment = run.info.experiment_id if run else "0"
-        model: str = self._client.create_logged_model(experiment, "segmenter", run_id, dict(tags)).model_id
-        # weights first: only a whole model is marked ready
-        with tempfile.TemporaryDirectory() as folder:
-            digests = save(Path(folder) / "model")
-            self._client.log_model_artifacts(model, str(Path(folder) / "model"))
-        self._client.finalize_logged_model(model, "READY")
-        if run_id:
-            self._client.log_outputs(run_id, [LoggedModelOutput(model, step=0)])
-        return model, digests
-
-
-def tags_digest(tags: Mapping[str, str]) -> str:
-    """Digest of the tags that say what a version is; those that it lacks count as empty."""
-    folder = {FOLDER_TAG: tags[FOLDER_TAG]} if FOLDER_TAG in tags else {}  # older versions have no such tag
-    return digest({name: tags.get(name, "") for name in SEALED} | folder)
 
 
 def load_champion(name: str) -> nn.Module:

@@ -17,8 +17,9 @@ from nephrite.evidence import sealed
 from nephrite.files import read_json, write_json
 from nephrite.imaging.recipe import Recipe, read_recipe
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores
+from nephrite.model_version import RECIPE
 from nephrite.recording import SilentRun
-from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, Registry, load_champion
+from nephrite.registry import CHALLENGER, CHAMPION, Registry, load_champion
 from nephrite.report.summary import summarize
 from nephrite.report.trial_record import TrialRecord
 from nephrite.segmentation.artifacts import WEIGHTS, SegmenterCard, load_segmenter, write_card

@@ -120,3 +120,14 @@ class PromoteSettings(Settings):
         description="How far a patient's Dice may then lie from the report's; devices round differently, by far less "
         "than 0.01.",
     )
+    intended_use: str = Field(
+        default="",
+        max_length=1000,
+        description="What a version is meant for, in the words of its model card; empty = the card says that nobody "
+        "told, and that it is no medical device.",
+    )
+    data_and_license: str = Field(
+        default="",
+        max_length=1000,
+        description="Where the scans come from, and what their license allows, in the words of the model card.",
+    )

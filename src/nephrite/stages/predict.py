@@ -26,11 +26,12 @@ from nephrite.imaging.masks import count_slices, paint_labels, write_mask
 from nephrite.imaging.recipe import Recipe, read_recipe
 from nephrite.imaging.sources import find_scans, open_scan
 from nephrite.imaging.volume import ScanVolume, slice_blocks
+from nephrite.model_version import FOLDER_TAG, RECIPE, REGISTER_AGAIN, ModelVersion
 from nephrite.privacy.pseudonyms import pseudonyms, wanted
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
 from nephrite.redaction import hidden_name
-from nephrite.registry import FOLDER_TAG, RECIPE, REGISTER_AGAIN, ModelVersion, Registry, fetch_folder, load_version
+from nephrite.registry import Registry, fetch_folder, load_version
 from nephrite.segmentation.artifacts import load_segmenter
 from nephrite.segmentation.backend import Trained
 from nephrite.segmentation.in_process.inference import slice_logits

@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nephrite import __version__
-from nephrite.commit import code_state
 from nephrite.config import Arm, Config
 from nephrite.errors import StoreError, TrackingError
 from nephrite.evidence import EVIDENCE, Evidence, check_files, read_sealed, sealed, tell_older
 from nephrite.files import write_json
-from nephrite.imaging.recipe import Recipe
-from nephrite.lineage import trial_id
 from nephrite.look_ledger import marks_of, promotion_look, take_look
 from nephrite.metrics.persons import scores_of_persons
+from nephrite.model_version import RECIPE, ModelVersion
 from nephrite.recording import Run
-from nephrite.registry import CHALLENGER, CHAMPION, RECIPE, ModelVersion, Registry
+from nephrite.registration import recipe_of, register_run
+from nephrite.registry import CHALLENGER, CHAMPION, Registry
 from nephrite.report.trial_file import AGAIN, read_trial
-from nephrite.segmentation.artifacts import SegmenterCard, TrainedSegmenter, load_segmenter
+from nephrite.segmentation.artifacts import TrainedSegmenter, load_segmenter
 from nephrite.segmentation.scoring import score_patients
 from nephrite.store.slices import PairStore
 from nephrite.verdict.promotion import Candidate, Decision, Rules, decide, known_candidate
@@ -73,9 +72,9 @@ def promote(
     root = segmenters / candidate.arm
     rescored = score_again(config, root, candidate, report, pairs) if decision.outcome == "champion" else None
     known = registry.with_weights(candidate.weights)
-    version = known or _register(config, run, registry, trained, candidate, root=root)
+    version = known or register_run(config, run, registry, candidate, trained=trained, trial=trial, root=root)
     if RECIPE not in version.tags:  # registered before versions carried one
-        version = registry.tag(version, {RECIPE: _recipe(config, trained.card)})
+        version = registry.tag(version, {RECIPE: recipe_of(config, trained.card)})
     version.check_tags(f"model '{registry.name}' version {version.number}")
     # record of the decision, with everything that it rests on
     record = {
@@ -233,37 +232,6 @@ def score_again(
             raise StoreError(report / TRIAL, f"was judged by other label maps of '{patient}'", JUDGE_AGAIN)
     largest = max(abs(scores[patient].dice - told) for patient, told in candidate.dice.items())
     return {"pairs": store.manifest.digest, "largest_difference": largest, "tolerance": config.promote.tolerance}
-
-
-def _register(
-    config: Config, run: Run, registry: Registry, trained: TrainedSegmenter, candidate: Candidate, *, root: Path
-) -> ModelVersion:
-    card = trained.card
-    tags = {
-        "weights": candidate.weights,
-        "arm": candidate.arm,
-        "trial_id": trial_id(config),
-        "training_run": candidate.run_id or "",
-        "classes": ", ".join(f"{value} {name}" for value, name in card.classes.items()),
-        "channels": ", ".join(card.channels),
-        "intensity": ", ".join(f"{key} {value}" for key, value in card.intensity.model_dump().items()),
-        "in_plane": ", ".join(f"{key} {value}" for key, value in card.in_plane.model_dump().items()),
-        "threshold": str(card.threshold),
-        RECIPE: _recipe(config, card),
-        "commit": code_state().commit or "",
-        "nephrite": card.version,
-    }
-    # a graph that runs without this package; else the folder, for its own program
-    graph = trained.trained.backend.exported(trained.trained, card.in_plane.size)
-    if graph is None:
-        return registry.register_folder(root, card.digest, run_id=run.id, tags=tags)
-    return registry.register(graph.network, channels=len(card.channels), size=graph.size, run_id=run.id, tags=tags)
-
-
-def _recipe(config: Config, card: SegmenterCard) -> str:
-    """What `predict` must know of a segmenter, as text."""
-    seen = (card.classes, card.channels, card.intensity, card.in_plane, card.threshold)
-    return Recipe(*seen, window=card.window, mirroring=config.evaluate.mirroring).to_text()
 
 
 def _apply(
