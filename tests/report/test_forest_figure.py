@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from nephrite.report.forest_figure import forest_plot, forest_rows, null_legend, rival_plot
+from nephrite.report.forest_figure import forest_plot, forest_rows, null_legend, rival_plot, shown_range
 from nephrite.report.summary import summarize
 from nephrite.verdict.trial import Trial
 
@@ -73,3 +73,19 @@ def test_rivals_have_a_picture_without_the_headline(wide_trial: Trial, tmp_path:
     colors = _colors(tmp_path / "rivals.png")
     assert {(0x00, 0x72, 0xB2), BAND} <= colors
     assert (0xD5, 0x5E, 0x00) not in colors
+
+
+def test_a_null_of_few_pairs_does_not_shrink_what_is_asked(make_trial: MakeTrial) -> None:
+    rows = list(summarize(make_trial()).comparisons)
+    wide = [
+        row.model_copy(update={"null": row.null and row.null.model_copy(update={"low": -4.0, "high": 4.0})})
+        for row in rows
+    ]
+    ends = [end for row in rows for end in (row.judged.low, row.judged.high)] + [0.0]
+    low, high = min(filter(None, [*ends, 1e-9])), max(end for end in ends if end is not None)
+    span = high - low
+    left, right = shown_range(wide)
+    assert low - 1.2 * span < left < low
+    assert high < right < high + 1.2 * span
+    narrow = [row.model_copy(update={"null": None}) for row in rows]
+    assert shown_range(narrow) == pytest.approx((low - span / 10, high + span / 10), abs=1e-6)

@@ -23,7 +23,9 @@ from nephrite.verdict.trial import Question, Trial
 
 MakeTrial = Callable[..., Trial]
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
-PRESENT = [RESULTS / name / "trial.json" for name in ("elsewhere", "lidc-fractions", "lidc-new-patients")]
+PRESENT = [
+    RESULTS / name / "trial.json" for name in ("elsewhere", "lidc-fractions", "lidc-new-patients", "lidc-nnunet")
+]
 PUBLISHED = sorted({*RESULTS.glob("*/trial.json")} - {*PRESENT})
 
 

@@ -16,6 +16,7 @@ from nephrite.report.wording import group_name, in_percent, interval_text, measu
 from nephrite.words import counted
 
 PLACES = (0.0, 0.33, 0.485, 0.8)  # positions of the columns of text beside the plot, as shares of their panel
+LEAST_SPAN = 0.01  # of the axis, where all differences are zero
 Row = tuple[str, ComparisonRecord | None]  # label and comparison; a heading has none
 
 
@@ -72,7 +73,8 @@ def _forest(trial: TrialRecord, rows: Sequence[Row], title: str, minus: str, tar
             headline = row is trial.answer
             _difference(axes, place, row, headline)
             _in_words(words, place, row, headline)
-    # axes: a line at no difference, one label per row
+    # axes: a line at no difference, one label per row; a null of two pairs of cells may be wider than any difference
+    axes.set_xlim(*shown_range([row for _, row in rows if row]))
     axes.axvline(0, color="black", linewidth=1)
     axes.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=9)
     for label, (_, row) in zip(axes.get_yticklabels(), rows, strict=True):
@@ -91,6 +93,18 @@ def _forest(trial: TrialRecord, rows: Sequence[Row], title: str, minus: str, tar
         f"{null_legend(rows)}",
     )
     save_figure(figure, target)
+
+
+def shown_range(rows: Sequence[ComparisonRecord]) -> tuple[float, float]:
+    """What the axis shows: zero and all intervals whole, and of nulls at most as much again on either side."""
+    ends = [0.0]
+    for row in rows:
+        ends += [end for end in (row.judged.low, row.judged.high, row.mean) if end is not None]
+    low, high = min(ends), max(ends)
+    span = max(high - low, LEAST_SPAN)
+    nulls = [end for row in rows if row.null for end in (row.null.low, row.null.high) if end is not None]
+    margin = span / 10
+    return max(min([low, *nulls]), low - span) - margin, min(max([high, *nulls]), high + span) + margin
 
 
 def _difference(axes: Axes, place: int, row: ComparisonRecord, headline: bool) -> None:

@@ -143,8 +143,9 @@ def _null(
         largest=float(np.abs(moves).max()),
         trial_pairs=len(differences),
         mean=found.mean,
-        low=found.low,
-        high=found.high,
+        # two pairs of cells give lengths beyond what scores from 0 to 1 can differ by
+        low=None if found.low is None else max(found.low, -1.0),
+        high=None if found.high is None else min(found.high, 1.0),
         arm=arm,
     )
 
