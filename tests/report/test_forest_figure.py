@@ -78,11 +78,13 @@ def test_rivals_have_a_picture_without_the_headline(wide_trial: Trial, tmp_path:
 def test_a_null_of_few_pairs_does_not_shrink_what_is_asked(make_trial: MakeTrial) -> None:
     rows = list(summarize(make_trial()).comparisons)
     wide = [
-        row.model_copy(update={"null": row.null and row.null.model_copy(update={"low": -4.0, "high": 4.0})})
+        row.model_copy(update={"null": row.null.model_copy(update={"low": -4.0, "high": 4.0})})
         for row in rows
+        if row.null
     ]
-    ends = [end for row in rows for end in (row.judged.low, row.judged.high)] + [0.0]
-    low, high = min(filter(None, [*ends, 1e-9])), max(end for end in ends if end is not None)
+    assert len(wide) == len(rows)
+    ends = [0.0, *(end for row in rows for end in (row.judged.low, row.judged.high) if end is not None)]
+    low, high = min(ends), max(ends)
     span = high - low
     left, right = shown_range(wide)
     assert low - 1.2 * span < left < low

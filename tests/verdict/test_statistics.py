@@ -139,3 +139,11 @@ def test_the_null_has_the_confidence_that_is_asked_for() -> None:
     assert wide.low is not None
     assert narrow.low is not None
     assert wide.low < narrow.low
+
+
+def test_a_null_holds_no_difference_that_cannot_be() -> None:
+    generator = np.random.default_rng(3)
+    cells = np.array([0.2, 0.6, 0.7, 0.1])[:, None]  # two pairs that go apart
+    found = null_difference(np.clip(cells + generator.normal(0, 0.01, (4, 20)), 0, 1), confidence=0.999)
+    assert found is not None
+    assert (found.low, found.high) == (-1.0, 1.0)
