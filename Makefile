@@ -132,9 +132,7 @@ site: env ## The documentation as a site: build/site/index.html, strictly checke
 	@$(SITE)
 
 ui: env ## MLflow's page on the recorded runs: http://127.0.0.1:5000 (another port: PORT=...)
-	@echo "http://127.0.0.1:$(PORT) - stop with Ctrl-C"
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
-	    --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+	@$(BIN)/nephrite ui --port $(PORT)
 
 bench: env ## What is measured, against whom: the printed table
 	$(BIN)/python benchmarks/run.py

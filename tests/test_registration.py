@@ -40,9 +40,9 @@ def test_a_model_belongs_to_the_run_that_trained_it_if_this_store_knows_it(
     assert model.source_run_id == (training if known else other)
     # its page has scores and the data that they are of
     scores = {metric.key: metric for metric in model.metrics or ()}
-    assert scores["dice"].value == pytest.approx(0.535)
+    assert scores["test_dice"].value == pytest.approx(0.535)
     assert scores["validation_score"].value == pytest.approx(0.6)
-    assert (scores["dice"].dataset_name, scores["dice"].dataset_digest) == ("pairs", "digest")
+    assert (scores["test_dice"].dataset_name, scores["test_dice"].dataset_digest) == ("pairs", "digest")
 
 
 def test_a_version_has_a_card(record: str, load: Load, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ from nephrite.execution import Notes, command_name, run_stage
 from nephrite.init_command import init_command
 from nephrite.judge_command import judge_command
 from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
+from nephrite.ui_command import UI, ui_command
 
 USE = {"predict": APART["predict"].text}
 TEXTS = {stage: signature.text for stage, signature in STAGES.items()}
@@ -70,6 +71,7 @@ class StageGroup(click.Group):
             LOCK: lock_command,
             JUDGE: judge_command,
             INIT: init_command,
+            UI: ui_command,
         }
         if stage in special:
             return special[stage]()

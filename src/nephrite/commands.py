@@ -9,6 +9,8 @@ import click
 
 from nephrite.config import demand_single_shares, load_config
 from nephrite.signatures import APART
+from nephrite.ui_command import TEXT as UI_TEXT
+from nephrite.ui_command import UI
 from nephrite.words import counted
 
 PARAMS = Path("params.yaml")
@@ -25,6 +27,7 @@ WHOLE = {
     SETTINGS: "Print every setting: its value, its meaning, and whether the file gives it.",
     PLAN: "What a trial will cost, and the smallest effect that it could show.",
     TRIAL: "Run every stage, trainings side by side; what is finished is kept.",
+    UI: UI_TEXT,
     UPLOAD: "Send to MLflow what could not be recorded while it did not answer.",
     VERIFY: "Whether a trial, or one stage's output, is whole and unchanged.",
 }

@@ -73,7 +73,7 @@ def recipe_of(config: Config, card: SegmenterCard) -> str:
 
 def _scores(candidate: Candidate) -> dict[str, float]:
     """What the version's page shows: means over the test patients, and what it was chosen by."""
-    return {"dice": candidate.score, "validation_score": candidate.validation_score}
+    return {"test_dice": candidate.score, "validation_score": candidate.validation_score}
 
 
 def _card(config: Config, trial: TrialRecord, card: SegmenterCard) -> str:

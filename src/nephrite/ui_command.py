@@ -1,0 +1,85 @@
+"""`nephrite ui`: MLflow's page on the recorded runs, and the address at which it shows a trial's arms side by side."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import click
+
+from nephrite.config import TrackingSettings
+from nephrite.errors import TrackingError
+
+UI = "ui"
+TEXT = "Show the recorded runs: MLflow's page, opened on the arms of all trials."
+HOST = "127.0.0.1"
+ARMS = "metrics.dice >= 0"  # which runs of scores have, and no others; see `metrics.means`
+
+
+def ui_command() -> click.Command:
+    """The command that starts MLflow's page on this machine's record, or names that of a server."""
+
+    def run(port: int, experiment: str) -> None:
+        from nephrite.mlflow_client import connect
+        from nephrite.tracking_address import tracking_uri
+
+        uri, client = tracking_uri(), connect()
+        found = client.get_experiment_by_name(experiment)
+        # a server has its page already
+        if uri.startswith("http"):
+            click.echo(page_address(uri.rstrip("/"), found and found.experiment_id))
+            return
+        check_port(port)
+        click.echo(f"{page_address(f'http://{HOST}:{port}', found and found.experiment_id)}\nStop it with Ctrl-C.")
+        sys.stdout.flush()
+        os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+        program = shutil.which("mlflow", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+        words = ["server", "--workers", "1", "--host", HOST, "--port", str(port), "--backend-store-uri", uri]
+        os.execv(str(program), ["mlflow", *words])  # noqa: S606 - the program that our own environment brings
+
+    options: list[click.Parameter] = [
+        click.Option(["--port"], type=click.IntRange(1, 65535), default=5000, show_default=True, help="Of the page."),
+        click.Option(
+            ["--experiment"],
+            default=TrackingSettings().experiment,
+            show_default=True,
+            help="That the page opens on ('tracking.experiment').",
+        ),
+    ]
+    text = (
+        f"{TEXT}\n\nReads MLFLOW_TRACKING_URI, or mlflow.db of the working folder. Group the runs by 'training_set' "
+        "and chart 'dice'.\n\n\b\nExample: nephrite ui --port 5001"
+    )
+    return click.Command(UI, params=options, callback=run, help=text)
+
+
+def check_port(port: int) -> None:
+    """Refuse a port that something else listens on.
+
+    Raises:
+        TrackingError: it is taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does; a port just closed is free
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            finding = "is taken, perhaps by an earlier page"
+            raise TrackingError(f"port {port}", finding, f"end that, or take another: --port {port + 1}") from None
+
+
+def page_address(root: str, experiment: str | None) -> str:
+    """Where the page shows all arms, the best first; its front where nothing is recorded yet.
+
+    Args:
+        root: address of the server.
+        experiment: id of the experiment.
+    """
+    if experiment is None:
+        return root
+    order = f"orderByKey={quote('metrics.`dice`')}&orderByAsc=false"
+    return f"{root}/#/experiments/{experiment}/runs?searchFilter={quote(ARMS)}&{order}"
