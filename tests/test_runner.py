@@ -145,8 +145,9 @@ def test_a_program_that_fails_stops_its_own_arm_alone(run: Callable[..., list[st
 
 @pytest.fixture
 def source(tmp_path: Path) -> tuple[str, ...]:
-    """Settings that name a folder of one case, one of one scan without labels, and one of a lesion-free scan."""
-    files = ("cases/case_1/imaging.nii", "cases/case_1/segmentation.nii", "scans/other.nii", "free/healthy.nii")
+    """Settings that name a folder of five cases, one of one scan without labels, and one of a lesion-free scan."""
+    cases = [f"cases/case_{number}/{role}.nii" for number in range(5) for role in ("imaging", "segmentation")]
+    files = (*cases, "scans/other.nii", "free/healthy.nii")
     for path in (tmp_path / "source" / name for name in files):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"one")

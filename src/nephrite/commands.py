@@ -72,11 +72,15 @@ def resolve_command() -> click.Command:
 
     def run(params: Path, params_text: str | None, overrides: tuple[str, ...], resolved: Path) -> None:
         from nephrite.dependencies import check_lock
+        from nephrite.layout import Layout
+        from nephrite.preflight import preflight
         from nephrite.resolved import write_resolved
 
         check_lock()
         demand_single_shares(params, overrides, text=params_text)
-        jobs = write_resolved(load_config(params, overrides, text=params_text), resolved)
+        config, layout = load_config(params, overrides, text=params_text), Layout(Path())
+        preflight(config, pairs=layout.pairs, outputs=layout.outputs)
+        jobs = write_resolved(config, resolved)
         click.echo(f"{RESOLVE}: {jobs} jobs")
 
     folder = click.Path(path_type=Path, file_okay=False)
