@@ -22,6 +22,7 @@ from nephrite.commands import (
     ELSEWHERE,
     FOR_DVC,
     INIT,
+    INSPECT,
     JUDGE,
     LOCK,
     PLAN,
@@ -41,6 +42,7 @@ from nephrite.config import as_yaml, explain_config, load_config
 from nephrite.errors import NephriteError
 from nephrite.execution import Notes, command_name, run_stage
 from nephrite.init_command import init_command
+from nephrite.inspect_command import inspect_command
 from nephrite.judge_command import judge_command
 from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
 
@@ -70,6 +72,7 @@ class StageGroup(click.Group):
             LOCK: lock_command,
             JUDGE: judge_command,
             INIT: init_command,
+            INSPECT: inspect_command,
         }
         if stage in special:
             return special[stage]()

@@ -18,10 +18,12 @@ CLUSTER = {
     CLOSE: "End what a pipeline left open in MLflow.",
 }
 TRIAL, PLAN, SETTINGS, VERIFY, UPLOAD = "trial", "plan", "settings", "verify", "upload"
-RESOLVE, LOCK, JUDGE, INIT = "resolve", "lock", "judge", "init"
+RESOLVE, LOCK, JUDGE = "resolve", "lock", "judge"
+INIT, INSPECT = "init", "inspect"
 ELSEWHERE = {JUDGE: "Judge arms that were trained elsewhere, by their scores or their label maps."}
 WHOLE = {
     INIT: "Look at a folder of scans, and write a params file for it, with reasons.",
+    INSPECT: "Look at every case of a folder: what 'prepare' would refuse, and what looks odd, as a page.",
     SETTINGS: "Print every setting: its value, its meaning, and whether the file gives it.",
     PLAN: "What a trial will cost, and the smallest effect that it could show.",
     TRIAL: "Run every stage, trainings side by side; what is finished is kept.",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nephrite.config import DEMANDED, SPLITS, AcquireSettings, Config, PatientsSettings
+from nephrite.config import DEMANDED, SPLITS, AcquireSettings, Config
 from nephrite.errors import ConfigError
 from nephrite.generation.demands import check_synthesizers
 from nephrite.imaging.sources import Case, Scan, check_others, find_cases, find_either, find_scans
@@ -107,8 +107,7 @@ def place_patients(config: Config) -> Placement | None:
         if group:
             check_others(_folder(acquire, group), scans, {name: place or LABELED for name, place in groups.items()})
             groups |= {scan.patient: group for scan in scans}
-    persons = persons_of(acquire.patients, [*groups]) if acquire.patients != PatientsSettings() else {}
-    persons = {name: persons.get(name, name) for name in groups}
+    persons = persons_of(acquire.patients, [*groups])
     # as the store will have them: what a source makes or loads keeps its names
     named = [scan for scans in found.values() for scan in scans]
     if wanted(acquire.pseudonyms, {scan.layout for scan in named}):
