@@ -19,6 +19,7 @@ from nephrite import __version__
 from nephrite.commands import (
     CLOSE,
     CLUSTER,
+    DOCTOR,
     ELSEWHERE,
     FOR_DVC,
     INIT,
@@ -39,6 +40,7 @@ from nephrite.commands import (
     verify_command,
 )
 from nephrite.config import as_yaml, explain_config, load_config
+from nephrite.doctor_command import doctor_command
 from nephrite.errors import NephriteError
 from nephrite.execution import Notes, command_name, run_stage
 from nephrite.init_command import init_command
@@ -73,6 +75,7 @@ class StageGroup(click.Group):
             JUDGE: judge_command,
             INIT: init_command,
             INSPECT: inspect_command,
+            DOCTOR: doctor_command,
         }
         if stage in special:
             return special[stage]()

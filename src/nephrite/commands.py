@@ -19,10 +19,11 @@ CLUSTER = {
 }
 TRIAL, PLAN, SETTINGS, VERIFY, UPLOAD = "trial", "plan", "settings", "verify", "upload"
 RESOLVE, LOCK, JUDGE = "resolve", "lock", "judge"
-INIT, INSPECT = "init", "inspect"
+INIT, INSPECT, DOCTOR = "init", "inspect", "doctor"
 ELSEWHERE = {JUDGE: "Judge arms that were trained elsewhere, by their scores or their label maps."}
 WHOLE = {
     INIT: "Look at a folder of scans, and write a params file for it, with reasons.",
+    DOCTOR: "Whether this machine, its packages and the servers about it are fit for a trial.",
     INSPECT: "Look at every case of a folder: what 'prepare' would refuse, and what looks odd, as a page.",
     SETTINGS: "Print every setting: its value, its meaning, and whether the file gives it.",
     PLAN: "What a trial will cost, and the smallest effect that it could show.",
