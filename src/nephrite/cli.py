@@ -6,7 +6,9 @@ Only the module of the command that was asked for is imported, so that `nephrite
 from __future__ import annotations
 
 import ast
+import gc
 import logging
+import os
 import signal
 import sys
 import time
@@ -41,7 +43,7 @@ from nephrite.commands import (
 )
 from nephrite.config import as_yaml, explain_config, load_config
 from nephrite.doctor_command import doctor_command
-from nephrite.errors import NephriteError
+from nephrite.errors import NephriteError, StoppedError
 from nephrite.execution import Notes, command_name, run_stage
 from nephrite.init_command import init_command
 from nephrite.inspect_command import inspect_command
@@ -242,9 +244,16 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)  # so that 'finally' blocks run and nothing stays half-written
     try:
         group(standalone_mode=True)
+    except StoppedError as stopped:
+        click.echo(str(stopped), err=True)
+        code = stopped.code
     except NephriteError as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(2)
+    # a trial was stopped: workers are ended and outputs whole; to take torch down would keep the prompt for seconds
+    gc.collect()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -60,7 +60,7 @@ def doctor_command() -> click.Command:
 
     file = click.Path(path_type=Path)
     limit = click.FloatRange(0, min_open=True)
-    options = [
+    options: list[click.Parameter] = [
         click.Option(["--params"], type=file, default=PARAMS, show_default=True, help="Settings."),
         click.Option(["--seconds"], type=limit, default=15, show_default=True, help="That a check may take."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the checks for programs."),

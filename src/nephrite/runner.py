@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from pathlib import Path
 from nephrite import __version__
 from nephrite.config import Arm, Config, GeneratorRun
 from nephrite.dependencies import facts
-from nephrite.errors import ConfigError, ProgramError, StoreError
+from nephrite.errors import ConfigError, ProgramError, StoppedError, StoreError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, disk_errors, read_json, remove_output, write_json
 from nephrite.layout import Layout
@@ -34,6 +35,7 @@ from nephrite.workers import worker_pool
 
 logger = logging.getLogger(__name__)
 DONE = ".done"
+INTERRUPTED = 128 + signal.SIGINT  # exit code of a command that Ctrl-C ended
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
             holds data that no trial wrote; nothing has run.
         OutputError: another process works on `folder`, or it is, holds or lies in a source; nothing has run.
         SourceError: a folder of scans cannot be used; nothing has run.
+        StoppedError: Ctrl-C or SIGTERM; what is finished stays.
         ProgramError: a program failed in some arms; all others are finished, and there is no report.
         NephriteError: the error of the first job that failed otherwise; jobs that were under way end first.
     """
@@ -104,13 +107,18 @@ def _run_trial(config: Config, folder: Path, processes: int, pool: Executor | No
     chains = plan_chains(config, Layout(folder))
     left = {id(chain): [job for job in chain.jobs if not is_done(job, folder)] for chain in chains}
     # run the rest
-    with (
-        new_bar(only_on_terminal=True) as bar,
-        pool or worker_pool(processes, setting="--processes", initializer=_start_worker) as workers,
-    ):
-        task = bar.add_task("trial", total=sum(len(jobs) for jobs in left.values()))
-        for count in _run_chains(chains, left, workers, folder):
-            bar.advance(task, count)
+    try:
+        with (
+            new_bar(only_on_terminal=True) as bar,
+            pool or worker_pool(processes, setting="--processes", initializer=_start_worker) as workers,
+        ):
+            task = bar.add_task("trial", total=sum(len(jobs) for jobs in left.values()))
+            for count in _run_chains(chains, left, workers, folder):
+                bar.advance(task, count)
+    except (KeyboardInterrupt, SystemExit) as end:
+        jobs = [job for chain in chains for job in chain.jobs]
+        code = end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else INTERRUPTED
+        raise StoppedError(sum(is_done(job, folder) for job in jobs), len(jobs), code) from None
     return Layout(folder).report
 
 

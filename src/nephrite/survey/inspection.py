@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +22,7 @@ from nephrite.store.grid_loss import grid_losses, loss_lines
 from nephrite.store.slices import read_patient
 from nephrite.store.twins import check_twins, find_near_twins
 from nephrite.survey.case_facts import CaseFacts, look_or_tell
+from nephrite.survey.leaving_out import case_of, renamed, without
 from nephrite.survey.proposal import Line, count_small, propose
 from nephrite.survey.survey import Survey, survey
 from nephrite.survey.suspicion import odd_slices, odd_spacing, twin_findings
@@ -37,7 +36,6 @@ ORDER: tuple[Kind, ...] = ("refused", "doubtful")
 ANY = PrepareSettings.model_validate(  # by which a case is read whose classes are not known
     {"classes": {1: "any"}, "intensity": {"kind": "percentile"}, "in_plane": {"kind": "resize", "size": 128}}
 )
-LAYOUTS = {"train", "DICOM", "Label", "imagesTr", "labelsTr", "derivatives"}  # folders that are no case's
 
 
 class Finding(NamedTuple):
@@ -143,14 +141,14 @@ def inspect(folder: Path, told: Mapping[int, str], *, processes: int, config: Co
     with TemporaryDirectory(prefix="nephrite-") as scratch:
         while True:
             # what each case shows of itself, without those whose files alone cannot be understood
-            with _without(folder, lost, Path(scratch)) as root:
+            with without(folder, lost, Path(scratch)) as root:
                 try:
                     found = survey(root, told, processes=processes)
                 except DataError as error:
-                    name = _case_of(error.place, root)
+                    name = case_of(error.place, root)
                     if name is None or name in lost:
                         return _unreadable(folder, root, lost, error)
-                    lost[name] = _renamed(error, root, folder)
+                    lost[name] = renamed(error, root, folder)
                     continue
                 # through the checks of 'prepare', by the settings
                 found = replace(found, folder=folder)
@@ -170,7 +168,7 @@ def _unreadable(folder: Path, root: Path, lost: Mapping[str, NephriteError], err
         cases = []
     told = {case.patient: look_or_tell(case, ANY) for case in cases}
     if not all(isinstance(each, str) for each in told.values()) or not {*told, *lost}:
-        raise _renamed(error, root, folder) from None
+        raise renamed(error, root, folder) from None
     read = [
         Inspected(name, findings=(Finding("refused", str(each).replace(str(root), str(folder))),))
         for name, each in told.items()
@@ -285,35 +283,3 @@ def _examine(case: Case, settings: PrepareSettings, store: Path) -> Examined:
 def _proposed(found: Survey) -> Config:
     """The settings of `init`; how long to train plays no part in a look at the data."""
     return load_config(Path("params.yaml"), text=as_text([*propose(found), Line("trial.cells", [0], "")]))
-
-
-@contextmanager
-def _without(folder: Path, lost: Mapping[str, NephriteError], scratch: Path) -> Iterator[Path]:
-    """The folder as it is; where cases are left out, links to everything else."""
-    if not lost:
-        yield folder
-        return
-    with TemporaryDirectory(dir=scratch) as place:
-        root = Path(place) / folder.resolve().name
-        root.mkdir()
-        for path, _, files in os.walk(folder.resolve(), followlinks=True):
-            below = Path(path).relative_to(folder.resolve())
-            for name in files:
-                if not any(part in lost for part in (*below.parts, name)):
-                    (root / below).mkdir(parents=True, exist_ok=True)
-                    (root / below / name).symlink_to(Path(path) / name)
-        yield root
-
-
-def _case_of(place: str, root: Path) -> str | None:
-    """The folder or file of the case that an error is about; None where it is about the whole folder."""
-    path = Path(place)
-    if not path.is_relative_to(root):
-        return None
-    return next((part for part in path.relative_to(root).parts if part not in LAYOUTS), None)
-
-
-def _renamed(error: NephriteError, root: Path, folder: Path) -> NephriteError:
-    """The error with the user's own path in it."""
-    texts = (text.replace(str(root), str(folder)) for text in (error.place, error.finding, error.remedy))
-    return type(error)(*texts)
