@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help env env-nnunet demo judge-demo trial test test-containers test-nnunet test-faults linked check image compile ui bench simulate docs site code-lock lock hashes audit sbom clean
+.PHONY: help config-named env env-nnunet demo judge-demo trial test test-containers test-nnunet test-faults linked check image compile ui bench simulate docs site code-lock lock hashes audit sbom clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -84,8 +84,10 @@ demo: env ## The whole trial on the embedded phantom: 11 minutes with the enviro
 judge-demo: env ## The verdict on scores of arms that were trained elsewhere: build/judge-demo/report.html, in seconds
 	@$(BIN)/nephrite judge --scores examples/judge/scores.csv --question fakes,real --null real_again=real --out build/judge-demo --no-record
 
-trial: env ## A whole trial: CONFIG=configs/lidc.yaml DATA=folder-of-cases FOLDER=results/lidc (PROCESSES=2, EXTERNAL=folder)
+config-named:
 	@[ -n "$(CONFIG)" ] || { echo "name the params file: make trial CONFIG=configs/lidc.yaml DATA=... FOLDER=..." >&2; exit 1; }
+
+trial: config-named env ## A whole trial: CONFIG=configs/lidc.yaml DATA=folder-of-cases FOLDER=results/lidc (PROCESSES=2, EXTERNAL=folder)
 	$(BIN)/nephrite plan --params $(CONFIG) $(if $(DATA),--set acquire.folder.path=$(DATA)) $(if $(EXTERNAL),--set acquire.external.path=$(EXTERNAL)) --folder $(FOLDER) --processes $(PROCESSES)
 	$(BIN)/nephrite trial --params $(CONFIG) $(if $(DATA),--set acquire.folder.path=$(DATA)) $(if $(EXTERNAL),--set acquire.external.path=$(EXTERNAL)) --folder $(FOLDER) --processes $(PROCESSES)
 

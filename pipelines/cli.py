@@ -98,7 +98,10 @@ def compile_pipeline(
         lineage = write_inference(output, experiment, settings, image, scans=folder)
         told = "the champion"
     else:
+        from nephrite.preflight import preflight
+
         experiment = read_experiment(params, overrides, arms)
+        preflight(experiment.config)
         check_fit(experiment.config, settings, cluster)
         check_publish(experiment.config, params, publish=publish)
         parts = experiment.split()

@@ -94,10 +94,10 @@ def commands(text: str) -> Iterator[list[str]]:
             words = []
 
 
-def check_settings(overrides: tuple[str, ...], params: Path = PARAMS) -> None:
+def check_settings(overrides: tuple[str, ...], params: Path | None = PARAMS) -> None:
     """Settings that a command gives exist; words in capitals stand for what a reader puts there."""
     given = [text.lstrip("+") for text in overrides if not re.search(r"\b[A-Z]{3,}\b", text)]
-    load_config(ROOT / params if (ROOT / params).is_file() else ROOT / PARAMS, given)
+    load_config(ROOT / params if params and (ROOT / params).is_file() else ROOT / PARAMS, given)
 
 
 def check_click(group: click.Group, words: list[str], *, complete: bool) -> click.Context | None:

@@ -19,7 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 from nephrite.cli import COMMANDS, USE, group
-from nephrite.config import Config
+from nephrite.config import Config, load_config
 from nephrite.execution import stage_function
 from nephrite.signatures import APART, PATHS, STAGES
 
@@ -190,19 +190,42 @@ def mlflow_run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 @pytest.mark.slow
 def test_mlflow_run_records_a_stage_with_its_settings(load: Callable[..., Config], tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(load().model_dump(mode="json")))
-    done = mlflow_run(tmp_path, "-e", "acquire", "-P", "set=acquire.phantom.patients=2")
+    project = ("--experiment-name", load().tracking.experiment)
+    done = mlflow_run(tmp_path, "-e", "acquire", *project, "-P", "set=acquire.phantom.patients=2")
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "data" / "raw").glob("case_*"))) == 2
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         rows = database.execute("select value from metrics where key = 'cases'").fetchall()
+        places = database.execute(
+            "select name from experiments join runs using (experiment_id) join metrics using (run_uuid)"
+        ).fetchall()
         states = database.execute("select status from runs where run_uuid in (select run_uuid from metrics)").fetchall()
     assert rows == [(2.0,)]
     assert states == [("FINISHED",)]
+    assert {*places} == {("nephrite",)}
 
     refused = mlflow_run(tmp_path, "-e", "prepare", "-P", "raw=nowhere")
     assert refused.returncode != 0
     assert "nowhere" in refused.stderr
     assert not (tmp_path / "data" / "prepared").exists()
+
+
+@pytest.mark.parametrize("place", ["MLproject", "docs/commands.md"])
+def test_settings_in_examples_of_mlflow_run_can_be_set(place: str) -> None:
+    text = (ROOT / place).read_text(encoding="utf-8")
+    examples = re.findall(r"-P set=(\S+)", text)
+    assert examples
+    for example in examples:
+        load_config(ROOT / "params.yaml", [example])
+    assert all("--experiment-name nephrite" in line for line in re.findall(r"mlflow run \..*", text))
+
+
+def test_a_trial_without_settings_is_refused_before_anything_is_installed(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path / "Makefile")
+    done = subprocess.run(["make", "trial"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "name the params file: make trial CONFIG=configs/lidc.yaml" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
 
 
 def components() -> dict[str, str]:

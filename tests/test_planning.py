@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nephrite.config import Config
-from nephrite.errors import ConfigError, SourceError
-from nephrite.planning import Plan, make_plan, patient_splits, synthesizers_seconds, trainings_seconds
+from nephrite.errors import ConfigError
+from nephrite.planning import Plan, make_plan, synthesizers_seconds, trainings_seconds
 from nephrite.store.slices import PairStore
 from nephrite.store.split import training_subset
 
@@ -115,34 +115,6 @@ def test_patients_of_a_prepared_store_are_taken_from_it(plan: MakePlan, pairs: P
     assert "patients         3 for training (100%: 3), 2 for validation, 2 for test" in found.lines()
 
 
-def test_a_folder_of_ones_own_is_counted(load: Load, kits_folder: Path, tmp_path: Path) -> None:
-    splits = patient_splits(load("acquire.source=folder", f"acquire.folder.path={kits_folder}"), tmp_path)
-    assert splits is not None
-    assert len(splits) == 12
-    with pytest.raises(SourceError, match="nowhere"):
-        patient_splits(load("acquire.source=folder", "acquire.folder.path=nowhere"), tmp_path)
-
-
-@pytest.mark.parametrize("named", ["false", "true"])
-def test_patients_with_several_scans_are_counted_once(
-    load: Load, kits_folder: Path, tmp_path: Path, named: str
-) -> None:
-    folder = ("acquire.source=folder", f"acquire.folder.path={kits_folder}", f"acquire.pseudonyms={named}")
-    splits = patient_splits(load(*folder, r"acquire.patients.rule=case_0000([0-9])"), tmp_path)
-    assert splits is not None
-    assert len(splits) == 12  # 0 to 9, and two whose names have one digit more
-    splits = patient_splits(load(*folder, r"acquire.patients.rule=case_000[01]([0-9])"), tmp_path)
-    assert splits is not None
-    assert len(splits) == 10
-    assert all(name.startswith("patient-") for name in splits) == (named == "true")
-
-
-def test_kits19_is_counted_by_its_cases(load: Load, tmp_path: Path) -> None:
-    splits = patient_splits(load("acquire.source=kits19", "acquire.kits19.last_case=19"), tmp_path)
-    assert splits is not None
-    assert sorted(splits) == [f"case_{number:05d}" for number in range(20)]
-
-
 def test_patients_that_only_a_run_can_tell_are_said_to_be_unknown(plan: MakePlan) -> None:
     version = f"acquire.dvc={{remote: somewhere, version: {'0' * 32}.dir}}"
     found = plan("acquire.source=dvc", version)
@@ -198,14 +170,11 @@ def test_time_is_steps_times_what_a_step_of_each_arm_takes(load: Load, monkeypat
     assert trainings_seconds(config, config.trial.arms, helpers=[("fpn", 7)] * 3) == trained + 3 * 7 * 10
 
 
-def test_external_patients_are_counted_apart(load: Load, plan: MakePlan, kits_folder: Path, elsewhere: Path) -> None:
+def test_external_patients_are_counted_apart(plan: MakePlan, kits_folder: Path, elsewhere: Path) -> None:
+    for case in sorted(kits_folder.iterdir()):
+        case.rename(case.with_name(f"other_{case.name}"))
     there = f"acquire.external.path={kits_folder}"
-    splits = patient_splits(load(there), kits_folder / "none")
-    assert splits is not None
-    assert [*splits.values()].count("external") == 12
-    assert len(splits) == 6 + 12
-    stored = patient_splits(load(), elsewhere)
-    assert stored is not None
-    assert [*stored.values()].count("external") == 3
     (line,) = [line for line in plan(*CELLS, there).lines() if line.startswith("patients")]
     assert line.endswith("for test, 12 in the external test set")
+    (line,) = [line for line in plan(*CELLS, pairs=elsewhere).lines() if line.startswith("patients")]
+    assert line.endswith("for test, 3 in the external test set")

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +18,7 @@ from nephrite.execution import Notes
 from nephrite.layout import Layout
 from nephrite.runner import is_done, plan_chains, run_trial
 from nephrite.signatures import STAGES
+from tests.conftest import CAPSTONE, SMALL
 from tests.foreign_sets import maisi
 
 Load = Callable[..., Config]
@@ -145,8 +150,9 @@ def test_a_program_that_fails_stops_its_own_arm_alone(run: Callable[..., list[st
 
 @pytest.fixture
 def source(tmp_path: Path) -> tuple[str, ...]:
-    """Settings that name a folder of one case, one of one scan without labels, and one of a lesion-free scan."""
-    files = ("cases/case_1/imaging.nii", "cases/case_1/segmentation.nii", "scans/other.nii", "free/healthy.nii")
+    """Settings that name a folder of five cases, one of one scan without labels, and one of a lesion-free scan."""
+    cases = [f"cases/case_{number}/{role}.nii" for number in range(5) for role in ("imaging", "segmentation")]
+    files = (*cases, "scans/other.nii", "free/healthy.nii")
     for path in (tmp_path / "source" / name for name in files):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"one")
@@ -328,3 +334,31 @@ def test_a_further_set_of_another_program_reruns_nothing_that_does_not_see_it(lo
     }
     assert all("maisi" in name or "real+b" in name for name in changed if "/" in name)
     assert any("real+a" in name for name in before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
+def test_a_trial_that_is_stopped_says_so_at_once_and_keeps_what_is_finished(
+    record: str, tmp_path: Path, ends: signal.Signals
+) -> None:
+    # long trainings, so that some are under way
+    chosen = [part for text in (*SMALL, "train_segmenter.epochs=100000") for part in ("--set", text)]
+    command = [sys.executable, "-m", "nephrite", "trial", "--params", str(CAPSTONE), *chosen, "--folder", "results"]
+    with (tmp_path / "told.txt").open("w") as file:
+        trial = subprocess.Popen(command, cwd=tmp_path, stdout=file, stderr=file, start_new_session=True)
+    mark, until = tmp_path / "results" / ".done" / "data" / "prepared.json", time.monotonic() + 300
+    while not mark.exists() and trial.poll() is None and time.monotonic() < until:
+        time.sleep(0.2)
+    assert mark.exists(), (tmp_path / "told.txt").read_text()
+    # as a terminal does it: the signal reaches every process of the group; SIGTERM comes to the first alone
+    started = time.monotonic()
+    if ends == signal.SIGINT:
+        os.killpg(trial.pid, ends)
+    else:
+        trial.send_signal(ends)
+    code, took = trial.wait(60), time.monotonic() - started
+    told = (tmp_path / "told.txt").read_text()
+    assert (code, took < 5) == (128 + ends, True), (took, told)
+    assert re.search(r"^Stopped: [2-9] of \d+ jobs are finished, .*; the same command goes on from there$", told, re.M)
+    assert "Traceback" not in told
+    assert mark.exists()

@@ -6,7 +6,9 @@ Only the module of the command that was asked for is imported, so that `nephrite
 from __future__ import annotations
 
 import ast
+import gc
 import logging
+import os
 import signal
 import sys
 import time
@@ -19,9 +21,11 @@ from nephrite import __version__
 from nephrite.commands import (
     CLOSE,
     CLUSTER,
+    DOCTOR,
     ELSEWHERE,
     FOR_DVC,
     INIT,
+    INSPECT,
     JUDGE,
     LOCK,
     PLAN,
@@ -38,9 +42,11 @@ from nephrite.commands import (
     verify_command,
 )
 from nephrite.config import as_yaml, explain_config, load_config
-from nephrite.errors import NephriteError
+from nephrite.doctor_command import doctor_command
+from nephrite.errors import NephriteError, StoppedError
 from nephrite.execution import Notes, command_name, run_stage
 from nephrite.init_command import init_command
+from nephrite.inspect_command import inspect_command
 from nephrite.judge_command import judge_command
 from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
 from nephrite.ui_command import UI, ui_command
@@ -72,6 +78,8 @@ class StageGroup(click.Group):
             JUDGE: judge_command,
             INIT: init_command,
             UI: ui_command,
+            INSPECT: inspect_command,
+            DOCTOR: doctor_command,
         }
         if stage in special:
             return special[stage]()
@@ -238,9 +246,16 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)  # so that 'finally' blocks run and nothing stays half-written
     try:
         group(standalone_mode=True)
+    except StoppedError as stopped:
+        click.echo(str(stopped), err=True)
+        code = stopped.code
     except NephriteError as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(2)
+    # a trial was stopped: workers are ended and outputs whole; to take torch down would keep the prompt for seconds
+    gc.collect()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -20,10 +20,13 @@ CLUSTER = {
     CLOSE: "End what a pipeline left open in MLflow.",
 }
 TRIAL, PLAN, SETTINGS, VERIFY, UPLOAD = "trial", "plan", "settings", "verify", "upload"
-RESOLVE, LOCK, JUDGE, INIT = "resolve", "lock", "judge", "init"
+RESOLVE, LOCK, JUDGE = "resolve", "lock", "judge"
+INIT, INSPECT, DOCTOR = "init", "inspect", "doctor"
 ELSEWHERE = {JUDGE: "Judge arms that were trained elsewhere, by their scores or their label maps."}
 WHOLE = {
     INIT: "Look at a folder of scans, and write a params file for it, with reasons.",
+    DOCTOR: "Whether this machine, its packages and the servers about it are fit for a trial.",
+    INSPECT: "Look at every case of a folder: what 'prepare' would refuse, and what looks odd, as a page.",
     SETTINGS: "Print every setting: its value, its meaning, and whether the file gives it.",
     PLAN: "What a trial will cost, and the smallest effect that it could show.",
     TRIAL: "Run every stage, trainings side by side; what is finished is kept.",
@@ -75,11 +78,15 @@ def resolve_command() -> click.Command:
 
     def run(params: Path, params_text: str | None, overrides: tuple[str, ...], resolved: Path) -> None:
         from nephrite.dependencies import check_lock
+        from nephrite.layout import Layout
+        from nephrite.preflight import preflight
         from nephrite.resolved import write_resolved
 
         check_lock()
         demand_single_shares(params, overrides, text=params_text)
-        jobs = write_resolved(load_config(params, overrides, text=params_text), resolved)
+        config, layout = load_config(params, overrides, text=params_text), Layout(Path())
+        preflight(config, pairs=layout.pairs, outputs=layout.outputs)
+        jobs = write_resolved(config, resolved)
         click.echo(f"{RESOLVE}: {jobs} jobs")
 
     folder = click.Path(path_type=Path, file_okay=False)

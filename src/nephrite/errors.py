@@ -20,6 +20,7 @@
     │   └── ProgramError           a program of the user's failed, or wrote what its contract does not allow
     ├── ResourceError              a worker process was killed, or a device has no memory left
     ├── TrialError                 scores that do not make a trial
+    ├── StoppedError               the user, or the system, ended a trial; exit code 128 and the signal
     └── TrackingError              MLflow
         ├── TrackingUnreachableError   the server or database does not answer
         └── ModelNotRegisteredError    the registry does not know the model
@@ -144,6 +145,21 @@ class ResourceError(NephriteError):
 
 class TrialError(NephriteError):
     """Scores that do not make a trial."""
+
+
+class StoppedError(NephriteError):
+    """The user, or the system, ended a trial; what was finished stays.
+
+    Args:
+        done: jobs that are finished.
+        total: jobs of the trial.
+        code: exit code of the command.
+    """
+
+    def __init__(self, done: int, total: int, code: int) -> None:
+        finding = f"{done} of {total} jobs are finished, and trainings keep their last checkpoint"
+        super().__init__("Stopped", finding, "the same command goes on from there")
+        self.args, self.code = (done, total, code), code
 
 
 class TrackingError(NephriteError):

@@ -11,19 +11,16 @@ import numpy as np
 
 from nephrite.config import DEMANDED, SPLITS, Arm, Config
 from nephrite.execution import keep_freed_memory
-from nephrite.generation.demands import check_synthesizers
 from nephrite.generation.fitting import steps_per_epoch
 from nephrite.generation.step_time import synthesizer_step_seconds
-from nephrite.imaging.sources import Case, Scan, find_cases, find_scans
 from nephrite.look_ledger import few_cells
 from nephrite.outlook import Outlook, look_ahead
-from nephrite.privacy.pseudonyms import pseudonyms, wanted
-from nephrite.segmentation.demands import check_trial
+from nephrite.preflight import is_prepared, preflight, stored_placement
 from nephrite.segmentation.in_process.step_time import augmentation_seconds, step_seconds
 from nephrite.stages.train_gan import look
-from nephrite.store.persons import alone, persons_of
+from nephrite.store.persons import alone
 from nephrite.store.slices import EXTERNAL, PairStore
-from nephrite.store.split import split_patients, training_subset
+from nephrite.store.split import training_subset
 from nephrite.words import counted, duration
 
 
@@ -125,19 +122,20 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         finished: folder with the scores of a finished trial whose spread is taken; None takes an assumed spread.
 
     Raises:
-        ConfigError: no patient at a label fraction; no scans without labels; or a segmenter that does not suit an arm.
+        NephriteError: what a trial would refuse; see `preflight`.
         StoreError: the store is broken, or has no training slices.
         DataError: the patients cannot be counted, or the finished trial cannot be read.
         TrialError: the finished trial has no question, or too few cells.
     """
-    # stop where the trial would stop
-    check_trial(config)
-    check_synthesizers(config)
+    # stop where the trial would stop; then prepared data know their split
+    placement = preflight(config, pairs=pairs)
+    if is_prepared(pairs):
+        placement = stored_placement(pairs)
     keep_freed_memory()  # as in the stages, whose steps are timed
     # count trainings: arms, teachers, helpers
     trial, steps = config.trial, _training_steps(config)
     teachers = [arm for arm in trial.arms if trial.training_set(arm).trains_itself and not trial.teacher(arm)]
-    splits = patient_splits(config, pairs)
+    splits = placement.by_person if placement else None
     known = [*(splits or {}).values()]
     patients = {name: known.count(name) for name in (*SPLITS, *({EXTERNAL} & {*known}))} if splits else None
     filters = len(trial.painters) if config.screen.filter != "all" else 0
@@ -198,53 +196,8 @@ def synthesizers_seconds(config: Config, store: PairStore) -> float:
     return seconds
 
 
-def is_prepared(pairs: Path) -> bool:
-    """Whether there is a store of slices."""
-    return (pairs / "store.json").is_file()
-
-
 def _training_steps(config: Config) -> int:
     return config.train_segmenter.epochs * config.train_segmenter.steps_per_epoch
-
-
-def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
-    """Person to split: of the prepared store, or as the source's patients will be assigned.
-
-    Returns:
-        None if there is no store and only 'acquire' can list the source's patients.
-
-    Raises:
-        DataError: the source's folder cannot be read, or its patients leave a split empty.
-    """
-    # prepared data know their split
-    acquire = config.acquire
-    if is_prepared(pairs):
-        store = PairStore(pairs)
-        return {person: split for split in (*SPLITS, EXTERNAL) for person in store.persons(split).values()}
-    # else patients are counted from the source
-    theirs = find_cases(acquire.external.path) if acquire.external.path else []
-    external = {case.patient: case.patient for case in theirs}
-    if acquire.source == "folder" and acquire.folder.path:
-        cases = find_cases(acquire.folder.path)
-        scans = [scan for folder in (acquire.unlabeled, acquire.lesion_free) if folder for scan in find_scans(folder)]
-        everyone: list[Case | Scan] = [*cases, *theirs, *scans]
-        persons = persons_of(acquire.patients, [each.patient for each in everyone])
-        external = {case.patient: persons[case.patient] for case in theirs}
-        names = {case.patient: persons[case.patient] for case in cases}
-        if wanted(acquire.pseudonyms, {each.layout for each in everyone}):
-            made = pseudonyms({*names, *names.values()})
-            names = {made[name]: made[person] for name, person in names.items()}
-    elif acquire.source == "phantom":
-        names = persons_of(acquire.patients, [f"case_{number:05d}" for number in range(acquire.phantom.patients)])
-    elif acquire.source == "kits19":
-        kits = acquire.kits19
-        numbers = range(kits.first_case, kits.last_case + 1)
-        names = persons_of(acquire.patients, [f"case_{number:05d}" for number in numbers])
-    else:
-        return None
-    splits = split_patients(names, config.prepare.split)
-    placed = {names[scan]: split for scan, split in splits.items()}
-    return placed | {f"{EXTERNAL}/{person}": EXTERNAL for person in external.values()}
 
 
 def _fraction_counts(config: Config, splits: Mapping[str, str]) -> dict[float, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
@@ -17,28 +18,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nephrite import __version__
-from nephrite.config import DEMANDED, Arm, Config, GeneratorRun
+from nephrite.config import Arm, Config, GeneratorRun
 from nephrite.dependencies import facts
-from nephrite.errors import ConfigError, ProgramError, StoreError
+from nephrite.errors import ConfigError, ProgramError, StoppedError, StoreError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, disk_errors, read_json, remove_output, write_json
-from nephrite.generation.demands import check_synthesizers
-from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
 from nephrite.locks import hold_folder
 from nephrite.look_ledger import few_cells
-from nephrite.ownership import check_apart
+from nephrite.preflight import preflight
 from nephrite.progress import new_bar
-from nephrite.segmentation.demands import check_trial
 from nephrite.signatures import STAGES
-from nephrite.store.brought.sources import check_sets
-from nephrite.store.persons import persons_of, read_table
 from nephrite.words import counted
 from nephrite.workers import worker_pool
 
 logger = logging.getLogger(__name__)
 DONE = ".done"
+INTERRUPTED = 128 + signal.SIGINT  # exit code of a command that Ctrl-C ended
 
 
 @dataclass(frozen=True)
@@ -92,20 +89,13 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
             holds data that no trial wrote; nothing has run.
         OutputError: another process works on `folder`, or it is, holds or lies in a source; nothing has run.
         SourceError: a folder of scans cannot be used; nothing has run.
+        StoppedError: Ctrl-C or SIGTERM; what is finished stays.
         ProgramError: a program failed in some arms; all others are finished, and there is no report.
         NephriteError: the error of the first job that failed otherwise; jobs that were under way end first.
     """
     # stop before anything is computed if settings, source or folder do not fit
-    for split in DEMANDED:
-        if not getattr(config.prepare.split, split):
-            finding = "is 0, and a trial learns on 'train', chooses on 'validation' and is judged on 'test'"
-            raise ConfigError(f"prepare.split.{split}", finding, "raise it")
-    if config.trial.judged_on == "confirmation" and not config.prepare.split.holds_confirmation:
-        finding = "is 0, and 'trial.judged_on' is 'confirmation'"
-        raise ConfigError("prepare.split.confirmation", finding, "raise it and add patients, who will fill it")
-    _check_source(config, folder)
-    check_trial(config)
-    check_synthesizers(config)
+    layout = Layout(folder)
+    preflight(config, pairs=layout.pairs, outputs=layout.outputs)
     if few := few_cells(config):
         logger.warning("trial.cells: %s", few)
     with _claimed(folder):
@@ -117,34 +107,19 @@ def _run_trial(config: Config, folder: Path, processes: int, pool: Executor | No
     chains = plan_chains(config, Layout(folder))
     left = {id(chain): [job for job in chain.jobs if not is_done(job, folder)] for chain in chains}
     # run the rest
-    with (
-        new_bar(only_on_terminal=True) as bar,
-        pool or worker_pool(processes, setting="--processes", initializer=_start_worker) as workers,
-    ):
-        task = bar.add_task("trial", total=sum(len(jobs) for jobs in left.values()))
-        for count in _run_chains(chains, left, workers, folder):
-            bar.advance(task, count)
+    try:
+        with (
+            new_bar(only_on_terminal=True) as bar,
+            pool or worker_pool(processes, setting="--processes", initializer=_start_worker) as workers,
+        ):
+            task = bar.add_task("trial", total=sum(len(jobs) for jobs in left.values()))
+            for count in _run_chains(chains, left, workers, folder):
+                bar.advance(task, count)
+    except (KeyboardInterrupt, SystemExit) as end:
+        jobs = [job for chain in chains for job in chain.jobs]
+        code = end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else INTERRUPTED
+        raise StoppedError(sum(is_done(job, folder) for job in jobs), len(jobs), code) from None
     return Layout(folder).report
-
-
-def _check_source(config: Config, folder: Path) -> None:
-    """Check the source now: 'acquire' would remove what an earlier attempt brought, and then fail."""
-    for output in Layout(folder).outputs:
-        check_apart(output, config.acquire.sources)
-    acquire, found = config.acquire, list[Case | Scan]()
-    if acquire.source == "folder" and acquire.folder.path:
-        found += find_cases(acquire.folder.path)
-    if acquire.unlabeled:
-        found += find_scans(acquire.unlabeled)
-    if acquire.lesion_free:
-        found += find_either(acquire.lesion_free)
-    if acquire.external.path:
-        found += find_cases(acquire.external.path)
-    check_sets(acquire)
-    if acquire.source == "folder":
-        persons_of(acquire.patients, [case.patient for case in found])
-    elif acquire.patients.table:
-        read_table(acquire.patients.table)
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def fetch_version(remote: str, version: str, target: Path) -> None:
             whose bytes are not those of its hash; or the version's listing names files outside of its folder.
         DiskFullError: no space is left on the device.
     """
-    _check_remote(remote, version)
+    check_remote(remote, version)
     _check_listing(remote, version)
     # a workplace of DVC with one pointer
     place = target / WORKPLACE  # beside the files: a hard link does not leave its file system
@@ -148,7 +148,7 @@ def push_version(data: Path, remote: str, pointer: Path) -> Version:
     # check before anything is copied
     if not data.is_dir() or not any(path.is_file() for path in data.rglob("*")):
         raise SourceError(data, "is no folder with files", "name a folder with data")
-    _check_remote(remote)
+    check_remote(remote)
     name = pointer.name.removesuffix(POINTER)
     # a workplace of DVC, apart from the user's repository
     with TemporaryDirectory(prefix="nephrite-dvc-") as folder:
@@ -211,7 +211,7 @@ def _reason(output: str) -> str:
     return "files of it are lost or changed there" if "Checkout failed" in reason else hide_keys(reason)
 
 
-def _check_remote(remote: str, version: str | None = None) -> None:
+def check_remote(remote: str, version: str | None = None) -> None:
     """Find in seconds what DVC would retry for long: no store, no bucket, a wrong key, no such version."""
     folder = _key(version) if version else "files/md5"
     if remote.startswith("s3://"):

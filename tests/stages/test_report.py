@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nephrite.config import Arm, Config
-from nephrite.errors import ConfigError, StoreError, TrialError
+from nephrite.errors import StoreError, TrialError
 from nephrite.files import write_json
 from nephrite.look_ledger import few_cells
 from nephrite.metrics.scores import ArmScores, PatientScore, RegionScore, SliceScores, read_scores
@@ -256,7 +256,7 @@ def test_regions_that_vanished_or_shrank_on_the_grid_are_notes(config: Config, s
     assert not any("training patient" in note and "on the grid" in note for note in notes)
 
 
-def test_sets_that_screening_left_empty_are_a_note_and_all_of_them_an_error(
+def test_sets_that_screening_left_empty_are_a_note_and_all_of_them_the_headline(
     load: Load, scores: Path, pairs: Path, synthetic: Path
 ) -> None:
     config = load(*SMALL_TRIAL, "trial.cells=[0, 1]")
@@ -270,8 +270,15 @@ def test_sets_that_screening_left_empty_are_a_note_and_all_of_them_an_error(
     notes = json.loads((folder / "trial.json").read_text())["notes"]
     assert "Screening left 1 of 2 sets of synthetic slices empty: their arms learned from real slices alone." in notes
     assert (folder / "figures" / "examples.png").is_file()
-    with pytest.raises(ConfigError, match=r"screen: accepted no slice of any of 1 painters: no arm has seen"):
-        reported(config, scores, pairs, empty)
+    folder = reported(config, scores, pairs, empty)
+    record = json.loads((folder / "trial.json").read_text())
+    assert record["headline"].startswith("No answer: screening accepted no slice of any of 1 painter, so no arm has")
+    assert (record["answer"], record["questions"], record["plan"]["synthetic"]) == (None, [], [])
+    trained = {row["training_set"] for row in record["arms"]} | {row["training_set"] for row in record["comparisons"]}
+    assert not trained & {fakes.name for fakes in config.trial.training_sets.synthetic}
+    assert not any("ask whether it helps" in note for note in record["notes"])
+    assert "No answer: screening accepted no slice" in (folder / "report.html").read_text()
+    assert not (folder / "figures" / "examples.png").exists()
 
 
 OWN = ("acquire.source=folder", "acquire.folder.path=/scans")  # test patients who are met, not made

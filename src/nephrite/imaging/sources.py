@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -101,6 +101,26 @@ def find_either(folder: Path) -> list[Case | Scan]:
     """List the scans of a folder, each with its label map where one lies beside it; raises as `find_scans`."""
     labeled = {scan.patient: case for scan in find_scans(folder) if (case := _with_label(folder, scan))}
     return [labeled.get(scan.patient, scan) for scan in find_scans(folder)]
+
+
+def check_others(folder: Path, scans: Sequence[Case | Scan], places: Mapping[str, str]) -> None:
+    """Refuse a scan of a patient who stands elsewhere already: it could be one of the test patients.
+
+    Args:
+        folder: of these scans.
+        scans: that are looked at.
+        places: patient to the group that he or she is of.
+
+    Raises:
+        SourceError: names the scan and the group.
+    """
+    known = {patient.lower(): patient for patient in places}
+    for scan in scans:
+        if twin := known.get(scan.patient.lower()):
+            finding = f"is of '{twin}', who stands among the {places[twin]}"
+            raise SourceError(
+                folder / scan.patient, finding, "leave the scan out, or rename it if it is another patient"
+            )
 
 
 def open_scan(scan: Scan) -> ScanVolume:

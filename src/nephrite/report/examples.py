@@ -12,9 +12,11 @@ from nephrite.store.slices import PairStore, Provenance, SliceRef
 
 
 def draw_examples(config: Config, pairs: Path, synthetic: Path, folder: Path) -> dict[str, str]:
-    """Draw figures/examples.png in a report's folder; returns what it shows, and its path there."""
+    """Draw figures/examples.png in a report's folder, unless there is no slice; returns what it shows, and its path."""
     stores = map(PairStore, synthetic_stores(config, synthetic))
-    real, painted = PairStore(pairs), next(store for store in stores if store.patients())
+    real, painted = PairStore(pairs), next((store for store in stores if store.patients()), None)
+    if painted is None:
+        return {}
     labels = config.evaluate.regions[config.trial.primary].labels
     names = [name for value, name in painted.manifest.classes.items() if value in labels]
     triplets = [_triplet(real, painted, ref) for ref in _examples(painted, names, config.report.examples)]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nephrite.config import Config
-from nephrite.errors import ConfigError
 from nephrite.metrics.scores import ArmScores
 from nephrite.report.wording import in_percent
 from nephrite.store.brought.sources import unverifiable_sets
@@ -110,19 +109,13 @@ def scan_notes(config: Config, store: PairStore) -> list[str]:
 
 
 def synthetic_notes(config: Config, synthetic: Path) -> list[str]:
-    """Sets of synthetic slices that screening left empty, or that show no scan without labels where they should.
-
-    Raises:
-        ConfigError: all are empty: then nothing was compared.
-    """
-    # a trial without any synthetic slice has no answer
+    """Sets of synthetic slices that screening left empty, or that show no scan without labels where they should."""
+    # painters whose slices were all rejected
     stores = [PairStore(root) for root in synthetic_stores(config, synthetic)]
     filled = [store for store in stores if store.patients()]
-    if not filled:
-        finding = f"accepted no slice of any of {len(stores)} painters: no arm has seen a synthetic one"
-        raise ConfigError("screen", finding, "loosen the thresholds, or train the synthesizers for longer")
-    # painters whose slices were all rejected
     notes, sets = [], f"of {len(stores)} sets of synthetic slices"
+    if not filled:  # which is the headline
+        return []
     if empty := len(stores) - len(filled):
         notes.append(f"Screening left {empty} {sets} empty: their arms learned from real slices alone.")
     # scans without labels that left no slice
@@ -131,6 +124,19 @@ def synthetic_notes(config: Config, synthetic: Path) -> list[str]:
         cause = "a labeler found no class there, or screening rejected them all"
         notes += [f"In {without} {sets} none shows a scan without labels: {cause}."] if without else []
     return notes
+
+
+def all_rejected(config: Config, synthetic: Path) -> str | None:
+    """What there is to say where screening accepted no slice of any painter; None where it accepted one."""
+    stores = [PairStore(root) for root in synthetic_stores(config, synthetic)]
+    if not stores or any(store.patients() for store in stores):
+        return None
+    painters = counted(len(stores), "painter")
+    return (
+        f"No answer: screening accepted no slice of any of {painters}, so no arm has seen a synthetic one. Arms that "
+        "were to see some are left out. Look at the screening's pages; then loosen its thresholds, train the "
+        "synthesizers for longer, or set 'screen.filter' to 'report'."
+    )
 
 
 def doubtful_sets(config: Config, synthetic: Path) -> list[str]:

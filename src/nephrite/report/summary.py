@@ -48,6 +48,7 @@ def summarize(
     blind: Sequence[BlindBaseline] = (),
     look: LookRecord | None = None,
     unverifiable: Sequence[str] = (),
+    rejected: str | None = None,
 ) -> TrialRecord:
     """Judge a trial: everything that the report says.
 
@@ -57,6 +58,7 @@ def summarize(
         blind: scores of masks that never look at the image.
         look: which look at the test patients this is; None where none is counted.
         unverifiable: training sets with synthetic slices of unverifiable provenance.
+        rejected: the headline where screening accepted no synthetic slice, so that nothing was asked.
 
     Raises:
         TrialError: two arms that are compared share no cell.
@@ -65,7 +67,7 @@ def summarize(
     found = judged.headline
     record = TrialRecord(
         version=VERSION,
-        headline=_headline(found, trial.plan),
+        headline=_headline(found, trial.plan, rejected),
         plan=plan_record(trial.plan),
         patients=trial.patients,
         external=trial.external,
@@ -83,7 +85,7 @@ def summarize(
         best_run=_best_run(trial.best_run(), trial.plan.region),
         provenance="recorded",
         unverifiable=tuple(unverifiable),
-        notes=(*_notes(trial), *notes),
+        notes=(*_notes(trial, asked=rejected is None), *notes),
     )
     return record.model_copy(update={"headline": record.headline + blindness(record) + _doubt(unverifiable)})
 
@@ -96,10 +98,10 @@ def _doubt(unverifiable: Sequence[str]) -> str:
     return f" Provenance unverifiable of {sets}; never promoted."
 
 
-def _headline(answer: Comparison | None, plan: TrialPlan) -> str:
+def _headline(answer: Comparison | None, plan: TrialPlan, rejected: str | None) -> str:
     """The verdict as one sentence, after a mark where it is for development only."""
     mark = f"{DEVELOPMENT}: " if plan.judged_on == "validation" else ""
-    return f"{mark}{_sentence(answer, plan)}"
+    return f"{mark}{rejected or _sentence(answer, plan)}"
 
 
 def _sentence(answer: Comparison | None, plan: TrialPlan) -> str:
@@ -195,7 +197,7 @@ def _best_run(run: ArmScores, region: str) -> BestRunRecord:
     )
 
 
-def _notes(trial: Trial) -> list[str]:
+def _notes(trial: Trial, *, asked: bool) -> list[str]:
     cells = sorted({scores.arm.cell for scores in trial.arms})
     notes = []
     # too few cells or patients
@@ -223,7 +225,7 @@ def _notes(trial: Trial) -> list[str]:
             f"in any validation patient, e.g. {idle[0]}: they did not learn, and say nothing about their training sets."
         )
     # comparisons that are missing
-    if not trial.plan.question:
+    if asked and not trial.plan.question:
         notes.append("No two training sets differ by synthetic data only, so the trial does not ask whether it helps.")
     kinds = len(trial.training_sets) * len(trial.segmenters) * len(trial.fractions)
     ragged = len(trial.arms) < kinds * len(cells)

@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64, Shaped
 
 from nephrite.config import IGNORED, ScreenSettings
-from nephrite.errors import ConfigError
 from nephrite.imaging.masks import split_channels
 from nephrite.screening.class_intensity import IntensityCheck, IntensityRange, IntensityTally, check_intensities
 from nephrite.screening.continuity import Continuity
@@ -156,14 +155,10 @@ class Screening:
         """Check the intensities of some slices against the training ranges."""
         return _check_intensity(measures, self.ranges, self.settings)
 
-    def demand_some(self) -> None:
-        """Refuse to go on where nothing was accepted.
-
-        Raises:
-            ConfigError: names the thresholds, and what each test rejected.
-        """
+    def all_rejected(self) -> str | None:
+        """Where nothing was accepted: the thresholds, what each test rejected, and what to do; else None."""
         if self.accepted.any():
-            return
+            return None
         # say which test rejects how many, of real slices too
         told = {
             "agreement": f"agreement {_bands(self.settings)}",
@@ -176,9 +171,8 @@ class Screening:
             for name, flags in self.failed.items()
             if flags.any()
         ]
-        finding = f"accepts none of {len(self.painted)} painted slices: {', '.join(counts)}"
         remedy = "train the synthesizer for longer, loosen the thresholds, or take 'screen.filter: report' to see more"
-        raise ConfigError("screen", finding, remedy)
+        return f"screen: accepts none of {len(self.painted)} painted slices: {', '.join(counts)}; {remedy}"
 
 
 def failed_tests(

@@ -15,7 +15,7 @@ from nephrite.store.class_presence import demand_holders
 from nephrite.store.lesion_free import LesionFree, masked_sources, read_lesion_free
 from nephrite.store.runs import LEAST, count_outside
 from nephrite.store.slices import PairStore
-from nephrite.store.split import training_subset, unlabeled_patients
+from nephrite.store.split import demand_unlabeled, training_subset, unlabeled_patients
 from nephrite.training.leakage import check_fit, check_synthetic
 
 logger = logging.getLogger(__name__)
@@ -93,9 +93,8 @@ def open_stores(config: Config, pairs: Path, synthetic: Path | None = None, teac
     if synthetic is not None:
         inputs = _with_synthetic(config, inputs, PairStore(synthetic))
     # self-training: scans without labels, and a teacher if it was trained apart
-    if config.this_training_set.trains_itself and not inputs.unlabeled:
-        finding = "needs scans without labels, and there are none"
-        raise ConfigError(f"arm {arm}", finding, "name 'acquire.unlabeled', or take a label fraction below 1")
+    if config.this_training_set.trains_itself:
+        demand_unlabeled(inputs.unlabeled, f"arm {arm}")
     if config.this_training_set.sees_lesion_free:
         lesions, chosen = config.prepare.lesion_values, config.prepare.lesion_free
         inputs = inputs._replace(free=read_lesion_free(real, labeled, lesions, chosen, asker=f"arm {arm}"))

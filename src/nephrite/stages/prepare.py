@@ -21,7 +21,16 @@ from nephrite.imaging.geometry import warn_of_spacing, warn_of_units
 from nephrite.imaging.grid import Grid, plan_grid, resize_label
 from nephrite.imaging.label_maps.translating import translated_blocks
 from nephrite.imaging.quantize import check_contrast, store_image
-from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans, open_scan, open_volume
+from nephrite.imaging.sources import (
+    Case,
+    Scan,
+    check_others,
+    find_cases,
+    find_either,
+    find_scans,
+    open_scan,
+    open_volume,
+)
 from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
@@ -169,7 +178,7 @@ def _find_others(raw: Path, labeled: Sequence[str]) -> tuple[list[Case | Scan], 
         groups.append((raw / EXTERNAL, EXTERNAL, [*find_cases(raw / EXTERNAL)]))
     cases, others = list[Case | Scan](), dict[str, str]()
     for folder, group, found in groups:
-        _check_others(folder, found, dict.fromkeys(labeled, "labeled patients") | others)
+        check_others(folder, found, dict.fromkeys(labeled, "labeled patients") | others)
         cases += found
         others |= {case.patient: group for case in found}
     return cases, others
@@ -259,17 +268,6 @@ def _check_split(raw: Path, splits: Mapping[str, str], persons: Persons, setting
     if hidden := [scan for scan, place in splits.items() if place in WITHOUT_LABELS and persons[scan] in barred]:
         text = "%s: %s of patients of validation or test, which no training will see, e.g. '%s'"
         logger.warning(text, raw, counted(len(hidden), "scan"), min(hidden))
-
-
-def _check_others(folder: Path, scans: Sequence[Case | Scan], places: Mapping[str, str]) -> None:
-    """Refuse a scan of a patient who stands elsewhere already: it could be one of the test patients."""
-    known = {patient.lower(): patient for patient in places}
-    for scan in scans:
-        if twin := known.get(scan.patient.lower()):
-            finding = f"is of '{twin}', who stands among the {places[twin]}"
-            raise SourceError(
-                folder / scan.patient, finding, "leave the scan out, or rename it if it is another patient"
-            )
 
 
 def _check_organs(folder: Path, cases: Sequence[Case | Scan], settings: PrepareSettings) -> None:

@@ -25,6 +25,7 @@ from nephrite.report.forest_figure import forest_plot, rival_plot
 from nephrite.report.markdown import CURVE, FOREST, RIVALS
 from nephrite.report.notes import (
     absence_notes,
+    all_rejected,
     doubtful_sets,
     label_notes,
     loss_notes,
@@ -59,14 +60,17 @@ def report(
 
     Raises:
         StoreError: the scores of an arm are missing, broken, changed, or not of this store's test patients.
-        ConfigError: screening accepted nothing of any painter.
         TrialError: the scores do not make a trial, e.g. arms with different test patients.
     """
     # read all scores and judge them
     arms, store = read_arms(config, scores), PairStore(pairs)
     check_patients(config, arms, store, scores)
-    known = [scores for scores in arms if scores.arm.fraction > 0]
-    plan, notes = not_worse_at_home(trial_plan(config), known)
+    known, declared = [scores for scores in arms if scores.arm.fraction > 0], trial_plan(config)
+    rejected = all_rejected(config, synthetic) if synthetic else None
+    if rejected:  # nothing is asked of arms that were to see synthetic slices, and saw none
+        known = [scores for scores in known if scores.arm.training_set not in declared.synthetic]
+        declared = declared.without_synthetic()
+    plan, notes = not_worse_at_home(declared, known)
     plan = replace(plan, overlap=overlaps(config, store.persons("train")))
     trial = Trial(plan, tuple(known))
     notes += left_out(len(questions_left_out(config)), headline=config.trial.where != plan.where)
@@ -82,7 +86,9 @@ def report(
     asked = EXTERNAL if plan.where == "external" else config.trial.judged_on
     blind = blind_baselines(config, store, asked)
     doubtful = doubtful_sets(config, synthetic) if synthetic else []
-    record = summarize(trial, notes, blind=blind, look=_look_record(config, taken), unverifiable=doubtful)
+    record = summarize(
+        trial, notes, blind=blind, look=_look_record(config, taken), unverifiable=doubtful, rejected=rejected
+    )
     # draw and write
     with whole_folder(report, "report") as folder:
         pictures = _draw(record, arms, folder)

@@ -14,7 +14,7 @@ import numpy as np
 from nephrite import __version__
 from nephrite.config import Config
 from nephrite.dependencies import facts
-from nephrite.errors import ConfigError, StoreError
+from nephrite.errors import StoreError
 from nephrite.files import whole_folder, write_json, write_table
 from nephrite.imaging.sheet import Sample, color_legend, write_sheet
 from nephrite.recording import Run
@@ -79,12 +79,11 @@ def screen(config: Config, run: Run, *, pairs: Path, painted: Path, synthetic: P
 
     The tests are agreement with the mask, intensity of each class, and memorization. The segmenter that measures
     agreement is trained only on patients whose labels the painter (a synthesizer of one fraction and cell) knows.
+    Where none passes, the store is empty, with a warning, and the report says so.
 
     Raises:
         LeakageError: a painted slice was derived from a patient outside the painter's training set.
         StoreError: a store is missing, broken, or does not fit the other one.
-        ConfigError: no slice is accepted, and the trial has no other painter: names the thresholds, and what each test
-            rejected.
         DataError: there is no validation slice to calibrate by.
     """
     # leakage guard, before anything is trained
@@ -122,7 +121,8 @@ def _screen(config: Config, run: Run, inputs: ScreenInputs, synthetic: Path) -> 
         # test painted slices with it
         screening = _measure(config, inputs, helper)
         facts = _report(config, run, inputs, screening, folder)
-        _demand_some(config, screening)
+        if rejected := screening.all_rejected():  # it stays: a trial without this cell would be biased
+            logger.warning("%s: %s; arms of this painter learn from real slices alone", config.this_painter, rejected)
         # write those that pass; the helper has done its work
         _write_accepted(folder, inputs, screening)
         shutil.rmtree(folder / HELPER, ignore_errors=True)
@@ -259,16 +259,6 @@ def _shown(screening: Screening, chosen: np.ndarray) -> list[int]:
     rows = sorted(np.flatnonzero(chosen).tolist(), key=screening.reasons)
     labeled = thin([row for row in rows if screening.painted.labeled[row]], SHOWN * 3 // 4)
     return labeled + thin([row for row in rows if not screening.painted.labeled[row]], SHOWN - len(labeled))
-
-
-def _demand_some(config: Config, screening: Screening) -> None:
-    """Refuse a sole painter without accepted slices; one of several stays, since a trial without its cell is biased."""
-    try:
-        screening.demand_some()
-    except ConfigError as error:
-        if len(config.trial.painters) == 1:
-            raise
-        logger.warning("%s: %s; arms of this painter learn from real slices alone", config.this_painter, error)
 
 
 def _write_accepted(folder: Path, inputs: ScreenInputs, screening: Screening) -> None:

@@ -31,7 +31,7 @@ from nephrite.seeds import derive_seed
 from nephrite.store.class_presence import holders
 from nephrite.store.lesion_free import demand_lesion_free
 from nephrite.store.slices import LESION_FREE, PairStore, SliceRef
-from nephrite.store.split import training_subset, unlabeled_patients
+from nephrite.store.split import demand_unlabeled, training_subset, unlabeled_patients
 from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.data import Pairs
 from nephrite.training.devices import process_rank
@@ -105,10 +105,7 @@ def look(config: Config, store: PairStore) -> TrainingData:
         return TrainingData(store, labeled, slices, [])
     # scans without labels, if the generator wants them
     others = unlabeled_patients(store.splits, store.persons(), labeled)
-    if not others:
-        finding = "wants scans without labels, and there are none"
-        remedy = "name 'acquire.unlabeled', or take a label fraction below 1"
-        raise ConfigError(f"train_gan.{painter.synthesizer}.unlabeled", finding, remedy)
+    demand_unlabeled(others, f"train_gan.{painter.synthesizer}.unlabeled")
     return TrainingData(store, labeled, slices, others)
 
 

@@ -98,9 +98,22 @@ def demand_lesion_free(
         ConfigError: there are none; names who asks.
     """
     patients = lesion_free_patients(store.splits, store.persons(), labeled, training=settings.training_patients)
-    if not patients:
-        raise ConfigError(asker, "needs lesion-free scans, and there are none", MISSING)
+    demand_some_free(patients, asker)
     return patients
+
+
+def demand_some_free(found: Collection[str], asker: str) -> None:
+    """Refuse whoever learns from lesion-free scans where there are none.
+
+    Args:
+        found: see `lesion_free_patients`.
+        asker: an arm or a painter, for the error.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if not found:
+        raise ConfigError(asker, "needs lesion-free scans, and there are none", MISSING)
 
 
 def read_lesion_free(

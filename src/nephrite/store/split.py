@@ -6,7 +6,7 @@ import csv
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nephrite.config import DEMANDED, SPLITS, SplitSettings, TrialSettings
@@ -121,6 +121,21 @@ def unlabeled_patients(splits: Mapping[str, str], persons: Persons, labeled: Ite
         labeled: training scans whose labels the cell knows; no other scan of these persons is among the result.
     """
     return others(splits, persons, labeled, allowed=("train", UNLABELED))
+
+
+def demand_unlabeled(found: Collection[str], asker: str) -> None:
+    """Refuse whoever learns from scans without labels where there are none.
+
+    Args:
+        found: see `unlabeled_patients`.
+        asker: an arm or a setting, for the error.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if not found:
+        remedy = "name 'acquire.unlabeled', or take a label fraction below 1"
+        raise ConfigError(asker, "needs scans without labels, and there are none", remedy)
 
 
 def training_subset(scans: Persons, fraction: float, *, cell: int, trial: TrialSettings, least: int = 0) -> list[str]:

@@ -168,15 +168,23 @@ def _of_grid(found: Survey, lesions: list[int]) -> list[Line]:
             f"{max(fields):.0f} mm across in {SIDE} pixels",
         )
         lines, pixel = [], [spacing / case.spacing[1] for case in found.cases]
-    small = sum(_small(case, value, side) for case, side in zip(found.cases, pixel, strict=True) for value in lesions)
+    small = sum(
+        count_small(case, value, side) for case, side in zip(found.cases, pixel, strict=True) for value in lesions
+    )
     total = sum(len(case.classes[value].pieces) for case in found.cases for value in lesions if value in case.classes)
     if small:
         why += f"; {small} of {total} lesions are then less than {SMALLEST:g} pixels across"
     return [*lines, Line("prepare.in_plane", grid, why)]
 
 
-def _small(case: CaseFacts, value: int, pixel: float) -> int:
-    """Pieces of a class that are narrower than a few pixels of the grid, taken for balls."""
+def count_small(case: CaseFacts, value: int, pixel: float) -> int:
+    """Pieces of a class that are narrower than a few pixels of the grid, taken for balls.
+
+    Args:
+        case: that has them.
+        value: of the class.
+        pixel: of the grid, in pixels of the scan.
+    """
     if value not in case.classes:
         return 0
     # mean extent of a slice of the piece, in the scan's own pixels

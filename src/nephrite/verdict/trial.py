@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -93,6 +93,12 @@ class TrialPlan:
     def copy_of(self, training_set: str) -> str | None:
         """The A/A arm of a training set; None where it has none."""
         return next((copy for copy, origin in self.copies.items() if origin == training_set), None)
+
+    def without_synthetic(self) -> TrialPlan:
+        """The plan of the arms that see no synthetic slices; it asks nothing about synthetic data."""
+        left = [asked for asked in self.questions if not {asked.training_set, asked.against} & {*self.synthetic}]
+        copies = {copy: origin for copy, origin in self.copies.items() if origin not in self.synthetic}
+        return replace(self, question=None, synthetic=(), questions=tuple(left), copies=copies)
 
 
 @dataclass(frozen=True)
