@@ -14,7 +14,7 @@ from nephrite.execution import keep_freed_memory
 from nephrite.generation.demands import check_synthesizers
 from nephrite.generation.fitting import steps_per_epoch
 from nephrite.generation.step_time import synthesizer_step_seconds
-from nephrite.imaging.sources import Case, Scan, find_cases, find_scans
+from nephrite.imaging.sources import Case, Scan, find_cases, find_scans, persons_told
 from nephrite.look_ledger import few_cells
 from nephrite.outlook import Outlook, look_ahead
 from nephrite.privacy.pseudonyms import pseudonyms, wanted
@@ -228,7 +228,7 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
         cases = find_cases(acquire.folder.path)
         scans = [scan for folder in (acquire.unlabeled, acquire.lesion_free) if folder for scan in find_scans(folder)]
         everyone: list[Case | Scan] = [*cases, *theirs, *scans]
-        persons = persons_of(acquire.patients, [each.patient for each in everyone])
+        persons = persons_of(acquire.patients, [each.patient for each in everyone], persons_told(everyone))
         external = {case.patient: persons[case.patient] for case in theirs}
         names = {case.patient: persons[case.patient] for case in cases}
         if wanted(acquire.pseudonyms, {each.layout for each in everyone}):

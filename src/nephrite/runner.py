@@ -23,7 +23,7 @@ from nephrite.errors import ConfigError, ProgramError, StoreError
 from nephrite.execution import Notes, run_stage
 from nephrite.files import digest, disk_errors, read_json, remove_output, write_json
 from nephrite.generation.demands import check_synthesizers
-from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans
+from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans, persons_told
 from nephrite.layout import Layout
 from nephrite.lineage import source_listing
 from nephrite.locks import hold_folder
@@ -142,7 +142,7 @@ def _check_source(config: Config, folder: Path) -> None:
         found += find_cases(acquire.external.path)
     check_sets(acquire)
     if acquire.source == "folder":
-        persons_of(acquire.patients, [case.patient for case in found])
+        persons_of(acquire.patients, [case.patient for case in found], persons_told(found))
     elif acquire.patients.table:
         read_table(acquire.patients.table)
 

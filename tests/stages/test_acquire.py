@@ -24,6 +24,7 @@ from nephrite.store.slices import PairStore
 from nephrite.versions import push_version
 from tests.conftest import write_series
 from tests.foreign_sets import maisi, tell, write_maisi
+from tests.own_layouts import PLACES, TEST_SCANS, put_session, write_layout
 
 Load = Callable[..., Config]
 
@@ -42,6 +43,40 @@ def test_a_folder_is_copied_byte_by_byte(load: Load, kits_folder: Path, tmp_path
     acquire(from_folder(load, kits_folder), SilentRun(), raw=tmp_path / "raw")
     name = "case_00007/segmentation.nii.gz"
     assert sha256(tmp_path / "raw" / name) == sha256(kits_folder / name)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Digest of each file below a folder, by its place."""
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("layout", PLACES)
+@pytest.mark.parametrize("deidentify", ["true", "false"])
+def test_every_layout_is_copied_to_the_same_raw_data(
+    load: Load, kits_folder: Path, tmp_path: Path, layout: str, deidentify: str, *, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2):
+        shutil.copytree(kits_folder / f"case_0000{number}", tmp_path / "kits" / f"sub-{number}")
+    folder = write_layout(layout, tmp_path / "kits", tmp_path / "set")
+    for source, raw in ((tmp_path / "kits", "expected"), (folder, "raw")):
+        settings = [f"acquire.folder.path={source}", f"acquire.deidentify={deidentify}"]
+        acquire(load("acquire.source=folder", *settings), SilentRun(), raw=tmp_path / raw)
+    assert contents(tmp_path / "raw") == contents(tmp_path / "expected")
+    told = [record.getMessage() for record in caplog.records if "no patients of the trial" in record.getMessage()]
+    assert len(told) == (layout in TEST_SCANS)
+
+
+def test_sessions_of_a_subject_are_scans_of_one_patient(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        put_session(kits_folder / f"case_0000{number}", tmp_path / "set", f"sub-{1 + number // 3}", number)
+    metrics = acquire(from_folder(load, tmp_path / "set"), SilentRun(), raw=tmp_path / "raw")
+    assert metrics == {"cases": 3, "patients": 2}
+    table = {"sub-1_ses-1": "sub-1", "sub-1_ses-2": "sub-1", "sub-2_ses-3": "sub-2"}
+    assert read_table(tmp_path / "raw" / TABLE) == table
+    # what the user says of them comes first
+    told = load("acquire.source=folder", f"acquire.folder.path={tmp_path / 'set'}", "acquire.patients.rule=.+_(ses-.)")
+    acquire(told, SilentRun(), raw=tmp_path / "told")
+    assert {*read_table(tmp_path / "told" / TABLE).values()} == {"ses-1", "ses-2", "ses-3"}
 
 
 def test_files_that_belong_to_no_case_stay_behind(load: Load, kits_folder: Path, tmp_path: Path) -> None:

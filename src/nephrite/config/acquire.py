@@ -47,9 +47,9 @@ class Kits19Settings(Settings):
 
 
 class FolderSettings(Settings):
-    """A folder of one's own, in KiTS or MOAI layout."""
+    """A folder of one's own, in any layout of docs/own-data.md."""
 
-    path: Path | None = Field(default=None, description="Folder with one folder per case, or with DICOM/ and Label/.")
+    path: Path | None = Field(default=None, description="Folder of cases: scans with their label maps.")
 
 
 class ExternalSettings(Settings):

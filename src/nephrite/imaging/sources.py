@@ -1,20 +1,22 @@
-"""Which patients a folder holds: in KiTS layout, MOAI layout or as DICOM alone, also side by side.
+"""Which patients a folder holds: in KiTS layout, MOAI layout, as DICOM alone or as files with names, also side by side.
 
     <case>/imaging.nii.gz, <case>/segmentation.nii.gz             KiTS layout, .nii too
     train/DICOM/<case>/*.dcm, train/Label/<case>/*.png            MOAI layout, with or without train/
     <case>/*.dcm, or train/DICOM/<case>/*.dcm alone               slices, and DICOM SEG or RTSTRUCT beside them
+    imagesTr/<case>_0000.nii.gz, labelsTr/<case>.nii.gz           nnU-Net; the others of `layouts.pairing`, BIDS
 
 Under Label/<case> DICOM SEG or RTSTRUCT may lie as well. DICOM files may lie in folders within the case's, and have any
 name. Scans without label maps lie the same way, or as <patient>.nii.gz in the folder itself.
 
-The name of the case's folder, or of the file, is the patient's id; ids in headers are never read.
+The name of the case's folder, or of the file, is the patient's id; ids in headers are never read. BIDS names patients
+beside their scans.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,32 +28,42 @@ from nephrite.imaging.dicom import open_dicom_scan, open_moai
 from nephrite.imaging.dicom_elements import is_dicom
 from nephrite.imaging.dicom_file import read_content
 from nephrite.imaging.label_maps.region_volume import open_regions
+from nephrite.imaging.layouts.bids import NO_SUBJECTS
+from nephrite.imaging.layouts.filed import SUFFIXES, Filed, all_scans, labeled_scans, nothing_found
+from nephrite.imaging.layouts.pairing import CHANNELS, PLACES
 from nephrite.imaging.nifti import open_kits, open_nifti_scan
 from nephrite.imaging.series import visible_files
 from nephrite.imaging.volume import ScanVolume, Volume
 
-FIRST, FURTHER = "_0000", "_0001"  # how nnU-Net marks the channels of one scan
 MOST_CHANNELS = 9  # with one stem; more are patients who were numbered
 _NUMBERED = re.compile(r"(.+)_\d{4}")
-_SUFFIXES = (".nii.gz", ".nii")
 _NO_SCAN = (".", "segmentation.")  # the latter where the folder of one case was given
-_NO_CASE = {"train", "DICOM", "Label"}  # of layouts
+_NO_CASE = {"train", "DICOM", "Label", *PLACES, *NO_SUBJECTS}  # of layouts
 _NO_CASE |= {"unlabeled", "unlabelled", "lesion_free", "external", "synthetic"}  # of other groups
 
 
 @dataclass(frozen=True)
 class Case:
-    """One patient's files: two NIfTI files, a folder of DICOM files and one of labels, or one folder of both."""
+    """One patient's files: two NIfTI files, a folder of DICOM files and one of labels, or one folder of both.
+
+    Attributes:
+        patient: name of the case.
+        layout: which reader opens it: two NIfTI files are 'kits', wherever they lie.
+        image: file or folder of the scan.
+        label: file or folder of the label map.
+        person: whose scan it is, where the layout tells.
+    """
 
     patient: str
     layout: Literal["kits", "moai", "dicom"]
     image: Path
     label: Path
+    person: str | None = None
 
     @property
     def scan(self) -> Scan:
         """The case without its label map."""
-        return Scan(self.patient, "nifti" if self.layout == "kits" else "dicom", self.image)
+        return Scan(self.patient, "nifti" if self.layout == "kits" else "dicom", self.image, self.person)
 
 
 @dataclass(frozen=True)
@@ -61,21 +73,24 @@ class Scan:
     patient: str
     layout: Literal["nifti", "dicom"]
     image: Path
+    person: str | None = None
 
 
 def find_cases(folder: Path) -> list[Case]:
     """List the cases of a folder, sorted by patient.
 
     Raises:
-        SourceError: the folder is missing or holds no case; a scan or label map is missing; a name cannot be a patient
-            id; one patient is there twice (ids that differ in upper and lower case only count as one).
+        SourceError: the folder is missing or holds no case; a scan or label map is missing; it is not clear which files
+            belong together; a name cannot be a patient id; one patient is there twice (ids that differ in upper and
+            lower case only count as one).
     """
     if not folder.is_dir():
         raise SourceError(folder, "is not a folder", "give the folder that holds the cases")
-    cases = sorted(_kits_cases(folder) + _moai_cases(folder) + _dicom_cases(folder), key=lambda case: case.patient)
+    found = _kits_cases(folder) + _moai_cases(folder) + _dicom_cases(folder)
+    found += [case for scan in labeled_scans(folder) if (case := _filed_case(scan))]
+    cases = sorted(found, key=lambda case: case.patient)
     if not cases:
-        finding = "holds no case: neither <case>/imaging.nii.gz, nor train/DICOM/<case>, nor <case>/*.dcm"
-        raise SourceError(folder, finding, "give a folder in KiTS or MOAI layout, or of DICOM cases")
+        raise nothing_found(folder)
     _check_ids(cases)
     return cases
 
@@ -99,8 +114,13 @@ def find_scans(folder: Path) -> list[Scan]:
 
 def find_either(folder: Path) -> list[Case | Scan]:
     """List the scans of a folder, each with its label map where one lies beside it; raises as `find_scans`."""
-    labeled = {scan.patient: case for scan in find_scans(folder) if (case := _with_label(folder, scan))}
-    return [labeled.get(scan.patient, scan) for scan in find_scans(folder)]
+    filed = {scan.name: case for scan in all_scans(folder) if (case := _filed_case(scan))}
+    return [filed.get(scan.patient) or _with_label(folder, scan) or scan for scan in find_scans(folder)]
+
+
+def persons_told(cases: Iterable[Case | Scan]) -> dict[str, str]:
+    """Case to person, for those whose layout tells."""
+    return {case.patient: case.person for case in cases if case.person}
 
 
 def open_scan(scan: Scan) -> ScanVolume:
@@ -137,6 +157,10 @@ def _with_label(folder: Path, scan: Scan) -> Case | None:
     return Case(scan.patient, "dicom", scan.image, scan.image) if _holds_regions(scan.image) else None
 
 
+def _filed_case(scan: Filed) -> Case | None:
+    return Case(scan.name, "kits", scan.image, scan.label, scan.person) if scan.label else None
+
+
 def _kits_cases(folder: Path) -> list[Case]:
     cases = []
     for path in _folders(folder):
@@ -151,7 +175,7 @@ def _kits_cases(folder: Path) -> list[Case]:
 
 
 def _nifti(case: Path, role: str) -> Path | None:
-    found = [path for suffix in _SUFFIXES if (path := case / f"{role}{suffix}").is_file()]
+    found = [path for suffix in SUFFIXES if (path := case / f"{role}{suffix}").is_file()]
     if len(found) > 1:
         raise SourceError(case, f"holds both {found[0].name} and {found[1].name}", "keep one of them")
     return found[0] if found else None
@@ -193,12 +217,18 @@ def _holds_regions(folder: Path) -> bool:
 
 
 def _nifti_scans(folder: Path) -> list[Scan]:
-    cases = [(path.name, image) for path in _folders(folder) if (image := _nifti(path, "imaging"))]
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(_NO_SCAN)]
+    cases = [Scan(path.name, "nifti", image) for path in _folders(folder) if (image := _nifti(path, "imaging"))]
+    filed = all_scans(folder)
+    # all other files of the folder itself
+    known = {path for scan in filed for path in (scan.image, scan.label)}
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path not in known]
     names = [
-        (path.name.removesuffix(suffix), path) for suffix in _SUFFIXES for path in files if path.name.endswith(suffix)
+        Scan(path.name.removesuffix(suffix), "nifti", path)
+        for suffix in SUFFIXES
+        for path in files
+        if path.name.endswith(suffix) and not path.name.startswith(_NO_SCAN)
     ]
-    return [Scan(name, "nifti", image) for name, image in cases + names]
+    return cases + [Scan(scan.name, "nifti", scan.image, scan.person) for scan in filed] + names
 
 
 def _dicom_scans(folder: Path) -> list[Scan]:
@@ -220,10 +250,10 @@ def _check_channels(cases: Sequence[Case] | Sequence[Scan]) -> None:
     stems = Counter(found[1] for case in cases if (found := _NUMBERED.fullmatch(case.patient)))
     known = {case.patient: case for case in cases}
     for stem, count in stems.items():
-        if count <= MOST_CHANNELS and stem + FIRST in known and stem + FURTHER in known:
+        if count <= MOST_CHANNELS and {stem + channel for channel in CHANNELS} <= known.keys():
             finding = f"is a further channel of {stem} by its name, and a scan has one"
             remedy = "keep the channel to learn from, under the patient's id alone; if it is a patient, rename it"
-            raise SourceError(known[stem + FURTHER].image, finding, remedy)
+            raise SourceError(known[stem + CHANNELS[1]].image, finding, remedy)
 
 
 def _check_ids(cases: Sequence[Case] | Sequence[Scan]) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from nephrite.imaging.dicom import open_moai
 from nephrite.imaging.dicom_file import read_content
-from nephrite.imaging.foreign import Pair
+from nephrite.imaging.layouts.pairing import Pair
 from nephrite.imaging.sources import Case, Scan, open_scan
 from nephrite.privacy.dicom_copy import copy_dicom
 from nephrite.privacy.nifti_copy import copy_nifti
@@ -24,7 +24,9 @@ class Copy(NamedTuple):
 
 
 def plain_copies(case: Case | Scan, root: Path) -> list[Copy]:
-    """Every file of a case, with its place below `root`."""
+    """Every file of a case, with its place below `root`; pairs of NIfTI files as in KiTS layout."""
+    if case.layout in ("kits", "nifti"):
+        return _nifti_copies(case, root, case.patient)
     parts = dict.fromkeys([case.image, case.label] if isinstance(case, Case) else [case.image])
     return [Copy(path, path.relative_to(root)) for part in parts for path in _files(part)]
 
@@ -43,7 +45,7 @@ def renamed_copies(case: Case | Scan, root: Path, name: str) -> list[Copy]:
         DataError: a DICOM series or its labels cannot be read.
     """
     if case.layout in ("kits", "nifti"):
-        return [_nifti_copy(copy, name) for copy in plain_copies(case, root)]
+        return _nifti_copies(case, root, name)
     return list(_dicom_copies(case, root, name))
 
 
@@ -82,11 +84,15 @@ def write_copy(copy: Copy, target: Path, salt: str | None) -> None:
         copy_dicom(copy.source, place, salt)
 
 
-def _nifti_copy(copy: Copy, name: str) -> Copy:
-    """<case>/imaging.nii.gz gets another folder, <patient>.nii.gz another name."""
-    if len(copy.target.parts) > 1:
-        return copy._replace(target=copy.target.parent.with_name(name) / copy.target.name)
-    return copy._replace(target=Path(name + _suffix(copy.target)))
+def _nifti_copies(case: Case | Scan, root: Path, name: str) -> list[Copy]:
+    """<patient>/imaging.nii.gz beside its segmentation.nii.gz; a scan alone may lie as <patient>.nii.gz."""
+    if isinstance(case, Case):
+        parts = {"imaging": case.image, "segmentation": case.label}
+    elif case.image.name.startswith("imaging.") and case.image.parent != root:
+        parts = {"imaging": case.image}
+    else:
+        return [Copy(case.image, Path(name + _suffix(case.image)))]
+    return [Copy(path, Path(name) / f"{role}{_suffix(path)}") for role, path in parts.items()]
 
 
 def _suffix(path: Path) -> str:

@@ -23,8 +23,9 @@ from nephrite import __version__
 from nephrite.config import AcquireSettings, ForeignSettings, PrepareSettings
 from nephrite.errors import LeakageError, SourceError, StoreError
 from nephrite.files import read_record, sha256, write_json
-from nephrite.imaging.foreign import Pair, check_units, unmatched
+from nephrite.imaging.foreign import check_units, unmatched
 from nephrite.imaging.grid import plan_grid, resize_label
+from nephrite.imaging.layouts.pairing import Pair
 from nephrite.imaging.quantize import check_contrast, store_image
 from nephrite.progress import progress_bar
 from nephrite.redaction import hidden_name
