@@ -6,6 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
+
 LABELS = {"background": 0, "kidney": 1, "tumor": 2}
 OLD_LABELS = {str(value): name for name, value in LABELS.items()}
 DESCRIPTIONS = {
@@ -53,4 +56,33 @@ def write_layout(layout: str, kits: Path, folder: Path) -> Path:
     if layout == "bids":
         table = "index\tname\n0\tBackground\n1\tkidney\n2\ttumor\n"
         (folder / "derivatives" / "manual" / "space-orig_dseg.tsv").write_text(table)
+    return folder
+
+
+CHANNELS = ("T1w", "FLAIR")
+
+
+def second_channel(image: np.ndarray) -> np.ndarray:
+    """What the second channel shows: other intensities of another range."""
+    return (3 * image.astype(np.int32) + 1000).astype(np.int16)
+
+
+def write_channels(layout: str, kits: Path, folder: Path) -> Path:
+    """Write the cases of a KiTS folder with two channels: as nnU-Net, the Decathlon (four axes) or BIDS have them."""
+    places = {"nnunet": ("imagesTr/{0}_0000", "imagesTr/{0}_0001"), "decathlon": ("imagesTr/{0}",)}
+    places |= {"bids": tuple(f"{{0}}/anat/{{0}}_{channel}" for channel in CHANNELS)}
+    for case in sorted(kits.iterdir()):
+        first = nib.Nifti1Image.from_filename(case / "imaging.nii.gz")
+        images = [np.asarray(first.dataobj), second_channel(np.asarray(first.dataobj))]
+        if layout == "decathlon":
+            images = [np.stack(images, axis=-1)]
+        for place, image in zip(places[layout], images, strict=True):
+            path = folder / f"{place.format(case.name)}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(image, first.affine), path)
+        put(case / "segmentation.nii.gz", folder, PLACES[layout][1].format(case.name))
+    if layout in DESCRIPTIONS:
+        named = {str(number): name for number, name in enumerate(CHANNELS)}
+        key = "channel_names" if layout == "nnunet" else "modality"
+        (folder / "dataset.json").write_text(json.dumps({**DESCRIPTIONS[layout], key: named}))
     return folder

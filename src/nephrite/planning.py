@@ -222,11 +222,12 @@ def patient_splits(config: Config, pairs: Path) -> dict[str, str] | None:
         store = PairStore(pairs)
         return {person: split for split in (*SPLITS, EXTERNAL) for person in store.persons(split).values()}
     # else patients are counted from the source
-    theirs = find_cases(acquire.external.path) if acquire.external.path else []
+    theirs = find_cases(acquire.external.path, acquire.channels) if acquire.external.path else []
     external = {case.patient: case.patient for case in theirs}
     if acquire.source == "folder" and acquire.folder.path:
-        cases = find_cases(acquire.folder.path)
-        scans = [scan for folder in (acquire.unlabeled, acquire.lesion_free) if folder for scan in find_scans(folder)]
+        cases = find_cases(acquire.folder.path, acquire.channels)
+        others = [folder for folder in (acquire.unlabeled, acquire.lesion_free) if folder]
+        scans = [scan for folder in others for scan in find_scans(folder, acquire.channels)]
         everyone: list[Case | Scan] = [*cases, *theirs, *scans]
         persons = persons_of(acquire.patients, [each.patient for each in everyone], persons_told(everyone))
         external = {case.patient: persons[case.patient] for case in theirs}

@@ -133,13 +133,13 @@ def _check_source(config: Config, folder: Path) -> None:
         check_apart(output, config.acquire.sources)
     acquire, found = config.acquire, list[Case | Scan]()
     if acquire.source == "folder" and acquire.folder.path:
-        found += find_cases(acquire.folder.path)
+        found += find_cases(acquire.folder.path, acquire.channels)
     if acquire.unlabeled:
-        found += find_scans(acquire.unlabeled)
+        found += find_scans(acquire.unlabeled, acquire.channels)
     if acquire.lesion_free:
-        found += find_either(acquire.lesion_free)
+        found += find_either(acquire.lesion_free, acquire.channels)
     if acquire.external.path:
-        found += find_cases(acquire.external.path)
+        found += find_cases(acquire.external.path, acquire.channels)
     check_sets(acquire)
     if acquire.source == "folder":
         persons_of(acquire.patients, [case.patient for case in found], persons_told(found))

@@ -11,20 +11,29 @@ import pytest
 from PIL import Image
 
 from nephrite.config import Config
-from nephrite.errors import ConfigError, DicomError, RemoteError, SourceError, SplitError
+from nephrite.errors import ConfigError, DicomError, RemoteError, SourceError, SplitError, VolumeError
 from nephrite.files import sha256
+from nephrite.imaging.channels import stored_channels
 from nephrite.imaging.nifti import open_nifti
-from nephrite.imaging.sources import find_cases
+from nephrite.imaging.sources import find_cases, open_scan
 from nephrite.privacy.pseudonyms import pseudonyms
 from nephrite.recording import SilentRun
 from nephrite.stages.acquire import acquire
 from nephrite.store.brought.origin import read_provenance
 from nephrite.store.persons import TABLE, read_table, write_persons
-from nephrite.store.slices import PairStore
+from nephrite.store.slices import EXTERNAL, PairStore
 from nephrite.versions import push_version
 from tests.conftest import write_series
 from tests.foreign_sets import maisi, tell, write_maisi
-from tests.own_layouts import PLACES, TEST_SCANS, put_session, write_layout
+from tests.own_layouts import (
+    CHANNELS,
+    PLACES,
+    TEST_SCANS,
+    put_session,
+    second_channel,
+    write_channels,
+    write_layout,
+)
 
 Load = Callable[..., Config]
 
@@ -360,3 +369,41 @@ def test_a_set_that_pairs_with_nothing_leaves_nothing_behind(load: Load, tmp_pat
     with pytest.raises(SourceError, match=r"sample_1_image.nii.gz: pairs with nothing"):
         brought(load("acquire.phantom.patients=2", maisi(source)), tmp_path)
     assert not list(tmp_path.glob("raw*"))
+
+
+@pytest.mark.parametrize("layout", ["nnunet", "decathlon", "bids"])
+def test_a_channel_that_is_named_is_the_scan(load: Load, kits_folder: Path, tmp_path: Path, layout: str) -> None:
+    shutil.copytree(kits_folder / "case_00001", tmp_path / "kits" / "sub-1")
+    folder = write_channels(layout, tmp_path / "kits", tmp_path / "set")
+    acquire(from_folder(load, tmp_path / "kits"), SilentRun(), raw=tmp_path / "expected")
+    both = voxels(tmp_path / "expected" / "sub-1" / "imaging.nii.gz")
+    for name, image in zip(CHANNELS, (both, second_channel(both)), strict=True):
+        config = load("acquire.source=folder", f"acquire.folder.path={folder}", f"acquire.channels=[{name}]")
+        acquire(config, SilentRun(), raw=tmp_path / name)
+        assert np.array_equal(voxels(tmp_path / name / "sub-1" / "imaging.nii.gz"), image)
+        assert contents(tmp_path / name).keys() == contents(tmp_path / "expected").keys()
+    with pytest.raises((SourceError, VolumeError), match=r"channel|axes"):  # never the first one without being asked
+        open_scan(find_cases(folder)[0].scan)
+
+
+@pytest.mark.parametrize("layout", ["nnunet", "decathlon", "bids"])
+def test_several_channels_lie_side_by_side(load: Load, kits_folder: Path, tmp_path: Path, layout: str) -> None:
+    for number in (1, 2):
+        shutil.copytree(kits_folder / f"case_0000{number}", tmp_path / f"kits{number}" / f"sub-{number}")
+    home, theirs = (write_channels(layout, tmp_path / f"kits{number}", tmp_path / f"set{number}") for number in (1, 2))
+    where = (f"acquire.folder.path={home}", f"acquire.external.path={theirs}")
+    config = load("acquire.source=folder", *where, "acquire.channels=[FLAIR, T1w]")
+    acquire(config, SilentRun(), raw=tmp_path / "raw")
+    for folder, name in ((tmp_path / "raw", "sub-1"), (tmp_path / "raw" / EXTERNAL, "sub-2")):
+        assert stored_channels(folder) == ("FLAIR", "T1w")
+        (case,) = find_cases(folder)
+        first = voxels(tmp_path / f"kits{name[-1]}" / name / "imaging.nii.gz")
+        found = [voxels(channel.path) for channel in case.channels]
+        assert [channel.path.name for channel in case.channels] == ["imaging_0000.nii.gz", "imaging_0001.nii.gz"]
+        assert np.array_equal(found[0], second_channel(first))
+        assert np.array_equal(found[1], first)
+
+
+def voxels(path: Path) -> np.ndarray:
+    """What a NIfTI file holds."""
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)

@@ -17,24 +17,26 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from nephrite.config import PrepareSettings
 from nephrite.errors import SourceError
 from nephrite.files import PARTIAL
+from nephrite.imaging.cases import Case, Scan
+from nephrite.imaging.channels import channel_role, stored_channels
 from nephrite.imaging.dicom import open_dicom_scan, open_moai
 from nephrite.imaging.dicom_elements import is_dicom
 from nephrite.imaging.dicom_file import read_content
 from nephrite.imaging.label_maps.region_volume import open_regions
 from nephrite.imaging.layouts.bids import NO_SUBJECTS
 from nephrite.imaging.layouts.filed import SUFFIXES, Filed, all_scans, labeled_scans, nothing_found
-from nephrite.imaging.layouts.pairing import CHANNELS, PLACES
+from nephrite.imaging.layouts.pairing import CHANNELS, PLACES, Channel
 from nephrite.imaging.nifti import open_kits, open_nifti_scan
 from nephrite.imaging.series import visible_files
 from nephrite.imaging.volume import ScanVolume, Volume
 
+__all__ = ["Case", "Scan"]  # with what is found
 MOST_CHANNELS = 9  # with one stem; more are patients who were numbered
 _NUMBERED = re.compile(r"(.+)_\d{4}")
 _NO_SCAN = (".", "segmentation.")  # the latter where the folder of one case was given
@@ -42,42 +44,12 @@ _NO_CASE = {"train", "DICOM", "Label", *PLACES, *NO_SUBJECTS}  # of layouts
 _NO_CASE |= {"unlabeled", "unlabelled", "lesion_free", "external", "synthetic"}  # of other groups
 
 
-@dataclass(frozen=True)
-class Case:
-    """One patient's files: two NIfTI files, a folder of DICOM files and one of labels, or one folder of both.
-
-    Attributes:
-        patient: name of the case.
-        layout: which reader opens it: two NIfTI files are 'kits', wherever they lie.
-        image: file or folder of the scan.
-        label: file or folder of the label map.
-        person: whose scan it is, where the layout tells.
-    """
-
-    patient: str
-    layout: Literal["kits", "moai", "dicom"]
-    image: Path
-    label: Path
-    person: str | None = None
-
-    @property
-    def scan(self) -> Scan:
-        """The case without its label map."""
-        return Scan(self.patient, "nifti" if self.layout == "kits" else "dicom", self.image, self.person)
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One patient's scan, whether or not there is a label map: a NIfTI file, or a folder with one DICOM series."""
-
-    patient: str
-    layout: Literal["nifti", "dicom"]
-    image: Path
-    person: str | None = None
-
-
-def find_cases(folder: Path) -> list[Case]:
+def find_cases(folder: Path, channels: Sequence[str] = ()) -> list[Case]:
     """List the cases of a folder, sorted by patient.
+
+    Args:
+        folder: of the cases.
+        channels: names of those to take, of scans that have several; without any, scans have one.
 
     Raises:
         SourceError: the folder is missing or holds no case; a scan or label map is missing; it is not clear which files
@@ -87,16 +59,21 @@ def find_cases(folder: Path) -> list[Case]:
     if not folder.is_dir():
         raise SourceError(folder, "is not a folder", "give the folder that holds the cases")
     found = _kits_cases(folder) + _moai_cases(folder) + _dicom_cases(folder)
-    found += [case for scan in labeled_scans(folder) if (case := _filed_case(scan))]
+    found += [case for scan in labeled_scans(folder, channels) if (case := _filed_case(scan))]
     cases = sorted(found, key=lambda case: case.patient)
     if not cases:
         raise nothing_found(folder)
     _check_ids(cases)
+    _check_named(cases, channels)
     return cases
 
 
-def find_scans(folder: Path) -> list[Scan]:
+def find_scans(folder: Path, channels: Sequence[str] = ()) -> list[Scan]:
     """List the scans of a folder, sorted by patient; label maps beside them are ignored.
+
+    Args:
+        folder: of the scans.
+        channels: see `find_cases`.
 
     Raises:
         SourceError: the folder is missing or holds no scan; a name cannot be a patient id, or is that of a second
@@ -104,18 +81,19 @@ def find_scans(folder: Path) -> list[Scan]:
     """
     if not folder.is_dir():
         raise SourceError(folder, "is not a folder", "give the folder that holds the scans")
-    scans = sorted(_nifti_scans(folder) + _dicom_scans(folder), key=lambda scan: scan.patient)
+    scans = sorted(_nifti_scans(folder, channels) + _dicom_scans(folder), key=lambda scan: scan.patient)
     if not scans:
         finding = "holds no scan: neither <case>/imaging.nii.gz, nor <name>.nii.gz, nor <case>/*.dcm, nor DICOM/<case>"
         raise SourceError(folder, finding, "give the folder above the scans, one file or folder per patient")
     _check_ids(scans)
+    _check_named(scans, channels)
     return scans
 
 
-def find_either(folder: Path) -> list[Case | Scan]:
+def find_either(folder: Path, channels: Sequence[str] = ()) -> list[Case | Scan]:
     """List the scans of a folder, each with its label map where one lies beside it; raises as `find_scans`."""
-    filed = {scan.name: case for scan in all_scans(folder) if (case := _filed_case(scan))}
-    return [filed.get(scan.patient) or _with_label(folder, scan) or scan for scan in find_scans(folder)]
+    filed = {scan.name: case for scan in all_scans(folder, channels) if (case := _filed_case(scan))}
+    return [filed.get(scan.patient) or _with_label(folder, scan) or scan for scan in find_scans(folder, channels)]
 
 
 def persons_told(cases: Iterable[Case | Scan]) -> dict[str, str]:
@@ -138,7 +116,10 @@ def open_volume(case: Case, settings: PrepareSettings) -> Volume:
         settings: which class a named region of a DICOM label object is.
     """
     if case.layout == "kits":
-        return open_kits(case.image, case.label)
+        volume = open_kits(case.image, case.label)
+        if not case.channels:
+            return volume
+        return replace(volume, sources={**volume.sources, "image": tuple(channel.path for channel in case.channels)})
     if case.layout == "moai" and not _holds_dicom(case.label):
         return open_moai(case.image, case.label)
     return open_regions(case.image, case.label, settings)
@@ -158,19 +139,22 @@ def _with_label(folder: Path, scan: Scan) -> Case | None:
 
 
 def _filed_case(scan: Filed) -> Case | None:
-    return Case(scan.name, "kits", scan.image, scan.label, scan.person) if scan.label else None
+    return Case(scan.name, "kits", scan.image, scan.label, scan.person, scan.channels) if scan.label else None
 
 
 def _kits_cases(folder: Path) -> list[Case]:
-    cases = []
+    cases, channels = [], stored_channels(folder)
+    roles = [channel_role(number) for number in range(len(channels))] or ["imaging"]
     for path in _folders(folder):
-        image, label = _nifti(path, "imaging"), _nifti(path, "segmentation")
-        if image is None and label is None:
+        images, label = {role: _nifti(path, role) for role in roles}, _nifti(path, "segmentation")
+        lacking = [role for role, image in images.items() if image is None]
+        found = tuple(Channel(image) for image in images.values() if image)
+        if not found and label is None:
             continue
-        if image is None or label is None:
-            missing = path / ("imaging.nii.gz" if image is None else "segmentation.nii.gz")
+        if lacking or label is None:
+            missing = path / f"{lacking[0] if lacking else 'segmentation'}.nii.gz"
             raise SourceError(missing, "is missing", "add the file, or move the case's folder away")
-        cases.append(Case(path.name, "kits", image, label))
+        cases.append(Case(path.name, "kits", found[0].path, label, channels=found if channels else ()))
     return cases
 
 
@@ -216,9 +200,9 @@ def _holds_regions(folder: Path) -> bool:
     return any(read_content(path).kind == "regions" for path in visible_files(folder))
 
 
-def _nifti_scans(folder: Path) -> list[Scan]:
+def _nifti_scans(folder: Path, channels: Sequence[str]) -> list[Scan]:
     cases = [Scan(path.name, "nifti", image) for path in _folders(folder) if (image := _nifti(path, "imaging"))]
-    filed = all_scans(folder)
+    filed = all_scans(folder, channels)
     # all other files of the folder itself
     known = {path for scan in filed for path in (scan.image, scan.label)}
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and path not in known]
@@ -228,7 +212,7 @@ def _nifti_scans(folder: Path) -> list[Scan]:
         for path in files
         if path.name.endswith(suffix) and not path.name.startswith(_NO_SCAN)
     ]
-    return cases + [Scan(scan.name, "nifti", scan.image, scan.person) for scan in filed] + names
+    return cases + [Scan(scan.name, "nifti", scan.image, scan.person, scan.channels) for scan in filed] + names
 
 
 def _dicom_scans(folder: Path) -> list[Scan]:
@@ -254,6 +238,13 @@ def _check_channels(cases: Sequence[Case] | Sequence[Scan]) -> None:
             finding = f"is a further channel of {stem} by its name, and a scan has one"
             remedy = "keep the channel to learn from, under the patient's id alone; if it is a patient, rename it"
             raise SourceError(known[stem + CHANNELS[1]].image, finding, remedy)
+
+
+def _check_named(cases: Sequence[Case] | Sequence[Scan], channels: Sequence[str]) -> None:
+    """Refuse scans whose layout names no channels, where some are asked for."""
+    if channels and (alone := next((case for case in cases if not case.channels), None)):
+        finding = f"is of a layout that names no channels, and '{channels[0]}' is asked for"
+        raise SourceError(alone.image, finding, "leave 'acquire.channels' out, or lay scans out as nnU-Net does")
 
 
 def _check_ids(cases: Sequence[Case] | Sequence[Scan]) -> None:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from nephrite.config import AcquireSettings, Config, PatientsSettings
 from nephrite.files import whole_folder, write_json
+from nephrite.imaging.channels import CHANNELS_FILE
 from nephrite.imaging.kits19 import download_case, read_checksums
 from nephrite.imaging.layouts.filed import count_unlabeled
 from nephrite.imaging.layouts.pairing import Pair
@@ -104,18 +105,17 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> Rename | None:
         What gives a patient's name its pseudonym; None where names stay.
     """
     # patients with labels, those without, lesion-free ones, and those of another hospital
-    source = settings.folder.path if settings.source == "folder" else None
+    source, channels = settings.folder.path if settings.source == "folder" else None, settings.channels
     groups: list[tuple[Path, Path, list[Case | Scan]]] = []  # folder, place below the target, what is there
     if source:
-        if count := count_unlabeled(source):
-            logger.warning("%s: %s without label maps, no patients of the trial", source, counted(count, "scan"))
-        groups.append((source, Path(), [*find_cases(source)]))
+        _tell_unlabeled(source, channels)
+        groups.append((source, Path(), [*find_cases(source, channels)]))
     if settings.unlabeled:
-        groups.append((settings.unlabeled, Path(UNLABELED), [*find_scans(settings.unlabeled)]))
+        groups.append((settings.unlabeled, Path(UNLABELED), [*find_scans(settings.unlabeled, channels)]))
     if settings.lesion_free:
-        groups.append((settings.lesion_free, Path(LESION_FREE), find_either(settings.lesion_free)))
+        groups.append((settings.lesion_free, Path(LESION_FREE), find_either(settings.lesion_free, channels)))
     if settings.external.path:
-        groups.append((settings.external.path, Path(EXTERNAL), [*find_cases(settings.external.path)]))
+        groups.append((settings.external.path, Path(EXTERNAL), [*find_cases(settings.external.path, channels)]))
     cases = [case for _, _, found in groups for case in found]
     before = [] if source else _brought(target)
     # whose scans they are, by the names that a table knows
@@ -138,6 +138,8 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> Rename | None:
         write_persons(target, {known[name]: known[person] for name, person in persons.items()})
     if not cases:
         return rename
+    if len(channels) > 1:
+        _write_channels(target, [place for _, place, _ in groups], channels)
     # which files
     copies = [
         copy._replace(target=place / copy.target)
@@ -155,6 +157,17 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> Rename | None:
             _check_series([case.scan if isinstance(case, Case) else case for case in cases], pool)
         _finish(pool, [partial(write, copy) for copy in copies], "files")
     return rename
+
+
+def _tell_unlabeled(source: Path, channels: Sequence[str]) -> None:
+    if count := count_unlabeled(source, channels):
+        logger.warning("%s: %s without label maps, no patients of the trial", source, counted(count, "scan"))
+
+
+def _write_channels(target: Path, places: Sequence[Path], channels: Sequence[str]) -> None:
+    for place in places:
+        (target / place).mkdir(exist_ok=True)
+        write_json(target / place / CHANNELS_FILE, {"channels": list(channels)})
 
 
 def _renamed(brought: Collection[str], name: str) -> str:

@@ -210,6 +210,9 @@ def score_again(
         return None
     # read anew: scoring moves the network to its device, and what is registered is on the processor
     store, trained = PairStore(pairs), load_segmenter(segmenter)
+    if names := store.manifest.image_channels:
+        finding = f"holds scans of {len(names)} channels ({', '.join(names)}), and 'predict' reads scans of one"
+        raise StoreError(pairs, finding, "name one in 'acquire.channels', if its model is to be registered")
     if trained.card.pairs != store.manifest.digest:
         finding = f"are not the slices that the segmenter of {candidate.arm} was trained and scored on"
         raise StoreError(pairs, finding, "name those with '--pairs', or train it again")

@@ -97,3 +97,15 @@ def test_tables_name_values_and_what_they_name_twice_has_no_name(tmp_path: Path)
 def test_a_mask_is_of_the_class_that_it_names(tmp_path: Path) -> None:
     assert class_names(touch(tmp_path, SCAN, LESION)) == {1: "lesion"}
     assert class_names(tmp_path / "none") == {}
+
+
+def test_scans_that_are_channels_of_one_come_in_the_order_that_is_wanted(tmp_path: Path) -> None:
+    others = [f"sub-1/anat/sub-1_{suffix}.nii.gz" for suffix in ("FLAIR", "T2w")]
+    touch(tmp_path, SCAN, LABEL, *others)
+    (case,) = find_bids(tmp_path, ["FLAIR", "T1w"])
+    assert case.channels == (tmp_path / others[0], tmp_path / SCAN)
+    assert (case.image, case.label) == (tmp_path / others[0], tmp_path / LABEL)
+    assert [case.image for case in find_bids(tmp_path, ["T2w"])] == [tmp_path / others[1]]
+    (tmp_path / others[0]).unlink()
+    with pytest.raises(SourceError, match=r"sub-1_T1w.nii.gz: has no 'FLAIR' beside it"):
+        find_bids(tmp_path, ["FLAIR", "T1w"])

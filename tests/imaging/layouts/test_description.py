@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nephrite.imaging.layouts.description import label_names
+from nephrite.errors import SourceError
+from nephrite.imaging.layouts.description import channel_names, channel_numbers, label_names
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,26 @@ def test_what_is_no_description_names_nothing(tmp_path: Path, text: str) -> None
     (tmp_path / "dataset.json").write_text(text)
     assert label_names(tmp_path) == {}
     assert label_names(tmp_path / "missing") == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "names"),
+    [
+        ({"channel_names": {"0": "T2", "1": "ADC"}}, ["T2", "ADC"]),
+        ({"modality": {"1": "ADC", "0": "T2"}}, ["T2", "ADC"]),
+        ({"modality": {"1": "ADC"}}, []),
+        ({"modality": "CT"}, []),
+    ],
+)
+def test_names_of_channels_are_read_in_their_order(tmp_path: Path, said: object, names: list[str]) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps(said))
+    assert channel_names(tmp_path) == names
+
+
+def test_channels_are_numbered_by_name_or_by_themselves_where_none_is_named(tmp_path: Path) -> None:
+    assert channel_numbers(tmp_path, ["1", "0"]) == [1, 0]
+    (tmp_path / "dataset.json").write_text(json.dumps({"channel_names": {"0": "T2", "1": "ADC"}}))
+    assert channel_numbers(tmp_path, ["ADC", "T2"]) == [1, 0]
+    for name in ("1", "adc"):
+        with pytest.raises(SourceError, match=f"dataset.json: names no channel '{name}'; it has T2, ADC"):
+            channel_numbers(tmp_path, [name])

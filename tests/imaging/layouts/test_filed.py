@@ -6,6 +6,7 @@ import pytest
 
 from nephrite.errors import SourceError
 from nephrite.imaging.layouts.filed import all_scans, count_unlabeled, labeled_scans, nothing_found
+from nephrite.imaging.layouts.pairing import Channel
 from tests.own_layouts import PLACES, TEST_SCANS, write_layout
 
 
@@ -76,3 +77,34 @@ def test_a_folder_without_cases_is_told_why(name: str, finding: str, tmp_path: P
     (tmp_path / name).touch()
     with pytest.raises(SourceError, match=finding):
         raise nothing_found(tmp_path)
+
+
+@pytest.mark.parametrize(("layout", "number"), [("nnunet", None), ("decathlon", 1)])
+def test_channels_that_are_asked_for_are_told(layout: str, number: int | None, tmp_path: Path) -> None:
+    endings = ("_0000", "_0001") if layout == "nnunet" else ("",)
+    for name in [f"imagesTr/a{end}" for end in endings] + [f"imagesTs/b{end}" for end in endings] + ["labelsTr/a"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.nii.gz").touch()
+    (tmp_path / "dataset.json").write_text('{"channel_names": {"0": "T2", "1": "ADC"}}')
+    (case,) = labeled_scans(tmp_path, ["ADC"])
+    assert case.channels == (Channel(tmp_path / f"imagesTr/a{endings[-1]}.nii.gz", number),)
+    assert case.image == case.channels[0].path
+    assert [channel.path.parent.name for scan in all_scans(tmp_path, ["ADC"]) for channel in scan.channels] == [
+        "imagesTr",
+        "imagesTs",
+    ]
+    assert [scan.name for scan in all_scans(tmp_path / "imagesTs", ["ADC"])] == ["b"]
+    assert count_unlabeled(tmp_path, ["ADC"]) == 1
+
+
+def test_a_channel_of_a_layout_that_has_one_is_refused(tmp_path: Path) -> None:
+    for name in ("images/a.nii.gz", "labels/a.nii.gz"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    with pytest.raises(SourceError, match=r"has one channel, by its layout; leave 'acquire.channels' out"):
+        labeled_scans(tmp_path, ["0"])
+    (tmp_path / "images").rename(tmp_path / "imagesTr")
+    (tmp_path / "labels").rename(tmp_path / "labelsTr")
+    (tmp_path / "imagesTr" / "a.nii.gz").rename(tmp_path / "imagesTr" / "a_0000.nii.gz")
+    with pytest.raises(SourceError, match=r"a_0001.nii.gz: is missing, and is a channel to learn from"):
+        labeled_scans(tmp_path, ["1"])

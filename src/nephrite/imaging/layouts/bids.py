@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -57,38 +57,58 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True)
 class BidsCase:
-    """A scan, with its label map where one was derived from it."""
+    """A scan, with its label map where one was derived from it, and its channels where they were asked for."""
 
     name: str
     subject: str
     image: Path
     label: Path | None
+    channels: tuple[Path, ...] = ()
 
 
-def find_bids(folder: Path) -> list[BidsCase]:
+def find_bids(folder: Path, wanted: Sequence[str] = ()) -> list[BidsCase]:
     """Scans of a data set, sorted by name.
 
+    Args:
+        folder: of the data set.
+        wanted: suffixes of the scans that are channels of one; without any, each scan stands for itself.
+
     Raises:
-        SourceError: a label map belongs to several scans, or a scan has several; or label maps are of several kinds.
+        SourceError: a label map belongs to several scans, or a scan has several; label maps are of several kinds; or a
+            channel is missing.
     """
-    scans = [*_scans(folder)]
-    labels = [*_labels(folder)] if scans else []
+    groups: dict[str, list[Named]] = {}
+    for scan in _scans(folder):
+        if not wanted or scan.suffix in wanted:
+            groups.setdefault(scan.name if wanted else scan.path.as_posix(), []).append(scan)
     # one label map for a scan, and one scan for a label map
-    owned: dict[Path, Named] = {}
-    for label in labels:
-        mine = [scan for scan in scans if _is_of(label, scan)]
+    owned: dict[str, Named] = {}
+    for label in _labels(folder) if groups else ():
+        mine = [key for key, group in groups.items() if any(_is_of(label, scan) for scan in group)]
         if len(mine) > 1:
-            finding = f"belongs to several scans by its name: {mine[0].path.name} and {mine[1].path.name}"
-            raise SourceError(label.path, finding, "move those that are not to be learned from out of the data set")
-        for scan in mine:
+            first, second = (groups[key][0].path.name for key in mine[:2])
+            remedy = "name those to learn from in 'acquire.channels', as T1w, or move the others out of the data set"
+            raise SourceError(label.path, f"belongs to several scans by its name: {first} and {second}", remedy)
+        for key in mine:
             _check_kind(label, next(iter(owned.values()), label))
-            if (twin := owned.setdefault(scan.path, label)) is not label:
-                finding = f"is a second label map of {scan.path.name}, beside {twin.path}"
+            if (twin := owned.setdefault(key, label)) is not label:
+                finding = f"is a second label map of {groups[key][0].path.name}, beside {twin.path}"
                 raise SourceError(label.path, finding, "move one of them away")
-    return [
-        BidsCase(scan.name, scan.subject, scan.path, owned[scan.path].path if scan.path in owned else None)
-        for scan in sorted(scans, key=lambda scan: scan.name)
-    ]
+    cases = [_as_case(group, owned.get(key), wanted) for key, group in groups.items()]
+    return sorted(cases, key=lambda case: case.name)
+
+
+def _as_case(group: Sequence[Named], label: Named | None, wanted: Sequence[str]) -> BidsCase:
+    """Scans that are channels of one, in the order that is wanted."""
+    first = group[0]
+    found = {scan.suffix: scan.path for scan in group}
+    if len(found) < len(group):
+        raise SourceError(first.path, f"is there twice, as {group[1].path.name} too", "keep one of them")
+    if label and (missing := [suffix for suffix in wanted if suffix not in found]):
+        finding = f"has no '{missing[0]}' beside it, a channel to learn from"
+        raise SourceError(first.path, finding, "add the scan, or correct 'acquire.channels'")
+    channels = [found[suffix] for suffix in wanted if suffix in found] or [first.path]
+    return BidsCase(first.name, first.subject, channels[0], label and label.path, tuple(channels) if wanted else ())
 
 
 def class_names(folder: Path) -> dict[int, str]:
@@ -100,8 +120,7 @@ def class_names(folder: Path) -> dict[int, str]:
     for path in sorted(root.rglob(NAMES_TABLE)):
         for value, name in _table(path):
             found.setdefault(value, set()).add(name)
-    labels = [] if found else [case.label for case in find_bids(folder) if case.label]
-    masks = {named.entities[LABEL] for path in labels if (named := _named(path)) and LABEL in named.entities}
+    masks = set() if found else {label.entities.get(LABEL, "") for label in _labels(folder)} - {""}
     if len(masks) == 1:
         found = {1: masks}
     return {value: min(names) for value, names in found.items() if len(names) == 1}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nephrite.errors import SourceError
 from nephrite.imaging.layouts.bids import find_bids
-from nephrite.imaging.layouts.pairing import CHANNELS, SUFFIX, TEST, TRAINING, find_layout, matching
+from nephrite.imaging.layouts.description import channel_names, channel_numbers
+from nephrite.imaging.layouts.pairing import CHANNELS, SUFFIX, TEST, TRAINING, Channel, Found, find_layout, matching
 
 SUFFIXES = (SUFFIX, ".nii")
 
@@ -21,40 +23,51 @@ class Filed:
         image: file of the scan.
         label: file of the label map.
         person: whose scan it is, where the layout tells.
+        channels: those that were asked for, of which the image is the first.
     """
 
     name: str
     image: Path
     label: Path | None
     person: str | None = None
+    channels: tuple[Channel, ...] = ()
 
 
-def labeled_scans(folder: Path) -> list[Filed]:
+def labeled_scans(folder: Path, wanted: Sequence[str] = ()) -> list[Filed]:
     """Scans with label maps.
 
+    Args:
+        folder: of a data set.
+        wanted: names of channels; without any, scans have one.
+
     Raises:
-        SourceError: one of a pair is missing, or a scan has several channels; or it is not clear what belongs together.
+        SourceError: one of a pair is missing, or a scan has several channels and none is wanted; a channel is missing;
+            or it is not clear what belongs together.
     """
     found = find_layout(folder, SUFFIXES[1:])
-    pairs = [Filed(*pair) for pair in found.pairs()] if found else []
-    return pairs + [scan for scan in _of_subjects(folder) if scan.label]
+    pairs = found.pairs(several=bool(wanted)) if found else []
+    scans = [_filed(pair.name, pair.image, pair.label, _channels(folder, found, pair.name, wanted)) for pair in pairs]
+    return scans + [scan for scan in _of_subjects(folder, wanted) if scan.label]
 
 
-def all_scans(folder: Path) -> list[Filed]:
+def all_scans(folder: Path, wanted: Sequence[str] = ()) -> list[Filed]:
     """Scans with and without label maps; raises as `labeled_scans`, but for a label map that is missing."""
     if folder.name in (TRAINING, TEST):
-        return _alone(folder)
+        return _alone(folder, wanted)
     found = find_layout(folder, SUFFIXES[1:])
     if found is None:
-        return _alone(folder / TRAINING) + _alone(folder / TEST) + _of_subjects(folder)
-    found.check(found.masks.keys() - found.scans.keys())
-    pairs = [Filed(name, path, found.masks.get(name)) for name, path in found.scans.items()]
-    return pairs + _alone(folder / TEST) + _of_subjects(folder)
+        return _alone(folder / TRAINING, wanted) + _alone(folder / TEST, wanted) + _of_subjects(folder, wanted)
+    found.check(found.masks.keys() - found.scans.keys(), several=bool(wanted))
+    pairs = [
+        _filed(name, path, found.masks.get(name), _channels(folder, found, name, wanted))
+        for name, path in found.scans.items()
+    ]
+    return pairs + _alone(folder / TEST, wanted) + _of_subjects(folder, wanted)
 
 
-def count_unlabeled(folder: Path) -> int:
+def count_unlabeled(folder: Path, wanted: Sequence[str] = ()) -> int:
     """How many scans lie among the cases of a folder without label maps, as their layout allows."""
-    return len(_alone(folder / TEST)) + sum(scan.label is None for scan in _of_subjects(folder))
+    return len(_alone(folder / TEST, wanted)) + sum(scan.label is None for scan in _of_subjects(folder, wanted))
 
 
 def nothing_found(folder: Path) -> SourceError:
@@ -74,13 +87,33 @@ def nothing_found(folder: Path) -> SourceError:
     return SourceError(folder, finding, "give a folder in a layout of docs/own-data.md")
 
 
-def _alone(folder: Path) -> list[Filed]:
+def _channels(folder: Path, found: Found | None, name: str, wanted: Sequence[str]) -> tuple[Channel, ...]:
+    if not wanted or found is None:
+        return ()
+    numbers, stacked = channel_numbers(folder, wanted), len(channel_names(folder)) != 1
+    return found.channels(name, numbers, stacked=stacked)
+
+
+def _alone(folder: Path, wanted: Sequence[str] = ()) -> list[Filed]:
     """Scans of imagesTr or imagesTs by their names, without nnU-Net's mark where each has it."""
     plain = matching(folder, f"*{SUFFIX}", SUFFIXES[1:])
+    if wanted and plain:
+        number = channel_numbers(folder.parent, wanted)[0]
+        marked = matching(folder, f"*_{number:04d}{SUFFIX}", SUFFIXES[1:])
+        stacked = {name: Channel(path, number) for name, path in plain.items()}
+        channels = {name: Channel(path) for name, path in marked.items()} or stacked
+        return [Filed(name, channel.path, None, channels=(channel,)) for name, channel in channels.items()]
     marked = matching(folder, f"*{CHANNELS[0]}{SUFFIX}", SUFFIXES[1:])
     scans = marked if len(marked) == len(plain) else plain
     return [Filed(name, path, None) for name, path in scans.items()]
 
 
-def _of_subjects(folder: Path) -> list[Filed]:
-    return [Filed(case.name, case.image, case.label, case.subject) for case in find_bids(folder)]
+def _filed(name: str, image: Path, label: Path | None, channels: tuple[Channel, ...]) -> Filed:
+    return Filed(name, channels[0].path if channels else image, label, channels=channels)
+
+
+def _of_subjects(folder: Path, wanted: Sequence[str] = ()) -> list[Filed]:
+    return [
+        Filed(case.name, case.image, case.label, case.subject, tuple(map(Channel, case.channels)))
+        for case in find_bids(folder, wanted)
+    ]

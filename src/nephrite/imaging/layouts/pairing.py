@@ -53,6 +53,18 @@ class Pair(NamedTuple):
     label: Path
 
 
+class Channel(NamedTuple):
+    """One channel of a scan.
+
+    Attributes:
+        path: the file that holds it.
+        number: which of its volumes it is, in a file of four axes.
+    """
+
+    path: Path
+    number: int | None = None
+
+
 @dataclass(frozen=True)
 class Found:
     """What a folder holds in one layout.
@@ -74,20 +86,44 @@ class Found:
         """Names of cases that have both."""
         return self.scans.keys() & self.masks.keys()
 
-    def pairs(self) -> list[Pair]:
-        """Scans with label maps, sorted by name.
+    def pairs(self, *, several: bool = False) -> list[Pair]:
+        """Scans with label maps, sorted by name; of several channels the first, where several are allowed.
 
         Raises:
             SourceError: a scan or label map has no counterpart, or a scan a second channel.
         """
-        self.check(self.scans.keys() ^ self.masks.keys())
+        self.check(self.scans.keys() ^ self.masks.keys(), several=several)
         return [Pair(name, self.scans[name], self.masks[name]) for name in sorted(self.scans)]
 
-    def check(self, alone: Collection[str]) -> None:
+    def channels(self, name: str, numbers: Sequence[int], *, stacked: bool) -> tuple[Channel, ...]:
+        """Channels of a scan.
+
+        Args:
+            name: of the case.
+            numbers: of the channels.
+            stacked: whether the Decathlon's files hold several.
+
+        Raises:
+            SourceError: the layout has one channel, or a file is missing.
+        """
+        path = self.scans[name]
+        if self.patterns == DECATHLON and stacked:
+            return tuple(Channel(path, number) for number in numbers)
+        if self.patterns == NNUNET:
+            ending = path.name.removeprefix(name + CHANNELS[0])
+            found = tuple(Channel(path.with_name(f"{name}_{number:04d}{ending}")) for number in numbers)
+            for channel in found:
+                if not channel.path.is_file():
+                    finding = "is missing, and is a channel to learn from"
+                    raise SourceError(channel.path, finding, "add the file, or correct 'acquire.channels'")
+            return found
+        raise SourceError(path, "has one channel, by its layout", "leave 'acquire.channels' out")
+
+    def check(self, alone: Collection[str], *, several: bool = False) -> None:
         """Refuse second channels, and cases whose scan or label map has no counterpart; raises as `pairs`."""
-        if self.further:
+        if self.further and not several:
             first = self.further[min(self.further)]
-            remedy = f"keep the channel to learn from, as '{CHANNELS[0]}'"
+            remedy = f"name channels in 'acquire.channels', or keep one, as '{CHANNELS[0]}'"
             raise SourceError(first, "is a second channel, and one is taken", remedy)
         if names := sorted(alone):
             images, labels = self.patterns

@@ -35,7 +35,8 @@ from nephrite.store.brought.sources import Fake, find_fakes, open_fake, values_o
 from nephrite.store.brought.twins import Likeness, Twin, find_foreign_twins, likeness_of
 from nephrite.store.persons import Persons, held_out
 from nephrite.store.records import BROUGHT, Manifest, Patient, Provenance
-from nephrite.store.slices import MANIFEST, PairStore, finish_synthetic, synthetic_name, write_patient
+from nephrite.store.slices import MANIFEST, PairStore, finish_synthetic, write_patient
+from nephrite.store.synthetic_names import synthetic_name
 from nephrite.store.twins import Looks, slice_looks
 from nephrite.workers import worker_pool
 
