@@ -541,7 +541,8 @@ def test_it_is_given_all_channels_where_it_takes_several(
         for path in Path(given["scans"], "imagesTs").glob("*_0001.nii.gz"):
             scan = nibabel.load(path)
             found = numpy.rint(scan.get_fdata() / 100).clip(0, 2).astype("uint8")
-            nibabel.save(nibabel.Nifti1Image(found, scan.affine), out / f"{path.name.removesuffix('_0001.nii.gz')}.nii.gz")
+            name = path.name.removesuffix("_0001.nii.gz")
+            nibabel.save(nibabel.Nifti1Image(found, scan.affine), out / f"{name}.nii.gz")
     """
     settings = program(textwrap.dedent(reads), takes=("channels",)).settings
     config = use(load, settings, "arm=real/mine/1.0/0", "prepare.intensity={kind: percentile, low: 0, high: 100}")
