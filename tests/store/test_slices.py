@@ -79,6 +79,14 @@ def test_a_truncated_array_is_named(pairs: Path) -> None:
         PairStore(pairs)
 
 
+def test_a_store_of_one_channel_says_nothing_of_channels(pairs: Path) -> None:
+    store = PairStore(pairs)
+    assert store.of_one_channel() is store
+    assert np.array_equal(store.channel("a1", 0), store.image("a1"))
+    assert "image_channels" not in (pairs / "store.json").read_text()
+    assert "further" not in (pairs / "patients" / "a1" / "meta.json").read_text()
+
+
 def test_provenance_of_some_slices_is_cut_in_all_that_is_told_by_slice() -> None:
     whole = Provenance("a1", (4, 5, 7), (9, 9, None), "s", ("a1",), style_patient="a2", style_slices=(1, 2, 3))
     part = whole.take([2, 0])

@@ -99,16 +99,20 @@ class PairStore:
         return self._patients[patient]
 
     def image(self, patient: str) -> Int16[np.ndarray, "slice height width"]:
-        """All slices of a patient, in stored units, memory-mapped.
+        """All slices of a patient, in stored units, memory-mapped; raises as `of_one_channel`."""
+        return self.of_one_channel()._open(patient, "image")
+
+    def of_one_channel(self) -> PairStore:
+        """This store, if its scans have one channel.
 
         Raises:
-            StoreError: scans have several channels, and who asks would see the first alone.
+            StoreError: who asks would see the first channel alone.
         """
         if names := self.manifest.image_channels:
             finding = f"holds scans of {len(names)} channels ({', '.join(names)}), and one is read here"
             remedy = "take segmenters that take several, or name one in 'acquire.channels'"
             raise StoreError(self.root, finding, remedy)
-        return self._open(patient, "image")
+        return self
 
     def channel(self, patient: str, number: int) -> Int16[np.ndarray, "slice height width"]:
         """All slices of one channel of a patient, in stored units, memory-mapped."""
