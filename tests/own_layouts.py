@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 
 LABELS = {"background": 0, "kidney": 1, "tumor": 2}
 OLD_LABELS = {str(value): name for name, value in LABELS.items()}
-DESCRIPTIONS = {
+DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "nnunet": {"channel_names": {"0": "CT"}, "labels": LABELS, "numTraining": 12, "file_ending": ".nii.gz"},
     "nnunet_v1": {"modality": {"0": "CT"}, "labels": OLD_LABELS, "training": [], "tensorImageSize": "3D"},
     "decathlon": {"modality": {"0": "CT"}, "labels": OLD_LABELS, "training": [], "tensorImageSize": "3D"},

@@ -152,10 +152,8 @@ def test_the_real_nnunet_learns_from_all_channels(load: Load, kits_folder: Path,
     train_segmenter(config, SilentRun(), pairs=tmp_path / "pairs", segmenter=tmp_path / "segmenter")
     model = tmp_path / "segmenter" / "model"
     assert json.loads((model / "dataset.json").read_text(encoding="utf-8"))["channel_names"] == {"0": "T2", "1": "ADC"}
-    first = [
-        tensor for name, tensor in load_file(model / WEIGHTS).items() if name.endswith("stages.0.0.convs.0.conv.weight")
-    ]
-    assert {tensor.shape[1] for tensor in first} == {2}
+    weights = load_file(model / WEIGHTS)
+    assert {weights[name].shape[1] for name in weights if name.endswith("stages.0.0.convs.0.conv.weight")} == {2}
     # what the second channel shows counts
     trained, store = load_segmenter(tmp_path / "segmenter").trained, PairStore(tmp_path / "pairs")
     patient = store.patients("test")[0]

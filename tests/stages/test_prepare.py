@@ -601,10 +601,10 @@ def test_each_channel_is_stored_as_it_would_be_alone(load: Load, kits_folder: Pa
         assert np.array_equal(store.channel("case_00003", number), one.image("case_00003"))
         assert store.patient("case_00003").scales[number] == one.patient("case_00003").scales[0]
         assert np.array_equal(store.label("case_00003"), one.label("case_00003"))
-        scan = StoredScan(store, "case_00003").channels[number]
+        shown = StoredScan(store, "case_00003").channels[number]
         expected = StoredScan(one, "case_00003")
-        assert scan.intensity_window == expected.intensity_window
-        assert np.array_equal(scan.windowed(range(1, 3)), expected.windowed(range(1, 3)))
+        assert shown.intensity_window == expected.intensity_window
+        assert np.array_equal(shown.windowed(range(1, 3)), expected.windowed(range(1, 3)))
     assert len(store.patient("case_00003").sources) == 3
     with pytest.raises(StoreError, match=r"both: holds scans of 2 channels \(T1w, FLAIR\), and one is read here"):
         store.image("case_00003")
