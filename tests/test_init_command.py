@@ -9,6 +9,8 @@ from nephrite.cli import group
 from nephrite.config import load_config
 from nephrite.errors import ConfigError
 from nephrite.init_command import read_classes
+from nephrite.planning import patient_splits
+from tests.own_layouts import TEST_SCANS, write_layout
 
 
 def invoke(*words: str | Path) -> Result:
@@ -31,6 +33,23 @@ def test_a_folder_becomes_a_params_file_that_runs(
     assert isinstance(again.exception, ConfigError)
     assert "is there already" in str(again.exception)
     assert Path("source.yaml").read_text() == text
+
+
+@pytest.mark.parametrize("layout", ["nnunet", "decathlon", "bids"])
+def test_a_folder_in_the_layout_of_another_program_becomes_a_plan(
+    layout: str, kits_folder: Path, tmp_path: Path
+) -> None:
+    for number, case in enumerate(sorted(kits_folder.iterdir())):
+        case.rename(kits_folder / f"sub-{number}")
+    folder, target = write_layout(layout, kits_folder, tmp_path / "set"), tmp_path / "set.yaml"
+    shown = invoke(folder, "--out", target, "--minutes", "1")
+    assert shown.exit_code == 0, shown.output
+    assert ("no patients of the trial: 1 scan" in shown.stderr) == (layout in TEST_SCANS)
+    config = load_config(target)
+    assert config.prepare.classes == {1: "kidney", 2: "tumor"}
+    splits = patient_splits(config, tmp_path / "none")
+    assert splits is not None
+    assert splits.keys() == {f"sub-{number}" for number in range(12)}
 
 
 def test_a_case_that_cannot_be_read_is_told_and_the_others_are_proposed_for(kits_folder: Path, tmp_path: Path) -> None:

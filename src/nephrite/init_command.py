@@ -8,6 +8,7 @@ import click
 
 from nephrite.commands import INIT, WHOLE
 from nephrite.errors import ConfigError
+from nephrite.words import counted
 
 HEAD = """# What 'nephrite init' proposes for these scans, and why. All else has its default: docs/settings.md.
 # Next: nephrite trial --params {name}
@@ -24,6 +25,7 @@ def init_command() -> click.Command:
     """The command that proposes settings."""
 
     def run(*, data: Path, out: Path | None, told: tuple[str, ...], minutes: float, processes: int) -> None:
+        from nephrite.imaging.layouts.filed import count_unlabeled
         from nephrite.survey.budget import budgeted
         from nephrite.survey.proposal import propose
         from nephrite.survey.survey import as_name, survey
@@ -37,6 +39,8 @@ def init_command() -> click.Command:
         text = HEAD.format(name=target) + as_text(lines)
         with target.open("x", encoding="utf-8") as file:
             file.write(text)
+        if count := count_unlabeled(data):
+            click.echo(f"without label maps, and no patients of the trial: {counted(count, 'scan')}", err=True)
         for problem in found.unread:
             click.echo(f"not read: {problem}", err=True)
         click.echo(text, nl=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from nephrite.config import DEMANDED, SPLITS, AcquireSettings, Config
 from nephrite.errors import ConfigError
 from nephrite.generation.demands import check_synthesizers
-from nephrite.imaging.sources import Case, Scan, check_others, find_cases, find_either, find_scans
+from nephrite.imaging.sources import Case, Scan, check_others, find_cases, find_either, find_scans, persons_told
 from nephrite.ownership import check_apart
 from nephrite.privacy.pseudonyms import pseudonyms, wanted
 from nephrite.segmentation.demands import check_trial
@@ -107,9 +107,9 @@ def place_patients(config: Config) -> Placement | None:
         if group:
             check_others(_folder(acquire, group), scans, {name: place or LABELED for name, place in groups.items()})
             groups |= {scan.patient: group for scan in scans}
-    persons = persons_of(acquire.patients, [*groups])
-    # as the store will have them: what a source makes or loads keeps its names
     named = [scan for scans in found.values() for scan in scans]
+    persons = persons_of(acquire.patients, [*groups], persons_told(named))
+    # as the store will have them: what a source makes or loads keeps its names
     if wanted(acquire.pseudonyms, {scan.layout for scan in named}):
         names = {scan.patient for scan in named}
         made = pseudonyms({*names, *(persons[name] for name in names)})
@@ -126,12 +126,12 @@ def find_groups(acquire: AcquireSettings) -> dict[str, Sequence[Case | Scan]]:
     Raises:
         SourceError: a folder cannot be used.
     """
-    folder = acquire.folder.path if acquire.source == "folder" else None
+    folder, channels = acquire.folder.path if acquire.source == "folder" else None, acquire.channels
     return {
-        "": find_cases(folder) if folder else [],
-        UNLABELED: find_scans(acquire.unlabeled) if acquire.unlabeled else [],
-        LESION_FREE: find_either(acquire.lesion_free) if acquire.lesion_free else [],
-        EXTERNAL: find_cases(acquire.external.path) if acquire.external.path else [],
+        "": find_cases(folder, channels) if folder else [],
+        UNLABELED: find_scans(acquire.unlabeled, channels) if acquire.unlabeled else [],
+        LESION_FREE: find_either(acquire.lesion_free, channels) if acquire.lesion_free else [],
+        EXTERNAL: find_cases(acquire.external.path, channels) if acquire.external.path else [],
     }
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from nephrite.config import ForeignSettings
 from nephrite.errors import LabelValueError, SourceError, VolumeError
-from nephrite.imaging.foreign import LAYOUTS, Pair, check_units, find_pairs, open_foreign, unmatched
+from nephrite.imaging.foreign import STORED, check_units, find_pairs, open_foreign, unmatched
+from nephrite.imaging.layouts.pairing import LAYOUTS, Pair
 from tests.foreign_sets import AFFINE, KIDNEY, TUMOR, draw_fake, save, write_freetumor, write_maisi
 
 CLASSES = {1: "kidney", 2: "tumor"}
@@ -27,7 +28,7 @@ def opened(pair: Pair, **values: Any) -> tuple[np.ndarray, np.ndarray, set[int],
     return image, label, volume.met, volume.spacing
 
 
-@pytest.mark.parametrize(("images", "labels"), LAYOUTS)
+@pytest.mark.parametrize(("images", "labels"), [*LAYOUTS, STORED])
 def test_every_known_layout_is_found(images: str, labels: str, tmp_path: Path) -> None:
     for name in ("b", "a_0001"):
         for pattern in (images, labels):

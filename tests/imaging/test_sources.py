@@ -241,6 +241,29 @@ def test_scans_come_with_the_label_map_that_lies_beside_them(tmp_path: Path, wri
     ]
 
 
+def test_pairs_lie_beside_other_layouts_and_their_label_maps_are_no_scans(tmp_path: Path) -> None:
+    kits(tmp_path, "a", "imaging.nii.gz")
+    for name in ("b_image", "b_label", "c_image", "d"):
+        scan(tmp_path / f"{name}.nii.gz")
+    found = find_either(tmp_path)
+    assert [(each.patient, isinstance(each, Case)) for each in found] == [
+        ("a", False),
+        ("b", True),
+        ("c", False),
+        ("d", False),
+    ]
+
+
+@pytest.mark.parametrize("place", ["images/a", "sub-1/anat/sub-1_T1w", "imagesTs/a"])
+def test_scans_of_other_layouts_are_found_and_opened(tmp_path: Path, place: str) -> None:
+    scan(tmp_path / f"{place}.nii.gz")
+    if place == "images/a":
+        scan(tmp_path / "labels" / "a.nii.gz")
+    (found,) = find_scans(tmp_path)
+    assert (found.patient, found.person) == (("sub-1", "sub-1") if "sub" in place else ("a", None))
+    assert open_scan(found).shape == (4, 3, 2)
+
+
 @pytest.mark.parametrize("find", [find_cases, find_scans])
 def test_channels_of_one_scan_are_refused_and_not_taken_for_patients(
     tmp_path: Path, find: Callable[[Path], object]

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 from nephrite.config import Config
-from nephrite.imaging.foreign import Pair
+from nephrite.imaging.layouts.pairing import Pair
 from nephrite.imaging.sources import Scan, find_cases, find_scans, open_volume
 from nephrite.privacy.copies import foreign_copies, plain_copies, renamed_copies, write_copy
 

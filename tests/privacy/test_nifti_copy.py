@@ -109,3 +109,18 @@ def test_truncated_gzip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_bytes((tmp_path / "a.nii.gz").read_bytes()[:-20])
     with pytest.raises(VolumeError, match="is truncated or damaged"):
         copy_nifti(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["imaging.nii", "imaging.nii.gz"])
+def test_one_volume_of_four_axes_becomes_a_scan(name: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(1).integers(-1000, 1000, (6, 5, 4, 3)).astype(np.int16)
+    nib.save(nib.Nifti1Image(values, AFFINE), tmp_path / name)
+    copy_nifti(tmp_path / name, tmp_path / f"copy-{name}", number=1)
+    copied = nib.Nifti1Image.from_filename(tmp_path / f"copy-{name}")
+    assert np.array_equal(np.asarray(copied.dataobj), values[..., 1])
+    assert np.allclose(copied.affine, AFFINE)
+    with pytest.raises(VolumeError, match="has 4 axes and 3 channels, and channel 3 is asked for"):
+        copy_nifti(tmp_path / name, tmp_path / "none.nii", number=3)
+    nib.save(nib.Nifti1Image(values[..., 0], AFFINE), tmp_path / name)
+    with pytest.raises(VolumeError, match="has 3 axes and 1 channels, and channel 1 is asked for"):
+        copy_nifti(tmp_path / name, tmp_path / "none.nii", number=1)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -55,11 +55,16 @@ class Made:
     intensity_window: tuple[float, float]
     patient: str = "a"
     spacing: tuple[float, float, float] = (3.0, 1.0, 0.5)
+    channel_names: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
         slices, height, width = self.values.shape
         return slices, height, width
+
+    @property
+    def channels(self) -> list[Made]:
+        return [replace(self, values=self.values + shift) for shift in range(len(self.channel_names))] or [self]
 
     def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
         return self.values[part.start : part.stop]
@@ -109,3 +114,15 @@ def test_what_no_channel_shows_is_background(tmp_path: Path, ignored: bool, kept
 
 def test_several_scans_of_a_patient_have_names_of_their_own() -> None:
     assert distinct_names(["a", "b", "a", "c"]) == ["a.1", "b", "a.2", "c"]
+
+
+def test_each_channel_is_a_file_and_dataset_json_names_them(tmp_path: Path) -> None:
+    scan = Made(np.array([[[0.0, 1.0]]], np.float32), (0.0, 10.0), channel_names=("T2", "ADC"))
+    write_cases(tmp_path, [Case("a", scan)], WANTED)
+    files = sorted((tmp_path / "imagesTs").iterdir())
+    assert files == [image_path(tmp_path, "a", labeled=False, channel=number) for number in (0, 1)]
+    found = [nib.Nifti1Image.from_filename(path).get_fdata().ravel().tolist() for path in files]
+    assert found == [[0, 10], [10, 20]]
+    told = read_json(tmp_path / "dataset.json")
+    assert told["channel_names"] == {"0": "T2", "1": "ADC"}
+    assert told["nephrite"]["windows"] == {"a": [[0.0, 10.0], [0.0, 10.0]]}

@@ -28,6 +28,7 @@ from nephrite.segmentation.demands import check_trial
 from nephrite.segmentation.fit_task import Addition, Cohort, FitTask
 from nephrite.stages.evaluate import evaluate
 from nephrite.stages.predict import predict
+from nephrite.stages.prepare import prepare
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 from nephrite.training.pseudo_labels import PseudoLabels
@@ -522,3 +523,36 @@ def test_the_example_goes_through_a_whole_trial(load: Load, record: str, tmp_pat
     with ThreadPoolExecutor(1) as pool:
         run_trial(config, layout.root, processes=1, pool=pool)
     assert layout.segmenter(config.trial.arms[0]).stat().st_mtime_ns == finished
+
+
+def test_it_is_given_all_channels_where_it_takes_several(
+    program: Callable[..., CommandBackend], load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    # the label map is seen in the second channel alone
+    rng = np.random.default_rng(0)
+    for case in kits_folder.iterdir():
+        label = nib.Nifti1Image.from_filename(case / "segmentation.nii.gz")
+        other = rng.normal(0, 1, label.shape) + 100 * np.asarray(label.dataobj)
+        (case / "imaging.nii.gz").rename(case / "imaging_0000.nii.gz")
+        nib.save(nib.Nifti1Image(other.astype(np.float32), label.affine), case / "imaging_0001.nii.gz")
+    (kits_folder / "channels.json").write_text('{"channels": ["T1w", "FLAIR"]}')
+    reads = """
+    def predict():
+        for path in Path(given["scans"], "imagesTs").glob("*_0001.nii.gz"):
+            scan = nibabel.load(path)
+            found = numpy.rint(scan.get_fdata() / 100).clip(0, 2).astype("uint8")
+            name = path.name.removesuffix("_0001.nii.gz")
+            nibabel.save(nibabel.Nifti1Image(found, scan.affine), out / f"{name}.nii.gz")
+    """
+    settings = program(textwrap.dedent(reads), takes=("channels",)).settings
+    config = use(load, settings, "arm=real/mine/1.0/0", "prepare.intensity={kind: percentile, low: 0, high: 100}")
+    paths = {"pairs": tmp_path / "pairs", "segmenter": tmp_path / "segmenter"}
+    prepare(config, SilentRun(), raw=kits_folder, pairs=paths["pairs"])
+    train_segmenter(config, SilentRun(), **paths)
+    told = evaluate(config, SilentRun(), **paths, raw=kits_folder, scores=tmp_path / "scores.json")
+    assert told["kidney_and_tumor_dice"] > 0.9
+    seen = read_json(tmp_path / "segmenter" / "model" / "model.json")["seen"]
+    assert seen["train"]["channel_names"] == {"0": "T1w", "1": "FLAIR"}
+    # a network of one channel is refused, and not shown the first
+    with pytest.raises(StoreError, match=r"holds scans of 2 channels \(T1w, FLAIR\), and one is read here"):
+        train_segmenter(load("arm=real/light/1.0/0"), SilentRun(), pairs=paths["pairs"], segmenter=tmp_path / "light")

@@ -152,3 +152,24 @@ def test_a_segmenter_without_a_seed_needs_an_arm_that_shows_what_chance_does(
         check_trial(load("trial.segmenters=[light]"))
     null = "trial.training_sets.real=[real, real+geometric, real+geometric+null]"
     check_trial(load("trial.segmenters=[light]", null))
+
+
+@pytest.mark.parametrize(
+    ("override", "finding"),
+    [
+        ("prepare.intensity={kind: window, center: 0, width: 9}", "prepare.intensity: is one window"),
+        (
+            "trial.training_sets={real: [real], synthetic: [{name: real+synthetic, synthesizer: pix2pix}]}",
+            "names 2, and synthesizers learn from one and paint one",
+        ),
+        ("trial.training_sets={real: [real, real+standard+copy_paste]}", "copy_paste' changes slices of one"),
+        ("trial.cells=[0]", r"arm real/light/.*: needs a segmenter that takes several channels, and 'light' .* not"),
+    ],
+)
+def test_several_channels_are_refused_where_one_is_read(load: Load, override: str, finding: str) -> None:
+    alone = ("trial.training_sets={real: [real]}", "trial.synthesizers=[]", "trial.segmenters=[light]")
+    several = ("acquire.source=folder", "acquire.folder.path=x", "acquire.channels=[T2, ADC]")
+    painted = ["trial.synthesizers=[pix2pix]"] if "pix2pix" in override else []
+    plain = ("trial.reference=real", "trial.question=null", "prepare.intensity={kind: percentile}")
+    with pytest.raises(ConfigError, match=finding):
+        check_trial(load(*several, *alone, *plain, override, *painted))

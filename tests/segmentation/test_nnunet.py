@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from nephrite.config import Config
 from nephrite.errors import ConfigError
@@ -17,6 +20,7 @@ from nephrite.segmentation.backend import SliceShape, StoredScan, backend_of
 from nephrite.segmentation.demands import check_trial
 from nephrite.segmentation.nnunet import ENVIRONMENT, NnunetBackend, NnunetSettings
 from nephrite.segmentation.programs.nnunet.told import SETTINGS, WEIGHTS
+from nephrite.stages.prepare import prepare
 from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 from tests.conftest import ROOT, SIZE
@@ -117,3 +121,80 @@ def test_the_real_nnunet_learns_and_is_asked_through_its_folder(load: Load, pair
     assert found.probabilities is not None
     assert found.probabilities.shape == (len(found.labels), 2, SIZE, SIZE)
     assert np.isfinite(found.probabilities).all()
+
+
+@pytest.mark.nnunet
+def test_the_real_nnunet_learns_from_volumes_and_finds_in_them(load: Load, pairs: Path, tmp_path: Path) -> None:
+    entry = f"{{kind: nnunet, python: {PYTHON}, configuration: 3d_fullres, patch: null, batch: 2, mirroring: false}}"
+    few = ("train_segmenter.epochs=1", "train_segmenter.steps_per_epoch=2", "arm=real+standard/theirs/1.0/0")
+    config = load(*ARMS, f"train_segmenter.segmenters.theirs={entry}", "screen.filter=all", *few)
+    train_segmenter(config, SilentRun(), pairs=pairs, segmenter=tmp_path / "segmenter")
+    trained, store = load_segmenter(tmp_path / "segmenter").trained, PairStore(pairs)
+    plans = json.loads((tmp_path / "segmenter" / "model" / "plans.json").read_text(encoding="utf-8"))
+    assert len(plans["configurations"]["3d_fullres"]["patch_size"]) == 3
+    for found in trained.backend.predict_all(trained, [StoredScan(store, name) for name in ("c1", "c2")]):
+        assert found.labels.shape == store.label("c1").shape
+        assert found.probabilities is not None
+        assert np.isfinite(found.probabilities).all()
+
+
+@pytest.mark.nnunet
+def test_the_real_nnunet_learns_from_all_channels(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    for number, case in enumerate(sorted(kits_folder.iterdir())):
+        first = nib.Nifti1Image.from_filename(case / "imaging.nii.gz")
+        noise = np.random.default_rng(number).normal(0, 1, first.shape).astype(np.float32)
+        nib.save(nib.Nifti1Image(noise, first.affine), case / "imaging_0001.nii.gz")
+        (case / "imaging.nii.gz").rename(case / "imaging_0000.nii.gz")
+    (kits_folder / "channels.json").write_text('{"channels": ["T2", "ADC"]}')
+    more = ("train_segmenter.epochs=1", "train_segmenter.steps_per_epoch=4", "arm=real+standard/theirs/1.0/0")
+    config = settings(load, "", "prepare.intensity={kind: percentile, low: 0, high: 100}", *more)
+    prepare(config, SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs")
+    train_segmenter(config, SilentRun(), pairs=tmp_path / "pairs", segmenter=tmp_path / "segmenter")
+    model = tmp_path / "segmenter" / "model"
+    assert json.loads((model / "dataset.json").read_text(encoding="utf-8"))["channel_names"] == {"0": "T2", "1": "ADC"}
+    weights = load_file(model / WEIGHTS)
+    assert {weights[name].shape[1] for name in weights if name.endswith("stages.0.0.convs.0.conv.weight")} == {2}
+    # what the second channel shows counts
+    trained, store = load_segmenter(tmp_path / "segmenter").trained, PairStore(tmp_path / "pairs")
+    patient = store.patients("test")[0]
+    found = trained.backend.predict(trained, scan := StoredScan(store, patient))
+    swapped = trained.backend.predict(trained, Turned(scan))
+    assert found.probabilities is not None
+    assert swapped.probabilities is not None
+    assert not np.allclose(found.probabilities, swapped.probabilities, atol=1e-4)
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A scan whose second channel is upside down."""
+
+    scan: StoredScan
+    turned: bool = False
+
+    @property
+    def patient(self) -> str:
+        return self.scan.patient
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.scan.shape
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        return self.scan.spacing
+
+    @property
+    def intensity_window(self) -> tuple[float, float]:
+        return self.scan.intensity_window
+
+    @property
+    def channel_names(self) -> Sequence[str]:
+        return self.scan.channel_names
+
+    @property
+    def channels(self) -> list[Turned]:
+        return [Turned(channel, number == 1) for number, channel in enumerate(self.scan.channels)]
+
+    def windowed(self, part: range) -> np.ndarray:
+        planes = self.scan.windowed(part)
+        return planes[:, ::-1] if self.turned else planes

@@ -11,19 +11,29 @@ import pytest
 from PIL import Image
 
 from nephrite.config import Config
-from nephrite.errors import ConfigError, DicomError, RemoteError, SourceError, SplitError
+from nephrite.errors import ConfigError, DicomError, RemoteError, SourceError, SplitError, VolumeError
 from nephrite.files import sha256
+from nephrite.imaging.channels import stored_channels
 from nephrite.imaging.nifti import open_nifti
-from nephrite.imaging.sources import find_cases
+from nephrite.imaging.sources import find_cases, open_scan
 from nephrite.privacy.pseudonyms import pseudonyms
 from nephrite.recording import SilentRun
 from nephrite.stages.acquire import acquire
 from nephrite.store.brought.origin import read_provenance
 from nephrite.store.persons import TABLE, read_table, write_persons
-from nephrite.store.slices import PairStore
+from nephrite.store.slices import EXTERNAL, PairStore
 from nephrite.versions import push_version
 from tests.conftest import write_series
 from tests.foreign_sets import maisi, tell, write_maisi
+from tests.own_layouts import (
+    CHANNELS,
+    PLACES,
+    TEST_SCANS,
+    put_session,
+    second_channel,
+    write_channels,
+    write_layout,
+)
 
 Load = Callable[..., Config]
 
@@ -42,6 +52,40 @@ def test_a_folder_is_copied_byte_by_byte(load: Load, kits_folder: Path, tmp_path
     acquire(from_folder(load, kits_folder), SilentRun(), raw=tmp_path / "raw")
     name = "case_00007/segmentation.nii.gz"
     assert sha256(tmp_path / "raw" / name) == sha256(kits_folder / name)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Digest of each file below a folder, by its place."""
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("layout", PLACES)
+@pytest.mark.parametrize("deidentify", ["true", "false"])
+def test_every_layout_is_copied_to_the_same_raw_data(
+    load: Load, kits_folder: Path, tmp_path: Path, layout: str, deidentify: str, *, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2):
+        shutil.copytree(kits_folder / f"case_0000{number}", tmp_path / "kits" / f"sub-{number}")
+    folder = write_layout(layout, tmp_path / "kits", tmp_path / "set")
+    for source, raw in ((tmp_path / "kits", "expected"), (folder, "raw")):
+        settings = [f"acquire.folder.path={source}", f"acquire.deidentify={deidentify}"]
+        acquire(load("acquire.source=folder", *settings), SilentRun(), raw=tmp_path / raw)
+    assert contents(tmp_path / "raw") == contents(tmp_path / "expected")
+    told = [record.getMessage() for record in caplog.records if "no patients of the trial" in record.getMessage()]
+    assert len(told) == (layout in TEST_SCANS)
+
+
+def test_sessions_of_a_subject_are_scans_of_one_patient(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        put_session(kits_folder / f"case_0000{number}", tmp_path / "set", f"sub-{1 + number // 3}", number)
+    metrics = acquire(from_folder(load, tmp_path / "set"), SilentRun(), raw=tmp_path / "raw")
+    assert metrics == {"cases": 3, "patients": 2}
+    table = {"sub-1_ses-1": "sub-1", "sub-1_ses-2": "sub-1", "sub-2_ses-3": "sub-2"}
+    assert read_table(tmp_path / "raw" / TABLE) == table
+    # what the user says of them comes first
+    told = load("acquire.source=folder", f"acquire.folder.path={tmp_path / 'set'}", "acquire.patients.rule=.+_(ses-.)")
+    acquire(told, SilentRun(), raw=tmp_path / "told")
+    assert {*read_table(tmp_path / "told" / TABLE).values()} == {"ses-1", "ses-2", "ses-3"}
 
 
 def test_files_that_belong_to_no_case_stay_behind(load: Load, kits_folder: Path, tmp_path: Path) -> None:
@@ -325,3 +369,41 @@ def test_a_set_that_pairs_with_nothing_leaves_nothing_behind(load: Load, tmp_pat
     with pytest.raises(SourceError, match=r"sample_1_image.nii.gz: pairs with nothing"):
         brought(load("acquire.phantom.patients=2", maisi(source)), tmp_path)
     assert not list(tmp_path.glob("raw*"))
+
+
+@pytest.mark.parametrize("layout", ["nnunet", "decathlon", "bids"])
+def test_a_channel_that_is_named_is_the_scan(load: Load, kits_folder: Path, tmp_path: Path, layout: str) -> None:
+    shutil.copytree(kits_folder / "case_00001", tmp_path / "kits" / "sub-1")
+    folder = write_channels(layout, tmp_path / "kits", tmp_path / "set")
+    acquire(from_folder(load, tmp_path / "kits"), SilentRun(), raw=tmp_path / "expected")
+    both = voxels(tmp_path / "expected" / "sub-1" / "imaging.nii.gz")
+    for name, image in zip(CHANNELS, (both, second_channel(both)), strict=True):
+        config = load("acquire.source=folder", f"acquire.folder.path={folder}", f"acquire.channels=[{name}]")
+        acquire(config, SilentRun(), raw=tmp_path / name)
+        assert np.array_equal(voxels(tmp_path / name / "sub-1" / "imaging.nii.gz"), image)
+        assert contents(tmp_path / name).keys() == contents(tmp_path / "expected").keys()
+    with pytest.raises((SourceError, VolumeError), match=r"channel|axes"):  # never the first one without being asked
+        open_scan(find_cases(folder)[0].scan)
+
+
+@pytest.mark.parametrize("layout", ["nnunet", "decathlon", "bids"])
+def test_several_channels_lie_side_by_side(load: Load, kits_folder: Path, tmp_path: Path, layout: str) -> None:
+    for number in (1, 2):
+        shutil.copytree(kits_folder / f"case_0000{number}", tmp_path / f"kits{number}" / f"sub-{number}")
+    home, theirs = (write_channels(layout, tmp_path / f"kits{number}", tmp_path / f"set{number}") for number in (1, 2))
+    where = (f"acquire.folder.path={home}", f"acquire.external.path={theirs}")
+    config = load("acquire.source=folder", *where, "acquire.channels=[FLAIR, T1w]")
+    acquire(config, SilentRun(), raw=tmp_path / "raw")
+    for folder, name in ((tmp_path / "raw", "sub-1"), (tmp_path / "raw" / EXTERNAL, "sub-2")):
+        assert stored_channels(folder) == ("FLAIR", "T1w")
+        (case,) = find_cases(folder)
+        first = voxels(tmp_path / f"kits{name[-1]}" / name / "imaging.nii.gz")
+        found = [voxels(channel.path) for channel in case.channels]
+        assert [channel.path.name for channel in case.channels] == ["imaging_0000.nii.gz", "imaging_0001.nii.gz"]
+        assert np.array_equal(found[0], second_channel(first))
+        assert np.array_equal(found[1], first)
+
+
+def voxels(path: Path) -> np.ndarray:
+    """What a NIfTI file holds."""
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)

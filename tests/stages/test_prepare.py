@@ -12,12 +12,13 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from scipy.ndimage import gaussian_filter
 
 from nephrite.config import IGNORED, Config, ForeignSettings
-from nephrite.errors import LabelValueError, LeakageError, SourceError, SplitError, VolumeError
+from nephrite.errors import ConfigError, LabelValueError, LeakageError, SourceError, SplitError, StoreError, VolumeError
 from nephrite.files import sha256
 from nephrite.imaging.foreign import find_pairs
 from nephrite.privacy.copies import foreign_copies, write_copy
 from nephrite.recording import SilentRun
 from nephrite.redaction import hidden_name
+from nephrite.segmentation.backend import StoredScan
 from nephrite.stages.prepare import prepare
 from nephrite.store.brought.sets import read_set
 from nephrite.store.earlier_split import FEWEST
@@ -26,6 +27,7 @@ from nephrite.store.slices import EXTERNAL, LESION_FREE, UNLABELED, PairStore
 from nephrite.verdict.statistics import MINIMUM_PATIENTS
 from tests.conftest import write_series as write_ct
 from tests.foreign_sets import maisi, tell, write_freetumor, write_maisi
+from tests.own_layouts import second_channel
 
 Load = Callable[..., Config]
 
@@ -576,3 +578,53 @@ def test_a_leak_leaves_no_store(load: Load, kits_folder: Path, tmp_path: Path) -
     with pytest.raises(LeakageError, match=f"masks_from: names {test}"):
         prepared(load(maisi(source)), kits_folder, tmp_path / "pairs")
     assert not (tmp_path / "pairs").exists()
+
+
+def test_each_channel_is_stored_as_it_would_be_alone(load: Load, kits_folder: Path, tmp_path: Path) -> None:
+    config = load("prepare.intensity={kind: percentile}")
+    alone = [prepared(config, kits_folder, tmp_path / "first")]
+    for case in kits_folder.iterdir():
+        scan = nib.Nifti1Image.from_filename(case / "imaging.nii.gz")
+        other = second_channel(np.asarray(scan.dataobj)).transpose(1, 0, 2)[::-1]  # the same voxels in other axes
+        (case / "imaging.nii.gz").rename(case / "imaging_0000.nii.gz")
+        affine = scan.affine[:, [1, 0, 2, 3]] @ np.diag([-1, 1, 1, 1.0])
+        affine[:, 3] = scan.affine @ [0, scan.shape[1] - 1, 0, 1]
+        nib.save(nib.Nifti1Image(other, affine), case / "imaging_0001.nii.gz")
+        (there := tmp_path / "other" / case.name).mkdir(parents=True)
+        shutil.copyfile(case / "imaging_0001.nii.gz", there / "imaging.nii.gz")
+        shutil.copyfile(case / "segmentation.nii.gz", there / "segmentation.nii.gz")
+    alone.append(prepared(config, tmp_path / "other", tmp_path / "second"))
+    (kits_folder / "channels.json").write_text('{"channels": ["T1w", "FLAIR"]}')
+    store = prepared(config, kits_folder, tmp_path / "both")
+    assert store.manifest.image_channels == ("T1w", "FLAIR")
+    for number, one in enumerate(alone):
+        assert np.array_equal(store.channel("case_00003", number), one.image("case_00003"))
+        assert store.patient("case_00003").scales[number] == one.patient("case_00003").scales[0]
+        assert np.array_equal(store.label("case_00003"), one.label("case_00003"))
+        shown = StoredScan(store, "case_00003").channels[number]
+        expected = StoredScan(one, "case_00003")
+        assert shown.intensity_window == expected.intensity_window
+        assert np.array_equal(shown.windowed(range(1, 3)), expected.windowed(range(1, 3)))
+    assert len(store.patient("case_00003").sources) == 3
+    with pytest.raises(StoreError, match=r"both: holds scans of 2 channels \(T1w, FLAIR\), and one is read here"):
+        store.image("case_00003")
+
+
+def test_channels_on_other_voxels_or_with_one_window_or_missing_are_refused(
+    load: Load, kits_folder: Path, tmp_path: Path
+) -> None:
+    (kits_folder / "channels.json").write_text('{"channels": ["T1w", "FLAIR"]}')
+    with pytest.raises(SourceError, match=r"case_00000/imaging_0000.nii.gz: is missing"):
+        prepare(load("prepare.intensity={kind: percentile}"), SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs")
+    for case in kits_folder.glob("case_*"):
+        shutil.copyfile(case / "imaging.nii.gz", case / "imaging_0001.nii.gz")
+        (case / "imaging.nii.gz").rename(case / "imaging_0000.nii.gz")
+    with pytest.raises(ConfigError, match=r"prepare.intensity: is one window, and .* asks for 2 channels"):
+        prepare(load(), SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs")
+    image = nib.Nifti1Image.from_filename(kits_folder / "case_00004" / "imaging_0001.nii.gz")
+    moved = image.affine.copy()
+    moved[:3, 3] += 9
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), moved), kits_folder / "case_00004" / "imaging_0001.nii.gz")
+    with pytest.raises(VolumeError, match=r"case_00004/imaging_0001.*: lies on other voxels than the first channel"):
+        prepare(load("prepare.intensity={kind: percentile}"), SilentRun(), raw=kits_folder, pairs=tmp_path / "pairs")
+    assert not list(tmp_path.glob("pairs*"))

@@ -34,8 +34,9 @@ from nephrite.segmentation.in_process.unet import UNetBackend, UNetSettings
 from nephrite.stages.synthesize import LoadedGenerator, _provenance, synthesize
 from nephrite.stages.train_gan import train_gan
 from nephrite.store.persons import alone
-from nephrite.store.slices import PairStore, SliceRef, source_of
+from nephrite.store.slices import PairStore, SliceRef
 from nephrite.store.split import training_subset
+from nephrite.store.synthetic_names import source_of
 from nephrite.training.leakage import check_synthetic
 from tests.conftest import CHANNELS, hash_again
 

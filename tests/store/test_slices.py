@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nephrite.errors import StoreError
-from nephrite.store.slices import PairStore, Provenance, SliceRef, source_of, synthetic_name
+from nephrite.store.slices import PairStore, Provenance, SliceRef
 
 
 def test_patients_are_listed_by_split(pairs: Path) -> None:
@@ -79,12 +79,12 @@ def test_a_truncated_array_is_named(pairs: Path) -> None:
         PairStore(pairs)
 
 
-@pytest.mark.parametrize("patient", ["a1", "case_00000.x", "synthetic-a-2"])
-def test_synthetic_patients_of_one_source_have_names_of_their_own_that_tell_it(patient: str) -> None:
-    names = [synthetic_name(patient, number) for number in (1, 2, 12)]
-    assert len({*names}) == 3
-    assert {source_of(name) for name in names} == {patient}
-    assert source_of("a1") == "a1"
+def test_a_store_of_one_channel_says_nothing_of_channels(pairs: Path) -> None:
+    store = PairStore(pairs)
+    assert store.of_one_channel() is store
+    assert np.array_equal(store.channel("a1", 0), store.image("a1"))
+    assert "image_channels" not in (pairs / "store.json").read_text()
+    assert "further" not in (pairs / "patients" / "a1" / "meta.json").read_text()
 
 
 def test_provenance_of_some_slices_is_cut_in_all_that_is_told_by_slice() -> None:

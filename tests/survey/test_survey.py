@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from nephrite.errors import ConfigError, SourceError
-from nephrite.survey.survey import as_name, described_names, survey
+from nephrite.survey.survey import as_name, survey
+from tests.own_layouts import PLACES, put_session, write_layout
 
 
 def test_every_case_is_looked_at_and_what_cannot_be_read_is_told(
@@ -33,25 +34,27 @@ def test_a_name_for_a_value_that_is_not_there_is_refused(kits_folder: Path) -> N
         survey(kits_folder, {3: "cyst"}, processes=1)
 
 
-@pytest.mark.parametrize(
-    ("labels", "names"),
-    [
-        ({"background": 0, "Kidney": 1, "Kidney Tumor": 2}, {1: "kidney", 2: "kidney_tumor"}),
-        ({"0": "background", "1": "liver"}, {1: "liver"}),
-        ({"background": 0, "whole": [1, 2], "tumor": 2}, {2: "tumor"}),
-        (["kidney"], {}),
-    ],
-)
-def test_names_of_values_stand_in_a_description(tmp_path: Path, labels: object, names: dict[int, str]) -> None:
-    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
-    assert described_names(tmp_path) == names
+def test_a_value_that_nnunet_ignores_is_refused_where_label_maps_hold_it(kits_folder: Path) -> None:
+    (kits_folder / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "kidney": 1, "ignore": 2}}))
+    with pytest.raises(SourceError, match=r"dataset.json: says that the value 2, .* is to be ignored"):
+        survey(kits_folder, {}, processes=1)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
-def test_what_is_no_description_names_nothing(tmp_path: Path, text: str) -> None:
-    (tmp_path / "dataset.json").write_text(text)
-    assert described_names(tmp_path) == {}
-    assert described_names(tmp_path / "missing") == {}
+@pytest.mark.parametrize("layout", PLACES)
+def test_names_of_classes_are_those_of_the_layout(
+    layout: str, write_kits_case: Callable[..., None], tmp_path: Path
+) -> None:
+    write_kits_case(tmp_path / "kits" / "sub-1", 1)
+    found = survey(write_layout(layout, tmp_path / "kits", tmp_path / "set"), {}, processes=1)
+    named = {"bids_masks": {1: "kidney"}, "folders": {}, "endings": {}}.get(layout, {1: "kidney", 2: "tumor"})
+    assert (found.values, found.names) == ([1, 2], named)
+
+
+def test_patients_are_counted_and_not_their_sessions(kits_folder: Path, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        put_session(kits_folder / f"case_0000{number}", tmp_path / "set", f"sub-{1 + number // 3}", number)
+    found = survey(tmp_path / "set", {}, processes=1)
+    assert (len(found.cases), found.patients) == (3, 2)
 
 
 @pytest.mark.parametrize(

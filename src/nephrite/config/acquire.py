@@ -47,9 +47,9 @@ class Kits19Settings(Settings):
 
 
 class FolderSettings(Settings):
-    """A folder of one's own, in KiTS or MOAI layout."""
+    """A folder of one's own, in any layout of docs/own-data.md."""
 
-    path: Path | None = Field(default=None, description="Folder with one folder per case, or with DICOM/ and Label/.")
+    path: Path | None = Field(default=None, description="Folder of cases: scans with their label maps.")
 
 
 class ExternalSettings(Settings):
@@ -119,6 +119,12 @@ class AcquireSettings(Settings):
         description="Folder of scans that are free of lesions, of other patients, for painters and baselines. Where a "
         "label map lies beside a scan, its organs are known, and about lesions in it pixels are ignored.",
     )
+    channels: tuple[Text, ...] = Field(
+        default=(),
+        description="Channels to learn from, of scans that have several, by their names: in dataset.json (or '0', '1', "
+        "... without one), or what BIDS calls the scan ('T1w'). One name takes that channel alone; several are all "
+        "shown to segmenters that take them. Empty = scans have one channel, and others are refused.",
+    )
     patients: PatientsSettings = Field(default_factory=PatientsSettings)
     external: ExternalSettings = Field(default_factory=ExternalSettings)
     synthetic: dict[Name, ForeignSettings] = Field(
@@ -173,6 +179,16 @@ class AcquireSettings(Settings):
             found.append("source 'dvc' needs 'acquire.dvc.remote' and 'acquire.dvc.version'")
         if self.kits19.last_case < self.kits19.first_case:
             found.append("'kits19.last_case' is smaller than 'kits19.first_case'")
+        if len(set(self.channels)) < len(self.channels):
+            found.append(f"'channels' names one twice: {list(self.channels)}")
+        if self.channels and self.source != "folder":
+            found.append(f"'channels' are chosen from a folder of one's own, and 'source' is '{self.source}'")
+        others = {"unlabeled": self.unlabeled, "lesion_free": self.lesion_free, "synthetic": self.synthetic}
+        found += [
+            f"'channels' names several, and scans of '{name}' are read with one"
+            for name, given in others.items()
+            if given and len(self.channels) > 1
+        ]
         for name, known in self.synthetic.items():
             if known.path is None and self.source != "dvc":
                 found.append(f"'synthetic.{name}' needs 'path', the folder of its scans and label maps")

@@ -42,7 +42,7 @@ SEGMENTERS = {
 }
 
 # what a segmenter may take; see below
-Intake = Literal["synthetic", "schedules", "pseudo_labels", "ignored", "augmentation", "pasting"]
+Intake = Literal["synthetic", "schedules", "pseudo_labels", "ignored", "augmentation", "pasting", "channels"]
 
 
 class KindSettings(Settings):
@@ -115,7 +115,8 @@ class SegmenterSettings(KindSettings):
         FEATURES: whether it gives features of a slice, by which 'screen' measures fidelity.
         TAKES: what it can learn from beside real slices with labels: synthetic slices by share, and by a share that
             changes during the training, pseudo-labels, labels of which some are `IGNORED`, augmentation that the
-            training set asks for, and lesions pasted into its slices. An arm that needs more is refused.
+            training set asks for, lesions pasted into its slices, and scans of several channels. An arm that needs
+            more is refused.
     """
 
     REGISTRY = SEGMENTERS

@@ -21,7 +21,8 @@ from nephrite.generation.synthesizers import MODEL
 from nephrite.imaging.sheet import Sample
 from nephrite.programs.case_folders import Case, Mask, emptied
 from nephrite.segmentation.backend import StoredScan
-from nephrite.store.slices import PairStore, synthetic_name
+from nephrite.store.slices import PairStore
+from nephrite.store.synthetic_names import synthetic_name
 from nephrite.store.thinning import thin
 
 SHOWN = 8  # slices of the sheet that shows what is painted

@@ -1,23 +1,13 @@
 """Scans with label maps that other programs made: which files are pairs, and how they are read.
 
-The layouts that are found without settings were taken from the sources of the programs that write them:
-
-    *_image.nii.gz, *_label.nii.gz                  MAISI (Guo et al. 2024), MONAI's tutorial
-    img/*.nii.gz, lab/*.nii.gz                      FreeTumor (Wu et al. 2024)
-    image/*.nii.gz, mask/*.nii.gz                   Med-DDPM (Dorjsembe et al. 2024)
-    imagesTr/*_0000.nii.gz, labelsTr/*.nii.gz       nnU-Net (Isensee et al. 2021)
-    */imaging.nii.gz, */segmentation.nii.gz         KiTS, and `nephrite acquire`
-
-For '.nii.gz' in a pattern, '.nii' and '.png' are found as well; a PNG is one slice.
+Layouts are those of `layouts.pairing`, and that of KiTS; a PNG is one slice.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -27,34 +17,15 @@ from PIL import Image as Picture
 from nephrite.config import IGNORE_VALUE, ForeignSettings
 from nephrite.errors import LabelValueError, SourceError, VolumeError
 from nephrite.imaging.geometry import match_grids
+from nephrite.imaging.layouts.pairing import LAYOUTS, Pair, check_names, find_layout
 from nephrite.imaging.nifti import NiftiVolume, open_nifti
 from nephrite.imaging.volume import ROUNDING, Image, LabelMap, Volume
 
-LAYOUTS = (
-    ("*_image.nii.gz", "*_label.nii.gz"),
-    ("img/*.nii.gz", "lab/*.nii.gz"),
-    ("image/*.nii.gz", "mask/*.nii.gz"),
-    ("imagesTr/*_0000.nii.gz", "labelsTr/*.nii.gz"),
-    ("*/imaging.nii.gz", "*/segmentation.nii.gz"),
-)
-SUFFIX, OTHERS = ".nii.gz", (".nii", ".png")
-CHANNELS = ("_0000", "_0001")  # how nnU-Net marks the first and the second channel
+STORED = ("*/imaging.nii.gz", "*/segmentation.nii.gz")  # KiTS, and `nephrite acquire`
+OTHERS = (".nii", ".png")
 WIDEST = np.iinfo(np.int16)  # of Hounsfield units, as they are stored
 GRAYS = (-1.0, 255.0)  # intensities within are of a picture or a generator's own scale
 SHOWN = 5
-
-
-class Pair(NamedTuple):
-    """A synthetic scan and its label map.
-
-    Attributes:
-        name: of the fake, unlike all others of its set.
-        image, label: files.
-    """
-
-    name: str
-    image: Path
-    label: Path
 
 
 def find_pairs(folder: Path, settings: ForeignSettings) -> list[Pair]:
@@ -66,53 +37,15 @@ def find_pairs(folder: Path, settings: ForeignSettings) -> list[Pair]:
     """
     if not folder.is_dir():
         raise SourceError(folder, "is not a folder", "give the folder of the synthetic scans in 'path'")
-    own = [(settings.images, settings.labels)] if settings.images and settings.labels else LAYOUTS
-    # the first layout of which anything is there
-    for images, labels in own:
-        scans, masks = _matching(folder, images), _matching(folder, labels)
-        if scans and masks:
-            break
-    else:
-        known = ", ".join(f"{images} with {labels}" for images, labels in own)
-        finding = f"holds no synthetic scan with a label map ({known})"
+    own = [(settings.images, settings.labels)] if settings.images and settings.labels else [*LAYOUTS, STORED]
+    found = find_layout(folder, OTHERS, own)
+    if found is None:
+        known = f" ({own[0][0]} with {own[0][1]})" if len(own) == 1 else ""
+        finding = f"holds no synthetic scan with a label map{known}"
         raise SourceError(folder, finding, "say where they lie in 'images' and 'labels'")
-    if CHANNELS[0] in images and (further := _matching(folder, images.replace(*CHANNELS))):
-        first = further[min(further)]
-        raise SourceError(first, "is a second channel, and one is taken", "keep the channel to learn from, as '_0000'")
-    # every scan has a label map, and the other way round
-    if alone := sorted(scans.keys() ^ masks.keys()):
-        place, lacks = (scans[alone[0]], labels) if alone[0] in scans else (masks[alone[0]], images)
-        more = f" (and {len(alone) - 1} more)" if alone[1:] else ""
-        finding = f"pairs with nothing: '{lacks.replace('*', alone[0])}' is missing{more}"
-        raise SourceError(place, finding, "add the file, or move its counterpart away")
-    _check_names(scans)
-    return [Pair(name, scans[name], masks[name]) for name in sorted(scans)]
-
-
-def _matching(folder: Path, pattern: str) -> dict[str, Path]:
-    """Files that fit a pattern, by what its star stands for."""
-    found: dict[str, Path] = {}
-    for suffix in (SUFFIX, *OTHERS) if pattern.endswith(SUFFIX) else ("",):
-        exact = pattern.removesuffix(SUFFIX) + suffix if suffix else pattern
-        before, after = exact.split("*")
-        for path in sorted(folder.glob(exact)):
-            name = path.relative_to(folder).as_posix().removeprefix(before)
-            name = name[: len(name) - len(after)] if after else name
-            if name and not name.startswith(".") and path.is_file():
-                twin = found.setdefault(name, path)
-                if twin != path:
-                    raise SourceError(path, f"is there a second time, as {twin.name}", "keep one of them")
-    return found
-
-
-def _check_names(scans: Mapping[str, Path]) -> None:
-    seen: dict[str, str] = {}
-    for name, path in scans.items():
-        if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-            finding = f"{name!r} cannot be an id: letters, digits, '.', '_' and '-' only"
-            raise SourceError(path, finding, "rename the file")
-        if (twin := seen.setdefault(name.lower(), name)) != name:
-            raise SourceError(path, f"differs from '{twin}' by capital letters only", "rename one of them")
+    pairs = found.pairs()
+    check_names(found.scans)
+    return pairs
 
 
 @dataclass(frozen=True, kw_only=True)

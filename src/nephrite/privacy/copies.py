@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from nephrite.imaging.channels import channel_role
 from nephrite.imaging.dicom import open_moai
 from nephrite.imaging.dicom_file import read_content
-from nephrite.imaging.foreign import Pair
+from nephrite.imaging.layouts.pairing import Channel, Pair
 from nephrite.imaging.sources import Case, Scan, open_scan
 from nephrite.privacy.dicom_copy import copy_dicom
 from nephrite.privacy.nifti_copy import copy_nifti
@@ -17,14 +18,22 @@ from nephrite.privacy.png_copy import copy_png
 
 
 class Copy(NamedTuple):
-    """One file, and where it goes below the folder of raw data."""
+    """One file, and where it goes below the folder of raw data.
+
+    Attributes:
+        source, target: files.
+        number: which volume of a file of four axes; None = the whole file.
+    """
 
     source: Path
     target: Path
+    number: int | None = None
 
 
 def plain_copies(case: Case | Scan, root: Path) -> list[Copy]:
-    """Every file of a case, with its place below `root`."""
+    """Every file of a case, with its place below `root`; pairs of NIfTI files as in KiTS layout."""
+    if case.layout in ("kits", "nifti"):
+        return _nifti_copies(case, root, case.patient)
     parts = dict.fromkeys([case.image, case.label] if isinstance(case, Case) else [case.image])
     return [Copy(path, path.relative_to(root)) for part in parts for path in _files(part)]
 
@@ -43,7 +52,7 @@ def renamed_copies(case: Case | Scan, root: Path, name: str) -> list[Copy]:
         DataError: a DICOM series or its labels cannot be read.
     """
     if case.layout in ("kits", "nifti"):
-        return [_nifti_copy(copy, name) for copy in plain_copies(case, root)]
+        return _nifti_copies(case, root, name)
     return list(_dicom_copies(case, root, name))
 
 
@@ -72,7 +81,9 @@ def write_copy(copy: Copy, target: Path, salt: str | None) -> None:
     place = target / copy.target
     place.parent.mkdir(parents=True, exist_ok=True)
     name = copy.target.name.lower()
-    if salt is None:
+    if copy.number is not None:
+        copy_nifti(copy.source, place, number=copy.number)
+    elif salt is None:
         shutil.copyfile(copy.source, place)
     elif name.endswith((".nii", ".nii.gz")):
         copy_nifti(copy.source, place)
@@ -82,11 +93,17 @@ def write_copy(copy: Copy, target: Path, salt: str | None) -> None:
         copy_dicom(copy.source, place, salt)
 
 
-def _nifti_copy(copy: Copy, name: str) -> Copy:
-    """<case>/imaging.nii.gz gets another folder, <patient>.nii.gz another name."""
-    if len(copy.target.parts) > 1:
-        return copy._replace(target=copy.target.parent.with_name(name) / copy.target.name)
-    return copy._replace(target=Path(name + _suffix(copy.target)))
+def _nifti_copies(case: Case | Scan, root: Path, name: str) -> list[Copy]:
+    """<patient>/imaging.nii.gz beside its segmentation.nii.gz; a scan alone may lie as <patient>.nii.gz."""
+    channels = case.channels or (Channel(case.image),)
+    if isinstance(case, Scan) and not (case.image.name.startswith("imaging.") and case.image.parent != root):
+        (channel,) = channels
+        return [Copy(channel.path, Path(name + _suffix(channel.path)), channel.number)]
+    roles = [channel_role(number) for number in range(len(channels))] if len(channels) > 1 else ["imaging"]
+    parts = dict(zip(roles, channels, strict=True))
+    if isinstance(case, Case):
+        parts["segmentation"] = Channel(case.label)
+    return [Copy(path, Path(name) / f"{role}{_suffix(path)}", number) for role, (path, number) in parts.items()]
 
 
 def _suffix(path: Path) -> str:

@@ -27,21 +27,27 @@ _PIECE = 1 << 20
 _AGAIN = "fetch the file again"
 
 
-def copy_nifti(source: Path, target: Path) -> None:
+def copy_nifti(source: Path, target: Path, *, number: int | None = None) -> None:
     """Copy a scan or a label map; a file that holds nothing else is copied byte by byte.
 
+    Args:
+        source: file.
+        target: file.
+        number: of the volume that is copied, of a file of four axes; None = all of it.
+
     Raises:
-        VolumeError: it is no NIfTI, or is truncated or damaged.
+        VolumeError: it is no NIfTI, is truncated or damaged, or has no such volume.
     """
     try:
         with _opened(source) as file:
             header, clean = _header(source, file)
-            is_clean = _rest_is_clean(file, header, clean) and _wrapping_is_clean(source)
+            is_clean = number is None and _rest_is_clean(file, header, clean) and _wrapping_is_clean(source)
+        skipped = 0 if number is None else number * _one_volume(source, clean, number)
         if is_clean:
             shutil.copyfile(source, target)
             return
         with _opened(source) as file, target.open("wb") as raw:
-            file.seek(int(header["vox_offset"]))
+            file.seek(int(header["vox_offset"]) + skipped)
             if source.suffix != ".gz":
                 _write(file, raw, clean)
                 return
@@ -73,6 +79,18 @@ def _header(path: Path, file: IO[bytes]) -> tuple[nib.Nifti1Header, nib.Nifti1He
         raise VolumeError(path, finding, "fetch the file again, or convert it to NIfTI")
     header = kind(block[: kind.sizeof_hdr], check=False)  # type: ignore[no-untyped-call]  # nibabel has no types
     return header, clean_header(header)
+
+
+def _one_volume(path: Path, header: nib.Nifti1Header, number: int) -> int:
+    """Make a header of four axes one of three; gives the bytes of a volume."""
+    axes, count = int(header["dim"][0]), int(header["dim"][4])
+    if axes != 4 or not number < count:
+        finding = f"has {axes} axes and {count if axes == 4 else 1} channels, and channel {number} is asked for"
+        raise VolumeError(path, finding, "correct 'acquire.channels', or leave it out")
+    dimensions, steps = header["dim"].copy(), header["pixdim"].copy()
+    dimensions[0], dimensions[4], steps[4] = 3, 1, 1
+    header["dim"], header["pixdim"] = dimensions, steps
+    return _voxel_bytes(header)
 
 
 def _rest_is_clean(file: IO[bytes], header: nib.Nifti1Header, clean: nib.Nifti1Header) -> bool:

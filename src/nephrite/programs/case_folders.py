@@ -1,6 +1,7 @@
 """Folders of cases that a program reads, in the layout of nnU-Net v2, and volumes that it writes.
 
-    imagesTr/<id>_0000.nii.gz   float32; Hounsfield units of CT, else the scan's own intensities
+    imagesTr/<id>_0000.nii.gz   float32; Hounsfield units of CT, else the scan's own intensities; _0001, ... where a
+                                scan has several channels
     labelsTr/<id>.nii.gz        uint8, on the same grid
     dataset.json                as nnU-Net reads it, and what it does not ask for under 'nephrite'
 
@@ -54,6 +55,14 @@ class GivenScan(Protocol):
     def intensity_window(self) -> tuple[float, float]:
         """The intensities that `windowed` makes 0 and 1: Hounsfield units of CT, else those of the scan."""
 
+    @property
+    def channel_names(self) -> Sequence[str]:
+        """Of scans that have several channels; else none."""
+
+    @property
+    def channels(self) -> Sequence[GivenScan]:
+        """The scan of each channel; itself where it has one."""
+
     def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
         """Some slices in [0, 1]."""
 
@@ -104,20 +113,24 @@ class Wanted:
 def write_cases(folder: Path, cases: Iterable[Case], wanted: Wanted) -> list[str]:
     """Write a folder of cases; gives their ids."""
     names: list[str] = []
-    windows: dict[str, tuple[float, float]] = {}
+    shown: Sequence[str] = ()
+    windows: dict[str, Any] = {}
     labeled = False
     for case in cases:
         labeled = labeled or case.label is not None
-        image = image_path(folder, case.name, labeled=case.label is not None)
-        image.parent.mkdir(parents=True, exist_ok=True)
-        write_volume(image, _intensities(case.scan), case.scan.spacing)
+        channels, shown = case.scan.channels, case.scan.channel_names
+        for number, channel in enumerate(channels):
+            image = image_path(folder, case.name, labeled=case.label is not None, channel=number)
+            image.parent.mkdir(parents=True, exist_ok=True)
+            write_volume(image, _intensities(channel), channel.spacing)
         if case.label is not None:
             path = label_path(folder, case.name)
             path.parent.mkdir(exist_ok=True)
             write_volume(path, _known(case.label, wanted), case.scan.spacing)
-        windows[case.name] = case.scan.intensity_window
+        each = [channel.intensity_window for channel in channels]
+        windows[case.name] = each if len(each) > 1 else each[0]
         names.append(case.name)
-    _write_dataset(folder, windows, wanted, count=len(names) if labeled else 0)
+    _write_dataset(folder, windows, wanted, shown or (wanted.image,), count=len(names) if labeled else 0)
     return names
 
 
@@ -129,19 +142,22 @@ def write_masks(folder: Path, masks: Iterable[Mask], wanted: Wanted) -> dict[str
         path.parent.mkdir(parents=True, exist_ok=True)
         write_volume(path, _known(mask.label, wanted), mask.spacing)
         windows[mask.name] = mask.window
-    _write_dataset(folder, windows, wanted, count=0)
+    _write_dataset(folder, windows, wanted, (wanted.image,), count=0)
     return windows
 
 
-def _write_dataset(folder: Path, windows: Mapping[str, tuple[float, float]], wanted: Wanted, *, count: int) -> None:
-    content: dict[str, Any] = {"channel_names": {"0": wanted.image}, **_labels(wanted)}
+def _write_dataset(
+    folder: Path, windows: Mapping[str, Any], wanted: Wanted, shown: Sequence[str], *, count: int
+) -> None:
+    names = {str(number): name for number, name in enumerate(shown)}
+    content: dict[str, Any] = {"channel_names": names, **_labels(wanted)}
     own = {"windows": windows, "channels": dict(wanted.channels), **(wanted.facts or {})}
     write_json(folder / DATASET, {**content, "numTraining": count, "file_ending": ENDING, "nephrite": own})
 
 
-def image_path(folder: Path, name: str, *, labeled: bool) -> Path:
-    """Where the scan of a case lies."""
-    return folder / (IMAGES if labeled else SCANS) / f"{name}_0000{ENDING}"
+def image_path(folder: Path, name: str, *, labeled: bool, channel: int = 0) -> Path:
+    """Where the scan of a case lies, or one of its channels."""
+    return folder / (IMAGES if labeled else SCANS) / f"{name}_{channel:04d}{ENDING}"
 
 
 def label_path(folder: Path, name: str) -> Path:

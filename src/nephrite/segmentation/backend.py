@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from nephrite.config import ComputeSettings, Config, SegmenterSettings
 from nephrite.errors import ConfigError
+from nephrite.imaging.intensity import apply_window
 from nephrite.imaging.masks import split_channels
 from nephrite.metrics.windows import Window
 from nephrite.programs.case_folders import GivenScan
@@ -75,17 +76,36 @@ class Scan(GivenScan, Protocol):
 
 @dataclass(frozen=True)
 class StoredScan:
-    """A patient of a store, or a window of the patient's slices, or some of them; labels are never read."""
+    """A patient of a store, or a window of the patient's slices, or some of them; labels are never shown.
+
+    Attributes:
+        store: of the slices.
+        patient: id.
+        window: of each slice; None = whole ones.
+        part: slices; None = all.
+        channel: of scans that have several; None = they have one.
+    """
 
     store: PairStore
     patient: str
     window: Window | None = None
     part: range | None = None
+    channel: int | None = None
+
+    @property
+    def channel_names(self) -> Sequence[str]:
+        """Of scans that have several channels; else none."""
+        return self.store.manifest.image_channels
+
+    @property
+    def channels(self) -> Sequence[StoredScan]:
+        """The scan of each channel."""
+        return [replace(self, channel=number) for number in range(len(self.channel_names))] or [self]
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Slices, height and width."""
-        slices, height, width = self.store.image(self.patient).shape
+        slices, height, width = self.store.label(self.patient).shape
         slices = slices if self.part is None else len(self.part)
         return (slices, self.window.size, self.window.size) if self.window else (slices, height, width)
 
@@ -97,14 +117,19 @@ class StoredScan:
     @property
     def intensity_window(self) -> tuple[float, float]:
         """The intensities that `windowed` makes 0 and 1: Hounsfield units of CT, else those of the scan."""
-        known = self.store.patient(self.patient)
+        known = self.store.patient(self.patient).scales[self.channel or 0]
         low, high = known.window
         return low * known.slope + known.intercept, high * known.slope + known.intercept
 
     def windowed(self, part: range) -> Float32[np.ndarray, "slice height width"]:
         """Some slices in [0, 1]."""
         first = self.part.start if self.part else 0
-        planes = self.store.windowed_of(SliceRef(self.patient, first + position) for position in part)
+        positions = [first + position for position in part]
+        if self.channel is None:
+            planes = self.store.windowed_of(SliceRef(self.patient, position) for position in positions)
+        else:
+            low, high = self.store.patient(self.patient).scales[self.channel].window
+            planes = apply_window(self.store.channel(self.patient, self.channel)[positions], low, high)
         return self.window.cut(planes) if self.window else planes
 
 

@@ -42,11 +42,12 @@ class CommandSettings(ProgramSettings, SegmenterSettings):
     """Any program that keeps the contract of docs/bring-your-own.md."""
 
     kind: Literal["command"] = Field(description="Any program that keeps the contract of docs/bring-your-own.md.")
-    takes: tuple[Literal["synthetic", "pseudo_labels", "ignored", "augmentation"], ...] = Field(
+    takes: tuple[Literal["synthetic", "pseudo_labels", "ignored", "augmentation", "channels"], ...] = Field(
         default=(),
         description="What it learns from beside real cases: 'synthetic' cases (--synthetic, --share), further cases "
-        "such as 'pseudo_labels' (--extra, --extra-share), labels of which some are 'ignored' (255), and "
-        "'augmentation' by the name in the training set (--augmentation). Nothing, since an arm that is trained "
+        "such as 'pseudo_labels' (--extra, --extra-share), labels of which some are 'ignored' (255), "
+        "'augmentation' by the name in the training set (--augmentation), and scans of several 'channels' (_0000, "
+        "_0001, ...). Nothing, since an arm that is trained "
         "without what it should have would be a wrong answer.",
     )
     probabilities: bool = Field(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from nephrite.config import NULL, OF_PROBABILITIES, Arm, Config, Intake
 from nephrite.errors import ConfigError
+from nephrite.imaging.channels import check_intensity
 from nephrite.segmentation.backend import SliceShape, backend_of
 from nephrite.store.slices import Manifest
 
@@ -19,6 +21,7 @@ def check_trial(config: Config) -> None:
     """
     _check_measures(config)
     _check_null(config)
+    _check_channels(config)
     painters, labeler = config.trial.painters, config.synthesize.scan_labeler
     others = [config.screen.segmenter] if painters and config.screen.filter != "all" else []
     others += [labeler.segmenter] if painters and labeler else []
@@ -40,6 +43,24 @@ def _check_measures(config: Config) -> None:
         if mute and metric in OF_PROBABILITIES:
             finding = f"asks for '{metric}', which needs probabilities, and segmenter '{mute[0]}' gives none"
             raise ConfigError(key, finding, "ask for another measure ('sensitivity' stays), or let it give them")
+
+
+def _check_channels(config: Config) -> None:
+    """Refuse several channels where a part of the trial would see the first one alone."""
+    names = config.acquire.channels
+    if len(names) < 2:
+        return
+    place = "acquire.channels"
+    one = "name one channel, or leave the others out"
+    if config.trial.synthesizers:
+        raise ConfigError(place, f"names {len(names)}, and synthesizers learn from one and paint one", one)
+    check_intensity(Path(place), names, config.prepare.intensity)
+    for arm in config.trial.arms:
+        chosen = config.trial.training_set(arm)
+        if chosen.trains_itself or chosen.sees_lesion_free or chosen.pastes_lesions or chosen.pastes_onto_free:
+            raise ConfigError(place, f"names {len(names)}, and '{arm.training_set}' changes slices of one", one)
+    for arm in config.trial.arms:
+        _demand(config, arm, "channels", "several channels")
 
 
 def _check_null(config: Config) -> None:

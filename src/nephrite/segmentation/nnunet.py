@@ -25,7 +25,9 @@ ENVIRONMENT = ".venv-nnunet/bin/python"
 class NnunetSettings(SegmenterSettings):
     """nnU-Net v2, planned, preprocessed, trained and asked by its own code; `make env-nnunet` installs it."""
 
-    TAKES: ClassVar[frozenset[Intake]] = frozenset({"synthetic", "pseudo_labels", "ignored", "augmentation"})
+    TAKES: ClassVar[frozenset[Intake]] = frozenset(
+        {"synthetic", "pseudo_labels", "ignored", "augmentation", "channels"}
+    )
 
     kind: Literal["nnunet"] = Field(description="nnU-Net v2, by its own code, in an environment of its own.")
     python: str = Field(
@@ -97,7 +99,7 @@ class NnunetSettings(SegmenterSettings):
         return CommandSettings(
             kind="command",
             command=(self.python, "-m", "nnunet"),
-            takes=("synthetic", "pseudo_labels", "ignored", "augmentation"),
+            takes=("synthetic", "pseudo_labels", "ignored", "augmentation", "channels"),
             probabilities=True,
             plans=True,
             seeded=self.is_seeded,

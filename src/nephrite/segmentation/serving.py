@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +44,16 @@ class GridScan:
         """Slices, height and width."""
         slices, height, width = self.image.shape
         return slices, height, width
+
+    @property
+    def channel_names(self) -> Sequence[str]:
+        """None: the scan has one channel."""
+        return ()
+
+    @property
+    def channels(self) -> Sequence[GridScan]:
+        """The scan itself: a segmenter of several channels is not registered."""
+        return [self]
 
     @property
     def spacing(self) -> tuple[float, float, float]:

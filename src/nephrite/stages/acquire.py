@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
@@ -11,9 +12,19 @@ from typing import TypeAlias
 
 from nephrite.config import AcquireSettings, Config, PatientsSettings
 from nephrite.files import whole_folder, write_json
-from nephrite.imaging.foreign import Pair
+from nephrite.imaging.channels import CHANNELS_FILE
 from nephrite.imaging.kits19 import download_case, read_checksums
-from nephrite.imaging.sources import Case, Scan, find_cases, find_either, find_scans, open_scan
+from nephrite.imaging.layouts.filed import count_unlabeled
+from nephrite.imaging.layouts.pairing import Pair
+from nephrite.imaging.sources import (
+    Case,
+    Scan,
+    find_cases,
+    find_either,
+    find_scans,
+    open_scan,
+    persons_told,
+)
 from nephrite.phantom.phantom import write_patient
 from nephrite.privacy.copies import Copy, foreign_copies, plain_copies, renamed_copies, write_copy
 from nephrite.privacy.pseudonyms import PLAIN_LAYOUTS, local_salt, pseudonyms, wanted
@@ -25,13 +36,15 @@ from nephrite.store.persons import TABLE, persons_of, read_table, write_persons
 from nephrite.store.records import BROUGHT
 from nephrite.store.slices import EXTERNAL, LESION_FREE, UNLABELED
 from nephrite.versions import fetch_version
+from nephrite.words import counted
 from nephrite.workers import worker_pool
 
 Rename: TypeAlias = Callable[[str], str]
+logger = logging.getLogger(__name__)
 
 
 def acquire(config: Config, run: Run, *, raw: Path) -> dict[str, float]:
-    """Bring the raw volumes of `acquire.source` into one folder, in KiTS or MOAI layout, or as DICOM.
+    """Bring the raw volumes of `acquire.source` into one folder: NIfTI in KiTS layout, or in MOAI layout, or as DICOM.
 
     A download that was cut goes on where it stopped when the stage runs again. What is copied from folders loses what
     may say who was scanned: see 'acquire.pseudonyms' and 'acquire.deidentify'.
@@ -92,21 +105,24 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> Rename | None:
         What gives a patient's name its pseudonym; None where names stay.
     """
     # patients with labels, those without, lesion-free ones, and those of another hospital
-    source = settings.folder.path if settings.source == "folder" else None
+    source, channels = settings.folder.path if settings.source == "folder" else None, settings.channels
     groups: list[tuple[Path, Path, list[Case | Scan]]] = []  # folder, place below the target, what is there
     if source:
-        groups.append((source, Path(), [*find_cases(source)]))
+        _tell_unlabeled(source, channels)
+        groups.append((source, Path(), [*find_cases(source, channels)]))
     if settings.unlabeled:
-        groups.append((settings.unlabeled, Path(UNLABELED), [*find_scans(settings.unlabeled)]))
+        groups.append((settings.unlabeled, Path(UNLABELED), [*find_scans(settings.unlabeled, channels)]))
     if settings.lesion_free:
-        groups.append((settings.lesion_free, Path(LESION_FREE), find_either(settings.lesion_free)))
+        groups.append((settings.lesion_free, Path(LESION_FREE), find_either(settings.lesion_free, channels)))
     if settings.external.path:
-        groups.append((settings.external.path, Path(EXTERNAL), [*find_cases(settings.external.path)]))
+        groups.append((settings.external.path, Path(EXTERNAL), [*find_cases(settings.external.path, channels)]))
     cases = [case for _, _, found in groups for case in found]
     before = [] if source else _brought(target)
     # whose scans they are, by the names that a table knows
     names = list(dict.fromkeys([*before, *(case.patient for case in cases)]))
-    persons, told = persons_of(settings.patients, names), settings.patients != PatientsSettings()
+    by_layout = persons_told(cases)
+    persons = persons_of(settings.patients, names, by_layout)
+    told = settings.patients != PatientsSettings() or any(name != person for name, person in by_layout.items())
     if not told and (target / TABLE).is_file():
         persons, told = persons | read_table(target / TABLE), True  # the source knows of its own scans
     # under which names: one rule for all, or a patient who is among both would not be found
@@ -122,6 +138,8 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> Rename | None:
         write_persons(target, {known[name]: known[person] for name, person in persons.items()})
     if not cases:
         return rename
+    if len(channels) > 1:
+        _write_channels(target, [place for _, place, _ in groups], channels)
     # which files
     copies = [
         copy._replace(target=place / copy.target)
@@ -139,6 +157,17 @@ def _bring_folders(settings: AcquireSettings, target: Path) -> Rename | None:
             _check_series([case.scan if isinstance(case, Case) else case for case in cases], pool)
         _finish(pool, [partial(write, copy) for copy in copies], "files")
     return rename
+
+
+def _tell_unlabeled(source: Path, channels: Sequence[str]) -> None:
+    if count := count_unlabeled(source, channels):
+        logger.warning("%s: %s without label maps, no patients of the trial", source, counted(count, "scan"))
+
+
+def _write_channels(target: Path, places: Sequence[Path], channels: Sequence[str]) -> None:
+    for place in places:
+        (target / place).mkdir(exist_ok=True)
+        write_json(target / place / CHANNELS_FILE, {"channels": list(channels)})
 
 
 def _renamed(brought: Collection[str], name: str) -> str:

@@ -17,20 +17,12 @@ from nephrite import __version__
 from nephrite.config import Config, PrepareSettings
 from nephrite.errors import SourceError
 from nephrite.files import sha256, whole_folder
+from nephrite.imaging.channels import check_intensity, store_channels, stored_channels
 from nephrite.imaging.geometry import warn_of_spacing, warn_of_units
 from nephrite.imaging.grid import Grid, plan_grid, resize_label
 from nephrite.imaging.label_maps.translating import translated_blocks
-from nephrite.imaging.quantize import check_contrast, store_image
-from nephrite.imaging.sources import (
-    Case,
-    Scan,
-    check_others,
-    find_cases,
-    find_either,
-    find_scans,
-    open_scan,
-    open_volume,
-)
+from nephrite.imaging.layouts.pairing import Channel
+from nephrite.imaging.sources import Case, Scan, find_cases, open_scan, open_volume
 from nephrite.imaging.volume import Volume
 from nephrite.progress import progress_bar
 from nephrite.recording import Run
@@ -39,6 +31,7 @@ from nephrite.store.arrays import create_arrays
 from nephrite.store.brought.sets import Real, bring_sets
 from nephrite.store.earlier_split import earlier_split, strata_of, warn_of_few
 from nephrite.store.grid_loss import warn_of_losses
+from nephrite.store.groups import find_others
 from nephrite.store.lesion_free import check_some_left, ignore_lesions
 from nephrite.store.persons import (
     TABLE,
@@ -49,8 +42,8 @@ from nephrite.store.persons import (
     held_out,
     stored_persons,
 )
-from nephrite.store.records import FORMER_UNLABELED, PLACES
-from nephrite.store.slices import EXTERNAL, LESION_FREE, UNLABELED, Patient, finish_store, write_patient
+from nephrite.store.records import PLACES, ChannelScale
+from nephrite.store.slices import EXTERNAL, LESION_FREE, Patient, finish_store, write_patient
 from nephrite.store.split import split_patients
 from nephrite.store.twins import Looks, check_twins, find_near_twins, slice_looks, warn_of_near_twins
 from nephrite.words import counted
@@ -109,10 +102,11 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
         DataError: a case cannot be read, or the patients do not suffice for the split.
     """
     # split patients; scans without labels stand apart
-    settings = config.prepare
+    settings, channels = config.prepare, stored_channels(raw)
+    check_intensity(raw, channels, settings.intensity)
     cases: list[Case | Scan] = [*find_cases(raw)]
     labeled, earlier = [case.patient for case in cases], earlier_split(pairs, settings.split)
-    apart, others = _find_others(raw, labeled)
+    apart, others = find_others(raw, labeled)
     cases += apart
     ways = {LESION_FREE: LabelReading(free=True), EXTERNAL: LabelReading(theirs=config.external_values)}
     readings = {name: ways[group] for name, group in others.items() if group in ways}
@@ -142,6 +136,7 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
             size=settings.in_plane.size,
             version=__version__,
             persons=persons if (raw / TABLE).is_file() else None,
+            image_channels=channels,
         )
         scans = {result.patient: (result.looks, result.digests) for result in done}
         fakes = bring_sets(config.acquire, settings, raw, root, Real(scans, splits, persons, manifest))
@@ -162,28 +157,6 @@ def prepare(config: Config, run: Run, *, raw: Path, pairs: Path) -> dict[str, fl
     return {**counts, "near_twins": float(len(twins)), **lost, **fakes}
 
 
-def _find_others(raw: Path, labeled: Sequence[str]) -> tuple[list[Case | Scan], dict[str, str]]:
-    """Scans that are not split, and the group that each is of: without labels, lesion-free, of another hospital.
-
-    Raises:
-        SourceError: one is of a patient who stands elsewhere already.
-    """
-    unlabeled = [raw / name for name in (UNLABELED, FORMER_UNLABELED) if (raw / name).is_dir()]
-    groups: list[tuple[Path, str, list[Case | Scan]]] = [
-        (folder, UNLABELED, [*find_scans(folder)]) for folder in unlabeled[:1]
-    ]
-    if (raw / LESION_FREE).is_dir():
-        groups.append((raw / LESION_FREE, LESION_FREE, find_either(raw / LESION_FREE)))
-    if (raw / EXTERNAL).is_dir():
-        groups.append((raw / EXTERNAL, EXTERNAL, [*find_cases(raw / EXTERNAL)]))
-    cases, others = list[Case | Scan](), dict[str, str]()
-    for folder, group, found in groups:
-        check_others(folder, found, dict.fromkeys(labeled, "labeled patients") | others)
-        cases += found
-        others |= {case.patient: group for case in found}
-    return cases, others
-
-
 def prepare_patient(
     case: Case | Scan, settings: PrepareSettings, root: Path, *, reading: LabelReading = PLAIN
 ) -> Prepared:
@@ -201,10 +174,10 @@ def prepare_patient(
     """
     # image, on the store's grid
     volume = open_volume(case, settings) if isinstance(case, Case) else open_scan(case)
-    grid = plan_grid(settings.in_plane, volume.shape, volume.spacing)
-    image, label = create_arrays(root, case.patient, (volume.shape[0], grid.size, grid.size))
-    scale = store_image(volume, grid, settings.intensity, image, block=settings.block)
-    check_contrast(case.image, (int(image.min()), int(image.max())), scale.window)
+    grid, channels = plan_grid(settings.in_plane, volume.shape, volume.spacing), case.channels or (Channel(case.image),)
+    shape = (volume.shape[0], grid.size, grid.size)
+    image, label = create_arrays(root, case.patient, shape, channels=len(channels))
+    scales = store_channels(volume, channels, grid, settings.intensity, image, block=settings.block)
     # checksum of the voxels: finds the same scan under two names
     voxels = hashlib.sha256(np.ascontiguousarray(image).data).hexdigest()
     # label map, and what its classes measure before and after
@@ -221,15 +194,17 @@ def prepare_patient(
         case.patient,
         grid.spacing,
         volume.orientation,
-        scale.window,
-        scale.slope,
-        scale.intercept,
+        scales[0].window,
+        scales[0].slope,
+        scales[0].intercept,
         sources,
         __version__,
         volumes=volumes,
+        further=tuple(ChannelScale(scale.window, scale.slope, scale.intercept) for scale in scales[1:]),
     )
     write_patient(root, patient)
-    return Prepared(case.patient, case.image, [*scans, voxels], slice_looks(image), volume.unit_given, volume.spacing)
+    looks = slice_looks(image[:, 0] if len(channels) > 1 else image)
+    return Prepared(case.patient, case.image, [*scans, voxels], looks, volume.unit_given, volume.spacing)
 
 
 def _fill_label(

@@ -208,7 +208,7 @@ def score_again(
         logger.warning("promote: %s is not scored again, since no '--pairs' is given", candidate.arm)
         return None
     # read anew: scoring moves the network to its device, and what is registered is on the processor
-    store, trained = PairStore(pairs), load_segmenter(segmenter)
+    store, trained = PairStore(pairs).of_one_channel(), load_segmenter(segmenter)
     if trained.card.pairs != store.manifest.digest:
         finding = f"are not the slices that the segmenter of {candidate.arm} was trained and scored on"
         raise StoreError(pairs, finding, "name those with '--pairs', or train it again")

@@ -40,10 +40,10 @@ from nephrite.store.slices import (
     PairStore,
     Provenance,
     finish_synthetic,
-    synthetic_name,
     write_patient,
 )
 from nephrite.store.split import training_subset, unlabeled_patients
+from nephrite.store.synthetic_names import synthetic_name
 from nephrite.training.devices import pick_device
 from nephrite.training.pseudo_labels import found_somewhere
 from nephrite.words import counted

@@ -23,17 +23,19 @@ def create_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) ->
 
 
 def create_arrays(
-    root: Path, patient: str, shape: tuple[int, int, int]
-) -> tuple[Int16[np.ndarray, "slice height width"], UInt8[np.ndarray, "slice height width"]]:
+    root: Path, patient: str, shape: tuple[int, int, int], *, channels: int = 1
+) -> tuple[Int16[np.ndarray, "slice *channels height width"], UInt8[np.ndarray, "slice height width"]]:
     """Create a patient's image and label map in a store, memory-mapped for writing.
 
     Args:
         root: the store that is being written.
         patient: id.
         shape: slices, height and width.
+        channels: of the image, which has an axis of them if there are several.
     """
     folder = root / "patients" / patient
     folder.mkdir(parents=True)
-    image = create_array(folder / "image.npy", np.int16, shape)
+    several = (channels,) if channels > 1 else ()
+    image = create_array(folder / "image.npy", np.int16, (shape[0], *several, *shape[1:]))
     label = create_array(folder / "label.npy", np.uint8, shape)
     return image, label

@@ -33,14 +33,17 @@ def alone(scans: Iterable[str]) -> dict[str, str]:
     return {scan: scan for scan in scans}
 
 
-def persons_of(settings: PatientsSettings, scans: Sequence[str]) -> dict[str, str]:
-    """The person of each scan, by the table or the rule of the settings; else each is one of its own.
+def persons_of(
+    settings: PatientsSettings, scans: Sequence[str], told: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The person of each scan, by the table or the rule of the settings, else as is told; or it is one of its own.
 
     Names of persons that differ in capital letters only are one.
 
     Args:
         settings: table or rule.
         scans: names of all scans, labeled or not.
+        told: what their layout says, of any of them.
 
     Raises:
         SplitError: the table cannot be read, lacks a scan, names another, or gives one to two persons.
@@ -49,7 +52,7 @@ def persons_of(settings: PatientsSettings, scans: Sequence[str]) -> dict[str, st
     if settings.table is not None:
         return read_persons(settings.table, scans)
     if settings.rule is None:
-        return alone(scans)
+        return _spelled_once(alone(scans) | dict(told or {}))
     found = {scan: re.fullmatch(settings.rule, scan) for scan in scans}
     if not any(found.values()):
         finding = f"'{settings.rule}' matches none of {len(scans)} names of cases, e.g. '{min(scans)}'"

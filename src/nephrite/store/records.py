@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
@@ -45,11 +45,27 @@ SplitName = Annotated[str, AfterValidator(_known_split)]
 
 
 @dataclass(frozen=True)
+class ChannelScale:
+    """What stored values of one channel mean.
+
+    Attributes:
+        window: the two ends of the intensity window, in stored units.
+        slope, intercept: intensity = stored * slope + intercept.
+    """
+
+    __pydantic_config__ = STRICT
+
+    window: Annotated[tuple[Number, Number], AfterValidator(distinct_ends)]
+    slope: Number
+    intercept: Number
+
+
+@dataclass(frozen=True)
 class Patient:
     """One patient of a store.
 
     Attributes:
-        patient: id; of a synthetic patient as `synthetic_name` makes it.
+        patient: id; of a synthetic patient as `synthetic_names` makes it.
         spacing: millimeters per slice, row and column, as stored.
         orientation: axis codes, e.g. 'IPL': slices downwards, rows to the back, columns to the left.
         window: the two ends of the intensity window, in stored units.
@@ -58,6 +74,7 @@ class Patient:
         volumes: class name to mm3 in the scan's own voxels and on the grid, of the classes that the patient has.
         version: of the software that wrote it.
         provenance: of synthetic slices only.
+        further: scales of further channels, of scans that have several; that of the first stands above.
     """
 
     __pydantic_config__ = STRICT
@@ -72,6 +89,12 @@ class Patient:
     version: Line = ""
     provenance: Provenance | None = None
     volumes: dict[ClassName, tuple[CubicMillimeters, CubicMillimeters]] = field(default_factory=dict)
+    further: tuple[ChannelScale, ...] = ()
+
+    @property
+    def scales(self) -> tuple[ChannelScale, ...]:
+        """What stored values of each channel mean."""
+        return (ChannelScale(self.window, self.slope, self.intercept), *self.further)
 
 
 @dataclass(frozen=True)
@@ -158,6 +181,7 @@ class Manifest:
         digest: of all else, the files' digests among it: equal data and settings, equal digest.
         version: of the software that wrote it.
         files, inputs: see `nephrite.evidence`; none in a store that an older version wrote.
+        image_channels: names of the channels of scans that have several; else none.
     """
 
     __pydantic_config__ = STRICT
@@ -171,6 +195,7 @@ class Manifest:
     format: Literal[1] = 1
     files: Files = field(default_factory=dict)
     inputs: Inputs = field(default_factory=dict)
+    image_channels: tuple[Line, ...] = ()
 
     @property
     def remedy(self) -> str:
@@ -178,3 +203,8 @@ class Manifest:
         if self.kind == "real":
             return "run 'prepare' again"
         return "run 'screen' again" if "painted" in self.inputs else "run 'synthesize' again"
+
+
+def written(record: Patient | Manifest) -> dict[str, Any]:
+    """A record as it is written: of scans with one channel, as before there could be several."""
+    return {key: value for key, value in asdict(record).items() if value or key not in ("further", "image_channels")}

@@ -26,7 +26,7 @@ class Run(NamedTuple):
 
 def runs_of(store: PairStore, patient: str) -> list[Run]:
     """All runs of neighboring slices of a patient, in their order."""
-    count, provenance = len(store.image(patient)), store.patient(patient).provenance
+    count, provenance = len(store.label(patient)), store.patient(patient).provenance
     if provenance is None:
         return [Run(patient, range(count))]
     gaps = [place for place, (one, next_one) in enumerate(pairwise(provenance.source_slices), 1) if next_one != one + 1]
@@ -50,7 +50,7 @@ def count_outside(store: PairStore, *, asker: str) -> tuple[int, int]:
         StoreError: none of them is part of one.
     """
     patients = store.patients()
-    total = sum(len(store.image(patient)) for patient in patients)
+    total = sum(len(store.label(patient)) for patient in patients)
     outside = total - sum(len(run.part) for run in volumes_of(store, patients))
     if patients and outside == total:
         longest = max(len(run.part) for patient in patients for run in runs_of(store, patient))

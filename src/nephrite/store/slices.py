@@ -1,7 +1,8 @@
 """The pair store: slices and their label maps, one folder per patient, memory-mapped.
 
-patients/<id>/image.npy   int16, [slice, height, width], Hounsfield or raw intensity
-patients/<id>/label.npy   uint8, same shape
+patients/<id>/image.npy   int16, [slice, height, width], Hounsfield or raw intensity; [slice, channel, height, width] of
+                          scans of several channels
+patients/<id>/label.npy   uint8, [slice, height, width]
 patients/<id>/meta.json   Patient, in `nephrite.store.records` as all records
 index.csv                 patient, slice, split, pixels per class
 split.json                patient -> split, with salt and shares; where there is a table, patient -> person
@@ -11,7 +12,7 @@ store.json                Manifest, written last: a folder without it is not a s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,7 +26,7 @@ from nephrite.files import digest, read_json, read_record, write_json
 from nephrite.imaging.intensity import apply_window
 from nephrite.store.index_table import Row, read_index, write_index
 from nephrite.store.persons import Persons, check_apart
-from nephrite.store.records import EXTERNAL, LESION_FREE, UNLABELED, Manifest, Patient, Provenance, Splits
+from nephrite.store.records import EXTERNAL, LESION_FREE, UNLABELED, Manifest, Patient, Provenance, Splits, written
 
 __all__ = [
     "EXTERNAL",
@@ -40,8 +41,6 @@ __all__ = [
 MANIFEST, INDEX, SPLIT = "store.json", "index.csv", "split.json"
 ARRAYS = {"image": np.dtype(np.int16), "label": np.dtype(np.uint8)}
 AGAIN = "run 'prepare' again; where the slices are synthetic, 'synthesize' and 'screen'"
-SYNTHETIC_PREFIX = "synthetic-"
-NUMBER_MARK = "~"
 
 
 class SliceRef(NamedTuple):
@@ -100,8 +99,25 @@ class PairStore:
         return self._patients[patient]
 
     def image(self, patient: str) -> Int16[np.ndarray, "slice height width"]:
-        """All slices of a patient, in stored units, memory-mapped."""
-        return self._open(patient, "image")
+        """All slices of a patient, in stored units, memory-mapped; raises as `of_one_channel`."""
+        return self.of_one_channel()._open(patient, "image")
+
+    def of_one_channel(self) -> PairStore:
+        """This store, if its scans have one channel.
+
+        Raises:
+            StoreError: who asks would see the first channel alone.
+        """
+        if names := self.manifest.image_channels:
+            finding = f"holds scans of {len(names)} channels ({', '.join(names)}), and one is read here"
+            remedy = "take segmenters that take several, or name one in 'acquire.channels'"
+            raise StoreError(self.root, finding, remedy)
+        return self
+
+    def channel(self, patient: str, number: int) -> Int16[np.ndarray, "slice height width"]:
+        """All slices of one channel of a patient, in stored units, memory-mapped."""
+        image = self._open(patient, "image")
+        return image[:, number] if self.manifest.image_channels else image
 
     def label(self, patient: str) -> UInt8[np.ndarray, "slice height width"]:
         """All label maps of a patient, memory-mapped."""
@@ -156,8 +172,11 @@ class PairStore:
             except (OSError, ValueError, EOFError) as error:
                 raise StoreError(path, f"cannot be read ({error})", remedy) from None
             side = self.manifest.size
-            if array.dtype != ARRAYS[name] or array.ndim != 3 or array.shape[1:] != (side, side):
-                finding = f"holds {array.dtype} of shape {array.shape}, not {ARRAYS[name]} slices of {side} x {side}"
+            channels = self.manifest.image_channels if name == "image" else ()
+            slices = (*((len(channels),) if channels else ()), side, side)
+            if array.dtype != ARRAYS[name] or array.ndim != len(slices) + 1 or array.shape[1:] != slices:
+                shape = " x ".join(map(str, slices))
+                finding = f"holds {array.dtype} of shape {array.shape}, not {ARRAYS[name]} slices of {shape}"
                 raise StoreError(path, finding, remedy)
             self._arrays[patient, name] = array
         return self._arrays[patient, name]
@@ -177,21 +196,6 @@ class PairStore:
         tell_older(manifest)
 
 
-def synthetic_name(source: str, number: int) -> str:
-    """Id of the `number`th synthetic patient of a source, from 1; no real id holds the mark before the number."""
-    return SYNTHETIC_PREFIX + source + ("" if number == 1 else f"{NUMBER_MARK}{number}")
-
-
-def is_synthetic(patient: str) -> bool:
-    """Whether the id is that of a synthetic patient."""
-    return patient.startswith(SYNTHETIC_PREFIX)
-
-
-def source_of(patient: str) -> str:
-    """The patient that a patient's masks come from; of a real patient, itself."""
-    return patient.removeprefix(SYNTHETIC_PREFIX).partition(NUMBER_MARK)[0]
-
-
 def meta_file(patient: str) -> str:
     """Where a patient's meta.json lies in a store."""
     return f"patients/{patient}/meta.json"
@@ -205,7 +209,7 @@ def files_of(patients: Iterable[str]) -> list[str]:
 
 def write_patient(root: Path, patient: Patient) -> None:
     """Write a patient's meta.json, after its arrays."""
-    write_json(root / meta_file(patient.patient), asdict(patient))
+    write_json(root / meta_file(patient.patient), written(patient))
 
 
 def read_patient(root: Path, patient: str, remedy: str = AGAIN) -> Patient:
@@ -247,12 +251,13 @@ def finish_store(
     inputs: Mapping[str, str] | None = None,
     tables: Iterable[str] = (),
     persons: Persons | None = None,
+    image_channels: tuple[str, ...] = (),
 ) -> Manifest:
     """Write index.csv, split.json and store.json over the patients that were written to `root`.
 
     Args:
         root: the store that is being written.
-        kind, classes, channels, size, version: see `Manifest`.
+        kind, classes, channels, size, version, image_channels: see `Manifest`.
         splits: patient to split.
         split_settings: by which it was drawn; for readers.
         inputs: what the slices were made from; see `nephrite.evidence`.
@@ -264,7 +269,8 @@ def finish_store(
     write_index(root, splits, classes)
     files = digest_files(root, [*files_of(splits), *tables])
     manifest = Manifest(kind, classes, channels, size, "", version, files=files, inputs=dict(inputs or {}))
-    write_json(root / MANIFEST, sealed(asdict(manifest)))
+    manifest = replace(manifest, image_channels=image_channels)
+    write_json(root / MANIFEST, sealed(written(manifest)))
     return read_manifest(root)
 
 

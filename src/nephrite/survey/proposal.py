@@ -50,7 +50,7 @@ def propose(found: Survey) -> list[Line]:
         *_of_classes(found, names, lesions, why),
         *_of_intensities(found),
         *_of_grid(found, [value for value, name in names.items() if name in lesions]),
-        *_of_split(len(found.cases)),
+        *_of_split(found.patients),
         *_of_synthesis(found, lesions),
         Line("evaluate.regions", _regions(names, primary, lesions), "the first one decides"),
         Line("promote.model", f"nephrite-{as_name(found.folder.resolve().name)}", "its name in the registry of models"),

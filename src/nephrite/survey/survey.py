@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nephrite.config import PrepareSettings
 from nephrite.errors import ConfigError, SourceError
-from nephrite.imaging.sources import Case, find_cases
+from nephrite.imaging.layouts.bids import class_names
+from nephrite.imaging.layouts.description import DESCRIPTION, IGNORED_NAME, label_names
+from nephrite.imaging.sources import Case, find_cases, persons_told
 from nephrite.progress import progress_bar
 from nephrite.survey.case_facts import CaseFacts, look_or_tell, region_names
 from nephrite.workers import worker_pool
-
-DESCRIPTION = "dataset.json"  # of nnU-Net and the Medical Segmentation Decathlon: names of label values
-LARGEST = 1 << 20  # bytes of it that are read
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ class Survey:
         unread: one line for each of the others.
         names: label value to class name, as a file or the user says; others are not named.
         segments: names of regions in DICOM label objects, by class name.
+        persons: case to patient, of those who may have several.
     """
 
     folder: Path
@@ -36,11 +35,17 @@ class Survey:
     unread: Sequence[str]
     names: Mapping[int, str]
     segments: Mapping[str, str]
+    persons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def values(self) -> list[int]:
         """Label values of any case."""
         return sorted({value for case in self.cases for value in case.classes})
+
+    @property
+    def patients(self) -> int:
+        """How many patients the cases are of."""
+        return len({self.persons.get(case.patient, case.patient) for case in self.cases})
 
 
 def survey(folder: Path, told: Mapping[int, str], *, processes: int) -> Survey:
@@ -52,7 +57,8 @@ def survey(folder: Path, told: Mapping[int, str], *, processes: int) -> Survey:
         processes: that read side by side.
 
     Raises:
-        SourceError: the folder is missing, holds no case, or none that can be read.
+        SourceError: the folder is missing, holds no case, or none that can be read; or label maps hold a value that
+            nnU-Net ignores.
         ConfigError: a name is told for a value that no case has.
     """
     cases = find_cases(folder)
@@ -71,13 +77,18 @@ def survey(folder: Path, told: Mapping[int, str], *, processes: int) -> Survey:
     found, unread = _look(cases, settings, processes)
     if not found:
         raise SourceError(folder, f"holds no case that can be read; the first one: {unread[0]}", "mend it")
-    names = {**described_names(folder), **values, **told}
+    described = label_names(folder) or class_names(folder)
     known = {value for case in found for value in case.classes}
+    if ignored := [value for value, name in described.items() if name == IGNORED_NAME and value in known]:
+        finding = f"says that the value {ignored[0]}, which label maps hold, is to be ignored, and no voxel is here"
+        raise SourceError(folder / DESCRIPTION, finding, "give those voxels a class, or leave their cases out")
+    names = {**{value: as_name(name) for value, name in described.items()}, **values, **told}
     if strange := sorted(set(told) - known):
         finding = f"names the value {strange[0]}, and the label maps hold {sorted(known)}"
         raise ConfigError("--class", finding, "correct it")
     used = {value: name for value, name in names.items() if value in known}
-    return Survey(folder, found, unread, used, {name: own for name, own in segments.items() if name != own})
+    renamed = {name: own for name, own in segments.items() if name != own}
+    return Survey(folder, found, unread, used, renamed, persons_told(cases))
 
 
 def _look(cases: Sequence[Case], settings: PrepareSettings, processes: int) -> tuple[list[CaseFacts], list[str]]:
@@ -85,21 +96,6 @@ def _look(cases: Sequence[Case], settings: PrepareSettings, processes: int) -> t
         answers = pool.map(look_or_tell, cases, [settings] * len(cases))
         looked = list(progress_bar(answers, "cases", len(cases)))
     return [one for one in looked if isinstance(one, CaseFacts)], [one for one in looked if isinstance(one, str)]
-
-
-def described_names(folder: Path) -> dict[int, str]:
-    """Names of label values in a dataset.json beside the cases: nnU-Net's {name: value}, the Decathlon's {value: name}.
-
-    What it says of overlapping regions, and what is no description, is left out.
-    """
-    path = folder / DESCRIPTION
-    try:
-        with path.open("rb") as file:
-            labels = json.loads(file.read(LARGEST))["labels"]
-        pairs = [(key, value) if str(key).isdigit() else (value, key) for key, value in labels.items()]
-        return {int(value): as_name(str(name)) for value, name in pairs if str(value).isdigit() and int(value) > 0}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
 
 
 def as_name(text: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from nephrite.config import Config, ForeignSettings, ProvenanceSettings
 from nephrite.errors import SourceError, StoreError
-from nephrite.imaging.foreign import Pair
+from nephrite.imaging.layouts.pairing import Pair
 from nephrite.store.brought.sources import (
     StoredFake,
     check_sets,

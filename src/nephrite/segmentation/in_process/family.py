@@ -41,7 +41,7 @@ class InProcessSettings(SegmenterSettings):
     """A network on slices that is trained in this process."""
 
     FEATURES = True
-    TAKES = frozenset(get_args(Intake))
+    TAKES = frozenset(get_args(Intake)) - {"channels"}
 
 
 @dataclass(frozen=True, kw_only=True)

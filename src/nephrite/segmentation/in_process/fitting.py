@@ -21,7 +21,7 @@ from nephrite.seeds import derive_seed
 from nephrite.segmentation.in_process.inference import slice_logits
 from nephrite.segmentation.in_process.learning import LearningTask, NetworkTraining
 from nephrite.segmentation.in_process.networks import Segmenter
-from nephrite.store.slices import is_synthetic, source_of
+from nephrite.store.synthetic_names import is_synthetic, source_of
 from nephrite.training.batch_statistics import forward_apart
 from nephrite.training.data import Batch, OrderedBatches, Pairs, batch_loader
 from nephrite.training.mixing import MixedBatches

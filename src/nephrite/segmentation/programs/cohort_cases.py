@@ -18,7 +18,7 @@ def cases_of(cohort: Cohort, *, volumes: bool = False) -> Iterator[Case]:
         volumes: whether slices of a case must be neighbors: each run of a painted patient's is a case of its own then.
     """
     store = cohort.source.volumes
-    runs = [Run(patient, range(len(store.image(patient)))) for patient in cohort.patients]
+    runs = [Run(patient, range(len(store.label(patient)))) for patient in cohort.patients]
     if volumes:
         runs = volumes_of(store, cohort.patients)
     for name, (patient, part) in zip(distinct_names([run.patient for run in runs]), runs, strict=True):

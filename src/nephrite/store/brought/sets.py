@@ -23,8 +23,9 @@ from nephrite import __version__
 from nephrite.config import AcquireSettings, ForeignSettings, PrepareSettings
 from nephrite.errors import LeakageError, SourceError, StoreError
 from nephrite.files import read_record, sha256, write_json
-from nephrite.imaging.foreign import Pair, check_units, unmatched
+from nephrite.imaging.foreign import check_units, unmatched
 from nephrite.imaging.grid import plan_grid, resize_label
+from nephrite.imaging.layouts.pairing import Pair
 from nephrite.imaging.quantize import check_contrast, store_image
 from nephrite.progress import progress_bar
 from nephrite.redaction import hidden_name
@@ -34,7 +35,8 @@ from nephrite.store.brought.sources import Fake, find_fakes, open_fake, values_o
 from nephrite.store.brought.twins import Likeness, Twin, find_foreign_twins, likeness_of
 from nephrite.store.persons import Persons, held_out
 from nephrite.store.records import BROUGHT, Manifest, Patient, Provenance
-from nephrite.store.slices import MANIFEST, PairStore, finish_synthetic, synthetic_name, write_patient
+from nephrite.store.slices import MANIFEST, PairStore, finish_synthetic, write_patient
+from nephrite.store.synthetic_names import synthetic_name
 from nephrite.store.twins import Looks, slice_looks
 from nephrite.workers import worker_pool
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from nephrite.config import AcquireSettings, ForeignSettings, OriginSettings, PrepareSettings, ProvenanceSettings
 from nephrite.errors import SourceError, StoreError
-from nephrite.imaging.foreign import ForeignVolume, Pair, find_pairs, open_foreign
+from nephrite.imaging.foreign import ForeignVolume, find_pairs, open_foreign
+from nephrite.imaging.layouts.pairing import Pair
 from nephrite.imaging.volume import Image, LabelMap, slice_blocks
 from nephrite.store.brought.origin import read_provenance
 from nephrite.store.records import Patient

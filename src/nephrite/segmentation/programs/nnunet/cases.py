@@ -50,8 +50,8 @@ def write_dataset(root: Path, folders: Sequence[Path]) -> tuple[dict[str, Any], 
     count = 0
     for folder in folders:
         for name in cases_of(folder):
-            image = f"{name}_0000{ENDING}"
-            (raw / "imagesTr" / image).symlink_to((folder / "imagesTr" / image).resolve())
+            for image in channels_of(folder / "imagesTr", name):
+                (raw / "imagesTr" / image.name).symlink_to(image.resolve())
             label = SimpleITK.ReadImage(str(folder / "labelsTr" / f"{name}{ENDING}"))
             write_volume(raw / "labelsTr" / f"{name}{ENDING}", table[SimpleITK.GetArrayFromImage(label)], label)
             count += 1
@@ -77,6 +77,12 @@ def cases_of(folder: Path) -> list[str]:
     """Ids of the cases of a folder."""
     images = sorted((folder / "imagesTr").glob(f"*_0000{ENDING}"))
     return [image.name.removesuffix(f"_0000{ENDING}") for image in images]
+
+
+def channels_of(folder: Path, name: str) -> list[Path]:
+    """The files of a scan, one for each channel."""
+    dataset = json.loads((folder.parent / "dataset.json").read_text(encoding="utf-8"))
+    return [folder / f"{name}_{number:04d}{ENDING}" for number in range(len(dataset["channel_names"]))]
 
 
 def chances(cases: Mapping[str, Sequence[str]], shares: Mapping[str, float]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .cases import ENDING, nnunet_folders, write_volume
+from .cases import ENDING, channels_of, nnunet_folders, write_volume
 from .told import CARD, WEIGHTS, told_settings
 
 
@@ -26,7 +26,7 @@ def predict(model: Path, scans: Path, out: Path) -> None:
         theirs = np.array([0, *card["values"]], np.uint8)  # nnU-Net's label to the arm's
         for image in sorted((scans / "imagesTs").glob(f"*_0000{ENDING}")):
             name = image.name.removesuffix(f"_0000{ENDING}")
-            voxels, facts = reader.read_images([str(image)])
+            voxels, facts = reader.read_images([str(path) for path in channels_of(image.parent, name)])
             labels, probabilities = predictor.predict_single_npy_array(voxels, facts, None, None, True)
             like = SimpleITK.ReadImage(str(image))
             write_volume(out / f"{name}{ENDING}", theirs[labels.astype(np.uint8)], like)
