@@ -104,7 +104,9 @@ def _mark_tables(tokens: Sequence[Token]) -> None:
             token.attrSet("scope", "col")
             heads.append(inner.content)
         elif token.type == "td_open":
-            token.attrSet("data-label", heads[column])
+            token.attrSet(
+                "data-label", _BREAKS.sub("\\1\u200b", heads[column])
+            )  # a space of no width: it may break there
             column += 1
 
 
