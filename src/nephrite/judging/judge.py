@@ -204,9 +204,11 @@ def _sections(source: Source, given: GivenScores, record: TrialRecord) -> Sectio
     }
     parts, pair = [provenance_markdown(record, facts)], shown_pair(record)
     if pair:
-        parts.append(
-            patients_markdown(record, pair, patient_rows(pair), {}, "Scans were not given: no slices are shown.")
-        )
+        # MLflow gets this page, and no id of a patient: these may be names
+        places = {patient: str(place) for place, patient in enumerate(record.patients, start=1)}
+        rows = [row._replace(patient=places[row.patient]) for row in patient_rows(pair)]
+        told = "Patients are numbered as in trial.json. Scans were not given: no slices are shown."
+        parts.append(patients_markdown(record, pair, rows, {}, told))
     return Sections(parts)
 
 
