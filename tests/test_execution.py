@@ -61,7 +61,19 @@ def test_metrics_facts_and_page_are_kept(
     assert stage == [{"pairs": tmp_path}]
 
 
-@pytest.mark.usefixtures("stage")
+@pytest.fixture
+def finding_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of every stage a function that writes a label map."""
+
+    def fake(config: Config, run: object, *, predictions: Path) -> dict[str, float]:
+        predictions.mkdir()
+        (predictions / "a.nii.gz").write_bytes(b"map")
+        return {"loss": 0.25}
+
+    monkeypatch.setattr("nephrite.execution.stage_function", lambda name: fake)
+
+
+@pytest.mark.usefixtures("finding_stage")
 @pytest.mark.parametrize(
     ("arm", "in_pipeline", "kept"),
     [
@@ -74,8 +86,6 @@ def test_metrics_facts_and_page_are_kept(
 def test_a_step_of_a_pipeline_keeps_the_label_maps_that_the_report_shows(
     record: str, load: Load, tmp_path: Path, *, arm: str, in_pipeline: bool, kept: bool
 ) -> None:
-    (tmp_path / "found").mkdir()
-    (tmp_path / "found" / "a.nii.gz").write_bytes(b"map")
     notes = Notes(run_id=tmp_path / "id") if in_pipeline else Notes()
     run_stage("evaluate", load(f"arm={arm}"), {"predictions": tmp_path / "found"}, notes)
     client = MlflowClient(record)
