@@ -97,7 +97,7 @@ class Kept:
             StoreError: the label map is broken, or not of this scan.
         """
         path = self.maps.path(training_set, unit, scan)
-        return path and read_found(path, self.values, self.in_plane, self.store.label(scan).shape)
+        return read_found(path, self.values, self.in_plane, self.store.label(scan).shape) if path else None
 
 
 @dataclass(frozen=True)
