@@ -91,8 +91,9 @@ trial: config-named env ## A whole trial: CONFIG=configs/lidc.yaml DATA=folder-o
 	$(BIN)/nephrite plan --params $(CONFIG) $(if $(DATA),--set acquire.folder.path=$(DATA)) $(if $(EXTERNAL),--set acquire.external.path=$(EXTERNAL)) --folder $(FOLDER) --processes $(PROCESSES)
 	$(BIN)/nephrite trial --params $(CONFIG) $(if $(DATA),--set acquire.folder.path=$(DATA)) $(if $(EXTERNAL),--set acquire.external.path=$(EXTERNAL)) --folder $(FOLDER) --processes $(PROCESSES)
 
-test: env ## The whole test suite, real servers included
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not containers and not nnunet" $(ARGS)
+test: env ## The whole test suite, real servers and a real browser included
+	@bash tests/browser/install.sh
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not containers and not nnunet" $(ARGS)
 
 test-containers: env ## The image, the pipeline in real containers, MLflow on PostgreSQL and S3: as root on Debian
 	@bash tests/containers/run.sh

@@ -15,10 +15,10 @@ def report(  # noqa: PLR0917 - kfp itself calls it by position
     page: dsl.Output[dsl.HTML],
     synthetic: dsl.Input[dsl.Dataset] | None = None,
 ) -> dsl.ContainerSpec:
-    """Judge all arms, from the scores that the runs of evaluate kept in MLflow; `synthetic` is shown as an example."""
+    """Judge all arms, from scores and label maps that the runs of evaluate kept in MLflow; of `synthetic`, examples."""
     args = [
         "--params-text", params, "--lineage", lineage, "--pairs", pairs.path,
-        "--scores", f"runs:{runs}", "--report", report.path, "--page", page.path,
+        "--scores", f"runs:{runs}", "--predictions", f"runs:{runs}", "--report", report.path, "--page", page.path,
         dsl.IfPresentPlaceholder("synthetic", ["--synthetic", synthetic.path]),
     ]  # fmt: skip
     return dsl.ContainerSpec(image=IMAGE, command=["nephrite", "report"], args=args)

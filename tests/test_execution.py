@@ -61,6 +61,40 @@ def test_metrics_facts_and_page_are_kept(
     assert stage == [{"pairs": tmp_path}]
 
 
+@pytest.fixture
+def finding_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of every stage a function that writes a label map."""
+
+    def fake(config: Config, run: object, *, predictions: Path) -> dict[str, float]:
+        predictions.mkdir()
+        (predictions / "a.nii.gz").write_bytes(b"map")
+        return {"loss": 0.25}
+
+    monkeypatch.setattr("nephrite.execution.stage_function", lambda name: fake)
+
+
+@pytest.mark.usefixtures("finding_stage")
+@pytest.mark.parametrize(
+    ("arm", "in_pipeline", "kept"),
+    [
+        ("real+geometric/light/1.0/0", True, True),
+        ("real+synthetic+geometric/light/1.0/0", True, True),
+        ("real/light/1.0/0", True, False),  # not of the question
+        ("real+geometric/light/1.0/0", False, False),  # the report reads the folder itself
+    ],
+)
+def test_a_step_of_a_pipeline_keeps_the_label_maps_that_the_report_shows(
+    record: str, load: Load, tmp_path: Path, *, arm: str, in_pipeline: bool, kept: bool
+) -> None:
+    notes = Notes(run_id=tmp_path / "id") if in_pipeline else Notes()
+    run_stage("evaluate", load(f"arm={arm}"), {"predictions": tmp_path / "found"}, notes)
+    client = MlflowClient(record)
+    (experiment,) = [each.experiment_id for each in client.search_experiments() if each.name != "Default"]
+    (run,) = [each for each in client.search_runs([experiment]) if each.data.tags.get("nephrite.arm") == arm]
+    found = [file.path for file in client.list_artifacts(run.info.run_id, "predictions")]
+    assert found == ["predictions/a.nii.gz"] * kept
+
+
 @pytest.mark.usefixtures("record", "stage")
 def test_threads_are_set_unless_the_surroundings_set_them(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     for given, expected in ((None, "3"), ("7", "7")):

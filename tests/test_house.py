@@ -36,7 +36,14 @@ WITHOUT_MIRROR = {
     "training/test_golden.py",  # a fixed seed, three steps, losses stored
     "generation/test_golden.py",  # the same for every kind of generator: weights and painted slices
 }
-OUTSIDE = {"components", "pipelines", "containers", "k8s", "faults"}  # folders of tests of what is not in the package
+OUTSIDE = {
+    "components",
+    "pipelines",
+    "containers",
+    "k8s",
+    "faults",
+    "browser",
+}  # folders of tests of what is not in the package
 HEAVY = {"torch", "lightning", "mlflow", "numpy", "scipy", "matplotlib", "nibabel", "pydicom", "pandas", "timm", "kfp"}
 UK_SPELLING = re.compile(  # stems, with the endings that tell them from US words ('optimistic')
     r"\w*(?:(?:initial|random|normal|organ|recogn|summar|minim|optim|visual|standard|regular|general|quant|serial|util)"

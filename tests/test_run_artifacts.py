@@ -41,6 +41,13 @@ def test_segmenter_is_a_folder(record: str, load: Load, tmp_path: Path) -> None:
     assert (found / ARMS[0] / "any-name").read_text() == f"segmenter of {ARMS[0]}"
 
 
+def test_label_maps_are_a_folder_and_only_some_runs_keep_them(record: str, load: Load, tmp_path: Path) -> None:
+    ids = [kept(load, ARMS[0], tmp_path, content="predictions"), kept(load, ARMS[1], tmp_path)]
+    found = fetch_arms("predictions", f"runs:{json.dumps(ids)}", tmp_path / "predictions", load())
+    assert [path.relative_to(found) for path in found.rglob("any-name")] == [Path(ARMS[0], "any-name")]
+    assert fetch_arms("predictions", f"runs:{ids[1]}", tmp_path / "none", load()).is_dir()
+
+
 def test_run_of_another_stage_is_refused(record: str, load: Load, tmp_path: Path) -> None:
     run_id = kept(load, ARMS[0], tmp_path)
     with pytest.raises(TrackingError, match=f"run {run_id}: is a run of 'evaluate', not of 'train_segmenter'"):

@@ -20,6 +20,7 @@ from nephrite.errors import StoreError, TrackingError
 from nephrite.files import disk_errors, scratch_folder, whole_file
 from nephrite.lineage import parse_lineage
 from nephrite.ownership import check_apart, check_replaceable, check_replaceable_file
+from nephrite.recording import Run
 from nephrite.run_artifacts import KEPT, fetch_arms, names_runs
 from nephrite.signatures import ALL_STAGES
 from nephrite.spool import find_spools
@@ -66,6 +67,8 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
     with open_run(config, stage, facts, output) as run, _fetched(config, paths, output) as found:
         send_left(found)
         metrics = function(config, run, **found)
+        if stage == "evaluate" and notes.run_id:
+            _keep_shown(config, run, found.get("predictions"))
         if run.id is None:  # a further process of one training: only the first one records
             return
         # record and show the result
@@ -76,6 +79,19 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
         if notes.run_id:
             _write(notes.run_id, run.id)
     click.echo(f"{title}: {', '.join(f'{name} {value:.4g}' for name, value in metrics.items())}")
+
+
+def _keep_shown(config: Config, run: Run, predictions: Path | None) -> None:
+    """In a pipeline, let the run keep the label maps that the report shows: those of both arms of its question.
+
+    Steps of a cluster share no folder, and label maps of all arms would be gigabytes.
+    """
+    from nephrite.verdict.trial import synthetic_question
+
+    trial, arm = config.trial, config.this_arm
+    asked = trial.question or synthetic_question(trial.training_sets.pairs, trial.reference)
+    if predictions and asked and arm.training_set in asked and arm.fraction == min(trial.label_fractions):
+        run.artifact(predictions, folder="predictions")
 
 
 def send_left(paths: Mapping[str, Path | None]) -> None:

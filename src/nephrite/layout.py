@@ -19,7 +19,7 @@ class Layout:
         """Everything that a trial writes."""
         models = self.root / "models"
         data = tuple(self.root / "data" / name for name in ("raw", "prepared", "painted", "synthetic"))
-        return (*data, models, self.scores, self.root / "predictions", self.report, self.promotion.parent)
+        return (*data, models, self.scores, self.predictions, self.report, self.promotion.parent)
 
     @property
     def raw(self) -> Path:
@@ -66,9 +66,14 @@ class Layout:
         """The scores of one arm."""
         return self.scores / f"{arm}.json"
 
+    @property
+    def predictions(self) -> Path:
+        """Folder of all label maps that arms found."""
+        return self.root / "predictions"
+
     def prediction(self, arm: Arm) -> Path:
         """The label maps that one arm found."""
-        return self.root / "predictions" / str(arm)
+        return self.predictions / str(arm)
 
     @property
     def report(self) -> Path:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 PREFIX, OF_TRIAL = "runs:", "trial:"
-STAGES = {"scores": "evaluate", "segmenters": "train_segmenter"}
-KEPT = {"scores": "scores", "segmenters": "segmenter"}  # folder among the artifacts of a run
+STAGES = {"scores": "evaluate", "predictions": "evaluate", "segmenters": "train_segmenter"}
+KEPT = {"scores": "scores", "predictions": "predictions", "segmenters": "segmenter"}  # folder among a run's artifacts
+OF_SOME = ("predictions",)  # what only some runs keep: those of the arms that the report shows
 
 
 def names_runs(text: str) -> bool:
@@ -35,7 +36,7 @@ def fetch_arms(kind: str, text: str, target: Path, config: Config) -> Path:
     """Fetch what the named runs kept, laid out as on one machine.
 
     Args:
-        kind: 'scores' or 'segmenters'.
+        kind: 'scores', 'predictions' or 'segmenters'.
         text: 'runs:' and MLflow run ids, in any punctuation; JSON lists, one after the other, are fine. 'trial:' and
             ids, or none: those, and for every other arm of the trial the newest run that has finished, as when
             several pipelines share a trial.
@@ -53,6 +54,7 @@ def fetch_arms(kind: str, text: str, target: Path, config: Config) -> Path:
     if not ids and not whole:
         raise TrackingError(f"--{kind} {shown(text)}", "names no run", f"give the ids of runs of '{STAGES[kind]}'")
     client = connect()
+    target.mkdir(parents=True, exist_ok=True)
     arms = {_fetch(client, kind, run_id, target) for run_id in dict.fromkeys(ids)}
     for arm, run_id in _of_trial(client, kind, config).items() if whole else ():
         if arm not in arms:
@@ -76,11 +78,14 @@ def _fetch(client: MlflowClient, kind: str, run_id: str, target: Path) -> str:
     """Fetch what one run kept; gives its arm."""
     with tracking_errors():
         tags = client.get_run(run_id).data.tags
+        absent = kind in OF_SOME and not client.list_artifacts(run_id, KEPT[kind])
     # it must be a run of the stage that makes this
     stage, arm = tags.get("nephrite.stage"), tags.get("nephrite.arm")
     if stage != STAGES[kind] or not arm:
         finding = f"is a run of '{stage or 'another program'}', not of '{STAGES[kind]}'"
         raise TrackingError(f"run {run_id}", finding, f"give the runs that made the {kind}")
+    if absent:
+        return arm
     # download apart, then move to the arm's place
     with tempfile.TemporaryDirectory() as folder:
         found = _download(run_id, KEPT[kind], Path(folder))

@@ -207,7 +207,8 @@ def _arm_jobs(config: Config, layout: Layout, arm: Arm, pairs: str, source: Chai
 
 def _last_jobs(config: Config, layout: Layout, scores: Sequence[str]) -> list[Job]:
     painted = {"synthetic": layout.synthetic_sets} if config.trial.painters else {}
-    paths = {"pairs": layout.pairs, "scores": layout.scores, "report": layout.report, **painted}
+    found = {"scores": layout.scores, "predictions": layout.predictions}
+    paths = {"pairs": layout.pairs, "report": layout.report, **found, **painted}
     report = _job("report", config, paths, scores)
     candidates = {"report": layout.report, "segmenters": layout.segmenters, "promotion": layout.promotion}
     candidates["pairs"] = layout.pairs

@@ -98,7 +98,7 @@ PATHS = {  # what each path is, by its name
     "segmenters": "Folder of all trained segmenters.",
     "teacher": "Segmenter of the cell's arm without self-training, for one with it; else the same is trained again.",
     "scores": "Scores: the file of one arm, or for 'report' the folder of all.",
-    "predictions": "Label maps that one arm found, each on its scan's own voxels.",
+    "predictions": "Label maps that one arm found, each on its scan's own voxels; for 'report' the folder of all.",
     "report": "Report folder.",
     "promotion": "File with the promotion's decision.",
     "scans": "Folder of scans; label maps beside them are ignored.",
@@ -198,7 +198,7 @@ STAGES: Mapping[str, Signature] = {
     ),
     "report": Signature(
         "Judge all arms: table, figures, verdict.",
-        {"pairs": True, "synthetic": False, "scores": True, "report": True},
+        {"pairs": True, "synthetic": False, "scores": True, "predictions": False, "report": True},
         "report",
         (Read(SECTIONS),),
     ),

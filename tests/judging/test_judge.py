@@ -157,6 +157,7 @@ def test_mlflow_gets_the_answer_and_no_id_of_a_patient(record: str, scores: Path
     texts = [path.read_text() for path in kept if path.suffix != ".png"] + [str(run.data.to_dictionary())]
     assert "Doe, p01" in (tmp_path / "secret_place" / "trial.json").read_text()
     assert not [text for text in texts if "Doe" in text or "secret_place" in text]
+    assert "Patients are numbered as in trial.json." in texts[0]
 
 
 def test_nothing_judged_so_is_promoted(load: Callable[..., Config], scores: Path, tmp_path: Path) -> None:

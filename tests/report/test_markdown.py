@@ -3,18 +3,35 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from nephrite.report.markdown import CURVE, FOREST, report_markdown
+from nephrite.report.markdown import report_markdown
 from nephrite.report.summary import summarize
+from nephrite.report.web.alternatives import CURVE, FOREST
 from nephrite.verdict.trial import Trial
 
 MakeTrial = Callable[..., Trial]
 
 
 def test_the_verdict_comes_first_and_pictures_are_linked(make_trial: MakeTrial) -> None:
-    text = report_markdown(summarize(make_trial()), {"Scores": "figures/scores.png", FOREST: "forest.png"})
-    assert text.startswith("# Synthetic data helps\n\nSynthetic data helps: real+synthetic+geometric minus")
-    assert text.index("Verdict: **helps**") < text.index(f"![{FOREST}](forest.png)") < text.index("## The question")
-    assert text.index("## Scores of the arms") < text.index("![Scores](figures/scores.png)")
+    pictures = {"Scores": "figures/scores.png", FOREST: "forest.png"}
+    text = report_markdown(summarize(make_trial()), pictures, ["## Above"], ["Below."])
+    assert text.startswith("# Synthetic data helps\n\nreal+synthetic+geometric minus real+geometric is +0.0")
+    order = ["Verdict: **helps**", f'(forest.png "{FOREST}")', "## Above", "## The question", "## Scores of the arms"]
+    order += ["(figures/scores.png", "Below."]
+    assert sorted(order, key=text.index) == order
+
+
+def test_what_the_headline_says_stands_there_once(make_trial: MakeTrial) -> None:
+    trial = summarize(make_trial())
+    assert report_markdown(trial, {}).count(trial.headline.partition(": ")[2]) == 1
+
+
+def test_the_best_synthetic_set_stands_in_a_table_with_the_same_numbers(wide_trial: Trial) -> None:
+    trial = summarize(wide_trial)
+    section = _section(report_markdown(trial, {}), "Best synthetic set by validation")
+    best = trial.best_synthetic[0]
+    row = best.comparisons[0]
+    assert f"| 10% | {best.training_set} | {row.against} | {row.mean:+.3f} [{row.judged.low:+.3f}" in section
+    assert section.count("\n| 25% | ") == len(trial.best_synthetic[1].comparisons)
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(make_trial: MakeTrial) -> None:
@@ -78,7 +95,7 @@ def test_the_question_is_shown_for_every_fraction_and_segmenter(wide_trial: Tria
 def test_the_curve_stands_with_its_numbers(wide_trial: Trial) -> None:
     text = report_markdown(summarize(wide_trial), {CURVE: "figures/equivalence.png"})
     section = _section(text, "Worth in real patients")
-    assert f"![{CURVE}](figures/equivalence.png)" in section
+    assert f'(figures/equivalence.png "{CURVE}")' in section
     assert "| light | real+synthetic+geometric | 4 | 0." in section
     assert text.count("equivalence.png") == 1
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nephrite.report.markdown import report_markdown
-from nephrite.report.pages import write_pages
+from nephrite.report.pages import Sections, write_pages
 from nephrite.report.summary import summarize
 from nephrite.report.trial_file import read_trial
 from nephrite.verdict.trial import Trial
@@ -12,10 +12,13 @@ from nephrite.verdict.trial import Trial
 
 def test_people_and_programs_read_the_same_record(make_trial: Callable[..., Trial], tmp_path: Path) -> None:
     record = summarize(make_trial())
-    write_pages(record, tmp_path, {}, title="Trial <x>", place=Path("elsewhere"))
+    sections = Sections(["## Above"], ["Below."], ["<i>data</i>"])
+    write_pages(record, tmp_path, {}, sections, title="Trial <x>", place=Path("elsewhere"))
     assert read_trial(tmp_path / "trial.json") == record
-    assert (tmp_path / "report.md").read_text(encoding="utf-8") == report_markdown(record, {})
-    assert "<title>Trial &lt;x&gt;</title>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "report.md").read_text(encoding="utf-8") == report_markdown(record, {}, ["## Above"], ["Below."])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<title>Trial &lt;x&gt;</title>" in page
+    assert "<i>data</i>" in page
     summary = (tmp_path / "summary.txt").read_text(encoding="utf-8")
     assert "Open next: elsewhere/report.html" in summary
     assert max(map(len, summary.splitlines())) <= 110

@@ -9,7 +9,7 @@ from nephrite.errors import TrialError
 from nephrite.metrics.scores import ArmScores
 from nephrite.verdict.comparisons import Comparison, Judged, Pair, compare, judge_trial
 from nephrite.verdict.statistics import Interval
-from nephrite.verdict.trial import Trial, TrialPlan
+from nephrite.verdict.trial import Question, Trial, TrialPlan
 
 REFERENCE, RIVAL = "real+geometric", "real+geometric+copy_paste"
 WEAK, GOOD = "real+weak+geometric", "real+synthetic+geometric"
@@ -217,6 +217,17 @@ def test_a_comparison_is_the_same_wherever_it_is_shown(wide_trial: Trial) -> Non
     shown = [row.pair for row in rows]
     assert len(shown) > len({*shown})
     assert len({id(row) for row in rows}) == len({*shown})
+
+
+def test_a_question_by_what_decides_is_the_comparison_that_other_tables_show(wide_trial: Trial) -> None:
+    """Before, it was judged in two families, so a report showed two p of one difference."""
+    plan, (rival,) = wide_trial.plan, wide_trial.plan.rivals
+    asked = Question(plan.measure, "real+synthetic+geometric", rival)
+    judged = judge_trial(replace(wide_trial, plan=replace(plan, questions=(asked,))))
+    (question,) = judged.questions
+    assert question.family == "question"
+    (shown,) = [row for row in judged.best_synthetic[0].comparisons if row.pair.against == rival]
+    assert shown == question
 
 
 def test_word_p_and_interval_of_every_row_agree(make_arms: Callable[..., list[ArmScores]]) -> None:

@@ -99,6 +99,16 @@ class ReportSettings(Settings):
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Coverage of the intervals; 0.95 by convention.")
     examples: Positive = Field(default=4, description="Rows on the sheet of mask, fake and real; 4 fit on a screen.")
+    slices: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=24,
+        description="Slices of each judged patient that the page shows at most; 24 follow a lesion from end to end. "
+        "0 = none: the page then holds no picture of these patients.",
+    )
+    megabytes: Annotated[float, Field(ge=1, le=1000)] = Field(
+        default=15,
+        description="How large report.html may grow, in MB; with less room patients get fewer slices. 15 open in a "
+        "second or two, and pass most mail servers.",
+    )
 
 
 class PromoteSettings(Settings):

@@ -23,14 +23,19 @@ from nephrite.ownership import check_apart, check_replaceable
 from nephrite.recording import Run, SilentRun
 from nephrite.report.figures import score_plot
 from nephrite.report.forest_figure import forest_plot
-from nephrite.report.markdown import FOREST
-from nephrite.report.pages import MARKDOWN, PAGE, write_pages
+from nephrite.report.pages import MARKDOWN, PAGE, Sections, write_pages
 from nephrite.report.trial_record import LookRecord, TrialRecord
+from nephrite.report.web.alternatives import FOREST, SCORES
+from nephrite.report.web.patients import patient_rows, patients_markdown, shown_pair
+from nephrite.report.web.provenance import provenance_markdown
+from nephrite.report.wording import patients_text
 from nephrite.tracking import open_apart
 from nephrite.verdict.trial import TrialPlan
+from nephrite.words import counted
 
 KIND, COMMAND = "judgment", "judge"
-FIGURES, PATIENTS = "figures", "Each patient's score, by arm"
+DIGITS = 12  # of a digest that is shown
+FIGURES = "figures"
 NOT_COUNTED = (
     "Looks at these patients are not counted: no ledger was named (--ledger). Who compares recipe after recipe on the "
     "same patients finds a gain in the end, and these intervals do not know of it."
@@ -151,11 +156,12 @@ def judge(source: Source, asked: Asked, out: Path, *, experiment: str | None = N
             tables = replace(tables, plan=replace(tables.plan, confidence=1 - taken.level))
         record = judged_record(tables, taken.notes if taken else (NOT_COUNTED,), look=_look(asked, taken))
         with whole_folder(out, KIND) as folder:
-            pictures = {FOREST: f"{FIGURES}/differences.png", PATIENTS: f"{FIGURES}/patients.png"}
+            pictures = {FOREST: f"{FIGURES}/differences.png", SCORES: f"{FIGURES}/patients.png"}
             forest_plot(record, folder / pictures[FOREST])
-            score_plot(record, folder / pictures[PATIENTS])
+            score_plot(record, folder / pictures[SCORES])
             title = " against ".join(asked.question)
-            write_pages(record, folder, pictures, title=f"Judged: {title}", place=out)
+            sections = _sections(source, given, record)
+            write_pages(record, folder, pictures, sections, title=f"Judged: {title}", place=out)
             write_evidence(folder, kind="report", inputs={"given": given.digest}, version=__version__)
         _keep(run, record, out)
     return record
@@ -187,6 +193,23 @@ def _plan(source: Source, asked: Asked, given: GivenScores) -> TrialPlan:
         confidence=asked.confidence,
         digest=digest([given.digest, asked.question, asked.metric, [*source.regions], dict(asked.copies)]),
     )
+
+
+def _sections(source: Source, given: GivenScores, record: TrialRecord) -> Sections:
+    """Where the scores come from, and the patients; without slices, since scans are not given."""
+    what = "scores in a file" if source.scores else "label maps, scored here"
+    facts = {
+        "data": f"{what}; digest of the scores {given.digest[:DIGITS]}",
+        "patients": counted(len(record.patients), patients_text(record.plan)),
+    }
+    parts, pair = [provenance_markdown(record, facts)], shown_pair(record)
+    if pair:
+        # MLflow gets this page, and no id of a patient: these may be names
+        places = {patient: str(place) for place, patient in enumerate(record.patients, start=1)}
+        rows = [row._replace(patient=places[row.patient]) for row in patient_rows(pair)]
+        told = "Patients are numbered as in trial.json. Scans were not given: no slices are shown."
+        parts.append(patients_markdown(record, pair, rows, {}, told))
+    return Sections(parts)
 
 
 def _take_look(asked: Asked, tables: GivenTables, run: Run) -> Taken | None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from nephrite.config import Config
 from nephrite.errors import StoreError
-from nephrite.report.figures import EXAMPLES, Triplet, example_sheet
+from nephrite.report.figures import Triplet, example_sheet
 from nephrite.report.notes import synthetic_stores
+from nephrite.report.web.alternatives import EXAMPLES
 from nephrite.store.slices import PairStore, Provenance, SliceRef
 
 

@@ -22,6 +22,7 @@ from matplotlib.patches import Patch
 from nephrite.config import Arm
 from nephrite.files import whole_file
 from nephrite.report.trial_record import TrialRecord
+from nephrite.report.web.alternatives import EXAMPLES
 from nephrite.report.wording import group_name, in_percent, patients_text
 from nephrite.words import counted
 
@@ -31,7 +32,6 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MOST_LINES = 3  # most cells whose curves are drawn one by one
 GRAY = "#6b6b6b"
 BAND = "#d6e4f0"
-EXAMPLES = "Label map, the slice painted from it, and the real slice that the map was made from"
 Curve = Sequence[tuple[int, float]]
 Triplet = tuple[UInt8[np.ndarray, "height width"], Float[np.ndarray, "height width"], Float[np.ndarray, "height width"]]
 

@@ -27,7 +27,13 @@ def forest_plot(trial: TrialRecord, target: Path) -> None:
         trial: the record.
         target: the PNG file to write.
     """
-    _forest(trial, forest_rows(trial), trial.headline, f"minus that of {trial.plan.reference}", target)
+    _forest(
+        trial,
+        forest_rows(trial),
+        f"Differences to {trial.plan.reference}",
+        f"minus that of {trial.plan.reference}",
+        target,
+    )
 
 
 def rival_plot(trial: TrialRecord, target: Path) -> None:

@@ -64,19 +64,28 @@ def summary_table(trial: TrialRecord) -> Table:
 
 def summary_lines(trial: TrialRecord) -> list[str]:
     """What a terminal shows below the table: the verdict in words, then each fraction's, the best arms, the notes."""
-    best, chosen = trial.best_run, list[str]()
-    if best:
-        name = f"{best.training_set}/{best.segmenter}/{best.fraction}/{best.cell}"
-        chosen = [f"Best run by validation: {name}, validation score {best.validation_score:.3f}."]
     answers = [_answer(trial, row) for row in trial.answers] if len(trial.answers) > 1 else []
-    worth = [f"{found.segmenter}: {found.sentence}" for found in trial.equivalence or ()]
     questions = [
         f"Further question, {measure_text(trial.plan, row.measure)}: {row.training_set} minus {row.against} "
         f"{interval_text(row.judged)}, {row.verdict}, p {p_text(row)}."
         for row in trial.questions
     ]
-    below = [*answers, *questions, *best_synthetic_lines(trial), *worth, *blind_lines(trial)]
-    return [trial.headline, *look_lines(trial), *below, *chosen, *trial.notes]
+    below = [*answers, *questions, *best_synthetic_lines(trial), *worth_lines(trial), *blind_lines(trial)]
+    return [trial.headline, *look_lines(trial), *below, *best_run_lines(trial), *trial.notes]
+
+
+def best_run_lines(trial: TrialRecord) -> list[str]:
+    """The run to promote; nothing where the arms were trained elsewhere."""
+    best = trial.best_run
+    if best is None:
+        return []
+    name = f"{best.training_set}/{best.segmenter}/{best.fraction}/{best.cell}"
+    return [f"Best run by validation: {name}, validation score {best.validation_score:.3f}."]
+
+
+def worth_lines(trial: TrialRecord) -> list[str]:
+    """What synthetic data is worth in real patients, for each segmenter."""
+    return [f"{found.segmenter}: {found.sentence}" for found in trial.equivalence or ()]
 
 
 def blind_lines(trial: TrialRecord) -> list[str]:

@@ -22,7 +22,6 @@ from nephrite.report.curve_figure import equivalence_plot
 from nephrite.report.examples import draw_examples
 from nephrite.report.figures import learning_curves, score_plot
 from nephrite.report.forest_figure import forest_plot, rival_plot
-from nephrite.report.markdown import CURVE, FOREST, RIVALS
 from nephrite.report.notes import (
     absence_notes,
     all_rejected,
@@ -39,6 +38,8 @@ from nephrite.report.on_mlflow import run_note, run_title
 from nephrite.report.pages import write_pages
 from nephrite.report.summary import summarize
 from nephrite.report.trial_record import LookRecord, TrialRecord
+from nephrite.report.web.alternatives import CURVE, FOREST, LEARNING, RIVALS, SCORES
+from nephrite.report.web.sections import trial_sections
 from nephrite.report.without_labels import unlabeled_notes
 from nephrite.store.persons import Persons
 from nephrite.store.slices import EXTERNAL, PairStore, read_manifest
@@ -54,9 +55,18 @@ EXPERIMENT = ("trial", "acquire", "prepare", "train_gan", "synthesize", "screen"
 
 
 def report(
-    config: Config, run: Run, *, pairs: Path, synthetic: Path | None = None, scores: Path, report: Path
+    config: Config,
+    run: Run,
+    *,
+    pairs: Path,
+    synthetic: Path | None = None,
+    scores: Path,
+    predictions: Path | None = None,
+    report: Path,
 ) -> dict[str, float]:
     """Judge all arms of the trial: trial.json, report.md, report.html, summary.txt, figures/ and evidence.json.
+
+    With `predictions`, the label maps that 'evaluate' kept, the page shows slices of each patient.
 
     Raises:
         StoreError: the scores of an arm are missing, broken, changed, or not of this store's test patients.
@@ -94,7 +104,9 @@ def report(
         pictures = _draw(record, arms, folder)
         if synthetic is not None:
             pictures |= draw_examples(config, pairs, synthetic, folder)
-        write_pages(record, folder, pictures, title=f"Trial {config.trial.name}", place=report)
+        given = {"synthetic": synthetic, "predictions": predictions}
+        sections = trial_sections(config, known, record, store, folder, **given)
+        write_pages(record, folder, pictures, sections, title=f"Trial {config.trial.name}", place=report)
         inputs = digests_of(config, arms, store, synthetic)
         write_evidence(folder, kind="report", inputs=inputs, version=__version__)
     run.artifact(report)
@@ -252,7 +264,7 @@ def questions_left_out(config: Config) -> list[QuestionSettings]:
 
 def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str, str]:
     # differences and scores
-    pictures = {FOREST: "differences.png", "Each patient's score, by arm": "patients.png"}
+    pictures = {FOREST: "differences.png", SCORES: "patients.png"}
     forest_plot(record, folder / "figures" / "differences.png")
     score_plot(record, folder / "figures" / "patients.png")
     if record.rivals:
@@ -262,7 +274,7 @@ def _draw(record: TrialRecord, arms: list[ArmScores], folder: Path) -> dict[str,
         pictures[CURVE] = "equivalence.png"
         equivalence_plot(record.plan, record.equivalence, folder / "figures" / "equivalence.png")
     # learning curves
-    pictures["How the arms learn"] = "learning.png"
+    pictures[LEARNING] = "learning.png"
     learning_curves(_curves(arms, "train_loss"), _curves(arms, "validation_dice"), folder / "figures" / "learning.png")
     return {shows: f"figures/{name}" for shows, name in pictures.items()}
 

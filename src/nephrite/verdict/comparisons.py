@@ -148,7 +148,9 @@ def judge_trial(trial: Tables) -> Judged:
     asked = [Pair(*plan.question, everyone, fraction) for fraction in trial.fractions] if plan.question else []
     by_segmenter = [Pair(*plan.question, (name,), plan.fraction) for name in everyone] if plan.question else []
     reference, rivals, best = _with_reference(trial), _with_rivals(trial), _best_synthetic(trial)
-    questions = [Pair(*q[1:], everyone, plan.fraction, q.measure) for q in plan.questions]
+    # by what decides, a further question is the same comparison as elsewhere
+    own = [None if q.measure == plan.measure else q.measure for q in plan.questions]
+    questions = [Pair(*q[1:], everyone, plan.fraction, measure) for q, measure in zip(plan.questions, own, strict=True)]
     shown = [
         *asked,
         *by_segmenter,
