@@ -9,7 +9,7 @@ from nephrite.cli import group
 from nephrite.config import load_config
 from nephrite.errors import ConfigError
 from nephrite.init_command import read_classes
-from nephrite.planning import patient_splits
+from nephrite.preflight import place_patients
 from tests.own_layouts import TEST_SCANS, write_layout
 
 
@@ -47,9 +47,9 @@ def test_a_folder_in_the_layout_of_another_program_becomes_a_plan(
     assert ("no patients of the trial: 1 scan" in shown.stderr) == (layout in TEST_SCANS)
     config = load_config(target)
     assert config.prepare.classes == {1: "kidney", 2: "tumor"}
-    splits = patient_splits(config, tmp_path / "none")
-    assert splits is not None
-    assert splits.keys() == {f"sub-{number}" for number in range(12)}
+    placement = place_patients(config)
+    assert placement is not None
+    assert placement.by_person.keys() == {f"sub-{number}" for number in range(12)}
 
 
 def test_a_case_that_cannot_be_read_is_told_and_the_others_are_proposed_for(kits_folder: Path, tmp_path: Path) -> None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nephrite.config import Arm, Config, GeneratorRun
-from nephrite.mlflow_arms import ArmRow, parts_of
+from nephrite.mlflow_arms import parts_of
+from nephrite.recording import ArmRow
 from nephrite.tracking import open_run
 from tests.conftest import runs
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from nephrite.errors import StoreError, TrackingError
-from nephrite.mlflow_arms import ArmRow
-from nephrite.recording import SilentRun
+from nephrite.recording import ArmRow, SilentRun
 from nephrite.spool import CALLS, HEAD, Head, LastingRun, find_spools, send, spool_of
 
 HEAD_OF_RUN = Head("abc", "parent", "evaluate")

@@ -133,7 +133,9 @@ def test_the_experiment_opens_as_one_of_trainings(record: str, load: Load) -> No
         if name == "found":
             client.create_experiment(name)
         record_stage(load(f"tracking.experiment={name}"), "prepare")
-        assert client.get_experiment_by_name(name).tags["mlflow.experimentKind"] == "custom_model_development"
+        experiment = client.get_experiment_by_name(name)
+        assert experiment
+        assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_what_an_arm_is_stands_among_its_parameters(record: str, load: Load) -> None:

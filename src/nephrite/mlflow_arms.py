@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from nephrite.config import Arm, GeneratorRun
 from nephrite.mlflow_client import as_key, find_runs
+from nephrite.recording import ArmRow
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as RunEntity
@@ -20,20 +21,6 @@ if TYPE_CHECKING:
 REUSED = "reused"  # the stage of a run that stands for an arm of an earlier trial
 SUPERSEDED, DIGEST = "nephrite.superseded_by", "nephrite.segmenter_digest"
 PARENT, NAME, NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
-
-
-class ArmRow(TypedDict):
-    """An arm as the page shows it, of plain values.
-
-    Attributes:
-        arm: as written, e.g. 'real/light/1.0/0'.
-        digest: of the segmenter that was scored; '' where the scores do not say.
-        metrics: its scores.
-    """
-
-    arm: str
-    digest: str
-    metrics: dict[str, float]
 
 
 def parts_of(unit: Arm | GeneratorRun | None) -> dict[str, object]:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypedDict
 
-if TYPE_CHECKING:
-    from nephrite.mlflow_arms import ArmRow
+
+class ArmRow(TypedDict):
+    """An arm as the page shows it, of plain values.
+
+    Attributes:
+        arm: as written, e.g. 'real/light/1.0/0'.
+        digest: of the segmenter that was scored; '' where the scores do not say.
+        metrics: its scores.
+    """
+
+    arm: str
+    digest: str
+    metrics: dict[str, float]
 
 
 class Run(Protocol):

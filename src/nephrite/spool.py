@@ -16,8 +16,7 @@ from typing import Any
 
 from nephrite.errors import StoreError, TrackingError
 from nephrite.files import disk_errors, read_record, write_json
-from nephrite.mlflow_arms import ArmRow
-from nephrite.recording import Run
+from nephrite.recording import ArmRow, Run
 
 SUFFIX = ".record"
 CALLED = {"settings", "metrics", "artifact", "tags", "dataset", "judged", "end"}

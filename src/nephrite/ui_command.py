@@ -29,12 +29,13 @@ def ui_command() -> click.Command:
 
         uri, client = tracking_uri(), connect()
         found = client.get_experiment_by_name(experiment)
+        number = found.experiment_id if found else None
         # a server has its page already
         if uri.startswith("http"):
-            click.echo(page_address(uri.rstrip("/"), found and found.experiment_id))
+            click.echo(page_address(uri.rstrip("/"), number))
             return
         check_port(port)
-        click.echo(f"{page_address(f'http://{HOST}:{port}', found and found.experiment_id)}\nStop it with Ctrl-C.")
+        click.echo(f"{page_address(f'http://{HOST}:{port}', number)}\nStop it with Ctrl-C.")
         sys.stdout.flush()
         os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
         program = shutil.which("mlflow", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")

@@ -16,8 +16,7 @@ from nephrite.files import digest, whole_folder
 from nephrite.look_ledger import Taken, Wanted, counts_looks, few_cells, marks_of, take_look
 from nephrite.metrics.means import mean_scores
 from nephrite.metrics.scores import AGAIN, ArmScores, read_scores
-from nephrite.mlflow_arms import ArmRow
-from nephrite.recording import Run
+from nephrite.recording import ArmRow, Run
 from nephrite.report.curve_figure import equivalence_plot
 from nephrite.report.examples import draw_examples
 from nephrite.report.figures import learning_curves, score_plot
