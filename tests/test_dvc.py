@@ -327,6 +327,11 @@ def test_whole_chain_runs_once_and_then_has_nothing_to_do(
     assert first.stdout.count("Running stage") == 17
     assert "not enough runs" in (project.place / "reports" / "summary.txt").read_text()
     assert (project.place / "promotion" / "decision.json").is_file()
+    shown = json.loads(project.dvc("metrics", "show", "--json").stdout)[""]["data"]["reports/metrics.json"]["data"]
+    assert 0 <= shown["dice"]["real light 0.5"]["tumor"] <= 1
+    plotted = project.dvc("plots", "show", "--out", "plots").stdout
+    assert (project.place / plotted.strip().removeprefix("file://")).is_file()
+    assert [*(project.place / "plots" / "static").rglob("*learning.png")]
 
     second = project.dvc("repro")
     assert "Running stage" not in second.stdout

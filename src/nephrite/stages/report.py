@@ -12,12 +12,13 @@ from nephrite.config import Arm, Config, QuestionSettings
 from nephrite.dependencies import trial_facts
 from nephrite.errors import ConfigError, StoreError
 from nephrite.evidence import write_evidence
-from nephrite.files import digest, whole_folder
+from nephrite.files import digest, whole_folder, write_json
 from nephrite.look_ledger import Taken, Wanted, counts_looks, few_cells, marks_of, take_look
 from nephrite.metrics.means import mean_scores
 from nephrite.metrics.scores import AGAIN, ArmScores, read_scores
 from nephrite.recording import ArmRow, Run
 from nephrite.report.curve_figure import equivalence_plot
+from nephrite.report.dvc_metrics import METRICS, dvc_metrics
 from nephrite.report.examples import draw_examples
 from nephrite.report.figures import learning_curves, score_plot
 from nephrite.report.forest_figure import forest_plot, rival_plot
@@ -105,6 +106,7 @@ def report(
             pictures |= draw_examples(config, pairs, synthetic, folder)
         given = {"synthetic": synthetic, "predictions": predictions}
         sections = trial_sections(config, known, record, store, folder, **given)
+        write_json(folder / METRICS, dvc_metrics(record))
         write_pages(record, folder, pictures, sections, title=f"Trial {config.trial.name}", place=report)
         inputs = digests_of(config, arms, store, synthetic)
         write_evidence(folder, kind="report", inputs=inputs, version=__version__)
