@@ -197,7 +197,7 @@ def test_mlflow_run_records_a_stage_with_its_settings(load: Callable[..., Config
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         rows = database.execute("select value from metrics where key = 'cases'").fetchall()
         places = database.execute(
-            "select name from experiments join runs using (experiment_id) join metrics using (run_uuid)"
+            "select experiments.name from experiments join runs using (experiment_id) join metrics using (run_uuid)"
         ).fetchall()
         states = database.execute("select status from runs where run_uuid in (select run_uuid from metrics)").fetchall()
     assert rows == [(2.0,)]

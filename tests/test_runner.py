@@ -60,6 +60,8 @@ class Stages:
         if work == self.fails:
             raise StoreError("pairs", "is broken", "run 'prepare' again")
         self.ran.append(work)
+        if beside:
+            beside.mkdir(parents=True, exist_ok=True)
         if output.suffix == ".json":
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text("{}")

@@ -143,7 +143,7 @@ PAINTERS = {
         *("prepare.lesions={kidney: null, tumor: null}", "prepare.lesion_free.training_patients=true"),
         *("trial.label_fractions=[0.67]", "prepare.lesion_free.margin=1", "screen.filter=all"),
         "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 1, slices: apart, host: bright}",
-        *("trial.without_labels=[{name: real+synthetic, synthesizer: pix2pix}]", "painter=pix2pix/0.0/0"),
+        *("trial.without_labels=[{name: real+synthetic, synthesizer: pix2pix, way: append}]", "painter=pix2pix/0.0/0"),
     ),
     "recontrast": ("train_gan.pix2pix.method={kind: recontrast}",),
     "phantom patients": ("train_gan.pix2pix.method={kind: phantom_patients, matrix: 64}",),

@@ -112,7 +112,7 @@ STAGES: Mapping[str, Signature] = {
         "raw",
         (
             Read(("acquire.source", "acquire.{source}", "acquire.unlabeled", "acquire.lesion_free")),
-            Read(("acquire.external.path", "acquire.synthetic")),
+            Read(("acquire.external.path", "acquire.synthetic", "acquire.channels")),
             Read(("acquire.patients", "acquire.pseudonyms", "acquire.deidentify")),
         ),
     ),

@@ -79,7 +79,7 @@ def test_arms_are_the_whole_product(load: Load) -> None:
     assert len({str(arm) for arm in arms}) == 4 * 3 * 2
 
 
-ENTRY = "{name: real+synthetic, synthesizer: pix2pix}"
+ENTRY = "{name: real+synthetic, synthesizer: pix2pix, way: append}"
 WITHOUT = (
     "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 1.0}",
     *("screen.filter=all", f"trial.without_labels=[{ENTRY}]", "trial.cells=[0, 1]"),
@@ -107,7 +107,7 @@ def test_arms_without_labels_are_added_to_the_product_with_their_painters(load: 
     [
         (
             "trial.without_labels=[{name: real+synthetic, synthesizer: pix2pix, share: 0.9}]",
-            "'without_labels' has 'real+synthetic', which is no entry of the list 'synthetic'",
+            "'without_labels' has 'real.synthetic', which is no entry of the list 'synthetic'",
         ),
         (f"trial.without_labels=[{ENTRY}, {ENTRY}]", "'without_labels' names one twice"),
         ("trial.without_labels=[real+synthetic]", "names 'real.synthetic'; write its whole entry of"),

@@ -156,7 +156,7 @@ def test_report_gets_the_runs_of_evaluate_of_every_loop(compiled_grown: Package)
         "prepare",
         "screen-pix2pix-0.25-0",
     }
-    (runs,) = [text for text in arguments(compiled_grown, task) if text.startswith("runs:")]
+    (runs,) = {text for text in arguments(compiled_grown, task) if text.startswith("runs:")}
     assert all("evaluate" in told["taskOutputParameter"]["outputParameterKey"] for told in given.values())
     assert runs == "runs:" + "".join(f"{{{{$.inputs.parameters['{name}']}}}}" for name in sorted(given))
 

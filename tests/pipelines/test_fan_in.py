@@ -15,7 +15,7 @@ from nephrite_kubeflow.fan_in import list_names, with_lists
 def test_command_gets_all_lists_in_one_text(component: Any) -> None:
     widened = with_lists(component, "runs", 3)
     told = [text for text in widened.component_spec.implementation.container.args if isinstance(text, str)]
-    (runs,) = [text for text in told if text.startswith("runs:")]
+    (runs,) = {text for text in told if text.startswith("runs:")}
     assert runs == "runs:" + "".join(f"{{{{$.inputs.parameters['{name}']}}}}" for name in list_names("runs", 3))
 
 

@@ -51,9 +51,9 @@ def test_last_part_alone_judges_and_promotes(parts: list[Package]) -> None:
 
 def test_last_part_takes_the_other_parts_runs_by_the_trial(parts: list[Package], compiled: Package) -> None:
     for step in ("exec-report", "exec-promote"):
-        (runs,) = [text for text in containers(parts[1])[step]["args"] if text.startswith(("runs:", "trial:"))]
+        (runs,) = {text for text in containers(parts[1])[step]["args"] if text.startswith(("runs:", "trial:"))}
         assert runs.startswith("trial:{{$.inputs.parameters['runs']}}")
-        (runs,) = [text for text in containers(compiled)[step]["args"] if text.startswith(("runs:", "trial:"))]
+        (runs,) = {text for text in containers(compiled)[step]["args"] if text.startswith(("runs:", "trial:"))}
         assert runs.startswith("runs:")
 
 

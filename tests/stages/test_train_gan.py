@@ -304,7 +304,7 @@ def test_what_was_left_of_other_scans_without_labels_is_discarded(load: Load, pa
 
 
 def test_scans_without_labels_must_be_there(load: Load, pairs: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train_gan\.pix2pix\.unlabeled: wants scans without labels, and there are"):
+    with pytest.raises(ConfigError, match=r"train_gan\.pix2pix\.unlabeled: needs scans without labels, and there are"):
         train_gan(load(*UNLABELED, QUANTILES), SilentRun(), pairs=pairs, synthesizer=tmp_path / "s")
 
 

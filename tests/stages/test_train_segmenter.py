@@ -556,7 +556,10 @@ WITHOUT = (
     *("prepare.lesion_free={training_patients: true, margin: 1}", "screen.filter=all", "synthesize.ratio=2"),
     "train_gan.pix2pix.method={kind: lesion_painter, lesion_free: 1.0, slices: apart, host: bright, "
     "sizes: [{radius: [1.5, 2.5]}]}",
-    *("trial.without_labels=[{name: real+synthetic, synthesizer: pix2pix}]", "trial.label_fractions=[0.34]"),
+    *(
+        "trial.without_labels=[{name: real+synthetic, synthesizer: pix2pix, way: append}]",
+        "trial.label_fractions=[0.34]",
+    ),
 )
 
 

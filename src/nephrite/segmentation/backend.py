@@ -105,7 +105,7 @@ class StoredScan:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Slices, height and width."""
-        slices, height, width = self.store.label(self.patient).shape
+        slices, height, width = self.store.channel(self.patient, 0).shape
         slices = slices if self.part is None else len(self.part)
         return (slices, self.window.size, self.window.size) if self.window else (slices, height, width)
 
