@@ -86,3 +86,12 @@ def test_a_model_is_named_as_mlflow_does(text: str, expected: list[str]) -> None
 def test_another_model_is_refused(text: str, here: Path) -> None:
     with pytest.raises(ConfigError, match="is no registered model by its form, and no folder of a segmenter"):
         named_model(text)
+
+
+def test_a_training_patient_is_told_by_name_or_pseudonym(segmenter: Path, kits_folder: Path, here: Path) -> None:
+    (kits_folder / "case_00003").rename(kits_folder / "A1")
+    words = ["predict", str(kits_folder), "--model", str(segmenter), "--set", "predict.overlays=1"]
+    shown = CliRunner().invoke(group, words, catch_exceptions=False).stdout
+    warned = [line for line in shown.splitlines() if "learned from this patient" in line]
+    assert [line.partition(":")[0] for line in warned] == ["A1"]
+    assert len([*Path("predictions/A1").glob("slice-*.png")]) == 1

@@ -32,6 +32,13 @@ class PredictSettings(Settings):
         description="Folder of a segmenter as 'train_segmenter' writes it, in place of a registered model: null, since "
         "what is in use is registered.",
     )
+    overlays: int = Field(
+        default=3,
+        ge=0,
+        le=3,
+        description="Slices of each scan that are drawn with outlines beside its mask, one per structure, to see "
+        "at once whether it lies where it should. Pictures of patients; 0 = none.",
+    )
     batch_size: Positive = Field(
         default=16, description="Slices held in memory and segmented at a time; no effect on the masks."
     )

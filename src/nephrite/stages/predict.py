@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +21,7 @@ from nephrite.imaging.recipe import Recipe
 from nephrite.imaging.sources import open_scan
 from nephrite.imaging.volume import ScanVolume
 from nephrite.predicting.findings import Segmented, summary, write_volumes
+from nephrite.predicting.look import doubts, read_again, shown_slices, write_overlays
 from nephrite.predicting.masks import segment_volumes
 from nephrite.predicting.model import Origin, ServedModel, load_model
 from nephrite.privacy.pseudonyms import pseudonyms, wanted
@@ -72,7 +73,7 @@ def _predict(config: Config, run: Run, scans: Path, masks: Path, fetched: Path) 
     # segment all scans
     with whole_folder(masks, "masks") as root:
         called = {names[scan.patient]: volume for scan, volume in zip(found, volumes, strict=True)}
-        results = write_masks(called, model, root, block=config.predict.batch_size, measured=measured)
+        results = write_masks(config, called, model, root, known=_learned_from(model, names))
         segmented = list(progress_bar(results, "predict", len(found)))
         seconds = time.monotonic() - started
         # then what sums them up
@@ -107,17 +108,38 @@ def check_target(scans: Path, masks: Path) -> None:
 
 
 def write_masks(
-    volumes: Mapping[str, ScanVolume], model: ServedModel, root: Path, *, block: int, measured: bool
+    config: Config, volumes: Mapping[str, ScanVolume], model: ServedModel, root: Path, *, known: Collection[str]
 ) -> Iterator[Segmented]:
-    """Segment scans by their ids, one after the other, and write their label maps under `root`."""
-    found = segment_volumes(volumes, model, scratch=root, block=block)
+    """Segment scans by their ids, one after the other, and write label maps and pictures under `root`.
+
+    Args:
+        config: settings.
+        volumes: scans by their ids.
+        model: ready to segment.
+        root: a folder.
+        known: ids of those that the model learned from.
+    """
+    recipe, settings, measured = model.recipe, config.predict, config.prepare.spacing == "measured"
+    found = segment_volumes(volumes, model, scratch=root, block=settings.batch_size)
     for (patient, volume), mask in zip(volumes.items(), found, strict=True):
+        # the mask
         path = root / patient / MASK
         path.parent.mkdir()
         write_mask(path, mask, volume.header)
+        # pictures and warnings
+        seen = read_again(volume, recipe.intensity, shown_slices(mask, settings.overlays))
+        write_overlays(path.parent, mask, seen, recipe.intensity)
+        doubted = doubts(volume, mask, seen, recipe, trained_on=patient in known, measured=measured)
+        # what was found
         sources = {hidden_name(file): sha256(file) for file in volume.sources["image"]}
         voxel = voxel_milliliters(volume.spacing) if measured else None
-        yield Segmented(patient, len(mask), sources, voxel, count_slices(mask, list(model.recipe.classes)))
+        yield Segmented(patient, len(mask), sources, voxel, count_slices(mask, list(recipe.classes)), tuple(doubted))
+
+
+def _learned_from(model: ServedModel, names: Mapping[str, str]) -> set[str]:
+    """Ids, or pseudonyms, of patients who stand in the model's card by either name."""
+    known = model.origin.patients or frozenset[str]()
+    return {called for name, called in names.items() if known & {name.lower(), called.lower()}}
 
 
 def _tags(config: Config, origin: Origin) -> dict[str, str]:
@@ -138,6 +160,6 @@ def write_manifest(path: Path, segmented: list[Segmented], model: ServedModel, r
         **({} if measured else {"note": NOMINAL}),
         "software": __version__,
         "run_id": run.id,
-        "patients": {result.patient: {"sources": result.sources} for result in segmented},
+        "patients": {result.patient: {"sources": result.sources, "warnings": result.doubts} for result in segmented},
     }
     write_json(path, content)
