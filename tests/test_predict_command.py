@@ -3,12 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from nephrite.cli import group
-from nephrite.errors import ConfigError, ModelNotRegisteredError
+from nephrite.errors import ConfigError, ModelNotRegisteredError, SourceError
 from nephrite.predict_command import named_model
+from tests.imaging.label_maps.test_seg_writing import write_whole_series
 from tests.predicting.test_model import segmenter as trained
 from tests.stages.test_predict import register
 
@@ -95,3 +97,22 @@ def test_a_training_patient_is_told_by_name_or_pseudonym(segmenter: Path, kits_f
     warned = [line for line in shown.splitlines() if "learned from this patient" in line]
     assert [line.partition(":")[0] for line in warned] == ["A1"]
     assert len([*Path("predictions/A1").glob("slice-*.png")]) == 1
+
+
+def test_a_dicom_seg_is_written_on_request(segmenter: Path, here: Path, tmp_path: Path) -> None:
+    write_whole_series(tmp_path / "p1")
+    words = ["predict", str(tmp_path / "p1"), "--model", str(segmenter)]
+    for more, count in (([], 0), (["--dicom-seg"], 1)):
+        assert CliRunner().invoke(group, [*words, *more], catch_exceptions=False).exit_code == 0
+        found = [*Path("predictions").glob("patient-*/segmentation.dcm")]
+        empty = not np.asarray(
+            nib.Nifti1Image.from_filename(next(Path("predictions").glob("*/*.nii.gz"))).dataobj
+        ).any()
+        assert len(found) == (0 if empty else count)
+
+
+def test_a_dicom_seg_of_other_scans_is_refused(segmenter: Path, kits_folder: Path, here: Path) -> None:
+    words = ["predict", str(kits_folder), "--model", str(segmenter), "--dicom-seg"]
+    with pytest.raises(SourceError, match="holds no DICOM series, which a DICOM SEG belongs to; leave"):
+        CliRunner().invoke(group, words, catch_exceptions=False)
+    assert not [*here.iterdir()]

@@ -53,6 +53,7 @@ def predict_command() -> click.Command:
         scans: Path | None,
         masks: Path,
         model: str | None,
+        dicom_seg: bool,
         params: Path,
         params_text: str | None,
         overrides: tuple[str, ...],
@@ -68,7 +69,8 @@ def predict_command() -> click.Command:
         told = click.get_current_context().get_parameter_source("params") is not ParameterSource.DEFAULT
         if params_text is None and not told and not params.is_file():
             params_text = WITHOUT_FILE
-        config = load_config(params, [*overrides, *(named_model(model) if model else ())], text=params_text)
+        named, asked = named_model(model) if model else (), ["predict.dicom_seg=true"] if dicom_seg else ()
+        config = load_config(params, [*overrides, *named, *asked], text=params_text)
         if dry_run:
             click.echo(as_yaml(config), nl=False)
             return
@@ -88,6 +90,7 @@ def _options() -> list[click.Parameter]:
         click.Option(["--out", "--masks", "masks"], type=path, default=OUT, show_default=True, metavar="PATH",
                      help=PATHS["masks"]),
         click.Option(["--model"], metavar="MODEL", help=MODEL),
+        click.Option(["--dicom-seg"], is_flag=True, help="Write a DICOM SEG too, for each scan that is a series."),
         click.Option(["--scans"], type=path, metavar="PATH", help="SCANS, for pipelines."),
         *settings_options(),
         *stage_options(),

@@ -71,7 +71,8 @@ def test_a_window_by_percentiles_is_drawn_and_tells_nothing_of_intensities(tmp_p
     write_overlays(tmp_path, square(), seen, settings)
     picture = np.asarray(Image.open(tmp_path / "slice-0001.png").convert("L"))
     assert (seen.inside, seen.spread) == (None, None)
-    assert (int(picture.min()), int(picture.max())) == (0, pytest.approx(255, abs=2))  # of 64 colors
+    assert int(picture.min()) == 0
+    assert int(picture.max()) >= 250  # of 64 colors
 
 
 @pytest.mark.parametrize(

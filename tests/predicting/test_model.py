@@ -29,7 +29,7 @@ def test_a_folder_brings_its_recipe_and_its_patients(segmenter: Path, tmp_path: 
     model, card = load_model(load(f"predict.folder={segmenter}"), tmp_path), read_card(segmenter)
     assert isinstance(model, ServedFolder)
     assert (model.origin.name, model.origin.version, model.origin.weights) == (card.arm, None, card.digest)
-    assert model.origin.patients == {"a1", "a2", "a3"}  # of the validation patients nothing was chosen
+    assert model.origin.patients == frozenset({"a1", "a2", "a3"})  # of the validation patients nothing was chosen
     assert (model.recipe.classes, model.recipe.channels) == (card.classes, card.channels)
     assert (model.recipe.in_plane, model.recipe.threshold, model.recipe.window) == (card.in_plane, 0.5, card.window)
 

@@ -39,6 +39,11 @@ class PredictSettings(Settings):
         description="Slices of each scan that are drawn with outlines beside its mask, one per structure, to see "
         "at once whether it lies where it should. Pictures of patients; 0 = none.",
     )
+    dicom_seg: bool = Field(
+        default=False,
+        description="Write a DICOM SEG beside the mask of each DICOM series. It names the series' patient, so "
+        "none is written unasked.",
+    )
     batch_size: Positive = Field(
         default=16, description="Slices held in memory and segmented at a time; no effect on the masks."
     )

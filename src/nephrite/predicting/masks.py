@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
@@ -21,7 +21,7 @@ Mask: TypeAlias = UInt8[np.ndarray, "slice rows columns"]
 
 def segment_volumes(
     volumes: Mapping[str, ScanVolume], model: ServedModel, *, scratch: Path, block: int
-) -> Iterator[Mask]:
+) -> Generator[Mask]:
     """Label maps of scans, in their order, one after the other.
 
     Args:
@@ -35,8 +35,10 @@ def segment_volumes(
         ProgramError: the model's program failed.
     """
     if isinstance(model, ServedFolder):
-        return find_labels(model.trained, volumes, model.recipe, scratch=scratch, block=block)
-    return (segment_volume(volume, model, scratch=scratch, block=block) for volume in volumes.values())
+        yield from find_labels(model.trained, volumes, model.recipe, scratch=scratch, block=block)
+        return
+    for volume in volumes.values():
+        yield segment_volume(volume, model, scratch=scratch, block=block)
 
 
 def segment_volume(volume: ScanVolume, model: ServedGraph, *, scratch: Path, block: int) -> Mask:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +15,9 @@ from nephrite import __version__
 from nephrite.config import Config
 from nephrite.errors import SourceError
 from nephrite.files import digest, sha256, whole_folder, write_json
+from nephrite.imaging.dicom import DicomScan
 from nephrite.imaging.geometry import voxel_milliliters, warn_of_units
+from nephrite.imaging.label_maps.seg_writing import check_source, write_segmentation
 from nephrite.imaging.masks import count_slices, write_mask
 from nephrite.imaging.pointed import scans_at
 from nephrite.imaging.recipe import Recipe
@@ -30,6 +33,7 @@ from nephrite.recording import Run
 from nephrite.redaction import hidden_name
 
 logger = logging.getLogger(__name__)
+SEG = "segmentation.dcm"
 MASK, VOLUMES, MANIFEST, SUMMARY = "segmentation.nii.gz", "volumes.csv", "manifest.json", "summary.txt"
 NOMINAL = "'prepare.spacing' is nominal: voxels are of made-up size, so milliliters are left out"
 
@@ -62,6 +66,8 @@ def _predict(config: Config, run: Run, scans: Path, masks: Path, fetched: Path) 
     warn_of_units(
         [scan.image for scan, volume in zip(found, volumes, strict=True) if not volume.unit_given], len(found)
     )
+    if config.predict.dicom_seg:
+        check_series(scans, volumes)
     model, measured = load_model(config, fetched), config.prepare.spacing == "measured"
     if not measured:
         logger.warning("predict: %s", NOMINAL)
@@ -107,6 +113,20 @@ def check_target(scans: Path, masks: Path) -> None:
         raise SourceError(masks, finding, "name a new folder with '--out', or empty this one")
 
 
+def check_series(scans: Path, volumes: Sequence[ScanVolume]) -> None:
+    """Refuse scans of which none is a DICOM series, or one to which no DICOM SEG can refer.
+
+    Raises:
+        SourceError: no scan is a series.
+        DicomError: names the file.
+    """
+    series = [volume.series for volume in volumes if isinstance(volume, DicomScan)]
+    if not series:
+        raise SourceError(scans, "holds no DICOM series, which a DICOM SEG belongs to", "leave '--dicom-seg' out")
+    for one in series:
+        check_source(one)
+
+
 def write_masks(
     config: Config, volumes: Mapping[str, ScanVolume], model: ServedModel, root: Path, *, known: Collection[str]
 ) -> Iterator[Segmented]:
@@ -120,20 +140,25 @@ def write_masks(
         known: ids of those that the model learned from.
     """
     recipe, settings, measured = model.recipe, config.predict, config.prepare.spacing == "measured"
-    found = segment_volumes(volumes, model, scratch=root, block=settings.batch_size)
-    for (patient, volume), mask in zip(volumes.items(), found, strict=True):
-        # the mask
-        path = root / patient / MASK
-        path.parent.mkdir()
-        write_mask(path, mask, volume.header)
-        # pictures and warnings
-        seen = read_again(volume, recipe.intensity, shown_slices(mask, settings.overlays))
-        write_overlays(path.parent, mask, seen, recipe.intensity)
-        doubted = doubts(volume, mask, seen, recipe, trained_on=patient in known, measured=measured)
-        # what was found
-        sources = {hidden_name(file): sha256(file) for file in volume.sources["image"]}
-        voxel = voxel_milliliters(volume.spacing) if measured else None
-        yield Segmented(patient, len(mask), sources, voxel, count_slices(mask, list(recipe.classes)), tuple(doubted))
+    with closing(segment_volumes(volumes, model, scratch=root, block=settings.batch_size)) as found:
+        for (patient, volume), mask in zip(volumes.items(), found, strict=True):
+            # the mask
+            path = root / patient / MASK
+            path.parent.mkdir()
+            write_mask(path, mask, volume.header)
+            if settings.dicom_seg and isinstance(volume, DicomScan):
+                name = f"{model.origin.name} {model.origin.version or ''}".strip()
+                write_segmentation(path.with_name(SEG), mask, volume.series, recipe.classes, model=name)
+            # pictures and warnings
+            seen = read_again(volume, recipe.intensity, shown_slices(mask, settings.overlays))
+            write_overlays(path.parent, mask, seen, recipe.intensity)
+            doubted = doubts(volume, mask, seen, recipe, trained_on=patient in known, measured=measured)
+            # what was found
+            sources = {hidden_name(file): sha256(file) for file in volume.sources["image"]}
+            voxel = voxel_milliliters(volume.spacing) if measured else None
+            yield Segmented(
+                patient, len(mask), sources, voxel, count_slices(mask, list(recipe.classes)), tuple(doubted)
+            )
 
 
 def _learned_from(model: ServedModel, names: Mapping[str, str]) -> set[str]:

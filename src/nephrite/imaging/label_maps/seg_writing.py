@@ -19,7 +19,11 @@ from nephrite.errors import DicomError
 from nephrite.imaging.dicom_elements import BROKEN
 from nephrite.imaging.series import Series
 
-NEEDED = ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "PatientName", "SOPInstanceUID")
+NEEDED = ("StudyInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID")
+MAY_BE_EMPTY = (  # type 2 (PS3.5 7.4.3): de-identified series often lack what should be there and empty
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime"),
+    *("AccessionNumber", "ReferringPhysicianName"),
+)
 STORED = np.array([[0, 1], [1, 1], [2, 1]])  # nibabel's orientation of a block as it is
 SERIES_NUMBER = 900  # beyond those of a scanner
 REMEDY = "leave '--dicom-seg' out for this series"
@@ -29,7 +33,7 @@ def check_source(series: Series) -> None:
     """Refuse a series to which no DICOM SEG can refer.
 
     Raises:
-        DicomError: it lies in multi-frame files, or an element is missing that names study, patient or space.
+        DicomError: it lies in multi-frame files, or an element is missing that names study or space.
     """
     for image in series.images:
         if image.frame is not None:
@@ -74,7 +78,7 @@ def write_segmentation(
     segments = np.stack([stored == value for value in present], axis=-1).astype(np.uint8)
     try:
         made = Segmentation(
-            [dcmread(image.path, force=True, stop_before_pixels=True) for image in series.images],
+            [_header(image.path, series.distance) for image in series.images],
             segments,
             "BINARY",
             [_describe(number, classes[value], model) for number, value in enumerate(present, start=1)],
@@ -93,6 +97,16 @@ def write_segmentation(
         finding = f"its headers make no DICOM SEG ({type(error).__name__})"
         raise DicomError(series.images[0].path, finding, REMEDY) from error
     return True
+
+
+def _header(path: Path, distance: float) -> Dataset:
+    header = dcmread(path, force=True, stop_before_pixels=True)
+    for name in MAY_BE_EMPTY:
+        if name not in header:
+            setattr(header, name, "")
+    if not header.get("SliceThickness"):
+        header.SliceThickness = f"{distance:.6g}"
+    return header
 
 
 def _describe(number: int, name: str, model: str) -> Dataset:
