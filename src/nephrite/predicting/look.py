@@ -68,7 +68,7 @@ def read_again(volume: ScanVolume, intensity: WindowSettings | PercentileSetting
         planes |= {place: block[place - part.start].astype(np.float32) for place in positions
                    if part.start <= place < part.stop}  # fmt: skip
         if window:
-            inside += np.count_nonzero((block > window[0]) & (block < window[1]))
+            inside += int(np.count_nonzero((block > window[0]) & (block < window[1])))
             ends = [min(ends[0], float(block.min())), max(ends[1], float(block.max()))]
     if window is None:
         return Seen(planes)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,6 +19,9 @@ from nephrite import __version__
 from nephrite.errors import DicomError
 from nephrite.imaging.dicom_elements import BROKEN
 from nephrite.imaging.series import Series
+
+if TYPE_CHECKING:
+    from highdicom.seg import SegmentDescription
 
 NEEDED = ("StudyInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID")
 MAY_BE_EMPTY = (  # type 2 (PS3.5 7.4.3): de-identified series often lack what should be there and empty
@@ -109,7 +113,7 @@ def _header(path: Path, distance: float) -> Dataset:
     return header
 
 
-def _describe(number: int, name: str, model: str) -> Dataset:
+def _describe(number: int, name: str, model: str) -> SegmentDescription:
     from highdicom import AlgorithmIdentificationSequence
     from highdicom.seg import SegmentDescription
     from pydicom.sr.codedict import codes
