@@ -38,6 +38,7 @@ from nephrite.commands import (
     lock_command,
     resolve_command,
     settings_options,
+    stage_options,
     upload_command,
     verify_command,
 )
@@ -48,6 +49,7 @@ from nephrite.execution import Notes, command_name, run_stage
 from nephrite.init_command import init_command
 from nephrite.inspect_command import inspect_command
 from nephrite.judge_command import judge_command
+from nephrite.predict_command import PREDICT, predict_command
 from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
 from nephrite.ui_command import UI, ui_command
 
@@ -80,6 +82,7 @@ class StageGroup(click.Group):
             UI: ui_command,
             INSPECT: inspect_command,
             DOCTOR: doctor_command,
+            PREDICT: predict_command,
         }
         if stage in special:
             return special[stage]()
@@ -91,7 +94,7 @@ class StageGroup(click.Group):
             ("The whole trial", WHOLE),
             ("Stages", TEXTS),
             ("In a cluster", CLUSTER),
-            ("With the champion", USE),
+            ("On new scans", USE),
             ("Trained elsewhere", ELSEWHERE),
             ("For DVC", FOR_DVC),
         ):
@@ -108,13 +111,7 @@ def stage_command(stage: str) -> click.Command:
         click.Option([f"--{command_name(name)}"], type=path_type, required=required, metavar="PATH", help=PATHS[name])
         for name, required in signature.paths.items()
     ]
-    options += settings_options()
-    options += [
-        click.Option(["--dry-run"], is_flag=True, help="Print the resolved settings and stop."),
-        click.Option(["--lineage"], default="{}", metavar="JSON", help="Facts to record, e.g. commit and image."),
-        click.Option(["--page"], type=path_type, metavar="FILE", help="Write a page about the result."),
-        click.Option(["--run-id"], type=path_type, metavar="FILE", help="Write the id of the MLflow run."),
-    ]
+    options += [*settings_options(), *stage_options()]
 
     def run(
         *,

@@ -53,6 +53,17 @@ def settings_options() -> list[click.Parameter]:
     ]
 
 
+def stage_options() -> list[click.Parameter]:
+    """What a pipeline tells a stage, and wants to know of it."""
+    path_type = click.Path(path_type=Path)
+    return [
+        click.Option(["--dry-run"], is_flag=True, help="Print the resolved settings and stop."),
+        click.Option(["--lineage"], default="{}", metavar="JSON", help="Facts to record, e.g. commit and image."),
+        click.Option(["--page"], type=path_type, metavar="FILE", help="Write a page about the result."),
+        click.Option(["--run-id"], type=path_type, metavar="FILE", help="Write the id of the MLflow run."),
+    ]
+
+
 def verify_command() -> click.Command:
     """The command that looks whether outputs are as they were written."""
 

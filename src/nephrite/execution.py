@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from nephrite.errors import StoreError, TrackingError
 from nephrite.files import disk_errors, scratch_folder, whole_file
 from nephrite.lineage import parse_lineage
 from nephrite.ownership import check_apart, check_replaceable, check_replaceable_file
-from nephrite.recording import Run
+from nephrite.recording import Run, SilentRun
 from nephrite.run_artifacts import KEPT, fetch_arms, names_runs
 from nephrite.signatures import ALL_STAGES
 from nephrite.spool import find_spools
@@ -64,21 +64,29 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
     # run the stage inside of its MLflow run
     output = check_places(stage, config, paths)
     function, facts = stage_function(stage), parse_lineage(notes.lineage)
-    with open_run(config, stage, facts, output) as run, _fetched(config, paths, output) as found:
+    recorded = is_recorded(stage, config)
+    opened = open_run(config, stage, facts, output) if recorded else nullcontext(SilentRun())
+    with opened as run, _fetched(config, paths, output) as found:
         send_left(found)
         metrics = function(config, run, **found)
         if stage == "evaluate" and notes.run_id:
             _keep_shown(config, run, found.get("predictions"))
-        if run.id is None:  # a further process of one training: only the first one records
+        if run.id is None and recorded:  # a further process of one training: only the first one records
             return
         # record and show the result
         run.metrics(metrics, step=0)
         title = " ".join(str(part) for part in (command_name(stage), config.arm or config.painter) if part)
         if notes.page:
-            _write(notes.page, result_page(stage, title, metrics, {**facts, "mlflow run": run.id}, paths))
-        if notes.run_id:
+            _write(notes.page, result_page(stage, title, metrics, {**facts, "mlflow run": run.id or "none"}, paths))
+        if notes.run_id and run.id:
             _write(notes.run_id, run.id)
     click.echo(f"{title}: {', '.join(f'{name} {value:.4g}' for name, value in metrics.items())}")
+
+
+def is_recorded(stage: str, config: Config) -> bool:
+    """Whether a run is recorded: not where somebody tries a segmenter of a folder, and no record is named."""
+    tries = stage == "predict" and config.predict.folder is not None
+    return not tries or bool(os.environ.get("MLFLOW_TRACKING_URI"))
 
 
 def _keep_shown(config: Config, run: Run, predictions: Path | None) -> None:

@@ -83,6 +83,20 @@ class Registry:
             )
         return version
 
+    def numbered(self, number: int) -> ModelVersion:
+        """The version of a number.
+
+        Raises:
+            ModelNotRegisteredError: the registry does not know the name, or the model has no such version.
+        """
+        with tracking_errors():
+            found = self._client.search_model_versions(f"name = '{self.name}' and version_number = {number}")
+        if not found:
+            known = self._registered() is not None
+            finding = f"has no version {number}" if known else f"is not in the registry at {shown(tracking_uri())}"
+            raise ModelNotRegisteredError(f"model '{self.name}'", finding, "name another model or version")
+        return self._version(str(number))
+
     def with_weights(self, weights: str) -> ModelVersion | None:
         """The version made from weights of this SHA-256."""
         with tracking_errors():

@@ -223,7 +223,7 @@ APART: Mapping[str, Signature] = {  # not part of a trial: no other stage reads 
         writes=False,
     ),
     "predict": Signature(
-        "Segment scans with the registered champion.",
+        "Segment scans with the registered champion, or another model.",
         {"scans": True, "masks": True},
         "masks",
         (Read(("predict", "promote.model", "acquire.pseudonyms", "prepare.spacing")),),

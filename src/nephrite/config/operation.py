@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -19,8 +20,29 @@ class PredictSettings(Settings):
     """`nephrite predict`, which segments scans; what the model wants to see is registered with it, not set here."""
 
     model: Name | None = Field(default=None, description="Name of the registered model; null = 'promote.model'.")
-    alias: Literal["champion", "challenger"] = Field(
-        default="champion", description="Which of its versions: the one in use, or the newest candidate."
+    alias: Name = Field(
+        default="champion",
+        description="Which version: 'champion' is in use, 'challenger' the newest candidate.",
+    )
+    version: Positive | None = Field(
+        default=None, description="Number of the version; null = the one that 'alias' points to, whichever it is then."
+    )
+    folder: Path | None = Field(
+        default=None,
+        description="Folder of a segmenter as 'train_segmenter' writes it, in place of a registered model: null, since "
+        "what is in use is registered.",
+    )
+    overlays: int = Field(
+        default=3,
+        ge=0,
+        le=3,
+        description="Slices of each scan that are drawn with outlines beside its mask, one per structure, to see "
+        "at once whether it lies where it should. Pictures of patients; 0 = none.",
+    )
+    dicom_seg: bool = Field(
+        default=False,
+        description="Write a DICOM SEG beside the mask of each DICOM series. It names the series' patient, so "
+        "none is written unasked.",
     )
     batch_size: Positive = Field(
         default=16, description="Slices held in memory and segmented at a time; no effect on the masks."

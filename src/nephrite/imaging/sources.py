@@ -63,7 +63,7 @@ def find_cases(folder: Path, channels: Sequence[str] = ()) -> list[Case]:
     cases = sorted(found, key=lambda case: case.patient)
     if not cases:
         raise nothing_found(folder)
-    _check_ids(cases)
+    check_ids(cases)
     _check_named(cases, channels)
     return cases
 
@@ -85,7 +85,7 @@ def find_scans(folder: Path, channels: Sequence[str] = ()) -> list[Scan]:
     if not scans:
         finding = "holds no scan: neither <case>/imaging.nii.gz, nor <name>.nii.gz, nor <case>/*.dcm, nor DICOM/<case>"
         raise SourceError(folder, finding, "give the folder above the scans, one file or folder per patient")
-    _check_ids(scans)
+    check_ids(scans)
     _check_named(scans, channels)
     return scans
 
@@ -267,7 +267,8 @@ def _check_named(cases: Sequence[Case] | Sequence[Scan], channels: Sequence[str]
         raise SourceError(alone.image, finding, "leave 'acquire.channels' out, or lay scans out as nnU-Net does")
 
 
-def _check_ids(cases: Sequence[Case] | Sequence[Scan]) -> None:
+def check_ids(cases: Sequence[Case] | Sequence[Scan]) -> None:
+    """Refuse names that cannot be ids, and one patient twice; raises SourceError."""
     _check_channels(cases)
     seen: dict[str, Case | Scan] = {}
     for case in cases:

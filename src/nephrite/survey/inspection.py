@@ -15,6 +15,7 @@ from nephrite.errors import DataError, NephriteError
 from nephrite.imaging.grid import plan_grid
 from nephrite.imaging.intensity import apply_window
 from nephrite.imaging.sources import Case, find_cases
+from nephrite.imaging.thumbnail import chosen_slice, draw_thumbnail
 from nephrite.preflight import place_patients
 from nephrite.progress import progress_bar
 from nephrite.stages.prepare import Prepared, prepare_patient
@@ -27,7 +28,6 @@ from nephrite.survey.proposal import Line, count_small, propose
 from nephrite.survey.survey import Survey, survey
 from nephrite.survey.suspicion import odd_slices, odd_spacing, twin_findings
 from nephrite.survey.text import as_text
-from nephrite.survey.thumbnail import chosen_slice, draw_thumbnail
 from nephrite.words import counted
 from nephrite.workers import worker_pool
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from nephrite.survey.thumbnail import chosen_slice, draw_thumbnail
+from nephrite.imaging.thumbnail import chosen_slice, draw_thumbnail
 
 
 def test_the_slice_with_most_labels_is_shown_and_the_middle_one_without_any() -> None:
