@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
+from typing import Any
 
 from nephrite.errors import ResourceError
 
@@ -30,7 +31,7 @@ def worker_pool(
     Raises:
         ResourceError: a process was killed.
     """
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start, (initializer,)) as pool:
+    with _Pool(processes, get_context("spawn"), _start, (initializer,)) as pool:
         try:
             yield pool
         except BrokenProcessPool:
@@ -44,6 +45,18 @@ def worker_pool(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+class _Pool(ProcessPoolExecutor):
+    """Starts its processes with Ctrl-C held back: one that still imports its modules would tell of it at length."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand a job over; the first ones start the processes, which inherit what is held back here."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(initializer: Callable[[], None] | None) -> None:

@@ -97,6 +97,7 @@ def test_a_finger_moves_through_the_slices(browser: Browser, report_page: Path) 
     with opened(browser, report_page, PHONE) as seen:
         open_patient(seen.page, WORST)
         slider, picture = seen.page.get_by_role("slider"), seen.page.locator("svg.slice")
+        picture.scroll_into_view_if_needed()  # the mouse moves within the window
         first, box = int(slider.input_value()), picture.bounding_box()
         assert box
         middle = box["y"] + box["height"] / 2
