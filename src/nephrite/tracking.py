@@ -194,7 +194,7 @@ def _start(config: Config, stage: str, facts: Mapping[str, str]) -> MlflowRun:
         else:
             child = _adopt(client, adopted, tags) if adopted else client.create_run(experiment, tags=tags)
     started = MlflowRun(client, child, parent, stage)
-    started.holds = adopted is not None or bool(cluster_facts())  # a pipeline's page leads to its runs
+    started.holds = adopted is not None or bool(facts)  # a pipeline tells some, and its page leads to its runs
     return started
 
 
