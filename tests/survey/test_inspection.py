@@ -16,7 +16,7 @@ NAMES = {1: "kidney", 2: "tumor"}
 
 
 def look(folder: Path, **more: object) -> Inspection:
-    return inspect(folder, NAMES, processes=1, **more)  # type: ignore[arg-type]
+    return inspect(folder, NAMES, processes=1, **more)  # type: ignore[arg-type] # options of several types
 
 
 def texts(found: Inspection, name: str) -> list[tuple[str, str]]:

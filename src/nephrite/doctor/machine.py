@@ -83,7 +83,7 @@ def gpu(wanted: str, seconds: float) -> Check:
         seconds: that torch may take.
     """
     try:
-        asked = subprocess.run(  # noqa: S603
+        asked = subprocess.run(  # noqa: S603 -- our own interpreter, and a script of ours
             [sys.executable, "-c", ASK_GPU], capture_output=True, text=True, timeout=seconds, check=True
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
