@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+
+import requests
+from requests import PreparedRequest
+from requests.auth import AuthBase
 
 from nephrite.config import Config
 from nephrite.doctor.checks import Check
@@ -21,6 +20,7 @@ TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
 ASK_MLFLOW = "/api/2.0/mlflow/experiments/search"
 ASK_KUBEFLOW = "/apis/v2beta1/healthz"
 DENIED = (401, 403)
+Login = AuthBase | tuple[str, str] | None
 
 
 def mlflow() -> Check:
@@ -32,10 +32,9 @@ def mlflow() -> Check:
         check_address(uri)
         return Check("MLflow", "fine", f"{shown(uri)} answers")
     # the question that every recording begins with
-    body = json.dumps({"max_results": 1}).encode()
     names = ("URI", "USERNAME", "PASSWORD", "TOKEN")
     remedy = f"check {', '.join(f'MLFLOW_TRACKING_{name}' for name in names)}, and whether the server runs"
-    return _asked("MLflow", uri.rstrip("/") + ASK_MLFLOW, _mlflow_login(), remedy, body)
+    return _asked("MLflow", uri.rstrip("/") + ASK_MLFLOW, _mlflow_login(), remedy, {"max_results": 1})
 
 
 def remotes(config: Config | None) -> Iterator[str]:
@@ -61,52 +60,43 @@ def kubeflow() -> Check:
     token = os.environ.get("KFP_TOKEN")
     if not token and TOKEN_FILE.is_file():
         token = TOKEN_FILE.read_text(encoding="utf-8").strip()
-    login = {"Authorization": f"Bearer {token}"} if token else {}
+    login = _Bearer(token) if token else None
     return _asked("Kubeflow", host.rstrip("/") + ASK_KUBEFLOW, login, "check KFP_HOST, and renew KFP_TOKEN")
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A login page is no answer."""
+class _Bearer(AuthBase):
+    """A token, which no .netrc of this machine takes the place of."""
 
-    def redirect_request(self, *given: object) -> None:
-        """Follow none."""
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Put it into a request."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
 
 
-def _asked(name: str, address: str, login: dict[str, str], remedy: str, body: bytes | None = None) -> Check:
-    """One question by HTTP."""
+def _asked(name: str, address: str, login: Login, remedy: str, body: dict[str, int] | None = None) -> Check:
+    """One question by HTTP; a login page is no answer."""
     if not address.startswith(("http://", "https://")):
         return Check(name, "fails", f"{shown(address)} is no address of HTTP", remedy)
-    address, within = _without_login(address)
-    headers = {"Content-Type": "application/json", **within, **login}
-    request = urllib.request.Request(address, body, headers)  # noqa: S310 -- the scheme is looked at above
+    method = "POST" if body else "GET"
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=PATIENCE):
-            return Check(name, "fine", f"{shown(address)} answers")
-    except urllib.error.HTTPError as error:
-        why = "refuses who asks" if error.code in DENIED else "sends to a login page" if error.code < 400 else "refuses"
-        return Check(name, "fails", f"{shown(address)} {why} ({error.code})", remedy)
-    except (urllib.error.URLError, TimeoutError, OSError) as error:
-        return Check(name, "fails", f"{shown(address)} does not answer ({shown(str(error))})", remedy)
+        answer = requests.request(method, address, json=body, auth=login, timeout=PATIENCE, allow_redirects=False)
+    except requests.RequestException as error:
+        finding = f"{shown(address)} does not answer ({type(error).__name__})"
+        return Check(name, "fails", finding, remedy)
+    if answer.status_code < 300:
+        return Check(name, "fine", f"{shown(address)} answers")
+    code = answer.status_code
+    why = "refuses who asks" if code in DENIED else "sends to a login page" if code < 400 else "refuses"
+    return Check(name, "fails", f"{shown(address)} {why} ({code})", remedy)
 
 
-def _mlflow_login() -> dict[str, str]:
-    """The header by which MLflow's own client says who asks."""
+def _mlflow_login() -> Login:
+    """By which MLflow's own client says who asks; a user in the address counts without it."""
     user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))
     if user and password:
-        return _basic(user, password)
+        return user, password
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _without_login(address: str) -> tuple[str, dict[str, str]]:
-    """An address without the user that it may name, and the header that says the same."""
-    parts = urlsplit(address)
-    if parts.username is None:
-        return address, {}
-    host = parts.netloc.rpartition("@")[2]
-    login = _basic(unquote(parts.username), unquote(parts.password or ""))
-    return urlunsplit(parts._replace(netloc=host)), login
-
-
-def _basic(user: str, password: str) -> dict[str, str]:
-    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+    return _Bearer(token) if token else None
