@@ -10,7 +10,7 @@ from nephrite.config import load_config
 from nephrite.errors import ConfigError
 from nephrite.init_command import read_classes
 from nephrite.preflight import place_patients
-from tests.own_layouts import TEST_SCANS, write_layout
+from tests.own_layouts import CHANNELS, TEST_SCANS, write_channels, write_layout
 
 
 def invoke(*words: str | Path) -> Result:
@@ -50,6 +50,23 @@ def test_a_folder_in_the_layout_of_another_program_becomes_a_plan(
     placement = place_patients(config)
     assert placement is not None
     assert placement.by_person.keys() == {f"sub-{number}" for number in range(12)}
+
+
+@pytest.mark.parametrize("layout", ["nnunet", "decathlon", "bids"])
+def test_of_scans_with_several_channels_the_named_one_is_proposed(
+    layout: str, kits_folder: Path, tmp_path: Path
+) -> None:
+    if layout == "bids":
+        for number, case in enumerate(sorted(kits_folder.iterdir())):
+            case.rename(kits_folder / f"sub-{number}")
+    folder, target = write_channels(layout, kits_folder, tmp_path / "set"), tmp_path / "set.yaml"
+    unnamed = invoke(folder, "--class", "1=kidney", "--class", "2=tumor", "--out", target)
+    assert "acquire.channels" in str(unnamed.exception)
+    shown = invoke(
+        folder, "--class", "1=kidney", "--class", "2=tumor", "--channel", CHANNELS[1], "--minutes", "1", "--out", target
+    )
+    assert shown.exit_code == 0, shown.output
+    assert load_config(target).acquire.channels == (CHANNELS[1],)
 
 
 def test_a_case_that_cannot_be_read_is_told_and_the_others_are_proposed_for(kits_folder: Path, tmp_path: Path) -> None:

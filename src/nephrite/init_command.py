@@ -24,7 +24,9 @@ seen in them, names of label values above all, is said by --class.
 def init_command() -> click.Command:
     """The command that proposes settings."""
 
-    def run(*, data: Path, out: Path | None, told: tuple[str, ...], minutes: float, processes: int) -> None:
+    def run(
+        *, data: Path, out: Path | None, told: tuple[str, ...], channel: str | None, minutes: float, processes: int
+    ) -> None:
         from nephrite.imaging.layouts.filed import count_unlabeled
         from nephrite.survey.budget import budgeted
         from nephrite.survey.proposal import propose
@@ -34,12 +36,12 @@ def init_command() -> click.Command:
         target = out or Path(f"{as_name(data.resolve().name)}.yaml")
         if target.exists():
             raise ConfigError(target, "is there already", "name another file, '--out', or remove it")
-        found = survey(data, read_classes(told), processes=processes)
+        found = survey(data, read_classes(told), processes=processes, channels=(channel,) if channel else ())
         lines = budgeted(propose(found), minutes, processes=processes)
         text = HEAD.format(name=target) + as_text(lines)
         with target.open("x", encoding="utf-8") as file:
             file.write(text)
-        if count := count_unlabeled(data):
+        if count := count_unlabeled(data, found.channels):
             click.echo(f"without label maps, and no patients of the trial: {counted(count, 'scan')}", err=True)
         for problem in found.unread:
             click.echo(f"not read: {problem}", err=True)
@@ -70,6 +72,11 @@ def read_classes(told: tuple[str, ...]) -> dict[int, str]:
     return names
 
 
+def channel_option() -> click.Option:
+    """Which channel is meant, for scans that have several."""
+    return click.Option(["--channel"], metavar="NAME", help="The one to take, where scans have several: T2.")
+
+
 def _options() -> list[click.Parameter]:
     folder, file = click.Path(path_type=Path, file_okay=False), click.Path(path_type=Path, dir_okay=False)
     number, minutes = click.IntRange(1), click.FloatRange(1)
@@ -78,6 +85,7 @@ def _options() -> list[click.Parameter]:
         click.Argument(["data"], type=folder),
         click.Option(["--out"], type=file, metavar="FILE", help="The params file; default: the folder's name."),
         click.Option(["--class", "told"], multiple=True, metavar="VALUE=NAME", help=name),
+        channel_option(),
         click.Option(["--minutes"], type=minutes, default=60, show_default=True, help="That the trial may take."),
         click.Option(["--processes"], type=number, default=2, show_default=True, help="Side by side."),
     ]

@@ -11,7 +11,7 @@ import click
 from nephrite.commands import INSPECT, WHOLE
 from nephrite.config import load_config
 from nephrite.files import whole_file
-from nephrite.init_command import read_classes
+from nephrite.init_command import channel_option, read_classes
 
 TEXT = f"""{WHOLE[INSPECT]}
 
@@ -31,14 +31,22 @@ def inspect_command() -> click.Command:
     """The command that looks at scans."""
 
     def run(
-        *, data: Path, out: Path | None, told: tuple[str, ...], params: Path | None, processes: int, as_json: bool
+        *,
+        data: Path,
+        out: Path | None,
+        told: tuple[str, ...],
+        channel: str | None,
+        params: Path | None,
+        processes: int,
+        as_json: bool,
     ) -> None:
         from nephrite.survey.inspection import inspect
         from nephrite.survey.inspection_page import inspection_facts, inspection_page, summary
         from nephrite.survey.survey import as_name
 
         config = load_config(params) if params else None
-        found = inspect(data, read_classes(told), processes=processes, config=config)
+        chosen = (channel,) if channel else config.acquire.channels if config else ()
+        found = inspect(data, read_classes(told), processes=processes, config=config, channels=chosen)
         target = out or Path(f"{as_name(data.resolve().name)}-inspected.html")
         if out or not as_json:
             with whole_file(target) as partial:
@@ -54,6 +62,7 @@ def inspect_command() -> click.Command:
         click.Argument(["data"], type=folder),
         click.Option(["--out"], type=file, metavar="FILE", help="The page; default: the folder's name, here."),
         click.Option(["--class", "told"], multiple=True, metavar="VALUE=NAME", help=name),
+        channel_option(),
         click.Option(["--params"], type=file, help="Settings to check by; default: those that 'init' proposes."),
         click.Option(["--processes"], type=click.IntRange(1), default=2, show_default=True, help="Side by side."),
         click.Option(

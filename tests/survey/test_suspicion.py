@@ -37,6 +37,14 @@ def test_a_label_map_in_the_air_is_told_with_its_share(scale: float) -> None:
     assert finding.startswith("67% of the label map lies in the air about the body; see whether it belongs")
 
 
+def test_dark_fat_about_a_lesion_is_no_air_where_there_are_no_hounsfield_units() -> None:
+    image, label = (np.zeros(SHAPE, np.float32) for _ in range(2))
+    image[:, 4:28, 4:28] = 12  # fat, which reaches the air, and a cyst within it
+    image[:, 8:20, 8:20] = 255
+    label[:, 21:26, 21:26] = 1
+    assert list(odd_slices(np.round(image + np.arange(4)[:, None, None] / 2), label.astype(np.uint8))) == []
+
+
 def test_blank_and_repeated_slices_are_named_from_one() -> None:
     image, label = body()
     image[1], label[1] = -1000, 0

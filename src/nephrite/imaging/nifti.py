@@ -268,7 +268,11 @@ def _shape_3d(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
     if 0 in sizes:
         raise VolumeError(path, f"holds zero slices (shape {tuple(shape)})", "export the series again")
     if any(size != 1 for size in sizes[3:]):
-        raise VolumeError(path, f"has {len(sizes)} axes (shape {tuple(shape)})", "save one channel as a 3-D volume")
+        raise VolumeError(
+            path,
+            f"has {len(sizes)} axes (shape {tuple(shape)})",
+            "name one in 'acquire.channels' (or by --channel) if dataset.json names them, else save it as a 3-D volume",
+        )
     return sizes[0], sizes[1], sizes[2]
 
 

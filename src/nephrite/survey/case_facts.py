@@ -16,6 +16,7 @@ from nephrite.imaging.label_maps.region_volume import open_region_file
 from nephrite.imaging.series import visible_files
 from nephrite.imaging.sources import Case, open_volume
 from nephrite.imaging.volume import Image, Volume
+from nephrite.survey.one_volume import one_volume
 
 BLOCK = 32  # slices that are read at a time
 SAMPLED = 50_000  # voxels of a class, or of a scan, that its percentiles are taken of
@@ -88,20 +89,8 @@ def look_at(case: Case, settings: PrepareSettings) -> CaseFacts:
     Raises:
         DataError: scan or label map cannot be read.
     """
-    volume = open_volume(case, settings)
-    every = {value: str(value) for value in range(1, 256)}
-    label = np.concatenate([block for _, block in volume.label_blocks(BLOCK, every)])
-    image = np.concatenate([block for _, block in volume.image_blocks(BLOCK)])
-    values = [int(value) for value in np.unique(label) if value]
-    return CaseFacts(
-        patient=case.patient,
-        shape=volume.shape,
-        spacing=volume.spacing,
-        unit_given=volume.unit_given,
-        least=float(image.min()),
-        most=float(image.max()),
-        classes={value: _class_facts(volume, image, label, value) for value in values},
-    )
+    with one_volume(case) as one:
+        return _facts(case.patient, open_volume(one, settings))
 
 
 def look_or_tell(case: Case, settings: PrepareSettings) -> CaseFacts | str:
@@ -110,6 +99,22 @@ def look_or_tell(case: Case, settings: PrepareSettings) -> CaseFacts | str:
         return look_at(case, settings)
     except DataError as error:
         return str(error)
+
+
+def _facts(patient: str, volume: Volume) -> CaseFacts:
+    every = {value: str(value) for value in range(1, 256)}
+    label = np.concatenate([block for _, block in volume.label_blocks(BLOCK, every)])
+    image = np.concatenate([block for _, block in volume.image_blocks(BLOCK)])
+    values = [int(value) for value in np.unique(label) if value]
+    return CaseFacts(
+        patient=patient,
+        shape=volume.shape,
+        spacing=volume.spacing,
+        unit_given=volume.unit_given,
+        least=float(image.min()),
+        most=float(image.max()),
+        classes={value: _class_facts(volume, image, label, value) for value in values},
+    )
 
 
 def _class_facts(volume: Volume, image: Image, label: UInt8[np.ndarray, "..."], value: int) -> ClassFacts:

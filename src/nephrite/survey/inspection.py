@@ -24,6 +24,7 @@ from nephrite.store.slices import read_patient
 from nephrite.store.twins import check_twins, find_near_twins
 from nephrite.survey.case_facts import CaseFacts, look_or_tell
 from nephrite.survey.leaving_out import case_of, renamed, without
+from nephrite.survey.one_volume import one_volume
 from nephrite.survey.proposal import Line, count_small, propose
 from nephrite.survey.survey import Survey, survey
 from nephrite.survey.suspicion import odd_slices, odd_spacing, twin_findings
@@ -124,7 +125,9 @@ class Examined(NamedTuple):
     position: int = 0
 
 
-def inspect(folder: Path, told: Mapping[int, str], *, processes: int, config: Config | None = None) -> Inspection:
+def inspect(
+    folder: Path, told: Mapping[int, str], *, processes: int, config: Config | None = None, channels: Sequence[str] = ()
+) -> Inspection:
     """Look at every case; one that cannot be read is a finding, and the others are looked at all the same.
 
     Args:
@@ -132,6 +135,7 @@ def inspect(folder: Path, told: Mapping[int, str], *, processes: int, config: Co
         told: label value to class name, as the user says.
         processes: that read side by side.
         config: settings to check by; None takes those that `init` proposes.
+        channels: see `survey`.
 
     Raises:
         SourceError: the folder is missing, or holds no case.
@@ -143,11 +147,11 @@ def inspect(folder: Path, told: Mapping[int, str], *, processes: int, config: Co
             # what each case shows of itself, without those whose files alone cannot be understood
             with without(folder, lost, Path(scratch)) as root:
                 try:
-                    found = survey(root, told, processes=processes)
+                    found = survey(root, told, processes=processes, channels=channels)
                 except DataError as error:
                     name = case_of(error.place, root)
                     if name is None or name in lost:
-                        return _unreadable(folder, root, lost, error)
+                        return _unreadable(folder, root, lost, error, channels)
                     lost[name] = renamed(error, root, folder)
                     continue
                 # through the checks of 'prepare', by the settings
@@ -160,10 +164,12 @@ def inspect(folder: Path, told: Mapping[int, str], *, processes: int, config: Co
                 )
 
 
-def _unreadable(folder: Path, root: Path, lost: Mapping[str, NephriteError], error: NephriteError) -> Inspection:
+def _unreadable(
+    folder: Path, root: Path, lost: Mapping[str, NephriteError], error: NephriteError, channels: Sequence[str]
+) -> Inspection:
     """All cases with the reason why each cannot be read; raises the error where no case is found."""
     try:
-        cases = find_cases(root)
+        cases = find_cases(root, channels)
     except DataError:
         cases = []
     told = {case.patient: look_or_tell(case, ANY) for case in cases}
@@ -221,7 +227,8 @@ def _of_folder(look: Look, examined: Mapping[str, Examined]) -> Iterator[Finding
     # the split, without the file of pseudonyms, which is not needed to look
     acquire = look.config.acquire
     place = acquire.folder.model_copy(update={"path": look.root})
-    acquire = acquire.model_copy(update={"source": "folder", "folder": place, "pseudonyms": False})
+    told = {"source": "folder", "folder": place, "pseudonyms": False, "channels": look.found.channels}
+    acquire = acquire.model_copy(update=told)
     try:
         place_patients(look.config.model_copy(update={"acquire": acquire}))
     except NephriteError as error:
@@ -258,7 +265,7 @@ def _grid_findings(known: CaseFacts, look: Look) -> Iterator[Finding]:
 
 
 def _examine_all(look: Look, processes: int) -> dict[str, Examined]:
-    cases, settings = find_cases(look.root), look.config.prepare
+    cases, settings = find_cases(look.root, look.found.channels), look.config.prepare
     with worker_pool(processes, setting="--processes") as pool:
         answers = pool.map(_examine, cases, [settings] * len(cases), [look.store] * len(cases))
         done = [*progress_bar(answers, "checks", len(cases))]
@@ -269,7 +276,8 @@ def _examine_all(look: Look, processes: int) -> dict[str, Examined]:
 def _examine(case: Case, settings: PrepareSettings, store: Path) -> Examined:
     """What a worker does: the case into a store that is thrown away, then a look at what is in it."""
     try:
-        prepared = prepare_patient(case, settings, store)
+        with one_volume(case) as one:
+            prepared = prepare_patient(one, settings, store)
     except DataError as error:
         return Examined(None, [Finding("refused", str(error))])
     known = read_patient(store, case.patient)

@@ -116,6 +116,7 @@ def _of_classes(found: Survey, names: Mapping[int, str], lesions: Mapping[str, s
     lines = [
         Line("acquire.source", "folder", ""),
         Line("acquire.folder.path", str(found.folder), counted(len(found.cases), "case")),
+        *([Line("acquire.channels", list(found.channels), "as you said")] if found.channels else []),
         Line("prepare.classes", dict(names), said),
         Line("prepare.lesions", dict(lesions), why),
     ]

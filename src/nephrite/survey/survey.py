@@ -28,6 +28,7 @@ class Survey:
         names: label value to class name, as a file or the user says; others are not named.
         segments: names of regions in DICOM label objects, by class name.
         persons: case to patient, of those who may have several.
+        channels: the one that was looked at, where scans have several.
     """
 
     folder: Path
@@ -36,6 +37,7 @@ class Survey:
     names: Mapping[int, str]
     segments: Mapping[str, str]
     persons: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
 
     @property
     def values(self) -> list[int]:
@@ -48,20 +50,24 @@ class Survey:
         return len({self.persons.get(case.patient, case.patient) for case in self.cases})
 
 
-def survey(folder: Path, told: Mapping[int, str], *, processes: int) -> Survey:
+def survey(folder: Path, told: Mapping[int, str], *, processes: int, channels: Sequence[str] = ()) -> Survey:
     """Look at every case of a folder.
 
     Args:
         folder: in any layout that `acquire` reads.
         told: label value to class name, as the user says.
         processes: that read side by side.
+        channels: the one to look at, where scans have several; none where they have one.
 
     Raises:
         SourceError: the folder is missing, holds no case, or none that can be read; or label maps hold a value that
             nnU-Net ignores.
         ConfigError: a name is told for a value that no case has.
     """
-    cases = find_cases(folder)
+    if len(channels) > 1:
+        finding = f"are {list(channels)}, and one is looked at"
+        raise ConfigError("acquire.channels", finding, "look at each by itself: --channel NAME")
+    cases = find_cases(folder, channels)
     # regions of DICOM label objects have names and no values
     regions = region_names(cases)
     segments = {name: as_name(name) for name in regions}
@@ -88,7 +94,7 @@ def survey(folder: Path, told: Mapping[int, str], *, processes: int) -> Survey:
         raise ConfigError("--class", finding, "correct it")
     used = {value: name for value, name in names.items() if value in known}
     renamed = {name: own for name, own in segments.items() if name != own}
-    return Survey(folder, found, unread, used, renamed, persons_told(cases))
+    return Survey(folder, found, unread, used, renamed, persons_told(cases), tuple(channels))
 
 
 def _look(cases: Sequence[Case], settings: PrepareSettings, processes: int) -> tuple[list[CaseFacts], list[str]]:

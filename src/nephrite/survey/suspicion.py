@@ -12,7 +12,7 @@ from scipy import ndimage
 from nephrite.survey.case_facts import AIR
 
 OUTSIDE = 0.2  # share of a label map in the air about the body, from which on it hardly belongs to the scan
-DARK = 0.1  # of the way from dark to bright: what lies below is taken for air where there are no Hounsfield units
+DARK = 0.02  # of the way from dark to bright: below is air where there are no Hounsfield units; fat may be at 0.05
 FACTOR = 2.0  # by which a spacing may differ from the usual one of the folder
 FLAT = 10.0  # slice distance over pixel size, from which on a scan is a few pictures rather than a volume
 SHOWN = 5  # positions that are named

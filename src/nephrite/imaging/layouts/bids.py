@@ -87,7 +87,10 @@ def find_bids(folder: Path, wanted: Sequence[str] = ()) -> list[BidsCase]:
         mine = [key for key, group in groups.items() if any(_is_of(label, scan) for scan in group)]
         if len(mine) > 1:
             first, second = (groups[key][0].path.name for key in mine[:2])
-            remedy = "name those to learn from in 'acquire.channels', as T1w, or move the others out of the data set"
+            remedy = (
+                "name those to learn from in 'acquire.channels' (or one by --channel), as T1w, or move the others "
+                "out of the data set"
+            )
             raise SourceError(label.path, f"belongs to several scans by its name: {first} and {second}", remedy)
         for key in mine:
             _check_kind(label, next(iter(owned.values()), label))

@@ -123,7 +123,7 @@ class Found:
         """Refuse second channels, and cases whose scan or label map has no counterpart; raises as `pairs`."""
         if self.further and not several:
             first = self.further[min(self.further)]
-            remedy = f"name channels in 'acquire.channels', or keep one, as '{CHANNELS[0]}'"
+            remedy = f"name channels in 'acquire.channels' (or one by --channel), or keep one, as '{CHANNELS[0]}'"
             raise SourceError(first, "is a second channel, and one is taken", remedy)
         if names := sorted(alone):
             images, labels = self.patterns
