@@ -42,11 +42,12 @@ def judge_command() -> click.Command:
         tolerance: float,
         processes: int,
         patients: Path | None,
+        scans: Path | None,
     ) -> None:
         from nephrite.judging.judge import Asked, Source, judge
 
         named = read_regions(regions)
-        source = Source(scores, predictions, references, named, tolerance, processes, patients)
+        source = Source(scores, predictions, references, named, tolerance, processes, patients, scans)
         asked = Asked(read_question(question), metric, read_copies(copies), overlap, confidence, ledger)
         judge(source, asked, out, experiment=experiment if record else None)
         click.echo((out / "summary.txt").read_text(encoding="utf-8"), nl=False)
@@ -62,6 +63,7 @@ def _options() -> list[click.Parameter]:
     two = "The two arms, with a comma: fakes,real asks for fakes minus real, the reference."
     again = "An A/A arm, and the arm that it repeats from another initialization; repeatable."
     known = "Share of its training patients that a replicate has in common with another; 1 = other seeds alone."
+    seen = "Scans beside label maps, ID.nii.gz or ID_0000.nii.gz: the page then shows slices."
     whose = "CSV with the columns case and patient, where a patient has several scans."
     counted = "File in which looks at these patients are counted and paid for; without it, none is."
     return [
@@ -69,6 +71,7 @@ def _options() -> list[click.Parameter]:
         click.Option(["--scores"], type=place, metavar="FILE", help="Scores of all arms, as CSV or JSON."),
         click.Option(["--predictions"], type=folder, metavar="PATH", help="Predicted label maps of all arms."),
         click.Option(["--references"], type=folder, metavar="PATH", help="The reader's label maps."),
+        click.Option(["--scans"], type=folder, metavar="PATH", help=seen),
         click.Option(["--region", "regions"], multiple=True, metavar="NAME[=VALUES]", help=REGION),
         click.Option(["--patients"], type=place, metavar="FILE", help=whose),
         click.Option(["--metric"], type=click.Choice(_metrics()), default="dice", show_default=True, help="Decides."),

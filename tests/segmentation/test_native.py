@@ -12,9 +12,10 @@ import pytest
 from nephrite.config import Config
 from nephrite.errors import SourceError
 from nephrite.metrics.overlap import volume_dice
+from nephrite.metrics.windows import Window
 from nephrite.recording import SilentRun
 from nephrite.segmentation.backend import Prediction
-from nephrite.segmentation.native import NativeScans, own_labels
+from nephrite.segmentation.native import NativeScans, assembled, own_labels
 from nephrite.stages.prepare import prepare
 from nephrite.store.slices import PairStore
 from tests.conftest import CHANNELS, write_case
@@ -90,6 +91,32 @@ def test_a_threshold_cuts_probabilities_and_masks_alone_are_cut_at_one_half(load
     assert native.score("case_1", weak, trained(0.5), REGIONS)["tumor"].predicted_volume == 0
     masks = native.score("case_2", Prediction(label), trained(0.9), REGIONS)
     assert masks["tumor"].dice > 0.9
+
+
+def test_what_is_found_in_windows_is_kept_on_the_scan(load: Load, tmp_path: Path) -> None:
+    native = native_scans(load, tmp_path)
+    label = np.asarray(native.store.label("case_0"))
+    middle = label.shape[1] // 2
+    windows = (Window(0, 0, middle), Window(middle - 4, middle - 4, middle))
+    seen = [(window, as_found(window.cut(label))) for window in windows]
+    native.keep("case_0", seen, trained())
+    kept = np.asarray(nib.nifti1.load(tmp_path / "kept" / "case_0" / "segmentation.nii.gz").dataobj)
+    marked = np.asarray(nib.nifti1.load(native.raw / "case_0" / "segmentation.nii.gz").dataobj)
+    assert 0 < np.count_nonzero(kept) < np.count_nonzero(marked)
+    assert np.mean(kept[kept > 0] == marked[kept > 0]) > 0.9  # but for borders of the store's grid
+
+
+def test_windows_come_together_as_one_prediction() -> None:
+    label = np.arange(1, 33, dtype=np.uint8).reshape(2, 4, 4) % 3
+    windows = [Window(0, 0, 3), Window(1, 1, 3)]
+    whole = assembled([(window, as_found(window.cut(label))) for window in windows], label.shape)
+    seen = np.zeros((4, 4), bool)
+    seen[:3, :3] = seen[1:, 1:] = True
+    np.testing.assert_array_equal(whole.labels, label * seen)
+    assert whole.probabilities is not None
+    np.testing.assert_array_equal(whole.probabilities[:, 1], (label == 2) & seen)
+    masks = assembled([(window, Prediction(window.cut(label))) for window in windows], label.shape)
+    assert masks.probabilities is None
 
 
 def test_blocks_of_slices_change_nothing(load: Load, tmp_path: Path) -> None:

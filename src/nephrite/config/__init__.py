@@ -1,7 +1,7 @@
 """params.yaml as frozen models: all settings of a run, validated as a whole before the first stage starts."""
 
 from nephrite.config.acquire import AcquireSettings, PatientsSettings
-from nephrite.config.evaluation import LesionRule
+from nephrite.config.evaluation import LesionRule, ReportSettings
 from nephrite.config.foreign import IGNORE_VALUE, ForeignSettings, OriginSettings, ProvenanceSettings
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
 from nephrite.config.metrics import NATIVE, OF_LESIONS, OF_PROBABILITIES, OF_SETS, Metric, Where
@@ -83,6 +83,7 @@ __all__ = [
     "ProvenanceSettings",
     "QuestionSettings",
     "Range",
+    "ReportSettings",
     "ResampleSettings",
     "ResizeSettings",
     "ScreenSettings",

@@ -17,6 +17,7 @@ from nephrite.judging.persons import hidden, of_persons
 from nephrite.judging.record import judged_record
 from nephrite.judging.score_file import read_score_file
 from nephrite.judging.scoring import Regions, holds_dicom, score_folders
+from nephrite.judging.shown import GivenScans
 from nephrite.judging.tables import WHOLE, GivenTables
 from nephrite.look_ledger import LENGTH, Taken, Wanted, take_look
 from nephrite.ownership import check_apart, check_replaceable
@@ -53,6 +54,7 @@ class Source:
         tolerance: of the surface Dice, in millimeters.
         processes: that score label maps.
         patients: table of scans and whose they are, where a patient has several: see `nephrite.judging.persons`.
+        scans: folder of the scans, beside label maps: the page then shows slices.
     """
 
     scores: Path | None = None
@@ -62,12 +64,13 @@ class Source:
     tolerance: float = 2.0
     processes: int = 1
     patients: Path | None = None
+    scans: Path | None = None
 
     @property
     def inputs(self) -> dict[str, Path]:
         """Name and place of everything that is read."""
         named = {"--scores": self.scores, "--predictions": self.predictions, "--references": self.references}
-        named["--patients"] = self.patients
+        named |= {"--patients": self.patients, "--scans": self.scans}
         return {name: path for name, path in named.items() if path is not None}
 
     def check(self) -> None:
@@ -86,6 +89,8 @@ class Source:
         if self.predictions and (without or not self.regions):
             finding = f"'{without[0]}' has no label values" if without else "is missing"
             raise ConfigError("--region", finding, "give label values: --region tumor=2 --region kidney=1,2")
+        if self.scans and not self.predictions:
+            raise ConfigError("--scans", "is given without label maps", "give --predictions and --references too")
         if self.scores and len(without) < len(self.regions):
             raise ConfigError("--region", "has label values, and scores have none", "give the name alone")
 
@@ -95,11 +100,21 @@ class Source:
         Raises:
             NephriteError: see `read_score_file`, `score_folders` and `of_persons`.
         """
+        if shown := self.shown:
+            shown.check()
         given = self._read()
         if self.patients:
             given = of_persons(given, self.patients)
         dicom = self.predictions and self.references and holds_dicom(self.predictions, self.references)
         return hidden(given) if dicom else given
+
+    @property
+    def shown(self) -> GivenScans | None:
+        """The scans that the page shows slices of."""
+        if not (self.scans and self.predictions and self.references):
+            return None
+        labels = next(iter(self.regions.values()))
+        return GivenScans(self.scans, self.predictions, self.references, labels, self.patients)
 
     def _read(self) -> GivenScores:
         if self.scores is not None:
@@ -196,20 +211,25 @@ def _plan(source: Source, asked: Asked, given: GivenScores) -> TrialPlan:
 
 
 def _sections(source: Source, given: GivenScores, record: TrialRecord) -> Sections:
-    """Where the scores come from, and the patients; without slices, since scans are not given."""
+    """Where the scores come from, and the patients, with slices where scans are given."""
     what = "scores in a file" if source.scores else "label maps, scored here"
     facts = {
         "data": f"{what}; digest of the scores {given.digest[:DIGITS]}",
         "patients": counted(len(record.patients), patients_text(record.plan)),
     }
-    parts, pair = [provenance_markdown(record, facts)], shown_pair(record)
+    parts, elements, pair = [provenance_markdown(record, facts)], list[str](), shown_pair(record)
     if pair:
         # MLflow gets this page, and no id of a patient: these may be names
         places = {patient: str(place) for place, patient in enumerate(record.patients, start=1)}
         rows = [row._replace(patient=places[row.patient]) for row in patient_rows(pair)]
-        told = "Patients are numbered as in trial.json. Scans were not given: no slices are shown."
-        parts.append(patients_markdown(record, pair, rows, {}, told))
-    return Sections(parts)
+        told = "No slices are shown: scans were not given (--scans)."
+        if shown := source.shown:
+            elements, most = shown.elements(pair.renamed(places), rows, places, given.replicates)
+            told = (
+                f"Select a patient to see up to {counted(most, 'slice')}." if elements else "No slices fit in the page."
+            )
+        parts.append(patients_markdown(record, pair, rows, {}, f"Patients are numbered as in trial.json. {told}"))
+    return Sections(parts, [], elements)
 
 
 def _take_look(asked: Asked, tables: GivenTables, run: Run) -> Taken | None:

@@ -74,7 +74,7 @@ def score_folders(predictions: Path, references: Path, regions: Regions, *, proc
     # whose label maps there are, and on which grids
     pairs, truth = pair_up(predictions, references)
     for patient, maps in pairs.items():
-        plain = [each.path for each in maps if not _any_seg(truth[patient], each.path)]
+        plain = [each.path for each in maps if not any_dicom(truth[patient], each.path)]
         reference = open_nifti(truth[patient], remedy=SAVE) if plain else None
         for path in plain:
             assert reference, "opened for these"
@@ -176,7 +176,7 @@ def read_map(path: Path) -> PlacedLabels:
 
 def on_reference(reference: PlacedLabels, path: Path) -> tuple[Labels, Labels]:
     """Reference and prediction on one grid: that of the reference, or what holds both where one is a DICOM SEG."""
-    if _any_seg(reference.path, path):
+    if any_dicom(reference.path, path):
         return on_one_grid(reference, read_map(path))
     file = _open_on(open_nifti(reference.path, remedy=SAVE), path)
     return reference.labels, file.oriented(_stored(file))
@@ -185,10 +185,11 @@ def on_reference(reference: PlacedLabels, path: Path) -> tuple[Labels, Labels]:
 def holds_dicom(predictions: Path, references: Path) -> bool:
     """Whether any of the label maps is a DICOM SEG."""
     maps = [each.path for each in find_predictions(predictions)]
-    return _any_seg(*maps, *find_references(references).values())
+    return any_dicom(*maps, *find_references(references).values())
 
 
-def _any_seg(*paths: Path) -> bool:
+def any_dicom(*paths: Path) -> bool:
+    """Whether any of these label maps is a DICOM SEG."""
     return any(path.suffix == SUFFIX for path in paths)
 
 

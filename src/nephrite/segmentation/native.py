@@ -7,7 +7,7 @@ and columns as `predict` brings them, then cut, and the label map is scored as i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from nephrite.imaging.masks import paint_labels, write_mask
 from nephrite.imaging.sources import Case, find_cases, open_volume
 from nephrite.imaging.volume import Volume, slice_blocks
 from nephrite.metrics.scores import RegionScore, score_regions
+from nephrite.metrics.windows import Window
 from nephrite.redaction import hidden_name
 from nephrite.segmentation.backend import Prediction, Trained
 from nephrite.store.slices import EXTERNAL, PairStore
@@ -63,15 +64,7 @@ class NativeScans:
             DataError: a file cannot be read.
         """
         volume, settings = self._volume(patient), self.config.evaluate
-        # what was found, in the scan's own rows and columns
-        grid = plan_grid(self.config.prepare.in_plane, volume.shape, volume.spacing)
-        found, block = np.zeros(volume.shape, np.uint8), self.config.prepare.block
-        for part in slice_blocks(len(found), block):
-            found[part] = own_labels(prediction, part, trained, grid, volume.shape[1:])
-        if self.kept:
-            path = self.kept / patient / MASK
-            path.parent.mkdir(parents=True)
-            write_mask(path, found, volume.header)
+        found, block = self._found(volume, patient, prediction, trained), self.config.prepare.block
         # against the reader's own label map
         marked, classes = np.zeros(volume.shape, np.uint8), self.store.manifest.classes
         theirs = self.config.external_values
@@ -87,6 +80,35 @@ class NativeScans:
             tolerances={name: settings.regions[name].tolerance for name in regions},
             measured=self.config.prepare.spacing == "measured",
         )
+
+    def keep(self, patient: str, seen: Sequence[tuple[Window, Prediction]], trained: Trained) -> None:
+        """Keep the label map of what was found in windows; elsewhere it is background, since nothing was predicted.
+
+        Args:
+            patient: id in the store.
+            seen: windows with what was found in each, on the store's grid.
+            trained: what predicted it.
+
+        Raises:
+            SourceError, DataError: as `score`.
+        """
+        if self.kept:
+            whole = assembled(seen, self.store.label(patient).shape)
+            self._found(self._volume(patient), patient, whole, trained)
+
+    def _found(
+        self, volume: Volume, patient: str, prediction: Prediction, trained: Trained
+    ) -> UInt8[np.ndarray, "slice rows columns"]:
+        """The label map in the scan's own rows and columns, which is kept."""
+        grid = plan_grid(self.config.prepare.in_plane, volume.shape, volume.spacing)
+        found = np.zeros(volume.shape, np.uint8)
+        for part in slice_blocks(len(found), self.config.prepare.block):
+            found[part] = own_labels(prediction, part, trained, grid, volume.shape[1:])
+        if self.kept:
+            path = self.kept / patient / MASK
+            path.parent.mkdir(parents=True)
+            write_mask(path, found, volume.header)
+        return found
 
     def _volume(self, patient: str) -> Volume:
         case = self._cases.get(patient)
@@ -105,6 +127,23 @@ class NativeScans:
         external = self.raw / EXTERNAL
         cases = [*find_cases(self.raw), *(find_cases(external) if external.is_dir() else ())]
         return {case.patient: case for case in cases}
+
+
+def assembled(seen: Sequence[tuple[Window, Prediction]], shape: Sequence[int]) -> Prediction:
+    """What was found in windows as one prediction of all slices, zero elsewhere; where two overlap, the larger value.
+
+    Args:
+        seen: windows with what was found in each.
+        shape: slices, height, width of the scan on the store's grid.
+    """
+    labels, said = np.zeros(shape, np.uint8), seen[0][1].probabilities
+    slices, height, width = shape
+    probabilities = None if said is None else np.zeros((slices, said.shape[1], height, width), np.float32)
+    for window, prediction in seen:
+        np.maximum(window.cut(labels), prediction.labels, out=window.cut(labels))
+        if probabilities is not None and prediction.probabilities is not None:
+            np.maximum(window.cut(probabilities), prediction.probabilities, out=window.cut(probabilities))
+    return Prediction(labels, probabilities)
 
 
 def own_labels(

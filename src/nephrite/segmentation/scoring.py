@@ -153,7 +153,9 @@ def _score_patient(
         for name, labels in regions.items()
         if said  # else the segmenter says yes or no
     }
-    # whole scans on their own voxels
+    # on the scans' own voxels: whole scans are scored, windows are kept to be looked at
+    if native and windows:
+        native.keep(patient, [*zip(windows, predictions, strict=True)], trained)
     own = native.score(patient, predictions[0], trained, chosen) if native and not windows else {}
     return PatientScore(patient, scores, slices, lesions, calibration, person, recall, own)
 

@@ -202,9 +202,9 @@ def question_digest(config: Config, data: str) -> str:
 def _look_record(config: Config, taken: Taken | None) -> LookRecord | None:
     if taken is None:
         return None
-    look = taken.look
-    confidence = config.report.confidence
-    return LookRecord(number=look.number, share=look.share, confidence=confidence, patients=look.patients)
+    look, confidence = taken.look, config.report.confidence
+    marks = {"patients": look.patients, "external": look.external}
+    return LookRecord(number=look.number, share=look.share, confidence=confidence, **marks)
 
 
 def overlaps(config: Config, scans: Persons) -> dict[float, float]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nephrite.config import ResampleSettings, ResizeSettings
+from nephrite.config import Config, ResampleSettings, ResizeSettings
 from nephrite.errors import StoreError
 from nephrite.files import write_json
 from nephrite.metrics.scores import read_scores
+from nephrite.metrics.windows import windows_of
 from nephrite.report.web.patients import Pair, PatientRow
 from nephrite.report.web.slices import Kept, LabelMaps, Views, read_found, slice_elements, views_of
-from nephrite.store.slices import PairStore
+from nephrite.store.slices import PairStore, SliceRef
 from tests.conftest import SIZE
 from tests.shown_trial import write_map
 
+Load = Callable[..., Config]
 UNIT = ("light", 0)
 PAIR = Pair("fakes", "real", {UNIT: {"c1": 0.8, "c2": 0.7}}, {UNIT: {"c1": 0.5, "c2": 0.6}})
 ROWS = [PatientRow("c1", 0.8, 0.5, UNIT, "best"), PatientRow("c2", 0.7, 0.6, UNIT)]
@@ -35,7 +38,8 @@ def store(pairs: Path) -> PairStore:
 def views(store: PairStore, patient: str = "c1") -> Views:
     """The reader's tumor, and both arms that find it somewhat elsewhere."""
     truth = np.asarray(store.label(patient)) == 2
-    return Views(store, patient, patient, (truth, np.roll(truth, 1, axis=1), np.roll(truth, 2, axis=2)))
+    masks = (truth, np.roll(truth, 1, axis=1), np.roll(truth, 2, axis=2))
+    return Views(patient, patient, masks, lambda place: store.windowed(SliceRef(patient, place)), (2.0, 2.0), "Cell 0")
 
 
 def content(element: str) -> dict[str, Any]:
@@ -48,7 +52,7 @@ def test_a_patient_has_slices_areas_and_outlines_of_three_masks(store: PairStore
     assert most == 24
     found = content(elements[0])
     assert found["names"] == ["truth", "without: real", "with: fakes"]
-    assert "Dice with 0.800, without 0.500" in found["note"]
+    assert found["note"] == "Cell 0, whose difference is closest to the mean: Dice with 0.800, without 0.500."
     assert [each["number"] for each in found["slices"]] == [1, 2, 3, 4, 5, 6]
     assert found["slices"][0]["areas"] == [36 * 4] * 3  # 6 x 6 pixels of 2 x 2 mm
     assert all(path.startswith("M") for path in found["slices"][0]["outlines"])
@@ -138,13 +142,32 @@ def test_a_resampled_grid_is_cropped_as_prepare_crops_it(tmp_path: Path) -> None
     np.testing.assert_array_equal(grid, found[:, 4:36, 4:36] == 1)
 
 
-def test_patients_without_label_maps_of_both_arms_are_left_out(store: PairStore, tmp_path: Path) -> None:
+def test_what_lies_outside_of_scored_windows_is_dark_and_has_no_outlines(
+    store: PairStore, load: Load, tmp_path: Path
+) -> None:
+    for name in ("real", "fakes"):
+        folder = tmp_path / f"{name}/light/1.0/0"
+        write_map(folder / "c1" / "segmentation.nii.gz", np.full(store.label("c1").shape, 2))
+        write_json(folder / "manifest.json", {"segmenter": "a"})
+    config = load("trial.primary=tumor", "evaluate.windows={size: 16, count: 1, free: 0}")
+    (view,) = views_of(Kept(store, LabelMaps(tmp_path, 1.0, ()), config), PAIR, ROWS[:1], {"c1": ["c1"]})
+    label = np.asarray(store.label("c1"))
+    (window,) = windows_of(config, "c1", label)
+    truth, without, _ = view.masks
+    assert without.sum() == without.shape[0] * 16 * 16
+    np.testing.assert_array_equal(truth, (label == 2) & without)
+    bright = store.windowed(SliceRef("c1", 0))
+    np.testing.assert_allclose(window.cut(view.gray(0)), window.cut(bright))
+    assert view.gray(0)[~without[0]] == pytest.approx(bright[~without[0]] * 0.3)
+
+
+def test_patients_without_label_maps_of_both_arms_are_left_out(store: PairStore, load: Load, tmp_path: Path) -> None:
     for name, patients in (("real", ("c1", "c2")), ("fakes", ("c2",))):
         for patient in patients:
             folder = tmp_path / f"{name}/light/1.0/0"
             write_map(folder / patient / "segmentation.nii.gz", np.asarray(store.label(patient)))
             write_json(folder / "manifest.json", {"segmenter": "a"})
-    kept = Kept(store, LabelMaps(tmp_path, 1.0, ()), (2,), RESIZE)
+    kept = Kept(store, LabelMaps(tmp_path, 1.0, ()), load("trial.primary=tumor"))
     (found,) = views_of(kept, PAIR, ROWS, {"c1": ["c1"], "c2": ["c2"]})
     assert found.patient == "c2"
     assert all((mask == (np.asarray(store.label("c2")) == 2)).all() for mask in found.masks)

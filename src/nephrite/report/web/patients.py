@@ -34,6 +34,14 @@ class Pair(NamedTuple):
         """Dice with minus Dice without, in one segmenter and cell."""
         return self.with_it[unit][patient] - self.without[unit][patient]
 
+    def renamed(self, names: Mapping[str, str]) -> Pair:
+        """The same scores with other names of the patients."""
+        with_it, without = (
+            {unit: {names[patient]: dice for patient, dice in row.items()} for unit, row in side.items()}
+            for side in (self.with_it, self.without)
+        )
+        return self._replace(with_it=with_it, without=without)
+
 
 class PatientRow(NamedTuple):
     """One patient.

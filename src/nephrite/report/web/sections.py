@@ -88,8 +88,7 @@ def _slices(
     settings, record = config.report, found.record
     if not settings.slices:
         return [], "The page shows no slices: 'report.slices' is 0."
-    values = config.evaluate.regions[record.plan.region].labels
-    kept = Kept(store, LabelMaps(predictions, found.fraction, arms), values, config.prepare.in_plane)
+    kept = Kept(store, LabelMaps(predictions, found.fraction, arms), config)
     split = EXTERNAL if record.plan.where == "external" else record.plan.judged_on
     scans: dict[str, list[str]] = {}
     for scan, person in store.persons(split).items():
@@ -98,7 +97,12 @@ def _slices(
     elements, most = slice_elements(views, found.pair, found.rows, most=settings.slices, room=room)
     if elements:
         many = f" of {len(elements)} of them" if len(elements) < len(found.rows) else ""
-        return elements, f"On the page, select a patient to see up to {counted(most, 'slice')}{many}."
+        told = f"On the page, select a patient to see up to {counted(most, 'slice')}{many}."
+        windows = config.evaluate.windows
+        dark = (
+            f" What lies outside of the {counted(windows.count, 'window')} that are scored is dark." if windows else ""
+        )
+        return elements, told + dark
     finding = (
         f"{settings.megabytes:g} MB ('report.megabytes') have no room for them"
         if room <= 0

@@ -1,7 +1,8 @@
 """The slices of judged patients that the page shows, with truth and both arms as outlines.
 
 A patient's slices are cropped to where any of the three has the region, thinned to a few, and stored as gray WebP.
-Where the page would grow beyond its limit, all patients get fewer slices, and at last none.
+Where scores are of windows, what lies outside of them is dark, and has no outlines. Where the page would grow beyond
+its limit, all patients get fewer slices, and at last none.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,16 +18,17 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 from nibabel.orientations import apply_orientation
 from PIL import Image
 
-from nephrite.config import Arm, ResampleSettings, ResizeSettings
+from nephrite.config import Arm, Config, ResampleSettings, ResizeSettings
 from nephrite.errors import StoreError, VolumeError
 from nephrite.files import read_json
 from nephrite.imaging.geometry import nifti_geometry
 from nephrite.imaging.grid import plan_grid, resize_label
 from nephrite.metrics.scores import ArmScores
+from nephrite.metrics.windows import windows_of
 from nephrite.report.page import data_element
 from nephrite.report.web.outlines import outline_path
 from nephrite.report.web.patients import Pair, PatientRow, Unit
@@ -36,6 +38,7 @@ AGAIN = "run 'evaluate' again"
 MASK, MANIFEST = "segmentation.nii.gz", "manifest.json"
 MARGIN, SMALLEST = 12, 64  # pixels about the region, and of the crop: so that one sees where it is
 BEYOND = 1  # slices before the first and behind the last one that hold the region
+UNSEEN = 0.3  # brightness of what lies outside of the windows that are scored: dark, and still to be recognized
 QUALITY = 60  # of WebP: outlines are drawn apart, so borders need not be sharp
 COMPACT: dict[str, Any] = {"separators": (",", ":")}
 Mask = Bool[np.ndarray, "slice height width"]
@@ -81,14 +84,31 @@ class Kept:
     Attributes:
         store: the prepared slices.
         maps: the label maps.
-        values: label values of the region that decides.
-        in_plane: how the store's slices were brought to their grid.
+        config: settings, which say the region that decides, the grid, and the windows.
     """
 
     store: PairStore
     maps: LabelMaps
-    values: Sequence[int]
-    in_plane: ResizeSettings | ResampleSettings
+    config: Config
+
+    def views(self, row: PatientRow, scan: str, without: Mask, with_it: Mask) -> Views:
+        """A scan with the three masks, as far as they are scored."""
+        label = np.asarray(self.store.label(scan))
+        truth, windows = np.isin(label, self._values), windows_of(self.config, scan, label)
+        scored = np.ones_like(truth[0])
+        if windows:
+            scored[:] = False
+            for window in windows:
+                window.cut(scored)[:] = True
+        name, cell = row.unit
+        return Views(
+            row.patient,
+            scan,
+            (truth & scored, without & scored, with_it & scored),
+            lambda place: self.store.windowed(SliceRef(scan, place)) * np.where(scored, 1, UNSEEN),
+            self.store.patient(scan).spacing[1:],
+            f"Segmenter {name}, cell {cell}",
+        )
 
     def found(self, training_set: str, unit: Unit, scan: str) -> Mask | None:
         """The region as one arm found it, on the store's grid; None where no label map is kept.
@@ -97,24 +117,33 @@ class Kept:
             StoreError: the label map is broken, or not of this scan.
         """
         path = self.maps.path(training_set, unit, scan)
-        return read_found(path, self.values, self.in_plane, self.store.label(scan).shape) if path else None
+        shape = self.store.label(scan).shape
+        return read_found(path, self._values, self.config.prepare.in_plane, shape) if path else None
+
+    @property
+    def _values(self) -> Sequence[int]:
+        return self.config.evaluate.regions[self.config.trial.primary].labels
 
 
 @dataclass(frozen=True)
 class Views:
-    """One scan of a patient with three masks on the store's grid.
+    """One scan of a patient with three masks on one grid.
 
     Attributes:
-        store: holds the scan.
         patient: as the table names it.
-        scan: id in the store.
+        scan: its name.
         masks: truth, without, with.
+        gray: gives a slice, with intensities from 0 (black) to 1.
+        spacing: millimeters between rows and columns.
+        made_by: what made both arms' masks.
     """
 
-    store: PairStore
     patient: str
     scan: str
     masks: tuple[Mask, Mask, Mask]
+    gray: Callable[[int], Float[np.ndarray, "height width"]]
+    spacing: Sequence[float]
+    made_by: str = ""
 
     @cached_property
     def areas(self) -> np.ndarray:
@@ -142,8 +171,8 @@ class Views:
         return [first + place for place in _evenly(last + 1 - first, most, start - first)]
 
     def picture(self, place: int) -> str:
-        """A slice through its patient's intensity window as a data URI."""
-        gray = np.rint(self.store.windowed(SliceRef(self.scan, place))[self.box] * 255).astype(np.uint8)
+        """A slice as a data URI."""
+        gray = np.rint(self.gray(place)[self.box] * 255).astype(np.uint8)
         with io.BytesIO() as file:
             Image.fromarray(gray).save(file, "WEBP", quality=QUALITY, method=4)
             return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
@@ -189,8 +218,7 @@ def views_of(kept: Kept, pair: Pair, rows: Sequence[PatientRow], scans: Mapping[
         for scan in scans.get(row.patient, ()):
             without, with_it = (kept.found(name, row.unit, scan) for name in (pair.against, pair.training_set))
             if without is not None and with_it is not None:
-                truth = np.isin(kept.store.label(scan), kept.values)
-                yield Views(kept.store, row.patient, scan, (truth, without, with_it))
+                yield kept.views(row, scan, without, with_it)
                 break
 
 
@@ -220,13 +248,12 @@ def slice_elements(
 def _content(view: Views, pair: Pair, row: PatientRow, most: int) -> dict[str, Any]:
     """What the page's script reads of one patient."""
     places, (rows, columns) = view.chosen(most), view.box
-    spacing = view.store.patient(view.scan).spacing[1:]
-    name, cell = row.unit
+    spacing = view.spacing
     dice = f"with {pair.with_it[row.unit][row.patient]:.3f}, without {pair.without[row.unit][row.patient]:.3f}"
     of_scan = f", scan {view.scan}" if view.scan != view.patient else ""
     return {
         "patient": view.patient,
-        "note": f"Segmenter {name}, cell {cell}, whose difference is closest to the mean: Dice {dice}{of_scan}.",
+        "note": f"{view.made_by}, whose difference is closest to the mean: Dice {dice}{of_scan}.",
         "names": ["truth", f"without: {pair.against}", f"with: {pair.training_set}"],
         "unit": "mm\u00b2",
         "size": [rows.stop - rows.start, columns.stop - columns.start],
