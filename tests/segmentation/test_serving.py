@@ -64,10 +64,17 @@ def test_a_program_that_was_changed_is_refused(tmp_path: Path) -> None:
     path.write_text("1")
     asked: list[int] = []
     backend = SimpleNamespace(check_here=lambda: asked.append(1))
-    card = SimpleNamespace(inputs={"program": program_digest([path])}, settings=SimpleNamespace(programs=(path,)))
+    known = {"program": program_digest([path])}
+    card = SimpleNamespace(inputs=known, settings=SimpleNamespace(programs=(path,)), image_channels=())
     segmenter: Any = SimpleNamespace(card=card, trained=SimpleNamespace(backend=backend))
     check_servable(segmenter, "model")
     path.write_text("2")
     with pytest.raises(StoreError, match=r"^model: was trained by another version of mine\.py; bring back"):
         check_servable(segmenter, "model")
     assert asked == [1, 1]
+
+
+def test_a_segmenter_of_several_channels_is_refused() -> None:
+    segmenter: Any = SimpleNamespace(card=SimpleNamespace(image_channels=("T1", "T2")))
+    with pytest.raises(StoreError, match=r"^model: takes scans of 2 channels \(T1, T2\), and 'predict' reads one; run"):
+        check_servable(segmenter, "model")

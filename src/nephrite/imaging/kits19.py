@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import logging
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from nephrite.errors import DownloadError, StoreError
 from nephrite.files import PARTIAL, digest, disk_errors, read_record, sha256, write_json
+from nephrite.imaging.packed import BROKEN, unpacked
 from nephrite.record_fields import Line, Sha256
 
 ATTEMPTS = 6
@@ -174,11 +174,11 @@ def _refusal(url: str, error: Exception) -> DownloadError:
 def _check_bytes(url: str, partial: Path, expected: str | None) -> str:
     """SHA-256 of the partial file, which is removed if its gzip checksum or its SHA-256 is wrong."""
     try:
-        with gzip.open(partial) as stream:
+        with unpacked(partial) as stream:
             while stream.read(1 << 20):
                 pass
         return _compare(partial, url, expected, "check the revision and the list of checksums")
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except (gzip.BadGzipFile, EOFError, BROKEN) as error:
         partial.unlink()
         finding = f"is not a whole gzip file ({type(error).__name__})"
         raise DownloadError(url, finding, "run it again, or take another revision or mirror") from error

@@ -6,9 +6,7 @@ one file and one block, never a scaled copy of the whole.
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from nibabel.wrapstruct import WrapStructError
 from nephrite.errors import VolumeError
 from nephrite.imaging.geometry import Geometry, declared_geometry, match_grids, nifti_geometry
 from nephrite.imaging.intensity import AIR
+from nephrite.imaging.packed import DAMAGED, open_bytes
 from nephrite.imaging.volume import (
     Image,
     LabelMap,
@@ -72,11 +71,11 @@ class NiftiFile:
         # read into the final array
         voxels = np.empty(int(np.prod(self.shape)) * self.dtype.itemsize, np.uint8)
         try:
-            with _open_bytes(self.path) as file:
+            with open_bytes(self.path) as file:
                 file.seek(self.offset)
                 held = _fill(file, voxels.data)
                 file.read(1)  # reaching the end makes gzip compare its checksum
-        except (EOFError, OSError, zlib.error) as error:
+        except DAMAGED as error:
             raise VolumeError(self.path, f"is truncated or damaged ({error})", "fetch the file again") from error
         # gzip can end early without an error
         if held < voxels.nbytes:
@@ -249,7 +248,7 @@ def _load_header(path: Path) -> tuple[nib.Nifti1Header, np.dtype[np.generic], tu
         raise VolumeError(path, "is empty", "fetch the file again")
     remedy = "fetch the file again, or convert it to NIfTI"
     try:
-        with _open_bytes(path) as file:
+        with open_bytes(path) as file:
             block = file.read(nib.Nifti2Header.sizeof_hdr)
         kind = next((kind for kind in (nib.Nifti1Header, nib.Nifti2Header) if kind.may_contain_header(block)), None)
         if kind is None:
@@ -257,7 +256,7 @@ def _load_header(path: Path) -> tuple[nib.Nifti1Header, np.dtype[np.generic], tu
         header = kind(block[: kind.sizeof_hdr])  # type: ignore[no-untyped-call]  # nibabel has no types
         slope, intercept = header.get_slope_inter()
         return header, header.get_data_dtype(), (float(1 if slope is None else slope), float(intercept or 0))
-    except (HeaderDataError, WrapStructError, EOFError, OSError, zlib.error, ValueError) as error:
+    except (*DAMAGED, HeaderDataError, WrapStructError, ValueError) as error:
         finding = f"is not a readable NIfTI file ({type(error).__name__})"
         raise VolumeError(path, finding, remedy) from error
 
@@ -280,10 +279,6 @@ def _pieces(stored: Num[np.ndarray, "first second third"]) -> Iterator[Num[np.nd
     """All voxels, some at a time."""
     values = stored.reshape(-1, order="F")  # a view
     return (values[start : start + _PIECE] for start in range(0, len(values), _PIECE))
-
-
-def _open_bytes(path: Path) -> io.BufferedIOBase:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
 
 
 def _fill(file: io.BufferedIOBase, target: memoryview) -> int:

@@ -6,23 +6,24 @@ voxels, and the names and times that gzip keeps.
 
 from __future__ import annotations
 
-import gzip
+import io
 import shutil
-import zlib
 from pathlib import Path
 from typing import IO, cast
 
 import nibabel as nib
 import numpy as np
+from isal import igzip, isal_zlib
 
 from nephrite.errors import VolumeError
+from nephrite.imaging.packed import DAMAGED, open_bytes
 
 FIELDS = (
     "sizeof_hdr dim datatype bitpix pixdim scl_slope scl_inter xyzt_units qform_code sform_code quatern_b quatern_c"
     " quatern_d qoffset_x qoffset_y qoffset_z srow_x srow_y srow_z magic eol_check"
 )
 NO_EXTENSION = bytes(4)
-LEVEL = 1  # of gzip: three times as quick as the usual one, files grow by a tenth
+LEVEL = 2  # of ISA-L's four: ten times as quick as gzip's usual one, files grow by a tenth
 _PIECE = 1 << 20
 _AGAIN = "fetch the file again"
 
@@ -39,21 +40,21 @@ def copy_nifti(source: Path, target: Path, *, number: int | None = None) -> None
         VolumeError: it is no NIfTI, is truncated or damaged, or has no such volume.
     """
     try:
-        with _opened(source) as file:
+        with open_bytes(source) as file:
             header, clean = _header(source, file)
             is_clean = number is None and _rest_is_clean(file, header, clean) and _wrapping_is_clean(source)
         skipped = 0 if number is None else number * _one_volume(source, clean, number)
         if is_clean:
             shutil.copyfile(source, target)
             return
-        with _opened(source) as file, target.open("wb") as raw:
+        with open_bytes(source) as file, target.open("wb") as raw:
             file.seek(int(header["vox_offset"]) + skipped)
             if source.suffix != ".gz":
                 _write(file, raw, clean)
                 return
-            with gzip.GzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=raw, mtime=0) as packed:
+            with _packing(raw) as packed:
                 _write(file, packed, clean)
-    except (EOFError, OSError, zlib.error) as error:
+    except DAMAGED as error:
         if isinstance(error, OSError) and error.errno:  # of the file system, not of gzip
             raise
         raise VolumeError(source, f"is truncated or damaged ({error})", _AGAIN) from error
@@ -71,7 +72,7 @@ def clean_header(header: nib.Nifti1Header) -> nib.Nifti1Header:
     return clean
 
 
-def _header(path: Path, file: IO[bytes]) -> tuple[nib.Nifti1Header, nib.Nifti1Header]:
+def _header(path: Path, file: io.BufferedIOBase) -> tuple[nib.Nifti1Header, nib.Nifti1Header]:
     block = file.read(nib.Nifti2Header.sizeof_hdr)
     kind = next((kind for kind in (nib.Nifti1Header, nib.Nifti2Header) if kind.may_contain_header(block)), None)
     if kind is None or len(block) < kind.sizeof_hdr:
@@ -93,7 +94,7 @@ def _one_volume(path: Path, header: nib.Nifti1Header, number: int) -> int:
     return _voxel_bytes(header)
 
 
-def _rest_is_clean(file: IO[bytes], header: nib.Nifti1Header, clean: nib.Nifti1Header) -> bool:
+def _rest_is_clean(file: io.BufferedIOBase, header: nib.Nifti1Header, clean: nib.Nifti1Header) -> bool:
     """Whether a file holds the clean header, no extension, the voxels and nothing more."""
     if header.binaryblock != clean.binaryblock:
         return False
@@ -106,6 +107,12 @@ def _rest_is_clean(file: IO[bytes], header: nib.Nifti1Header, clean: nib.Nifti1H
     return left >= 0
 
 
+def _packing(raw: IO[bytes]) -> io.BufferedIOBase:
+    """What packs whatever is written to it into a gzip file without name and time."""
+    packed = igzip.IGzipFile(filename="", mode="wb", compresslevel=LEVEL, fileobj=raw, mtime=0)  # type: ignore[no-untyped-call]  # isal has no types here
+    return cast(io.BufferedIOBase, packed)
+
+
 def _wrapping_is_clean(path: Path) -> bool:
     """Whether a gzip file has one member, without name, comment, further fields or time (RFC 1952)."""
     if path.suffix != ".gz":
@@ -114,7 +121,7 @@ def _wrapping_is_clean(path: Path) -> bool:
         if any(file.read(8)[3:]):  # flags and time
             return False
         file.seek(0)
-        unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        unpacking = isal_zlib.decompressobj(wbits=isal_zlib.MAX_WBITS | 16)
         while piece := file.read(_PIECE):
             while piece and not unpacking.eof:
                 unpacking.decompress(piece, _PIECE)
@@ -124,7 +131,7 @@ def _wrapping_is_clean(path: Path) -> bool:
     return True
 
 
-def _write(file: IO[bytes], target: IO[bytes] | gzip.GzipFile, clean: nib.Nifti1Header) -> None:
+def _write(file: io.BufferedIOBase, target: IO[bytes] | io.BufferedIOBase, clean: nib.Nifti1Header) -> None:
     target.write(clean.binaryblock + NO_EXTENSION)
     left = _voxel_bytes(clean)
     while left > 0 and (piece := file.read(min(_PIECE, left))):
@@ -138,7 +145,3 @@ def _voxel_bytes(header: nib.Nifti1Header) -> int:
     count = int(header["dim"][0])
     voxels = int(np.prod([max(int(size), 0) for size in header["dim"][1 : 1 + min(max(count, 0), 7)]], dtype=object))
     return voxels * (int(header["bitpix"]) // 8)
-
-
-def _opened(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")

@@ -78,6 +78,7 @@ class SegmenterCard:
         late_gain: by how much the last quarter of the epochs raised the best validation score; see `metrics.curves`.
         unverifiable: sets of synthetic slices that it learned from, of which nobody can tell whose data they derive
             from: it is never promoted.
+        image_channels: of scans that have several; else none.
         files, inputs, digest: see `nephrite.evidence`; no files in a card that an older version wrote.
     """
 
@@ -104,6 +105,7 @@ class SegmenterCard:
     late_gain: Share | None = None
     masked_patients: tuple[PatientId, ...] = ()
     unverifiable: tuple[Line, ...] = ()
+    image_channels: tuple[Line, ...] = ()
     format: Literal[1] = 1
     files: Files = field(default_factory=dict, compare=False)
     inputs: Inputs = field(default_factory=dict)

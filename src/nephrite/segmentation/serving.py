@@ -119,7 +119,7 @@ def find_labels(
 
 
 def check_servable(segmenter: TrainedSegmenter, place: str) -> None:
-    """Refuse a segmenter whose program is not here, or is not the one that was trained.
+    """Refuse a segmenter whose program is not here, or is not the one that was trained, or that takes several channels.
 
     Args:
         segmenter: with its card.
@@ -127,8 +127,11 @@ def check_servable(segmenter: TrainedSegmenter, place: str) -> None:
 
     Raises:
         ConfigError: the program is not here.
-        StoreError: one of its files was changed.
+        StoreError: one of its files was changed, or it takes scans of several channels.
     """
+    if names := segmenter.card.image_channels:
+        finding = f"takes scans of {len(names)} channels ({', '.join(names)}), and 'predict' reads one"
+        raise StoreError(place, finding, "run its own program on them, or train on one channel: 'acquire.channels'")
     segmenter.trained.backend.check_here()
     known, files = segmenter.card.inputs.get(PROGRAM), segmenter.card.settings.programs
     if known and program_digest(files) != known:

@@ -224,6 +224,7 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         window=settings.window,
         late_gain=late_gain(history),
         unverifiable=inputs.unverifiable,
+        image_channels=inputs.real.manifest.image_channels,
         run_id=run.id,
         version=__version__,
         inputs=_digests(inputs, settings.segmenters[config.this_arm.segmenter]),
