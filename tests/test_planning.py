@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,9 @@ def plan(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePla
     monkeypatch.setattr("nephrite.planning.synthesizer_step_seconds", lambda config, name: 2.0)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
 
-    def make(*overrides: str, pairs: Path | None = None, finished: Path | None = None, processes: int = 2) -> Plan:
+    def make(*overrides: str, pairs: Path | None = None, processes: int = 2, **asked: Any) -> Plan:
         config = load("acquire.phantom.patients=60", *overrides)
-        return make_plan(config, processes=processes, pairs=pairs or tmp_path / "none", finished=finished)
+        return make_plan(config, processes=processes, pairs=pairs or tmp_path / "none", **{"finished": None, **asked})
 
     return make
 
@@ -66,6 +67,22 @@ def test_the_labelers_of_scans_are_counted_where_there_are_scans_to_label(plan: 
 def test_processes_share_the_time_as_far_as_there_are_processors(plan: MakePlan) -> None:
     seconds = {processes: plan(*CELLS, processes=processes).seconds for processes in (1, 2, 8)}
     assert seconds == {1: 720, 2: 360, 8: 360}
+
+
+def test_the_cells_that_fit_into_some_minutes_are_told_with_what_they_see(plan: MakePlan) -> None:
+    # 12 trainings of a minute in 3 cells, two at a time, are 2 minutes a cell, and six tenths of what it takes
+    found = plan(*CELLS, "screen.filter=all", minutes=21.0)
+    assert found.cell_minutes == pytest.approx(2 / 0.6)
+    assert found.outlook is not None
+    assert found.outlook.smallest_effect is not None
+    effect = found.outlook.effects[6] or 0.0
+    assert 0 < effect < found.outlook.smallest_effect
+    lines = found.lines()
+    row = lines.index(f"in 21 minutes    6 cells, about 20 minutes with all else, which see {effect:.3f}")
+    assert lines[row + 1].strip() == "--set 'trial.cells=[0, 1, 2, 3, 4, 5]'"
+    few = plan(*CELLS, "screen.filter=all", minutes=5.0).lines()
+    assert any("1 cell, and a verdict needs 3, which take about 10 minutes: fewer steps" in line for line in few)
+    assert not [line for line in plan(*CELLS, "screen.filter=all").lines() if "minutes with all else" in line]
 
 
 def test_the_time_of_synthesizers_is_known_once_slices_are(plan: MakePlan, pairs: Path) -> None:

@@ -191,6 +191,7 @@ def plan_command() -> click.Command:
         folder: Path | None,
         processes: int,
         finished: Path | None,
+        minutes: float | None,
         prices: Path | None,
     ) -> None:
         from nephrite.costs import cost_line, read_prices
@@ -200,7 +201,7 @@ def plan_command() -> click.Command:
         # the trial's own folder may hold prepared slices, whose patients are known
         config, pairs = load_config(params, overrides, text=params_text), Layout(folder or trial_folder(params)).pairs
         table = read_prices(prices) if prices else None
-        plan = make_plan(config, processes=processes, pairs=pairs, finished=finished)
+        plan = make_plan(config, processes=processes, pairs=pairs, finished=finished, minutes=minutes)
         for line in plan.lines():
             click.echo(line)
         if table:
@@ -210,9 +211,13 @@ def plan_command() -> click.Command:
 
     scores = click.Path(path_type=Path, file_okay=False)
     finished = click.Option(["--finished"], type=scores, help="Scores of a finished trial, whose spread is taken.")
+    least = click.FloatRange(0, min_open=True)
+    minutes = click.Option(
+        ["--minutes"], type=least, help="That the trial may take: how many cells fit, what they see."
+    )
     table = click.Path(path_type=Path, dir_okay=False)
     prices = click.Option(["--prices"], type=table, help="Prices of a cluster's hours: docs/cluster.md.")
-    return click.Command(PLAN, params=[*whole_options(), finished, prices], callback=run, help=WHOLE[PLAN])
+    return click.Command(PLAN, params=[*whole_options(), finished, minutes, prices], callback=run, help=WHOLE[PLAN])
 
 
 def settings_command() -> click.Command:

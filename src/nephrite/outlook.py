@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from nephrite.config import Config
@@ -44,6 +44,7 @@ class Outlook:
         cells_needed: gain to the cells that show it; None where `MOST_CELLS` do not.
         measure: that decides; all numbers are in its unit.
         who: the patients who are judged.
+        effects: other numbers of cells to the smallest effect that they find.
     """
 
     spread: Spread
@@ -52,6 +53,7 @@ class Outlook:
     cells_needed: Mapping[float, int | None]
     measure: Measure
     who: str = "test patient"
+    effects: Mapping[int, float | None] = field(default_factory=dict)
 
     def rows(self) -> list[tuple[str, str]]:
         """The outlook as names and values."""
@@ -68,7 +70,9 @@ class Outlook:
         ]
 
 
-def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None) -> Outlook:
+def look_ahead(
+    config: Config, splits: Mapping[str, str], finished: Path | None, *, also: Sequence[int] = ()
+) -> Outlook:
     """Simulate trials with these test patients, whose cells share training patients; see `verdict.power`.
 
     Args:
@@ -76,6 +80,7 @@ def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None)
         splits: person to split.
         finished: folder with the scores of a finished trial, on test or validation patients; None takes an assumed
             spread.
+        also: other numbers of cells that are asked about.
 
     Raises:
         StoreError: an arm's scores are missing or broken.
@@ -94,9 +99,9 @@ def look_ahead(config: Config, splits: Mapping[str, str], finished: Path | None)
     usual, quick = (replace(way, confidence=confidence, overlap=overlap) for way in (USUAL, QUICK))
     needed = {e: cells_needed(e, spread, patients, most=MOST_CELLS, simulation=quick) for e in EFFECTS}
     smallest = smallest_effect(spread, len(config.trial.cells), patients, simulation=usual)
-    return Outlook(
-        spread, source, smallest, needed, measure, "external test patient" if elsewhere else f"{home} patient"
-    )
+    effects = {cells: smallest_effect(spread, cells, patients, simulation=usual) for cells in also}
+    who = "external test patient" if elsewhere else f"{home} patient"
+    return Outlook(spread, source, smallest, needed, measure, who, effects)
 
 
 def _spread_of(config: Config, scores: Path) -> tuple[Spread, str]:

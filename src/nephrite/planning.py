@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,17 @@ from nephrite.execution import keep_freed_memory
 from nephrite.generation.fitting import steps_per_epoch
 from nephrite.generation.step_time import synthesizer_step_seconds
 from nephrite.look_ledger import few_cells
-from nephrite.outlook import Outlook, look_ahead
+from nephrite.outlook import MOST_CELLS, Outlook, look_ahead
 from nephrite.preflight import is_prepared, preflight, stored_placement
 from nephrite.segmentation.in_process.step_time import augmentation_seconds, step_seconds
 from nephrite.stages.train_gan import look
 from nephrite.store.persons import alone
 from nephrite.store.slices import EXTERNAL, PairStore
 from nephrite.store.split import training_subset
+from nephrite.verdict.statistics import MINIMUM_CELLS
 from nephrite.words import counted, duration
+
+TRAINING = 0.6  # share of a trial's time that its training steps take; the rest reads, paints and scores
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Plan:
         fractions: label fraction to number of training patients.
         outlook: None where the test patients are not known.
         early: what is said of a look that can give no verdict.
+        budget: minutes that were asked for; None where they were not.
     """
 
     kinds: tuple[int, int, int]
@@ -61,6 +65,12 @@ class Plan:
     fractions: Mapping[float, int]
     outlook: Outlook | None
     early: str | None = None
+    budget: float | None = None
+
+    @property
+    def cell_minutes(self) -> float:
+        """That one cell of all arms takes as a whole."""
+        return (self.seconds + (self.synthesizer_seconds or 0)) / self.cells / TRAINING / 60
 
     def lines(self) -> list[str]:
         """The plan as text, a name and a value in each line."""
@@ -71,6 +81,7 @@ class Plan:
             *self._time(),
             ("patients", self._patients()),
             *self._outlook(),
+            *self._budget(),
             *([("note", self.early)] if self.early else []),
         ]
         width = max(len(name) for name, _ in rows)
@@ -111,8 +122,29 @@ class Plan:
             return [("smallest effect", "not known without the number of test patients")]
         return self.outlook.rows()
 
+    def _budget(self) -> list[tuple[str, str]]:
+        """How many cells fit into the minutes, and what they see."""
+        if self.budget is None:
+            return []
+        cells, name = affordable(self.budget, self.cell_minutes), f"in {self.budget:g} minutes"
+        if cells < MINIMUM_CELLS:
+            needed = duration(60 * MINIMUM_CELLS * self.cell_minutes)
+            few = f"{counted(cells, 'cell')}, and a verdict needs {MINIMUM_CELLS}, which take about {needed}"
+            return [(name, f"{few}: fewer steps, training sets or fractions take less")]
+        effect = self.outlook.effects.get(cells) if self.outlook else None
+        sees = f", which see {effect:.3f}" if effect else ""
+        chosen = f"{counted(cells, 'cell')}, about {duration(60 * cells * self.cell_minutes)} with all else{sees}"
+        return [(name, chosen), ("", f"--set 'trial.cells={[*range(cells)]}'")]
 
-def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | None) -> Plan:
+
+def affordable(minutes: float, each: float) -> int:
+    """How many cells fit into some minutes, of which each takes so many; at most those that a plan looks at."""
+    return min(MOST_CELLS, int(minutes // each)) if each > 0 else MOST_CELLS
+
+
+def make_plan(
+    config: Config, *, processes: int, pairs: Path, finished: Path | None, minutes: float | None = None
+) -> Plan:
     """Count, time a few steps, and simulate.
 
     Args:
@@ -120,6 +152,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         processes: trainings side by side.
         pairs: the store, if it was prepared already; else the patients are counted at the source.
         finished: folder with the scores of a finished trial whose spread is taken; None takes an assumed spread.
+        minutes: that the trial may take; the plan then says how many cells fit into them, and what they see.
 
     Raises:
         NephriteError: what a trial would refuse; see `preflight`.
@@ -145,7 +178,7 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
     # time them; steps of a painter can be timed once slices exist
     store = PairStore(pairs) if is_prepared(pairs) else None
     side_by_side = min(processes, len(os.sched_getaffinity(0)))
-    return Plan(
+    plan = Plan(
         kinds=(len(trial.training_sets.all), len(trial.segmenters), len(trial.label_fractions)),
         cells=len(trial.cells),
         trainings=len(trial.arms),
@@ -159,9 +192,15 @@ def make_plan(config: Config, *, processes: int, pairs: Path, finished: Path | N
         processes=side_by_side,
         patients=patients,
         fractions=_fraction_counts(config, splits) if splits else {},
-        outlook=look_ahead(config, splits, finished) if splits else None,
+        outlook=None,
         early=few_cells(config),
+        budget=minutes,
     )
+    if splits is None:
+        return plan
+    # what it could show, with its own cells and with those that fit into the minutes
+    fitting = [affordable(minutes, plan.cell_minutes)] if minutes else []
+    return replace(plan, outlook=look_ahead(config, splits, finished, also=fitting))
 
 
 def trainings_seconds(config: Config, arms: Sequence[Arm], *, helpers: Sequence[tuple[str, int]]) -> float:

@@ -29,9 +29,9 @@ def test_several_members_are_one_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["sum", "length", "cut", "bits", "none"])
 def test_what_is_damaged_is_seen_by_who_reads_to_the_end(tmp_path: Path, fault: str) -> None:
-    packed = bytearray(gzip.compress(CONTENT, mtime=0))
+    packed = gzip.compress(CONTENT, mtime=0)
     middle = len(packed) // 2
-    changed = {
+    changed: dict[str, bytes] = {
         "sum": packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:],
         "length": packed[:-1] + bytes([packed[-1] ^ 1]),
         "cut": packed[:middle],

@@ -6,12 +6,11 @@ import os
 from pathlib import Path
 
 from nephrite.config import Config, load_config
-from nephrite.planning import trainings_seconds
+from nephrite.planning import TRAINING, trainings_seconds
 from nephrite.survey.proposal import Line
 from nephrite.survey.text import as_text
 from nephrite.words import duration
 
-TRAINING = 0.6  # share of a trial's time that its training steps take; the rest reads, paints and scores
 FEWEST, MOST = 3, 8  # replicates: below three there is no verdict; more are better spent on other questions
 LEAST_STEPS = 200  # of a training, below which a small U-Net has learned next to nothing
 

@@ -38,6 +38,17 @@ def test_labels_look_trainings_code_machine_and_date_follow(
     assert re.search(r"\| date \| \d{4}-\d\d-\d\d \d\d:\d\d UTC \|", text)
 
 
+def test_it_says_what_the_trial_could_see_by_its_own_spread(make_trial: Callable[..., Trial]) -> None:
+    record = summarize(make_trial(cells=4))
+    found = re.search(r"\| could see \| (0\.\d+) in Dice of \w+, in 4 of 5 trials", provenance_markdown(record, {}))
+    assert record.answer is not None
+    assert record.answer.low is not None
+    assert found is not None
+    # an effect as large as half the interval would be found in every other trial; this table is narrower than most
+    assert 1 < float(found[1]) / (record.answer.mean - record.answer.low) < 5
+    assert "could see" not in provenance_markdown(summarize(make_trial(cells=2)), {})
+
+
 def test_what_was_trained_elsewhere_is_not_claimed_to_be_known(make_trial: Callable[..., Trial]) -> None:
     record = summarize(make_trial())
     arms = tuple(arm.model_copy(update={"training_patients": (), "seconds": ()}) for arm in record.arms)

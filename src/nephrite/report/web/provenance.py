@@ -14,6 +14,8 @@ from nephrite.config import Config
 from nephrite.report.trial_record import TrialRecord
 from nephrite.report.wording import in_percent, measure_text
 from nephrite.store.slices import EXTERNAL, PairStore
+from nephrite.verdict.power import Simulation, estimate_spread, smallest_effect
+from nephrite.verdict.statistics import MINIMUM_CELLS
 from nephrite.words import counted, duration, markdown_table
 
 SHOWN = 12  # digits of a digest: enough to tell two apart
@@ -74,8 +76,22 @@ def _of_record(record: TrialRecord) -> dict[str, str]:
         "cells": str(len(record.cells)),
         "look": looked,
         "trainings": f"{counted(len(seconds), 'segmenter')}, {duration(sum(seconds))} in all" if seconds else "",
+        "could see": _seen(record),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _seen(record: TrialRecord) -> str:
+    """The smallest difference that such a trial finds, by the spread of its own table; '' where it has none."""
+    plan, answer = record.plan, record.answer
+    if answer is None or plan.metric != "dice":
+        return ""
+    table = record.differences(answer)
+    if len(table) < MINIMUM_CELLS:
+        return ""
+    way = Simulation(confidence=plan.confidence, overlap=plan.overlap.get(answer.fraction, 0.0))
+    effect = smallest_effect(estimate_spread(table), *table.shape, simulation=way)
+    return f"{effect:.3f} in {measure_text(plan)}, in 4 of 5 trials with this spread" if effect else ""
 
 
 def _of_this_run() -> dict[str, str]:
