@@ -93,7 +93,9 @@ def test_sources_are_those_named_or_those_of_the_trial() -> None:
         find_sources(layout, [], None, None, None)
     with pytest.raises(ConfigError, match="'pix2pix' is no painter; write it as"):
         find_sources(layout, PAINTERS, "pix2pix", None, None)
-    with pytest.raises(ConfigError, match="'pix2pix/1.0/5' is no painter of the trial; name one of: pix2pix/1.0/0, "):
+    with pytest.raises(
+        ConfigError, match=r"'pix2pix/1\.0/5' is no painter of the trial; name one of: pix2pix/1\.0/0, "
+    ):
         find_sources(layout, PAINTERS, "pix2pix/1.0/5", None, None)
 
 

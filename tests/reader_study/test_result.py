@@ -44,7 +44,8 @@ def test_one_reader_has_the_exact_interval(study: Study) -> None:
     assert (found.sensitivity, found.specificity, found.agreement) == (0.7, 0.5, None)
     assert found.verdict == "not told apart"
     assert found.sentence == (
-        "Not told apart at 95 %: one reader called 60.0% of 40 slices what they are [43.3%, 75.1%]; guessing gives 50 %."
+        "Not told apart at 95 %: one reader called 60.0% of 40 slices what they are [43.3%, 75.1%]; "
+        "guessing gives 50 %."
     )
 
 
