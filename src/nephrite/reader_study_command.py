@@ -104,7 +104,7 @@ def _options() -> list[click.Parameter]:
         click.Option(
             ["--synthetic"], type=folder, metavar="PATH", help="Accepted synthetic slices, in place of PAINTER."
         ),
-        click.Option(["--slices"], type=click.IntRange(1, 1000), default=30, show_default=True, help="Of each kind."),
+        click.Option(["--slices"], type=click.IntRange(2, 1000), default=30, show_default=True, help="Of each kind."),
         click.Option(["--per-patient"], type=click.IntRange(1, 1000), help=most),
         click.Option(
             ["--seed"], type=click.IntRange(0, 2**32), default=0, show_default=True, help="Of draw and orders."

@@ -11,9 +11,11 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from nephrite.reader_study.evaluation import evaluate_study
 from nephrite.reader_study.server import StudyServer
 from nephrite.reader_study.study import Asked, draw_study
 from tests.browser.browsing import DESKTOP, NARROW, PHONE, Opened, opened
+from tests.reader_study.conftest import answer_all
 
 COUNT = 8
 
@@ -157,3 +159,18 @@ def test_what_is_wrong_is_said_and_nothing_is_lost(browser: Browser, server: Stu
         page.keyboard.press("3")
         wait_for(page, 2)
     assert ratings(server, "f") == [3]
+
+
+@pytest.mark.parametrize("size", [DESKTOP, NARROW], ids=lambda size: str(size[0]))
+def test_axe_finds_nothing_in_the_report(
+    browser: Browser, server: StudyServer, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    for reader, wrong in (("g", 0), ("h", 5)):
+        answer_all(tmp_path / "study", server.study, reader, wrong=wrong)
+    evaluate_study(tmp_path / "study")
+    with opened(browser, tmp_path / "study" / "report" / "report.html", size) as seen:
+        assert seen.findings() == []
+        assert seen.overhang <= 0
+        texts = [image.get_attribute("alt") or "" for image in seen.page.locator("figure img").all()]
+        assert all("how many readers called each real: " in text for text in texts)
+        assert_quiet(seen)

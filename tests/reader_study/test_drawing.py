@@ -94,7 +94,8 @@ def test_no_more_of_a_patient_than_asked_for(pairs: Path, synthetic: Path, tmp_p
     found = draw(pairs, many, 3, per_patient=1)
     assert len({shown.patient for shown in found.slices}) == 6
     with pytest.raises(
-        StoreError, match=r"has 1 synthetic slice to show with at most 1 of a patient, and 2 .*--slices 1 or"
+        StoreError,
+        match=r"has 1 synthetic slice to show with at most 1 of a patient, and 2 .*name another store, or raise",
     ):
         draw(pairs, synthetic, 2, per_patient=1)
 

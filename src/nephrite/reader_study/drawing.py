@@ -118,10 +118,12 @@ def draw_slices(real: PairStore, synthetic: PairStore, *, count: int, per_patien
     sources = {patient: _source(real, synthetic, patient) for patient in synthetic.patients()}
     rows, drawn = {_ref(row): row for row in synthetic.index}, Counter[str]()
     pool = Pool([(ref, sources[ref.patient]) for ref in rows], drawn, per_patient, generator)
-    fakes = _take(pool, count, synthetic, per_patient)
+    fakes = [ref for _ in range(count) if (ref := pool.draw())]
+    if len(fakes) < count:
+        raise _too_few(synthetic, len(fakes), count, per_patient)
     # real slices with the same classes
     known = _known(real, synthetic, {ref.patient for ref in fakes})
-    others, of_whom = Counter[str](), Counter[str]()
+    others = Counter[str]()
     pools = _pools(real, known, others, per_patient, generator)
     held, derived, unmatched = list[SliceRef](), 0, 0
     for presence in sorted(_presence(rows[ref], real) for ref in fakes):
@@ -130,13 +132,12 @@ def draw_slices(real: PairStore, synthetic: PairStore, *, count: int, per_patien
             raise _too_few(real, len(held), count, per_patient)
         ref, matched = found
         held.append(ref)
-        of_whom[real.person(ref.patient)] += 1
         derived += real.person(ref.patient) in known
         unmatched += not matched
     # mixed
     slices = [Shown("synthetic", *ref) for ref in fakes] + [Shown("real", *ref) for ref in held]
     mixed = tuple(slices[place] for place in generator.permutation(len(slices)))
-    return Draw(mixed, derived, unmatched, len(of_whom), sum(number > 0 for number in drawn.values()))
+    return Draw(mixed, derived, unmatched, len(+others), len(+drawn))
 
 
 def check_stores(real: PairStore, synthetic: PairStore) -> None:
@@ -185,19 +186,12 @@ def _known(real: PairStore, synthetic: PairStore, patients: Iterable[str]) -> se
     return {real.person(name) for name in names}
 
 
-def _take(pool: Pool, count: int, store: PairStore, per_patient: int | None) -> list[SliceRef]:
-    found = [ref for _ in range(count) if (ref := pool.draw())]
-    if len(found) < count:
-        raise _too_few(store, len(found), count, per_patient)
-    return found
-
-
 def _too_few(store: PairStore, found: int, count: int, per_patient: int | None) -> StoreError:
     limit = f" with at most {per_patient} of a patient" if per_patient else ""
     slices = counted(found, f"{store.manifest.kind} slice")
     finding = f"has {slices} to show{limit}, and {count} of each kind are asked for"
-    more = " or raise '--per-patient'" if per_patient else ""
-    return StoreError(store.root, finding, f"ask for fewer: --slices {found}{more}" if found else "name another store")
+    fewer = f"ask for fewer: --slices {found}" if found > 1 else "name another store"
+    return StoreError(store.root, finding, f"{fewer}{', or raise --per-patient' if per_patient else ''}")
 
 
 Pools = dict[Presence, tuple[Pool, Pool]]  # of each set of classes: of patients unknown to the painter, and of others

@@ -46,7 +46,7 @@ class Asked:
 
     __pydantic_config__ = STRICT
 
-    count: Annotated[int, Field(ge=1, le=1000)] = 30
+    count: Annotated[int, Field(ge=2, le=1000)] = 30
     per_patient: Annotated[int, Field(ge=1, le=1000)] | None = None
     seed: Seed = 0
 
