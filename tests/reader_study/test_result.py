@@ -16,8 +16,15 @@ from tests.reader_study.conftest import answer_all
 def larger(study: Study, count: int = 20) -> Study:
     """A study of more slices, without pictures: synthetic ones first."""
     kinds = [Shown("synthetic", "s", n) for n in range(count)] + [Shown("real", "r", n) for n in range(count)]
-    many = {"real_patients": count, "synthetic_patients": count, "derived": 0, "unmatched": 0}
-    return replace(study, slices=tuple(kinds), asked=Asked(count=count), **many)
+    return replace(
+        study,
+        slices=tuple(kinds),
+        asked=Asked(count=count),
+        real_patients=count,
+        synthetic_patients=count,
+        derived=0,
+        unmatched=0,
+    )
 
 
 def said(study: Study, reader: str, *, fakes_right: int, reals_right: int) -> Answers:
