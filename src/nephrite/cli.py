@@ -29,6 +29,8 @@ from nephrite.commands import (
     JUDGE,
     LOCK,
     PLAN,
+    READER_STUDY,
+    READERS,
     RESOLVE,
     SETTINGS,
     TRIAL,
@@ -39,6 +41,7 @@ from nephrite.commands import (
     resolve_command,
     settings_options,
     stage_options,
+    trial_folder,
     upload_command,
     verify_command,
 )
@@ -50,6 +53,7 @@ from nephrite.init_command import init_command
 from nephrite.inspect_command import inspect_command
 from nephrite.judge_command import judge_command
 from nephrite.predict_command import PREDICT, predict_command
+from nephrite.reader_study_command import reader_study_command
 from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
 from nephrite.ui_command import UI, ui_command
 
@@ -63,7 +67,7 @@ class StageGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All stages, in the order in which they run."""
-        return [command_name(stage) for stage in COMMANDS | WHOLE | ELSEWHERE | FOR_DVC]
+        return [command_name(stage) for stage in COMMANDS | WHOLE | READERS | ELSEWHERE | FOR_DVC]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of one stage; underscores are accepted too."""
@@ -83,6 +87,7 @@ class StageGroup(click.Group):
             INSPECT: inspect_command,
             DOCTOR: doctor_command,
             PREDICT: predict_command,
+            READER_STUDY: reader_study_command,
         }
         if stage in special:
             return special[stage]()
@@ -95,6 +100,7 @@ class StageGroup(click.Group):
             ("Stages", TEXTS),
             ("In a cluster", CLUSTER),
             ("On new scans", USE),
+            ("By people", READERS),
             ("Trained elsewhere", ELSEWHERE),
             ("For DVC", FOR_DVC),
         ):
@@ -156,11 +162,6 @@ def whole_options() -> list[click.Parameter]:
             ["--processes"], type=click.IntRange(1), default=2, show_default=True, help="Trainings at a time."
         ),
     ]
-
-
-def trial_folder(params: Path) -> Path:
-    """Default folder of a trial: apart from the outputs of `dvc repro`."""
-    return Path("results") / params.stem
 
 
 def trial_command() -> click.Command:

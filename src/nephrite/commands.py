@@ -21,8 +21,10 @@ CLUSTER = {
 }
 TRIAL, PLAN, SETTINGS, VERIFY, UPLOAD = "trial", "plan", "settings", "verify", "upload"
 RESOLVE, LOCK, JUDGE = "resolve", "lock", "judge"
+READER_STUDY = "reader_study"
 INIT, INSPECT, DOCTOR = "init", "inspect", "doctor"
 ELSEWHERE = {JUDGE: "Judge arms that were trained elsewhere, by their scores or their label maps."}
+READERS = {READER_STUDY: "Let readers say which slices are real and which synthetic, and report how well they can."}
 WHOLE = {
     INIT: "Look at a folder of scans, and write a params file for it, with reasons.",
     DOCTOR: "Whether this machine, its packages and the servers about it are fit for a trial.",
@@ -38,6 +40,11 @@ FOR_DVC = {
     RESOLVE: "Write what every job depends on, settings and code, for DVC to compare.",
     LOCK: "Write code.lock anew, after the code has changed.",
 }
+
+
+def trial_folder(params: Path) -> Path:
+    """Default folder of a trial: apart from the outputs of `dvc repro`."""
+    return Path("results") / params.stem
 
 
 def settings_options() -> list[click.Parameter]:

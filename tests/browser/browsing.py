@@ -58,20 +58,21 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def opened(
-    browser: Browser, file: Path, size: tuple[int, int] = DESKTOP, scheme: Literal["light", "dark"] = "light"
+    browser: Browser, place: Path | str, size: tuple[int, int] = DESKTOP, scheme: Literal["light", "dark"] = "light"
 ) -> Iterator[Opened]:
-    """A file in a window of its own, with what it writes to the console and what it asks of a network."""
+    """A file, or an address, in a window of its own, what it writes to the console, and asks of a network."""
+    home = place if isinstance(place, str) else place.as_uri()
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=size is not DESKTOP
     )
     page, messages, requests = context.new_page(), list[str](), list[str]()
     page.on("console", lambda message: messages.append(message.text))
     page.on("pageerror", lambda error: messages.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url) if _is_external(request.url, file) else None)
-    page.goto(file.as_uri())
+    page.on("request", lambda request: requests.append(request.url) if _is_external(request.url, home) else None)
+    page.goto(home)
     yield Opened(page, messages, requests)
     context.close()
 
 
-def _is_external(url: str, file: Path) -> bool:
-    return not url.startswith(("data:", "about:", file.as_uri()))
+def _is_external(url: str, home: str) -> bool:
+    return not url.startswith(("data:", "about:", home.partition("#")[0]))
