@@ -30,8 +30,20 @@ Any other exception is a bug of this package and keeps its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+
+def did_you_mean(word: str, known: Iterable[str] | None) -> str | None:
+    """The remedy for a word that is unknown: the one that is most like it; None where none is.
+
+    Args:
+        word: what was written: a command, an option, a setting.
+        known: what could stand there.
+    """
+    close = difflib.get_close_matches(word, sorted(known or ()), n=1)
+    return f"did you mean '{close[0]}'?" if close else None
 
 
 class NephriteError(Exception):

@@ -8,6 +8,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from nephrite.terminal import is_quiet
+
 Item = TypeVar("Item")
 
 
@@ -29,7 +31,7 @@ def new_bar(*, only_on_terminal: bool, shown: bool = True, refresh_per_second: f
         TimeRemainingColumn(),
         console=console,
         refresh_per_second=refresh_per_second,
-        disable=not shown or (only_on_terminal and not console.is_terminal),
+        disable=not shown or is_quiet() or (only_on_terminal and not console.is_terminal),
     )
 
 
