@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nephrite import errors
-from nephrite.errors import ConfigError, DiskFullError, NephriteError, SourceError, did_you_mean
+from nephrite.errors import ConfigError, DiskFullError, NephriteError, SourceError, StoppedError, did_you_mean
 
 CLASSES = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, NephriteError)]
 
@@ -58,3 +58,9 @@ def test_settings_with_several_faults_are_one_line_each_and_their_number() -> No
 )
 def test_the_nearest_word_is_proposed(word: str, known: list[str] | None, expected: str | None) -> None:
     assert did_you_mean(word, known) == expected
+
+
+@pytest.mark.parametrize(("known", "total"), [(True, "2,400"), (False, "at least 2,400")])
+def test_a_stop_says_the_step_that_is_kept(known: bool, total: str) -> None:
+    told = f"Stopped at step 140 of {total}; the same command goes on from there."
+    assert str(StoppedError(140, 2400, 130, known=known)) == told

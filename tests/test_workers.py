@@ -5,13 +5,18 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from functools import partial
+from multiprocessing import Pipe
 from pathlib import Path
 
+import click
 import pytest
 
 from nephrite.errors import ResourceError
+from nephrite.progress import read_message
 from nephrite.runner import _start_worker
-from nephrite.workers import worker_pool
+from nephrite.workers import GRACE, worker_pool
 
 FIRST = """
 import os, signal, sys, time
@@ -61,5 +66,36 @@ def test_jobs_that_wait_are_dropped_after_an_error() -> None:
 
 
 def test_initializer_runs_first() -> None:
-    with worker_pool(1, setting="--processes", initializer=_start_worker) as pool:
-        assert pool.submit(os.getenv, "TTY_COMPATIBLE").result() == "0"
+    reader, writer = Pipe(duplex=False)
+    with worker_pool(1, setting="--processes", initializer=partial(_start_worker, writer)) as pool:
+        assert pool.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
+        pool.submit(click.echo, "a line").result()
+    assert read_message(reader.recv_bytes()) == "a line"
+
+
+def end_softly(path: Path, seconds: float) -> None:
+    """As a training does: after SIGTERM it takes a moment, writes a checkpoint, and ends."""
+
+    def keep(*_: object) -> None:
+        time.sleep(seconds)
+        path.write_text("kept")
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, keep)
+    path.with_suffix(".begun").touch()
+    time.sleep(60)
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.1, True), (60.0, False)])
+def test_a_job_has_a_moment_to_keep_what_it_has_when_it_is_ended(tmp_path: Path, seconds: float, kept: bool) -> None:
+    path, started = tmp_path / "job", 0.0
+    with suppress(KeyboardInterrupt), worker_pool(1, setting="--processes") as pool:
+        pool.submit(end_softly, path, seconds)
+        pool.submit(Path.touch, tmp_path / "next")
+        while not path.with_suffix(".begun").exists():
+            time.sleep(0.05)
+        started = time.monotonic()
+        raise KeyboardInterrupt
+    assert path.exists() == kept
+    assert time.monotonic() - started < GRACE + 1.5
+    assert not (tmp_path / "next").exists()

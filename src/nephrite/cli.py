@@ -201,11 +201,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         click.echo("Stopped.", err=True)
-        sys.exit(128 + signal.SIGINT)
+        code = 128 + signal.SIGINT
     except NephriteError as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(2)
-    # a trial was stopped: workers are ended and outputs whole; to take torch down would keep the prompt for seconds
+    # stopped: workers are ended and outputs whole; to take torch down would keep the prompt for seconds
     gc.collect()
     sys.stdout.flush()
     os._exit(code)

@@ -171,7 +171,7 @@ STAGES: Mapping[str, Signature] = {
         {"pairs": True, "segmenter": True, "synthetic": False, "teacher": False},
         "segmenter",
         (
-            Read((*CELL, "prepare.intensity", "prepare.in_plane", *CHOICE, *FITTING)),
+            Read((*CELL, "prepare.intensity", "prepare.in_plane", "prepare.spacing", *CHOICE, *FITTING)),
             Read(tuple(f"train_segmenter.{key}" for key in ("epochs", "steps_per_epoch", "early_stopping"))),
             Read(("train_segmenter.geometric",), "moves slices"),
             Read(("train_segmenter.spatial", "train_segmenter.intensity"), "augments as nnU-Net"),

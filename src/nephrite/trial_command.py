@@ -55,6 +55,8 @@ def trial_command() -> click.Command:
         from nephrite.runner import run_trial
 
         config, started = load_config(params, overrides, text=params_text), time.monotonic()
+        if not silent:
+            click.echo("trial: settings, data and networks are checked before anything runs", err=True)
         with quiet(silent):
             report = run_trial(config, folder or trial_folder(params), processes=processes)
         show_report(report, silent=silent, as_json=as_json)
