@@ -29,7 +29,8 @@ def test_trial_shows_the_summary(root: Path, tmp_path: Path, monkeypatch: pytest
     clock = iter([100.0, 3295.4])
     monkeypatch.setattr("nephrite.trial_command.time.monotonic", lambda: next(clock))
     took = "This took 3,195 seconds; what was finished before is not in it."
-    assert invoke("trial", *arguments) == (0, f"No evidence.\n{took}\n")
+    begun = "trial: settings, data and networks are checked before anything runs"
+    assert invoke("trial", *arguments) == (0, f"{begun}\nNo evidence.\n{took}\n")
 
 
 def test_a_trial_lies_apart_from_what_dvc_made(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

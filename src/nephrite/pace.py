@@ -106,7 +106,6 @@ class Pace:
             work.began = now
             for name in self._before[told.job]:
                 self.works[name].end(now)
-            self._know_painters()
         if told.bar:
             work.shares[told.bar] = max(told.share, work.shares.get(told.bar, 0.0))
             work.last = (now, work.share)
