@@ -104,7 +104,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(("seconds", "kept"), [("0.1", True), ("80", False)])
 def test_a_job_has_a_moment_to_keep_what_it_has_when_it_is_ended(tmp_path: Path, seconds: str, kept: bool) -> None:
     (tmp_path / "soft.py").write_text(SOFT)
-    words = [sys.executable, tmp_path / "soft.py", tmp_path, seconds]
+    words = [sys.executable, str(tmp_path / "soft.py"), str(tmp_path), seconds]
     took = float(subprocess.run(words, capture_output=True, text=True, check=True, timeout=80).stdout)
     assert {path.name for path in tmp_path.iterdir()} == {"soft.py", "begun"} | ({"kept"} if kept else set())
     assert (took < GRACE) == kept
