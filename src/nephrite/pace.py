@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
 from nephrite.config import Config, GeneratorRun
+from nephrite.errors import NephriteError
 from nephrite.generation.kind import kind_of
 from nephrite.jobs import Chain, Job
 from nephrite.progress import Share
@@ -161,9 +163,10 @@ class Pace:
         """Count the steps of painters, once it is known how many slices they learn from."""
         unknown = [work for work in self.works.values() if work.steps is None]
         if unknown and self.works["prepare"].done:
-            store = PairStore(self.pairs)
-            for work in unknown:
-                work.steps = painter_steps(work.job.config, work.job.config.this_painter, store)
+            with suppress(NephriteError):  # the job that reads these slices tells what is wrong
+                store = PairStore(self.pairs)
+                for work in unknown:
+                    work.steps = painter_steps(work.job.config, work.job.config.this_painter, store)
 
 
 def progress_text(pace: Pace, processes: int) -> tuple[str, str]:

@@ -164,7 +164,7 @@ def test_training_is_silent_and_leaves_only_its_checkpoint(
     monkeypatch.chdir(tmp_path)
     walk(tmp_path / "folder")
     assert capfd.readouterr() == ("", "")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == [BEFORE, "folder", CHECKPOINT]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [BEFORE, "folder", KEPT_STEPS, CHECKPOINT]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
