@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help config-named env env-nnunet demo judge-demo trial test test-containers test-nnunet test-faults linked check image compile ui bench simulate docs site code-lock lock hashes audit sbom clean
+.PHONY: help config-named env env-nnunet demo judge-demo trial test test-containers test-nnunet test-faults linked check image compile ui serve bench simulate docs site code-lock lock hashes audit sbom clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -20,6 +20,8 @@ FOLDER ?= results/$(basename $(notdir $(CONFIG)))
 PROCESSES ?= 2
 CLUSTER ?= pipelines/cluster.yaml
 SCANS ?=
+MODEL ?= models:/nephrite-segmenter@champion
+SERVE_PORT ?= 5001
 # strict: a broken link or a page outside the nav fails; the variable silences Material's note about its successor
 # they need other versions than the lock's, so they have an environment of their own
 TOOL = build/tools/bin
@@ -136,6 +138,10 @@ site: env ## The documentation as a site: build/site/index.html, strictly checke
 
 ui: env ## MLflow's page on the recorded runs: http://127.0.0.1:5000 (another port: PORT=...)
 	@$(BIN)/nephrite ui --port $(PORT)
+
+serve: env ## A registered model answers by HTTP, on this machine alone: http://127.0.0.1:5001 (MODEL=models:/NAME@ALIAS, SERVE_PORT=...)
+	@export MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+	$(BIN)/mlflow models serve --model-uri $(MODEL) --env-manager local --host 127.0.0.1 --port $(SERVE_PORT) --workers 1
 
 bench: env ## What is measured, against whom: the printed table
 	$(BIN)/python benchmarks/run.py

@@ -1,30 +1,35 @@
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 
 from nephrite import __version__, cli
-from nephrite.cli import COMMANDS, group, main
+from nephrite.cli import StageGroup, group, main
 from nephrite.config import Config, load_config
 from nephrite.errors import SourceError
+from nephrite.execution import command_name
+from nephrite.signatures import STAGES
 from tests.conftest import CAPSTONE
 
 NEPHRITE = Path(sys.executable).with_name("nephrite")
 
 
-def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_cli(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the real command."""
-    return subprocess.run([NEPHRITE, *arguments], capture_output=True, text=True, check=False)
+    known = {**os.environ, **(environment or {})}
+    return subprocess.run([NEPHRITE, *arguments], capture_output=True, text=True, check=False, env=known)
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -33,9 +38,9 @@ def invoke(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_help_lists_every_command_in_order() -> None:
+def test_help_lists_the_stages_in_order() -> None:
     code, shown = invoke("--help")
-    places = [shown.index(f"\n  {stage.replace('_', '-')} ") for stage in COMMANDS]
+    places = [shown.index(f"\n  {command_name(stage)} ") for stage in STAGES]
     assert code == 0
     assert places == sorted(places)
 
@@ -48,10 +53,43 @@ def test_underscores_are_accepted_in_a_stage_name() -> None:
     assert invoke("train_segmenter", "--help")[0] == 0
 
 
-def test_unknown_stage_is_a_usage_error() -> None:
-    code, shown = invoke("paint")
-    assert code == 2
-    assert "No such command 'paint'" in shown
+def test_every_command_is_one_line_of_the_help() -> None:
+    shown = invoke("--help")[1].splitlines()
+    for name in StageGroup("nephrite").list_commands(click.Context(group)):
+        assert [line for line in shown if re.match(rf"  {name} +\S.*\.$", line)], name
+    assert max(map(len, shown)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["trail"], "nephrite: no such command 'trail'; did you mean 'trial'?"),
+        (["xyz"], "nephrite: no such command 'xyz'; see 'nephrite --help'"),
+        (["trial", "--folders", "x"], "nephrite trial: no such option '--folders'; did you mean '--folder'?"),
+        (["judge"], "nephrite judge: missing option '--question'; see 'nephrite judge --help'"),
+    ],
+)
+def test_a_call_that_is_wrong_is_one_line(words: list[str], line: str) -> None:
+    done = run_cli(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{line}\n")
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    done = run_cli()
+    assert (done.returncode, done.stderr) == (2, invoke("--help")[1].replace("Usage: group", "Usage: nephrite"))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_a_shell_and_knows_commands_and_options(shell: str) -> None:
+    def complete(words: str, count: int) -> str:
+        asked = {"COMP_WORDS": words, "COMP_CWORD": words.rsplit(maxsplit=1)[-1] if shell == "fish" else str(count)}
+        return run_cli(environment={"_NEPHRITE_COMPLETE": f"{shell}_complete", **asked}).stdout
+
+    script = run_cli(environment={"_NEPHRITE_COMPLETE": f"{shell}_source"})
+    assert script.returncode == 0
+    assert f"_NEPHRITE_COMPLETE={shell}_complete" in script.stdout
+    assert "train-segmenter" in complete("nephrite train-s", 1)
+    assert "--processes" in complete("nephrite trial --proc", 2)
 
 
 def test_missing_path_is_a_usage_error() -> None:
@@ -187,43 +225,3 @@ def test_wrong_settings_in_text_are_named(tmp_path: Path) -> None:
     shown = run_cli("acquire", "--raw", str(tmp_path), "--params-text", "trial: 3")
     assert shown.returncode == 2
     assert "ConfigError: --params-text: trial" in shown.stderr
-
-
-def test_whole_trial_and_plan_are_listed_with_their_options() -> None:
-    for command, option in (("trial", "--processes"), ("plan", "--finished")):
-        assert option in invoke(command, "--help")[1]
-
-
-def test_trial_shows_the_summary(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "reports").mkdir()
-    (tmp_path / "reports" / "summary.txt").write_text("No evidence.")
-    monkeypatch.setattr("nephrite.runner.run_trial", lambda config, folder, processes: folder / "reports")
-    arguments = ("--params", str(CAPSTONE), "--folder", str(tmp_path))
-    clock = iter([100.0, 3295.4])
-    monkeypatch.setattr("nephrite.cli.time.monotonic", lambda: next(clock))
-    took = "This took 3,195 seconds; what was finished before is not in it."
-    assert invoke("trial", *arguments) == (0, f"No evidence.\n{took}\n")
-
-
-def test_a_trial_lies_apart_from_what_dvc_made(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Path] = []
-    monkeypatch.setattr("nephrite.runner.run_trial", lambda config, folder, processes: seen.append(folder))
-    invoke("trial", "--params", str(root / "configs" / "lidc.yaml"))
-    assert seen == [Path("results/lidc")]
-
-
-def test_plan_tells_the_cost_by_a_table_of_prices(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, helpers: 7200.0)
-    (tmp_path / "prices.yaml").write_text("{currency: EUR, segmenter: {hour: 3}, synthesizer: {hour: 1}}")
-    words = ["--params", str(CAPSTONE), "--folder", str(tmp_path), "--prices", str(tmp_path / "prices.yaml")]
-    code, shown = invoke("plan", *words)
-    assert code == 0, shown
-    assert "cost  about 6.00 EUR (segmenters 2.0 hours at 3; synthesizers not counted" in shown
-
-
-def test_plan_shows_its_lines(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nephrite.planning.trainings_seconds", lambda config, arms, helpers: 90.0)
-    code, shown = invoke("plan", "--params", str(CAPSTONE), "--folder", str(tmp_path))
-    assert code == 0, shown
-    assert shown.startswith("arms ")
-    assert "smallest effect" in shown

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nephrite import errors
-from nephrite.errors import ConfigError, DiskFullError, NephriteError, SourceError
+from nephrite.errors import ConfigError, DiskFullError, NephriteError, SourceError, StoppedError, did_you_mean
 
 CLASSES = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, NephriteError)]
 
@@ -45,3 +45,22 @@ def test_settings_with_several_faults_are_one_line_each_and_their_number() -> No
     assert str(error) == "a: b; c\nd: e f; g\n2 errors in all"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301  what multiprocessing does
     assert str(ConfigError.of([ConfigError("a", "b", "c")])) == "a: b; c"
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "expected"),
+    [
+        ("trail", ["plan", "trial"], "did you mean 'trial'?"),
+        ("epohs", ["steps", "epochs", "epoch"], "did you mean 'epochs'?"),
+        ("paint", ["lock", "verify"], None),
+        ("paint", None, None),
+    ],
+)
+def test_the_nearest_word_is_proposed(word: str, known: list[str] | None, expected: str | None) -> None:
+    assert did_you_mean(word, known) == expected
+
+
+@pytest.mark.parametrize(("known", "total"), [(True, "2,400"), (False, "at least 2,400")])
+def test_a_stop_says_the_step_that_is_kept(known: bool, total: str) -> None:
+    told = f"Stopped at step 140 of {total}; the same command goes on from there."
+    assert str(StoppedError(140, 2400, 130, known=known)) == told

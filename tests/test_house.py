@@ -28,6 +28,7 @@ WITHOUT_MIRROR = {
     "test_packaging.py",
     "test_damaged_records.py",  # every field of every record
     "test_privacy.py",
+    "test_serve.py",  # `make serve` and its client
     "trial/test_judge.py",  # the judge as a whole: false alarms, power, coverage
     "trial/test_curves.py",  # the same for measures of sets: their coverage
     "trial/test_worth.py",  # the same for the worth in real patients

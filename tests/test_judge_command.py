@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,6 +45,15 @@ def test_scores_become_a_verdict_on_the_terminal(tmp_path: Path) -> None:
     assert len(trial.patients) == 9
     plan = trial.plan
     assert (plan.copies, plan.overlap, plan.confidence) == ({"again": "real"}, {1.0: 0.0}, 0.9)
+
+
+def test_a_verdict_is_told_in_few_lines_or_as_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "s.json", [asdict(score) for score in scores_of(gains=GAINS)])
+    words = ("--scores", tmp_path / "s.json", "--question", "fakes,real", "--out", tmp_path / "judged")
+    headline, place = invoke(*words, "--quiet").stdout.splitlines()
+    shown = json.loads(invoke(*words, "--json").stdout)
+    assert (shown["headline"], shown["answer"]["against"]) == (headline, "real")
+    assert place.startswith(f"Open next: {shown['report']};")
 
 
 def test_label_maps_become_a_verdict_on_the_terminal(folders: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,8 +16,10 @@ import pytest
 from nephrite.config import Config
 from nephrite.errors import ConfigError, NephriteError, ProgramError, SourceError, StoreError
 from nephrite.execution import Notes
+from nephrite.files import KEPT_STEPS
+from nephrite.jobs import is_done, plan_chains
 from nephrite.layout import Layout
-from nephrite.runner import is_done, plan_chains, run_trial
+from nephrite.runner import run_trial
 from nephrite.signatures import STAGES
 from tests.conftest import CAPSTONE, SMALL
 from tests.foreign_sets import maisi
@@ -338,20 +341,27 @@ def test_a_further_set_of_another_program_reruns_nothing_that_does_not_see_it(lo
     assert any("real+a" in name for name in before)
 
 
+def kept_below(folder: Path) -> int:
+    """Steps that all checkpoints hold."""
+    return sum(json.loads(path.read_text())["steps"] for path in folder.rglob(KEPT_STEPS))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
 def test_a_trial_that_is_stopped_says_so_at_once_and_keeps_what_is_finished(
     record: str, tmp_path: Path, ends: signal.Signals
 ) -> None:
-    # long trainings, so that some are under way
-    chosen = [part for text in (*SMALL, "train_segmenter.epochs=100000") for part in ("--set", text)]
+    # long trainings, which write checkpoints all the time
+    long = ("train_segmenter.epochs=100000", "train_gan.pix2pix.epochs=100000", "compute.checkpoint_minutes=0.001")
+    chosen = [part for text in (*SMALL, *long) for part in ("--set", text)]
     command = [sys.executable, "-m", "nephrite", "trial", "--params", str(CAPSTONE), *chosen, "--folder", "results"]
     with (tmp_path / "told.txt").open("w") as file:
         trial = subprocess.Popen(command, cwd=tmp_path, stdout=file, stderr=file, start_new_session=True)
-    mark, until = tmp_path / "results" / ".done" / "data" / "prepared.json", time.monotonic() + 300
-    while not mark.exists() and trial.poll() is None and time.monotonic() < until:
+    until = time.monotonic() + 300
+    while not kept_below(tmp_path) and trial.poll() is None and time.monotonic() < until:
         time.sleep(0.2)
-    assert mark.exists(), (tmp_path / "told.txt").read_text()
+    before = kept_below(tmp_path)
+    assert before, (tmp_path / "told.txt").read_text()
     # as a terminal does it: the signal reaches every process of the group; SIGTERM comes to the first alone
     started = time.monotonic()
     if ends == signal.SIGINT:
@@ -361,6 +371,7 @@ def test_a_trial_that_is_stopped_says_so_at_once_and_keeps_what_is_finished(
     code, took = trial.wait(60), time.monotonic() - started
     told = (tmp_path / "told.txt").read_text()
     assert (code, took < 5) == (128 + ends, True), (took, told)
-    assert re.search(r"^Stopped: [2-9] of \d+ jobs are finished, .*; the same command goes on from there$", told, re.M)
+    found = re.search(r"^Stopped at step ([\d,]+) of [\d,]+; the same command goes on from there\.$", told, re.M)
+    assert found, told
+    assert int(found[1].replace(",", "")) == kept_below(tmp_path) >= before
     assert "Traceback" not in told
-    assert mark.exists()

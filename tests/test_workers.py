@@ -5,13 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from multiprocessing import Pipe
 from pathlib import Path
 
+import click
 import pytest
 
 from nephrite.errors import ResourceError
+from nephrite.progress import read_message
 from nephrite.runner import _start_worker
-from nephrite.workers import worker_pool
+from nephrite.workers import GRACE, worker_pool
 
 FIRST = """
 import os, signal, sys, time
@@ -61,5 +65,47 @@ def test_jobs_that_wait_are_dropped_after_an_error() -> None:
 
 
 def test_initializer_runs_first() -> None:
-    with worker_pool(1, setting="--processes", initializer=_start_worker) as pool:
-        assert pool.submit(os.getenv, "TTY_COMPATIBLE").result() == "0"
+    reader, writer = Pipe(duplex=False)
+    with worker_pool(1, setting="--processes", initializer=partial(_start_worker, writer)) as pool:
+        assert pool.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
+        pool.submit(click.echo, "a line").result()
+    assert read_message(reader.recv_bytes()) == "a line"
+
+
+SOFT = """
+import signal, sys, time
+from pathlib import Path
+from nephrite.workers import worker_pool
+
+def train(folder, seconds):
+    def keep(*_):  # as a training does: it takes a moment, writes a checkpoint, and ends
+        time.sleep(seconds)
+        (folder / "kept").touch()
+        sys.exit(143)
+    signal.signal(signal.SIGTERM, keep)
+    (folder / "begun").touch()
+    time.sleep(90)
+
+if __name__ == "__main__":
+    folder, started = Path(sys.argv[1]), 0
+    try:
+        with worker_pool(1, setting="--processes") as pool:
+            pool.submit(train, folder, float(sys.argv[2]))
+            pool.submit(Path.touch, folder / "next")
+            while not (folder / "begun").exists():
+                time.sleep(0.05)
+            started = time.monotonic()
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        print(time.monotonic() - started)
+"""
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [("0.1", True), ("80", False)])
+def test_a_job_has_a_moment_to_keep_what_it_has_when_it_is_ended(tmp_path: Path, seconds: str, kept: bool) -> None:
+    (tmp_path / "soft.py").write_text(SOFT)
+    words = [sys.executable, str(tmp_path / "soft.py"), str(tmp_path), seconds]
+    took = float(subprocess.run(words, capture_output=True, text=True, check=True, timeout=80).stdout)
+    assert {path.name for path in tmp_path.iterdir()} == {"soft.py", "begun"} | ({"kept"} if kept else set())
+    assert (took < GRACE) == kept
+    assert took < 5

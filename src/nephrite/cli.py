@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import ast
 import gc
-import logging
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from types import FrameType
 
 import click
+from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 
 from nephrite import __version__
+from nephrite.command_examples import examples_text
 from nephrite.commands import (
     CLOSE,
     CLUSTER,
@@ -41,13 +41,12 @@ from nephrite.commands import (
     resolve_command,
     settings_options,
     stage_options,
-    trial_folder,
     upload_command,
     verify_command,
 )
 from nephrite.config import as_yaml, explain_config, load_config
 from nephrite.doctor_command import doctor_command
-from nephrite.errors import NephriteError, StoppedError
+from nephrite.errors import NephriteError, StoppedError, did_you_mean
 from nephrite.execution import Notes, command_name, run_stage
 from nephrite.init_command import init_command
 from nephrite.inspect_command import inspect_command
@@ -55,6 +54,8 @@ from nephrite.judge_command import judge_command
 from nephrite.predict_command import PREDICT, predict_command
 from nephrite.reader_study_command import reader_study_command
 from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
+from nephrite.terminal import log_to_terminal
+from nephrite.trial_command import plan_command, trial_command
 from nephrite.ui_command import UI, ui_command
 
 USE = {"predict": APART["predict"].text}
@@ -66,8 +67,8 @@ class StageGroup(click.Group):
     """Commands that are made when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All stages, in the order in which they run."""
-        return [command_name(stage) for stage in COMMANDS | WHOLE | READERS | ELSEWHERE | FOR_DVC]
+        """All commands, in the order of the help."""
+        return [command_name(stage) for stage in WHOLE | TEXTS | USE | ELSEWHERE | READERS | CLUSTER | FOR_DVC]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of one stage; underscores are accepted too."""
@@ -89,23 +90,32 @@ class StageGroup(click.Group):
             PREDICT: predict_command,
             READER_STUDY: reader_study_command,
         }
-        if stage in special:
-            return special[stage]()
-        return stage_command(stage) if stage in COMMANDS else None
+        if stage not in COMMANDS | special:
+            return None
+        command = special[stage]() if stage in special else stage_command(stage)
+        command.epilog = examples_text(stage)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant; one that there is not is told with those that are like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the stages without importing them."""
+        """List all commands by what they are for, a line each, without importing them."""
+        width = max(map(len, self.list_commands(ctx)))
         for title, commands in (
-            ("The whole trial", WHOLE),
-            ("Stages", TEXTS),
-            ("In a cluster", CLUSTER),
-            ("On new scans", USE),
-            ("By people", READERS),
-            ("Trained elsewhere", ELSEWHERE),
-            ("For DVC", FOR_DVC),
+            ("A whole trial, in the order of use", WHOLE),
+            ("Its stages, in the order in which 'trial' runs them", TEXTS),
+            ("With the result, with arms trained elsewhere, with readers", USE | ELSEWHERE | READERS),
+            ("For pipelines and DVC", CLUSTER | FOR_DVC),
         ):
             with formatter.section(title):
-                formatter.write_dl([(command_name(name), text) for name, text in commands.items()])
+                formatter.write_dl([(command_name(name).ljust(width), text) for name, text in commands.items()])
 
 
 def stage_command(stage: str) -> click.Command:
@@ -150,77 +160,6 @@ def close_command() -> click.Command:
     return click.Command(command_name(CLOSE), params=settings_options(), callback=run, help=CLUSTER[CLOSE])
 
 
-def whole_options() -> list[click.Parameter]:
-    """Options of the commands that work on a whole trial."""
-    folder = click.Path(path_type=Path, file_okay=False)
-    return [
-        *settings_options(),
-        click.Option(
-            ["--folder"], type=folder, help="Where the trial lies; default: results/ and the params file's name."
-        ),
-        click.Option(
-            ["--processes"], type=click.IntRange(1), default=2, show_default=True, help="Trainings at a time."
-        ),
-    ]
-
-
-def trial_command() -> click.Command:
-    """The command that runs all stages."""
-
-    def run(
-        params: Path, params_text: str | None, overrides: tuple[str, ...], folder: Path | None, processes: int
-    ) -> None:
-        from nephrite.runner import run_trial
-
-        config = load_config(params, overrides, text=params_text)
-        started = time.monotonic()
-        report = run_trial(config, folder or trial_folder(params), processes=processes)
-        click.echo((report / "summary.txt").read_text(encoding="utf-8"))
-        click.echo(f"This took {time.monotonic() - started:,.0f} seconds; what was finished before is not in it.")
-
-    return click.Command(TRIAL, params=whole_options(), callback=run, help=WHOLE[TRIAL])
-
-
-def plan_command() -> click.Command:
-    """The command that looks ahead."""
-
-    def run(
-        *,
-        params: Path,
-        params_text: str | None,
-        overrides: tuple[str, ...],
-        folder: Path | None,
-        processes: int,
-        finished: Path | None,
-        minutes: float | None,
-        prices: Path | None,
-    ) -> None:
-        from nephrite.costs import cost_line, read_prices
-        from nephrite.layout import Layout
-        from nephrite.planning import make_plan
-
-        # the trial's own folder may hold prepared slices, whose patients are known
-        config, pairs = load_config(params, overrides, text=params_text), Layout(folder or trial_folder(params)).pairs
-        table = read_prices(prices) if prices else None
-        plan = make_plan(config, processes=processes, pairs=pairs, finished=finished, minutes=minutes)
-        for line in plan.lines():
-            click.echo(line)
-        if table:
-            painting = plan.synthesizer_seconds if plan.synthesizers else 0
-            painting = None if painting is None else painting * plan.processes
-            click.echo(f"cost  {cost_line(table, plan.seconds * plan.processes, painting)}")
-
-    scores = click.Path(path_type=Path, file_okay=False)
-    finished = click.Option(["--finished"], type=scores, help="Scores of a finished trial, whose spread is taken.")
-    least = click.FloatRange(0, min_open=True)
-    minutes = click.Option(
-        ["--minutes"], type=least, help="That the trial may take: how many cells fit, what they see."
-    )
-    table = click.Path(path_type=Path, dir_okay=False)
-    prices = click.Option(["--prices"], type=table, help="Prices of a cluster's hours: docs/cluster.md.")
-    return click.Command(PLAN, params=[*whole_options(), finished, minutes, prices], callback=run, help=WHOLE[PLAN])
-
-
 def settings_command() -> click.Command:
     """The command that shows what a params file stands for."""
 
@@ -240,25 +179,55 @@ def stage_help(stage: str) -> str:
 @click.group(cls=StageGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nephrite")
 def group() -> None:
-    """Does synthetic data make my segmenter better? One command per stage; `dvc repro` runs them all."""
+    """Does synthetic data make my segmenter better? 'nephrite trial' runs all stages, 'nephrite STAGE' one of them.
+
+    \b
+    Examples:
+      nephrite init my-scans
+      nephrite trial --params my_scans.yaml
+    """
 
 
 def main() -> None:
     """Run the command line; an error raised on purpose is one line for each finding, and exit code 2."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    log_to_terminal()
     signal.signal(signal.SIGTERM, _terminate)  # so that 'finally' blocks run and nothing stays half-written
     try:
-        group(standalone_mode=True)
+        sys.exit(group(standalone_mode=False) or 0)
     except StoppedError as stopped:
         click.echo(str(stopped), err=True)
         code = stopped.code
+    except NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        click.echo(usage_line(error), err=True)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        code = 128 + signal.SIGINT
     except NephriteError as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(2)
-    # a trial was stopped: workers are ended and outputs whole; to take torch down would keep the prompt for seconds
+    # stopped: workers are ended and outputs whole; to take torch down would keep the prompt for seconds
     gc.collect()
     sys.stdout.flush()
     os._exit(code)
+
+
+def usage_line(error: click.ClickException) -> str:
+    """What is wrong with how a command was called, in one line, with the nearest name that there is."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    command = context.command_path if context else "nephrite"
+    see = f"see '{command} --help'"
+    if isinstance(error, click.NoSuchOption):
+        name, known = error.option_name, error.possibilities
+        return f"{command}: no such option '{name}'; {did_you_mean(name, known) or see}"
+    if isinstance(error, NoSuchCommand):
+        name, known = error.command_name, error.possibilities
+        return f"{command}: no such command '{name}'; {did_you_mean(name, known) or see}"
+    finding = " ".join(error.format_message().split()).rstrip(".")
+    return f"{command}: {finding[:1].lower()}{finding[1:]}; {see}"
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

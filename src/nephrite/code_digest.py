@@ -22,7 +22,10 @@ from nephrite.files import digest, read_record, write_json
 PACKAGE = Path(__file__).resolve().parent
 OUTSIDE = frozenset(
     f"nephrite.{name}"
-    for name in ("config", "errors", "words", "progress", "recording", "tracking", "tracking_address", "lineage")
+    for name in (
+        *("config", "errors", "words", "progress", "terminal"),
+        *("recording", "tracking", "tracking_address", "lineage"),
+    )
 ) | {"nephrite", "nephrite.commit", "nephrite.signatures", "nephrite.dependencies", "nephrite.code_digest"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -23,21 +24,21 @@ TRIAL, PLAN, SETTINGS, VERIFY, UPLOAD = "trial", "plan", "settings", "verify", "
 RESOLVE, LOCK, JUDGE = "resolve", "lock", "judge"
 READER_STUDY = "reader_study"
 INIT, INSPECT, DOCTOR = "init", "inspect", "doctor"
-ELSEWHERE = {JUDGE: "Judge arms that were trained elsewhere, by their scores or their label maps."}
-READERS = {READER_STUDY: "Let readers say which slices are real and which synthetic, and report how well they can."}
+ELSEWHERE = {JUDGE: "Judge arms trained elsewhere, by scores or label maps."}
+READERS = {READER_STUDY: "Let readers say which slices are real, and which synthetic."}
 WHOLE = {
-    INIT: "Look at a folder of scans, and write a params file for it, with reasons.",
-    DOCTOR: "Whether this machine, its packages and the servers about it are fit for a trial.",
-    INSPECT: "Look at every case of a folder: what 'prepare' would refuse, and what looks odd, as a page.",
-    SETTINGS: "Print every setting: its value, its meaning, and whether the file gives it.",
-    PLAN: "What a trial will cost, and the smallest effect that it could show.",
-    TRIAL: "Run every stage, trainings side by side; what is finished is kept.",
+    INIT: "Look at a folder of scans, and propose a params file.",
+    DOCTOR: "Whether machine, packages and servers are fit for a trial.",
+    INSPECT: "Look at every case of a folder for what is wrong or odd.",
+    SETTINGS: "Print every setting: value, meaning, where it comes from.",
+    PLAN: "What a trial costs, and the smallest effect it could show.",
+    TRIAL: "Run all stages, up to the report; finished work is kept.",
     UI: UI_TEXT,
-    UPLOAD: "Send to MLflow what could not be recorded while it did not answer.",
-    VERIFY: "Whether a trial, or one stage's output, is whole and unchanged.",
+    UPLOAD: "Send to MLflow what it did not take while it was away.",
+    VERIFY: "Whether a trial, or one output, is whole and unchanged.",
 }
 FOR_DVC = {
-    RESOLVE: "Write what every job depends on, settings and code, for DVC to compare.",
+    RESOLVE: "Write what every job depends on, for DVC to compare.",
     LOCK: "Write code.lock anew, after the code has changed.",
 }
 
@@ -58,6 +59,31 @@ def settings_options() -> list[click.Parameter]:
             ["--set", "overrides"], multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable."
         ),
     ]
+
+
+def quiet_option() -> click.Option:
+    """Tell nothing on the way."""
+    return click.Option(["--quiet", "silent"], is_flag=True, help="Only errors, the verdict, and where the report is.")
+
+
+def json_option(text: str) -> click.Option:
+    """Write JSON to standard output, and nothing else."""
+    return click.Option(["--json", "as_json"], is_flag=True, help=text)
+
+
+def show_report(report: Path, *, silent: bool, as_json: bool) -> None:
+    """Print what a report found: its summary, with `silent` the verdict alone, or the verdict for programs."""
+    from nephrite.report.terminal import opened_line, verdict_facts
+    from nephrite.report.trial_file import read_trial
+
+    if not (silent or as_json):
+        click.echo((report / "summary.txt").read_text(encoding="utf-8"), nl=False)
+        return
+    trial = read_trial(report / "trial.json")
+    if as_json:
+        click.echo(json.dumps(verdict_facts(trial, report), indent=2))
+    else:
+        click.echo(f"{trial.headline}\n{opened_line(report)}")
 
 
 def stage_options() -> list[click.Parameter]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from nephrite.commands import DOCTOR, PARAMS, WHOLE
+from nephrite.commands import DOCTOR, PARAMS, WHOLE, json_option
 from nephrite.config import load_config
 
 GPU_SECONDS = 60  # torch takes long to import on a busy machine
@@ -18,12 +18,6 @@ TEXT = f"""{WHOLE[DOCTOR]}
 
 Each line is one check; where something needs mending, the line ends with what mends it. Credentials at hand are used
 and never shown. Exit code 1: a check fails.
-
-\b
-Examples:
-  nephrite doctor
-  nephrite doctor --params scans.yaml --seconds 30
-  nephrite doctor --json
 """
 
 
@@ -63,6 +57,6 @@ def doctor_command() -> click.Command:
     options: list[click.Parameter] = [
         click.Option(["--params"], type=file, default=PARAMS, show_default=True, help="Settings."),
         click.Option(["--seconds"], type=limit, default=15, show_default=True, help="That a check may take."),
-        click.Option(["--json", "as_json"], is_flag=True, help="Print the checks for programs."),
+        json_option("Print the checks for programs."),
     ]
     return click.Command(DOCTOR, params=options, callback=run, help=TEXT)

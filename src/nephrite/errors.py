@@ -30,8 +30,20 @@ Any other exception is a bug of this package and keeps its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+
+def did_you_mean(word: str, known: Iterable[str] | None) -> str | None:
+    """The remedy for a word that is unknown: the one that is most like it; None where none is.
+
+    Args:
+        word: what was written: a command, an option, a setting.
+        known: what could stand there.
+    """
+    close = difflib.get_close_matches(word, sorted(known or ()), n=1)
+    return f"did you mean '{close[0]}'?" if close else None
 
 
 class NephriteError(Exception):
@@ -148,18 +160,22 @@ class TrialError(NephriteError):
 
 
 class StoppedError(NephriteError):
-    """The user, or the system, ended a trial; what was finished stays.
+    """The user, or the system, ended a trial; what was finished stays, and so do checkpoints of trainings.
 
     Args:
-        done: jobs that are finished.
-        total: jobs of the trial.
+        kept: optimizer steps that finished trainings and checkpoints hold.
+        total: optimizer steps of the trial.
         code: exit code of the command.
+        known: whether the total holds those of all painters.
     """
 
-    def __init__(self, done: int, total: int, code: int) -> None:
-        finding = f"{done} of {total} jobs are finished, and trainings keep their last checkpoint"
+    def __init__(self, kept: int, total: int, code: int, known: bool = True) -> None:
+        finding = f"at step {kept:,} of {'' if known else 'at least '}{total:,}"
         super().__init__("Stopped", finding, "the same command goes on from there")
-        self.args, self.code = (done, total, code), code
+        self.args, self.code = (kept, total, code, known), code
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.finding}; {self.remedy}."
 
 
 class TrackingError(NephriteError):

@@ -27,7 +27,18 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from nephrite.errors import NephriteError, StoreError
-from nephrite.files import BEFORE, CHECKPOINT, FINGERPRINT, as_record, digest, read_json, sha256, whole_file, write_json
+from nephrite.files import (
+    BEFORE,
+    CHECKPOINT,
+    FINGERPRINT,
+    KEPT_STEPS,
+    as_record,
+    digest,
+    read_json,
+    sha256,
+    whole_file,
+    write_json,
+)
 from nephrite.record_fields import STRICT, Files, Inputs, Line, Sha256
 
 logger = logging.getLogger(__name__)
@@ -36,7 +47,7 @@ EVIDENCE = "evidence.json"
 SMALL = 256 * 2**20  # bytes that are hashed in about 0.2 seconds
 SETTLED = 10**8  # nanoseconds after which a further change of a file shows in its times
 READERS = 4  # threads that hash
-GROWING = frozenset((CHECKPOINT, BEFORE, FINGERPRINT))
+GROWING = frozenset((CHECKPOINT, BEFORE, FINGERPRINT, KEPT_STEPS))
 _known: set[str] = set()  # states of folders that this process has checked
 
 

@@ -31,6 +31,7 @@ REFUSALS = {  # what a file system answers: finding, remedy
     errno.ESTALE: ("is gone from the network file system", "mount it again, and run the stage again"),
 }
 CHECKPOINT, BEFORE, FINGERPRINT = "last.ckpt", "before_last.ckpt", "fingerprint.json"  # of an output that still grows
+KEPT_STEPS = "kept_steps.json"  # how many optimizer steps are in that checkpoint
 AGAIN = "run the stage that writes it again"
 IN_POD = "NEPHRITE_POD"  # set in pods, where a new volume often belongs to root
 OF_VOLUME = "give the volume to the group of this user: apply k8s/ again, see docs/cluster.md, 'Volumes'"

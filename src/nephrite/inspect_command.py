@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from nephrite.commands import INSPECT, WHOLE
+from nephrite.commands import INSPECT, WHOLE, json_option
 from nephrite.config import load_config
 from nephrite.files import whole_file
 from nephrite.init_command import channel_option, read_classes
@@ -18,12 +18,6 @@ TEXT = f"""{WHOLE[INSPECT]}
 DATA is a folder of scans with label maps, in any layout of docs/own-data.md. Every case goes through the checks of
 'prepare', by the settings that 'nephrite init' proposes or those of --params. The page names the cases; it stays here.
 Exit code 1: 'prepare' would refuse something.
-
-\b
-Examples:
-  nephrite inspect scans
-  nephrite inspect scans --params scans.yaml --out scans.html
-  nephrite inspect scans --json > findings.json
 """
 
 
@@ -65,8 +59,6 @@ def inspect_command() -> click.Command:
         channel_option(),
         click.Option(["--params"], type=file, help="Settings to check by; default: those that 'init' proposes."),
         click.Option(["--processes"], type=click.IntRange(1), default=2, show_default=True, help="Side by side."),
-        click.Option(
-            ["--json", "as_json"], is_flag=True, help="Print the findings for a program; no page without --out."
-        ),
+        json_option("Print the findings for a program; no page without --out."),
     ]
     return click.Command(INSPECT, params=options, callback=run, help=TEXT)

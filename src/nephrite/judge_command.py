@@ -7,10 +7,11 @@ from typing import get_args
 
 import click
 
-from nephrite.commands import ELSEWHERE, JUDGE
+from nephrite.commands import ELSEWHERE, JUDGE, json_option, quiet_option, show_report
 from nephrite.config import Metric
 from nephrite.errors import ConfigError
 from nephrite.record_fields import MOST
+from nephrite.terminal import quiet
 
 TEXT = f"""{ELSEWHERE[JUDGE]}
 
@@ -43,14 +44,17 @@ def judge_command() -> click.Command:
         processes: int,
         patients: Path | None,
         scans: Path | None,
+        silent: bool,
+        as_json: bool,
     ) -> None:
         from nephrite.judging.judge import Asked, Source, judge
 
         named = read_regions(regions)
         source = Source(scores, predictions, references, named, tolerance, processes, patients, scans)
         asked = Asked(read_question(question), metric, read_copies(copies), overlap, confidence, ledger)
-        judge(source, asked, out, experiment=experiment if record else None)
-        click.echo((out / "summary.txt").read_text(encoding="utf-8"), nl=False)
+        with quiet(silent):
+            judge(source, asked, out, experiment=experiment if record else None)
+        show_report(out, silent=silent, as_json=as_json)
 
     return click.Command(JUDGE, params=_options(), callback=run, help=TEXT)
 
@@ -84,6 +88,8 @@ def _options() -> list[click.Parameter]:
         click.Option(["--processes"], type=click.IntRange(1), default=2, show_default=True, help="That score maps."),
         click.Option(["--experiment"], default="nephrite", show_default=True, help="MLflow experiment of the run."),
         click.Option(["--record/--no-record"], default=True, show_default=True, help="Record a run in MLflow."),
+        quiet_option(),
+        json_option("Print the verdict for programs."),
     ]
 
 

@@ -22,12 +22,6 @@ TEXT = f"""{APART[PREDICT].text}
 
 SCANS is a NIfTI file, the folder of a DICOM series, or a folder of scans. Each gets a label map on its own voxels, in
 a folder of masks; label maps beside the scans are ignored. What was found, and what is doubtful, is told at the end.
-
-\b
-Examples:
-  nephrite predict scan.nii.gz
-  nephrite predict my-scans --out masks --model models:/nephrite-segmenter/3
-  nephrite predict series --model results/params/segmenters/real/light/1.0/0
 """
 MODEL = "models:/NAME@ALIAS, models:/NAME/VERSION, or the folder of a segmenter; default: the registered champion."
 CARD = "segmenter.json"  # of the folder of a segmenter

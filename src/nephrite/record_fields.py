@@ -62,6 +62,7 @@ NotNegative = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False), _NO_TR
 Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False), _NO_TRUTH]
 Millimeters = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False), _NO_TRUTH]
 CubicMillimeters = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False), _NO_TRUTH]
+Volumes = dict[Line, tuple[CubicMillimeters, CubicMillimeters]]  # of each class, the smallest and the largest
 Side = Annotated[int, Field(ge=1, le=10**6), _NO_TRUTH]  # pixels
 LabelValue = Annotated[int, Field(ge=1, le=255), _NO_TRUTH]
 LabelValues = Annotated[tuple[LabelValue, ...], Field(min_length=1)]

@@ -68,7 +68,7 @@ def register_run(
 def recipe_of(config: Config, card: SegmenterCard) -> str:
     """What `predict` must know of a segmenter, as text."""
     seen = (card.classes, card.channels, card.intensity, card.in_plane, card.threshold)
-    return Recipe(*seen, window=card.window, mirroring=config.evaluate.mirroring).to_text()
+    return Recipe(*seen, card.window, config.evaluate.mirroring, card.volumes).to_text()
 
 
 def _scores(candidate: Candidate) -> dict[str, float]:

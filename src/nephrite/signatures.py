@@ -117,7 +117,7 @@ STAGES: Mapping[str, Signature] = {
         ),
     ),
     "prepare": Signature(
-        "Turn raw volumes into paired slices per patient, with index and split.",
+        "Turn raw volumes into slices per patient, index and split.",
         {"raw": True, "pairs": True},
         "pairs",
         (
@@ -131,7 +131,7 @@ STAGES: Mapping[str, Signature] = {
         ),
     ),
     "train_gan": Signature(
-        "Train the label-to-CT synthesizer on the training patients.",
+        "Train a synthesizer on the training patients.",
         {"pairs": True, "synthesizer": True},
         "synthesizer",
         (
@@ -142,7 +142,7 @@ STAGES: Mapping[str, Signature] = {
         ("generator",),
     ),
     "synthesize": Signature(
-        "Paint synthetic slices from the masks of training patients.",
+        "Paint slices from the masks of training patients.",
         {"pairs": True, "synthesizer": True, "painted": True},
         "painted",
         (
@@ -155,7 +155,7 @@ STAGES: Mapping[str, Signature] = {
         ("generator", "helper"),
     ),
     "screen": Signature(
-        "Screen synthetic slices: accept, reject, and say how faithful and how new they are.",
+        "Accept or reject synthetic slices, with reasons.",
         {"pairs": True, "painted": True, "synthetic": True},
         "synthetic",
         (
@@ -171,7 +171,7 @@ STAGES: Mapping[str, Signature] = {
         {"pairs": True, "segmenter": True, "synthetic": False, "teacher": False},
         "segmenter",
         (
-            Read((*CELL, "prepare.intensity", "prepare.in_plane", *CHOICE, *FITTING)),
+            Read((*CELL, "prepare.intensity", "prepare.in_plane", "prepare.spacing", *CHOICE, *FITTING)),
             Read(tuple(f"train_segmenter.{key}" for key in ("epochs", "steps_per_epoch", "early_stopping"))),
             Read(("train_segmenter.geometric",), "moves slices"),
             Read(("train_segmenter.spatial", "train_segmenter.intensity"), "augments as nnU-Net"),
@@ -183,7 +183,7 @@ STAGES: Mapping[str, Signature] = {
         ("segmenter",),
     ),
     "evaluate": Signature(
-        "Score one arm on the test patients, or on those of validation.",
+        "Score one arm on patients of test or validation.",
         {"pairs": True, "raw": False, "segmenter": True, "scores": True, "predictions": False},
         "scores",
         (
@@ -203,7 +203,7 @@ STAGES: Mapping[str, Signature] = {
         (Read(SECTIONS),),
     ),
     "promote": Signature(
-        "Register the best segmenter as challenger, and maybe champion.",
+        "Register the best segmenter: challenger, maybe champion.",
         {"report": True, "segmenters": True, "promotion": True, "pairs": False},
         "promotion",
         (
@@ -216,14 +216,14 @@ STAGES: Mapping[str, Signature] = {
 }
 APART: Mapping[str, Signature] = {  # not part of a trial: no other stage reads their outputs
     "publish": Signature(
-        "Push a folder of data as a DVC version that anyone can pull.",
+        "Push a folder of data as a DVC version.",
         {"data": True},
         "data",
         (Read(("publish",)),),
         writes=False,
     ),
     "predict": Signature(
-        "Segment scans with the registered champion, or another model.",
+        "Segment scans with the champion, or another model.",
         {"scans": True, "masks": True},
         "masks",
         (Read(("predict", "promote.model", "acquire.pseudonyms", "prepare.spacing")),),

@@ -15,7 +15,7 @@ from nephrite.config import TrackingSettings
 from nephrite.errors import TrackingError
 
 UI = "ui"
-TEXT = "Show the recorded runs: MLflow's page, opened on the arms of all trials."
+TEXT = "Show the recorded runs on MLflow's page."
 HOST = "127.0.0.1"
 ARMS = "metrics.dice >= 0"  # which runs of scores have, and no others; see `metrics.means`
 
@@ -53,7 +53,7 @@ def ui_command() -> click.Command:
     ]
     text = (
         f"{TEXT}\n\nReads MLFLOW_TRACKING_URI, or mlflow.db of the working folder. Group the runs by 'training_set' "
-        "and chart 'dice'.\n\n\b\nExample: nephrite ui --port 5001"
+        "and chart 'dice'."
     )
     return click.Command(UI, params=options, callback=run, help=text)
 

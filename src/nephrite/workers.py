@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +14,8 @@ from threading import Thread
 from typing import Any
 
 from nephrite.errors import ResourceError
+
+GRACE = 3.0  # seconds that workers have to end by themselves
 
 
 @contextmanager
@@ -38,13 +41,25 @@ def worker_pool(
             finding = "was killed, which the system does where memory runs out"
             raise ResourceError("a worker process", finding, f"lower '{setting}', and run the stage again") from None
         except (KeyboardInterrupt, SystemExit):
-            # whoever ends this process does not want to wait for its workers; Lightning takes no notice of SIGTERM
-            for child in active_children():
-                child.kill()
+            end_workers()
             raise
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def end_workers(grace: float = GRACE) -> None:
+    """End all processes that this one has started: a training has a moment to write a checkpoint, others end at once.
+
+    Args:
+        grace: seconds; what still runs then is killed.
+    """
+    children, until = active_children(), time.monotonic() + grace
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.join(max(until - time.monotonic(), 0))
+        child.kill()
 
 
 class _Pool(ProcessPoolExecutor):
@@ -54,9 +69,17 @@ class _Pool(ProcessPoolExecutor):
         """Hand a job over; the first ones start the processes, which inherit what is held back here."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return super().submit(fn, *args, **kwargs)
+            return super().submit(_run, fn, *args, **kwargs)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _run(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Run a job; one that SIGTERM ends, as it does a training after its checkpoint, ends the worker with it."""
+    try:
+        return fn(*args, **kwargs)
+    except SystemExit as end:  # the pool would take it for a result, and hand out the next job
+        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 def _start(initializer: Callable[[], None] | None) -> None:

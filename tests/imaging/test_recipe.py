@@ -21,6 +21,7 @@ MR = Recipe(
     PercentileSettings(kind="percentile", low=1, high=99),
     ResizeSettings(kind="resize", size=96),
     0.4,
+    volumes={"liver": (9e5, 2.1e6)},
 )
 
 

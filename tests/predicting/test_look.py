@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -120,3 +121,29 @@ def test_a_patient_of_the_training_is_told(tmp_path: Path) -> None:
     known, volume = recipe(ResizeSettings(kind="resize", size=16)), scan(tmp_path, noise())
     (one,) = doubts(volume, square(), Seen({}), known, trained_on=True, measured=True)
     assert one.startswith("the model learned from this patient")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told_of"),
+    [
+        (1.6, 10.0, False),  # 300 voxels of 5 mm3 are 1.5 ml
+        (3.1, 10.0, True),
+        (0.0, 0.8, False),
+        (0.0, 0.7, True),
+    ],
+)
+def test_a_volume_far_from_those_of_the_training_is_told(
+    tmp_path: Path, low: float, high: float, told_of: bool
+) -> None:
+    plain = recipe(ResizeSettings(kind="resize", size=16))
+    known = replace(plain, volumes={"kidney": (1000 * low, 1000 * high)})
+    expected = f"1.5 ml of kidney, and the patients that the model learned from had {low:.1f} to {high:.1f}"
+    volume = scan(tmp_path, noise())
+    assert told(volume, square(), known) == ([expected] if told_of else [])
+    assert told(volume, square(), known, measured=False) == []
+
+
+def test_a_class_that_is_missing_is_told_where_every_patient_of_the_training_had_it(tmp_path: Path) -> None:
+    known = replace(recipe(ResizeSettings(kind="resize", size=16)), volumes={"kidney": (9e4, 2e5), "tumor": (0.0, 5e4)})
+    (one,) = told(scan(tmp_path, noise()), np.zeros(SHAPE, np.uint8), known)
+    assert one == "0.0 ml of kidney, and the patients that the model learned from had 90.0 to 200.0"

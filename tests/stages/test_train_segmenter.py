@@ -29,7 +29,7 @@ from nephrite.stages.screen import screen
 from nephrite.stages.synthesize import synthesize
 from nephrite.stages.train_gan import train_gan
 from nephrite.stages.train_segmenter import train_segmenter
-from nephrite.store.slices import PairStore, write_patient
+from nephrite.store.slices import PairStore, Patient, write_patient
 from tests.conftest import (
     CAPSTONE,
     SPLITS,
@@ -37,6 +37,7 @@ from tests.conftest import (
     hash_again,
     with_another_window,
     without_first_patient,
+    write_pair,
     write_synthetic,
 )
 
@@ -81,6 +82,19 @@ def test_folder_says_what_the_segmenter_is(load: Load, pairs: Path, tmp_path: Pa
     assert (card.arm, card.training_patients, card.synthesizer) == ("real/light/1.0/0", ("a1", "a2", "a3"), None)
     assert metrics["validation_score"] == card.validation_score
     assert metrics["training_slices"] == 18
+
+
+@pytest.mark.parametrize(("spacing", "known"), [("measured", {"kidney": (1000.0, 1002.0)}), ("nominal", {})])
+def test_the_card_knows_the_volumes_of_the_training_patients_unless_sizes_are_made_up(
+    load: Load, tmp_path: Path, spacing: str, known: dict[str, tuple[float, float]]
+) -> None:
+    for number, name in enumerate(SPLITS):  # a1, a2 and a3 are those of training
+        volumes = {"kidney": (1000.0 + number, 1.0)}
+        write_pair(tmp_path / "p", Patient(name, (4.0, 2.0, 2.0), "IPL", (-200.0, 200.0), volumes=volumes), number)
+    finish(tmp_path / "p", "real", SPLITS)
+    config = load(REAL, f"prepare.spacing={spacing}", "train_segmenter.epochs=1")
+    train_segmenter(config, SilentRun(), pairs=tmp_path / "p", segmenter=tmp_path / "s")
+    assert read_card(tmp_path / "s").volumes == known
 
 
 def test_kept_weights_are_those_of_the_best_epoch(

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from nephrite.config import ComputeSettings
 from nephrite.errors import NonFiniteLossError
-from nephrite.files import BEFORE, CHECKPOINT
+from nephrite.files import BEFORE, CHECKPOINT, KEPT_STEPS, read_json
 from nephrite.recording import SilentRun
 from nephrite.training.trainer import RecordedModule, check_finite, fit
 
@@ -104,9 +104,10 @@ def test_terminated_training_resumes_at_the_same_step(tmp_path: Path, step: int)
         walk(tmp_path / "b", terminate_at=step)
     assert ended.value.code == 143
     assert signal.getsignal(signal.SIGTERM) == before
+    kept = read_json(tmp_path / "b" / KEPT_STEPS)["steps"]
     resumed = walk(tmp_path / "b")
     assert resumed.history == undisturbed.history
-    assert resumed.steps == 12 - step
+    assert (resumed.steps, kept) == (12 - step, step)
 
 
 @pytest.mark.parametrize("step", range(2, 13))
@@ -163,7 +164,7 @@ def test_training_is_silent_and_leaves_only_its_checkpoint(
     monkeypatch.chdir(tmp_path)
     walk(tmp_path / "folder")
     assert capfd.readouterr() == ("", "")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == [BEFORE, "folder", CHECKPOINT]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [BEFORE, "folder", KEPT_STEPS, CHECKPOINT]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

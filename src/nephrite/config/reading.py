@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin
@@ -15,7 +14,7 @@ from nephrite.config.explaining import explain
 from nephrite.config.kinds import sections_in
 from nephrite.config.params import Config
 from nephrite.config.settings import Settings
-from nephrite.errors import ConfigError
+from nephrite.errors import ConfigError, did_you_mean
 
 Content = dict[Any, Any]
 
@@ -193,8 +192,7 @@ def _suggestion(location: Sequence[str | int]) -> str:
     for part in location[:-1]:
         models = _below(models, str(part))
     known = sorted({name for model in models if _kind(model) in (None, *location) for name in model.model_fields})
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    return f"did you mean '{close[0]}'?" if close else f"remove it; known here are {', '.join(known)}"
+    return did_you_mean(str(location[-1]), known) or f"remove it; known here are {', '.join(known)}"
 
 
 def _below(models: Sequence[type[Settings]], part: str) -> Sequence[type[Settings]]:

@@ -18,6 +18,7 @@ from nephrite.generation.fitting import training_of
 from nephrite.recording import SilentRun
 from nephrite.segmentation.in_process.step_time import LONGEST_STEP, PROBE_BATCH, PROBE_WIDTH
 from nephrite.store.slices import SliceRef
+from nephrite.terminal import quiet
 from nephrite.training.data import Pairs
 from nephrite.training.devices import pick_device
 from nephrite.training.trainer import fit
@@ -119,7 +120,7 @@ def train_on_made_up_slices(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with TemporaryDirectory(prefix="nephrite-") as folder:
+        with TemporaryDirectory(prefix="nephrite-") as folder, quiet(True):
             fit(module, alone, folder=Path(folder), epochs=1, run=SilentRun(), text="A few steps on noise")
     finally:
         torch.set_num_threads(threads)

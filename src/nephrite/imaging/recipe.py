@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, TypeAdapter, ValidationError
@@ -10,7 +10,7 @@ from pydantic import Field, StrictBool, TypeAdapter, ValidationError
 from nephrite.config import ClassName, Name, PercentileSettings, ResampleSettings, ResizeSettings, WindowSettings
 from nephrite.errors import StoreError
 from nephrite.files import first_problem
-from nephrite.record_fields import STRICT, LabelValue, LabelValues, Share, Side
+from nephrite.record_fields import STRICT, LabelValue, LabelValues, Share, Side, Volumes
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Recipe:
         window: pixels per side of what the network takes; larger slices go through it by overlapping windows. None: it
             takes whole slices.
         mirroring: whether its logits are averaged over mirrored slices.
+        volumes: class name to the smallest and the largest volume among the training patients, in mm3; empty where that
+            is not known.
     """
 
     __pydantic_config__ = STRICT
@@ -37,6 +39,7 @@ class Recipe:
     threshold: Share
     window: Side | None = None
     mirroring: StrictBool = False
+    volumes: Volumes = field(default_factory=dict)
     format: Literal[1] = 1
 
     def to_text(self) -> str:

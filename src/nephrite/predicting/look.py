@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from nephrite.config import PercentileSettings, WindowSettings
+from nephrite.imaging.geometry import voxel_milliliters
 from nephrite.imaging.grid import plan_grid
 from nephrite.imaging.intensity import apply_window, fixed_window
 from nephrite.imaging.recipe import Recipe
@@ -20,6 +21,7 @@ from nephrite.predicting.masks import Mask
 FAR = 2.0  # a scan's extent, or its pixels, differ from the network's by this factor: what it sees is of another size
 LEAST_INSIDE = 0.01  # share of voxels within the window, below which the network sees black and white alone
 LEAST_SPREAD = 0.05  # share of the window that intensities span, below which it sees one gray
+UNLIKE = 2.0  # a volume is this many times above the largest of the training patients, or below the smallest
 SHOWN = (0.5, 99.5)  # percentiles of the slices that are shown, where the window is not one of fixed ends
 BLOCK = 32  # slices that are read at a time
 
@@ -107,6 +109,8 @@ def doubts(
         yield "the model learned from this patient: its mask says nothing of how well the model does on new ones"
     if measured and recipe.in_plane.kind == "resample":
         yield from _size_doubts(volume, mask, recipe.in_plane.spacing, recipe)
+    if measured:
+        yield from _volume_doubts(volume, mask, recipe)
     if seen.inside is not None and seen.inside < LEAST_INSIDE:
         yield (
             f"only {seen.inside:.1%} of its voxels lie within the model's window of intensities "
@@ -133,6 +137,20 @@ def _size_doubts(volume: ScanVolume, mask: Mask, spacing: float, recipe: Recipe)
     # what reaches the edge of the view goes on beyond it, maybe
     if cut := [recipe.classes[value] for value in recipe.classes if _touches_edge(mask == value, volume, recipe)]:
         yield f"{', '.join(cut)} reaches the edge of what the model sees ({view:.0f} mm): more may lie beyond it"
+
+
+def _volume_doubts(volume: ScanVolume, mask: Mask, recipe: Recipe) -> Iterator[str]:
+    """Classes whose volume is less than half the smallest among the training patients, or more than twice the largest.
+
+    A rule of thumb: with few training patients their range is narrow, and organs of new ones often lie a little beyond.
+    """
+    voxel = voxel_milliliters(volume.spacing)
+    for value, name in recipe.classes.items():
+        if name not in recipe.volumes:
+            continue
+        found, (low, high) = voxel * np.count_nonzero(mask == value), (size / 1000 for size in recipe.volumes[name])
+        if not low / UNLIKE <= found <= high * UNLIKE:
+            yield f"{found:.1f} ml of {name}, and the patients that the model learned from had {low:.1f} to {high:.1f}"
 
 
 def _touches_edge(marked: UInt8[np.ndarray, "slice height width"], volume: ScanVolume, recipe: Recipe) -> bool:

@@ -111,7 +111,8 @@ def _from_folder(config: Config, folder: Path) -> ServedFolder:
     segmenter = load_segmenter(folder)
     card = segmenter.card
     check_servable(segmenter, str(folder))
-    recipe = Recipe(card.classes, card.channels, card.intensity, card.in_plane, card.threshold, window=card.window)
+    seen = (card.classes, card.channels, card.intensity, card.in_plane, card.threshold)
+    recipe = Recipe(*seen, window=card.window, volumes=card.volumes)
     origin = Origin(card.arm, None, card.digest, known_patients(card))
     return ServedFolder(origin, recipe, _ready(config, segmenter, mirroring=False))
 

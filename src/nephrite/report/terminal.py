@@ -7,6 +7,7 @@ import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -32,11 +33,31 @@ def summary_text(trial: TrialRecord, report: Path) -> str:
     console = Console(file=io.StringIO(), width=WIDTH, record=True)
     console.print(summary_table(trial))
     console.print()
-    opened = f"Open next: {report / 'report.html'}; for programs: {report / 'trial.json'}; runs: make ui"
-    for line in (*summary_lines(trial), opened):
+    for line in (*summary_lines(trial), opened_line(report)):
         wrapped = textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         console.print(wrapped, markup=False, highlight=False, soft_wrap=True)
     return "\n".join(line.rstrip() for line in console.export_text().splitlines()) + "\n"
+
+
+def opened_line(report: Path) -> str:
+    """Where the report is, and what else there is to look at."""
+    return f"Open next: {report / 'report.html'}; for programs: {report / 'trial.json'}; runs: make ui"
+
+
+def verdict_facts(trial: TrialRecord, report: Path) -> dict[str, Any]:
+    """The verdict and where the report is, as JSON would hold them; all else stands in trial.json.
+
+    Args:
+        trial: the record.
+        report: folder of the report.
+    """
+    return {
+        "headline": trial.headline,
+        "answer": trial.answer.model_dump(mode="json") if trial.answer else None,
+        "notes": [*trial.notes],
+        "report": str(report / "report.html"),
+        "record": str(report / "trial.json"),
+    }
 
 
 def summary_table(trial: TrialRecord) -> Table:

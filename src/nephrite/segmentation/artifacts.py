@@ -41,6 +41,7 @@ from nephrite.record_fields import (
     Sha256,
     Share,
     Side,
+    Volumes,
 )
 from nephrite.segmentation.backend import Trained, backend_of
 from nephrite.segmentation.fit_task import Row
@@ -79,6 +80,8 @@ class SegmenterCard:
         unverifiable: sets of synthetic slices that it learned from, of which nobody can tell whose data they derive
             from: it is never promoted.
         image_channels: of scans that have several; else none.
+        volumes: class name to the smallest and the largest volume that it has in a training patient, in mm3; see
+            `store.volume_range`. Empty where sizes are made up, and in a card that an older version wrote.
         files, inputs, digest: see `nephrite.evidence`; no files in a card that an older version wrote.
     """
 
@@ -106,6 +109,7 @@ class SegmenterCard:
     masked_patients: tuple[PatientId, ...] = ()
     unverifiable: tuple[Line, ...] = ()
     image_channels: tuple[Line, ...] = ()
+    volumes: Volumes = field(default_factory=dict)
     format: Literal[1] = 1
     files: Files = field(default_factory=dict, compare=False)
     inputs: Inputs = field(default_factory=dict)

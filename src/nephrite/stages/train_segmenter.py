@@ -24,6 +24,7 @@ from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
 from nephrite.segmentation.helper_segmenter import label_scans
 from nephrite.store.grid_loss import vanished_patients
 from nephrite.store.persons import count_persons
+from nephrite.store.volume_range import volume_ranges
 from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.devices import process_rank
 from nephrite.training.lesion_bank import fill_bank
@@ -225,6 +226,7 @@ def _card(config: Config, run: Run, inputs: ArmInputs, history: Sequence[Row]) -
         late_gain=late_gain(history),
         unverifiable=inputs.unverifiable,
         image_channels=inputs.real.manifest.image_channels,
+        volumes=volume_ranges(inputs.real, inputs.labeled) if config.prepare.spacing == "measured" else {},
         run_id=run.id,
         version=__version__,
         inputs=_digests(inputs, settings.segmenters[config.this_arm.segmenter]),

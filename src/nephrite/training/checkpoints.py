@@ -17,6 +17,7 @@ from nephrite.files import (
     BEFORE,
     CHECKPOINT,
     FINGERPRINT,
+    KEPT_STEPS,
     PARTIAL,
     digest,
     disk_errors,
@@ -39,7 +40,8 @@ logger = logging.getLogger(__name__)
 def save_checkpoint(trainer: Trainer, folder: Path) -> None:
     """Write a checkpoint beside the last one, and let it take that one's place when it is whole.
 
-    The one before stays, for the case that the disk loses a part of the new one. All ranks must call this.
+    The one before stays, for the case that the disk loses a part of the new one. Beside it stands how many optimizer
+    steps it holds, for `nephrite trial`, which reads no checkpoint. All ranks must call this.
     """
     growing = folder / GROWING
     trainer.save_checkpoint(growing)
@@ -50,6 +52,7 @@ def save_checkpoint(trainer: Trainer, folder: Path) -> None:
     if (folder / CHECKPOINT).exists():
         (folder / CHECKPOINT).replace(folder / BEFORE)
     growing.replace(folder / CHECKPOINT)
+    write_json(folder / KEPT_STEPS, {"steps": trainer.fit_loop.epoch_loop.batch_progress.total.completed})
 
 
 def whole_checkpoint(folder: Path) -> Path | None:
@@ -111,7 +114,7 @@ def _grow(folder: Path, mark: Mapping[str, str]) -> Iterator[Path]:
     except TrainingError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    for name in (CHECKPOINT, BEFORE, GROWING):
+    for name in (CHECKPOINT, BEFORE, GROWING, KEPT_STEPS):
         (folder / name).unlink(missing_ok=True)
     (folder / FINGERPRINT).unlink()
 
