@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 import pytest
 
-from nephrite.cli import plan_command, trial_command
 from nephrite.commands import resolve_command
 from nephrite.config import Config
 from nephrite.errors import NephriteError, SourceError, StoreError
 from nephrite.preflight import place_patients, preflight, stored_placement
+from nephrite.trial_command import plan_command, trial_command
 from nephrite_kubeflow.cli import group
 from tests.conftest import CAPSTONE, SMALL
 

@@ -202,8 +202,8 @@ def _work(job: Job, done: bool) -> Work:
     if stage == "train_segmenter":
         chosen, settings = config.this_training_set, config.train_segmenter
         trainings = 2 if chosen.trains_itself and "teacher" not in job.paths else 1
-        kind = (stage, config.this_arm.segmenter, chosen.augmentation, trainings)
-        return Work(job, kind, trainings * settings.epochs * settings.steps_per_epoch, trainings, done)
+        learned = (stage, config.this_arm.segmenter, chosen.augmentation, trainings)
+        return Work(job, learned, trainings * settings.epochs * settings.steps_per_epoch, trainings, done)
     if stage == "evaluate":
         return Work(job, (stage, config.this_arm.segmenter), 0, 1, done)
     if config.painter is None:

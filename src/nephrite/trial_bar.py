@@ -36,7 +36,8 @@ class TrialBar:
         columns = (TextColumn("{task.description}"), BarColumn(None), TaskProgressColumn(), *text)
         self.bar = new_bar(only_on_terminal=True, columns=columns)
         steps, left = progress_text(pace, processes)
-        self.task = self.bar.add_task("trial", total=1.0, completed=pace.share, steps=steps, left=left)
+        self.task = self.bar.add_task("trial", total=1.0, steps=steps, left=left)
+        self.bar.update(self.task, completed=pace.share)
 
     def __enter__(self) -> TrialBar:
         self.bar.start()
