@@ -23,7 +23,7 @@ from nephrite.verdict.trial import Question, Trial
 
 MakeTrial = Callable[..., Trial]
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
-OF_NOW = ("elsewhere", "lidc-fractions", "lidc-new-patients", "lidc-nnunet")
+OF_NOW = ("elsewhere", "lidc-fractions", "lidc-learned", "lidc-new-patients", "lidc-nnunet")
 PRESENT = [RESULTS / name / "trial.json" for name in OF_NOW]
 PUBLISHED = sorted({*RESULTS.glob("*/trial.json")} - {*PRESENT})
 
