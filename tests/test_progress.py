@@ -79,6 +79,12 @@ def test_a_worker_says_how_far_its_job_is() -> None:
         assert messages(heard) == [Share(job, 0, 0.0), Share(job, 1, 0.25), Share(job, 1, 1.0)]
 
 
+def test_a_worker_does_not_say_what_is_quiet() -> None:
+    with worker() as heard, quiet(True):
+        assert list(progress_bar(iter("ab"), "steps on noise", 2)) == ["a", "b"]
+        assert messages(heard) == []
+
+
 def test_a_worker_says_where_a_resumed_training_goes_on() -> None:
     with worker() as heard:
         begin_job("train")

@@ -36,7 +36,7 @@ def address(record: str) -> Iterator[str]:
     text = line.replace("$(MODEL)", "models:/nephrite-segmenter@champion").replace("$(SERVE_PORT)", str(port))
     words = [str(Path(sys.executable).with_name("mlflow")), *shlex.split(text)]
     with Path("server.txt").open("w") as told, subprocess.Popen(words, stdout=told, stderr=told) as server:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while time.monotonic() < until and server.poll() is None:
             try:
                 if requests.get(f"http://127.0.0.1:{port}/ping", timeout=1).ok:

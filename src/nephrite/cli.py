@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 
@@ -210,6 +211,9 @@ def main() -> None:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(2)
     # stopped: workers are ended and outputs whole; to take torch down would keep the prompt for seconds
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(1)  # of a pool whose workers have ended: it holds semaphores, which are given back below
     gc.collect()
     sys.stdout.flush()
     os._exit(code)

@@ -155,7 +155,7 @@ def new_bar(
         refresh_per_second: how often it is drawn at the most.
         columns: other ones than these.
     """
-    if Worker.here and shown:
+    if Worker.here and shown and not is_quiet():
         return _SaidBar(Worker.here)
     console = Console(stderr=True)
     usual = (

@@ -6,6 +6,7 @@ thread each take one job after the other. A job that is finished for the same se
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -72,6 +73,7 @@ def _run_trial(config: Config, folder: Path, processes: int, pool: Executor | No
     waiting = {job.name for chain in chains for job in left[id(chain)]}
     pace = Pace(chains, {job.name for job in jobs} - waiting, layout.pairs)
     # run the rest
+    gc.freeze()  # what was imported is there for good: should the trial be stopped, nothing has to look through it
     try:
         with (
             TrialBar(pace, processes) as bar,

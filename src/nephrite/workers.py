@@ -15,7 +15,7 @@ from typing import Any
 
 from nephrite.errors import ResourceError
 
-GRACE = 3.0  # seconds that workers have to end by themselves
+GRACE = 2.0  # seconds that workers have to end by themselves
 
 
 @contextmanager
