@@ -13,9 +13,13 @@ import pytest
 
 from nephrite import errors
 from nephrite.cli import StageGroup
+from nephrite.config import load_config
 from nephrite.errors import ConfigError, NephriteError
+from nephrite.layout import Layout
+from nephrite.signatures import STAGES
+from tests.conftest import CAPSTONE
 
-NAMES = ("write_commands", "write_errors", "write_gallery")
+NAMES = ("write_commands", "write_errors", "write_files", "write_gallery")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,7 @@ def writers() -> Iterator[dict[str, ModuleType]]:
 
 @pytest.mark.parametrize(
     ("name", "page"),
-    [("write_commands", "commands_page"), ("write_errors", "errors_page"), ("write_gallery", "gallery_page")],
+    [(f"write_{page}", f"{page}_page") for page in ("commands", "errors", "files", "gallery")],
 )
 def test_pages_are_current(writers: dict[str, ModuleType], name: str, page: str) -> None:
     writer = writers[name]
@@ -99,8 +103,6 @@ def test_a_module_without_an_area_is_told(writers: dict[str, ModuleType]) -> Non
 
 
 def test_a_message_that_is_really_raised_stands_on_the_page(writers: dict[str, ModuleType], tmp_path: Path) -> None:
-    from nephrite.config import load_config
-
     with pytest.raises(ConfigError) as caught:
         load_config(tmp_path / "none.yaml")
     page = writers["write_errors"].PAGE.read_text(encoding="utf-8")
@@ -115,3 +117,26 @@ def test_every_published_trial_is_in_the_gallery(writers: dict[str, ModuleType])
     page = writer.gallery_page()
     assert page.count("| **helps** |") == 1
     assert page.count("| **hurts**") == 2
+
+
+def test_places_of_files_are_those_of_the_layout(writers: dict[str, ModuleType]) -> None:
+    config = load_config(CAPSTONE)
+    layout, arm, painter = Layout(Path()), config.trial.arms[0], config.trial.painters[0]
+    ours = {
+        **{"raw": layout.raw, "pairs": layout.pairs, "report": layout.report, "promotion": layout.promotion},
+        **{"synthesizer": layout.synthesizer(painter), "painted": layout.painted(painter)},
+        **{"synthetic": layout.synthetic(painter), "segmenter": layout.segmenter(arm)},
+        **{"scores": layout.score(arm), "predictions": layout.prediction(arm)},
+    }
+    places = writers["write_files"].PLACES
+    told = {name: place.replace("PAINTER", str(painter)).replace("ARM", str(arm)) for name, place in places.items()}
+    assert told == {name: path.as_posix() for name, path in ours.items()}
+    assert set(places) == {name for each in STAGES.values() for name in (each.output, each.beside) if name}
+
+
+def test_files_that_the_page_names_are_written(writers: dict[str, ModuleType], written: Path) -> None:
+    inside = writers["write_files"].INSIDE
+    for place in ("data/prepared", "reports"):
+        for file in (name.strip() for names in inside[place] for name in names.split(",")):
+            if "PATIENT" not in file and "/" not in file.rstrip("/") and file != "label.npy":
+                assert (written / place / file).exists(), f"{place}/{file}"
