@@ -253,8 +253,9 @@ def _listed(here: Here) -> Iterator[Text]:
 HEAD = """# Errors, and what to do about them
 
 Written by `make docs` from the source; do not edit by hand. An error raised on purpose is one line: the place, what was
-found there, and the remedy. The command ends with exit code 2, and nothing half-written is left. Search this site for
-the words of a message; what differs from case to case stands here in angle brackets, e.g. `<path>`.
+found there, and the remedy. The command ends with exit code 2, and nothing half-written is left. To find a message,
+search this page in the browser (Ctrl-F) for words after its colon; the site's search leads here too. What differs from
+case to case stands in angle brackets, e.g. `<path>`.
 
 {number} messages stand here. Two kinds do not: a value of the wrong type or out of its range, which is told as
 `<file>: <key>: value <value>: <rule>; change the value` ([settings](settings.md) has types and ranges), and a command
