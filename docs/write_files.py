@@ -65,7 +65,7 @@ INSIDE = {
     "reports": {
         "report.html, report.md, summary.txt": "the verdict as a page, as text, as a few lines",
         "trial.json": "the report as data ([trial.json](trial-json.md))",
-        "metrics.json": "what `dvc metrics` shows",
+        "metrics.json": "what `dvc metrics show` prints",
         "figures/": "the report's figures",
         "evidence.json": "digests of all of these, and of what they rest on ([Evidence](evidence.md))",
     },

@@ -79,7 +79,7 @@ def test_the_address_opens_on_the_arms_with_their_dice_the_best_first(page: Page
     names = page.get_by_text(re.compile(r"^evaluate real"))
     assert names.count() >= 12  # 4 training sets in 3 cells
     for column in ("dice", "training_set", "replicate"):
-        expect(page.get_by_role("columnheader", name=column)).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_role("columnheader", name=column).first).to_be_visible(timeout=PATIENCE)
 
 
 def test_a_trial_is_named_by_its_verdict_and_its_note_says_what_it_rests_on(page: Page, address: str) -> None:
