@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help config-named env env-nnunet demo judge-demo trial test test-containers test-nnunet test-faults linked check image compile ui serve bench simulate docs site code-lock lock hashes audit sbom clean
+.PHONY: help config-named env env-nnunet demo judge-demo trial test test-containers test-nnunet test-faults linked check image compile ui serve bench simulate docs screenshots site code-lock lock hashes audit sbom clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -149,9 +149,17 @@ bench: env ## What is measured, against whom: the printed table
 simulate: env ## The judge on many simulated trials: error rates, coverage, families (minutes; TRIALS=20000)
 	NEPHRITE_SIMULATED_TRIALS=$(or $(TRIALS),20000) OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/trial/test_judge.py tests/trial/test_curves.py tests/trial/test_worth.py
 
-docs: env ## docs/settings.md, docs/trial-json.md and the schema of trial.json, from the models in src/nephrite
+docs: env ## The generated pages of docs/ and the schema of trial.json, from src/nephrite: settings, trial.json, commands, files, errors, gallery
 	$(BIN)/python docs/write_settings.py
 	$(BIN)/python docs/write_trial_json.py
+	$(BIN)/python docs/write_commands.py
+	$(BIN)/python docs/write_errors.py
+	$(BIN)/python docs/write_gallery.py
+	$(BIN)/python docs/write_files.py
+
+screenshots: env ## docs/images: the screenshots of the documentation, from a small trial in a real browser
+	@bash tests/browser/install.sh
+	$(BIN)/python docs/write_screenshots.py
 
 code-lock: env ## code.lock, by which DVC sees what a change of code concerns; pre-commit does the same
 	@$(BIN)/nephrite lock

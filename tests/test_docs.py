@@ -29,7 +29,13 @@ PAGES = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "k8s" / "README.md"]
     + [path for path in (ROOT / "docs").rglob("*.md") if path.name != "report.md"]  # trials write those
 )
-GENERATED = {"settings.md", "trial-json.md"}  # their words stand in src
+GENERATED = {
+    "settings.md",
+    "trial-json.md",
+    "reference-commands.md",
+    "errors.md",
+    "gallery.md",
+}  # their words stand in src
 LANGUAGES = {"sh", "python", "text", "yaml"}
 MARKER = re.compile(r"<!-- (run|not run: \S.+) -->")
 OPERATORS = {"&&", "||", "|", ";", "&", "(", ")", ">", ">>", "<", "))"}

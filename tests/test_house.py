@@ -44,6 +44,7 @@ OUTSIDE = {
     "k8s",
     "faults",
     "browser",
+    "docs",
 }  # folders of tests of what is not in the package
 HEAVY = {"torch", "lightning", "mlflow", "numpy", "scipy", "matplotlib", "nibabel", "pydicom", "pandas", "timm", "kfp"}
 UK_SPELLING = re.compile(  # stems, with the endings that tell them from US words ('optimistic')

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -11,12 +12,13 @@ from urllib.parse import unquote
 import pytest
 import requests
 from click.testing import CliRunner
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from nephrite.config import Config
 from nephrite.errors import TrackingError
 from nephrite.tracking import open_run
-from nephrite.ui_command import ARMS, HOST, check_port, page_address, ui_command
+from nephrite.ui_command import ARMS, COLUMNS, HOST, VIEW, VIEWS, check_port, page_address, save_view, ui_command
 from tests.conftest import record_stage
 
 Load = Callable[..., Config]
@@ -51,6 +53,25 @@ def test_the_address_filters_the_arms(record: str, load: Load) -> None:
     assert page_address("http://here", None) == "http://here"
 
 
+def test_the_view_is_kept_with_the_record_unless_one_may_only_read(
+    record: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_stage(load(), "prepare")
+    client = MlflowClient(record)
+    found = client.get_experiment_by_name(load().tracking.experiment)
+    assert found
+    assert save_view(client, found.experiment_id)
+    view = json.loads(client.get_experiment(found.experiment_id).tags[f"{VIEWS}{VIEW}"])
+    assert (view["searchFilter"], view["orderByKey"], view["selectedColumns"]) == (ARMS, COLUMNS[0], list(COLUMNS))
+    assert page_address("http://here", "7", saved=True) == f"http://here/#/experiments/7/runs?viewStateShareKey={VIEW}"
+
+    def refuse(*_: object) -> None:
+        raise MlflowException("Permission denied")
+
+    monkeypatch.setattr(client, "set_experiment_tag", refuse)
+    assert not save_view(client, found.experiment_id)
+
+
 def test_a_server_has_its_page_already(monkeypatch: pytest.MonkeyPatch) -> None:
     class Client:
         def get_experiment_by_name(self, name: str) -> None:
@@ -71,7 +92,7 @@ def test_the_page_answers_at_the_address_that_is_told(record: str, load: Load, f
         try:
             assert page.stdout
             told = page.stdout.readline().strip()
-            assert told.startswith(f"http://{HOST}:{free_port}/#/experiments/1/runs?searchFilter=")
+            assert told.startswith(f"http://{HOST}:{free_port}/#/experiments/1/runs?viewStateShareKey=nephrite-arms")
             deadline = time.monotonic() + 240
             while time.monotonic() < deadline:
                 try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import click
@@ -14,10 +16,18 @@ import click
 from nephrite.config import TrackingSettings
 from nephrite.errors import TrackingError
 
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
 UI = "ui"
 TEXT = "Show the recorded runs on MLflow's page."
 HOST = "127.0.0.1"
 ARMS = "metrics.dice >= 0"  # which runs of scores have, and no others; see `metrics.means`
+VIEW, VIEWS = (
+    "nephrite-arms",
+    "mlflow.sharedViewState.",
+)  # name of the saved view; the tags that MLflow's page keeps views in
+COLUMNS = ("metrics.`dice`", *(f"params.`{name}`" for name in ("training_set", "segmenter", "fraction", "replicate")))
 
 
 def ui_command() -> click.Command:
@@ -30,12 +40,13 @@ def ui_command() -> click.Command:
         uri, client = tracking_uri(), connect()
         found = client.get_experiment_by_name(experiment)
         number = found.experiment_id if found else None
+        saved = number is not None and save_view(client, number)
         # a server has its page already
         if uri.startswith("http"):
-            click.echo(page_address(uri.rstrip("/"), number))
+            click.echo(page_address(uri.rstrip("/"), number, saved=saved))
             return
         check_port(port)
-        click.echo(f"{page_address(f'http://{HOST}:{port}', number)}\nStop it with Ctrl-C.")
+        click.echo(f"{page_address(f'http://{HOST}:{port}', number, saved=saved)}\nStop it with Ctrl-C.")
         sys.stdout.flush()
         os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
         program = shutil.which("mlflow", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
@@ -73,14 +84,43 @@ def check_port(port: int) -> None:
             raise TrackingError(f"port {port}", finding, f"end that, or take another: --port {port + 1}") from None
 
 
-def page_address(root: str, experiment: str | None) -> str:
+def save_view(client: MlflowClient, experiment: str) -> bool:
+    """Keep the view on the arms with the record, as MLflow's page shares one: without it, the page hides metrics.
+
+    Args:
+        client: of the store.
+        experiment: id of the experiment.
+
+    Returns:
+        Whether it was kept; who may only read a server keeps none.
+    """
+    from mlflow.exceptions import MlflowException
+
+    wanted = {
+        **{"searchFilter": ARMS, "orderByKey": COLUMNS[0], "orderByAsc": False, "startTime": "ALL"},
+        **{"lifecycleFilter": "Active", "modelVersionFilter": "All Runs", "datasetsFilter": []},
+        **{"selectedColumns": list(COLUMNS), "runsExpanded": {}, "runsPinned": [], "runsHidden": []},
+        **{"runsVisibilityMap": {}, "runsHiddenMode": "FIRST_10_RUNS", "groupBy": None, "groupsExpanded": {}},
+        **{"useGroupedValuesInCharts": True, "hideEmptyCharts": True},
+    }
+    try:
+        client.set_experiment_tag(experiment, f"{VIEWS}{VIEW}", json.dumps(wanted))
+    except MlflowException:
+        return False
+    return True
+
+
+def page_address(root: str, experiment: str | None, *, saved: bool = False) -> str:
     """Where the page shows all arms, the best first; its front where nothing is recorded yet.
 
     Args:
         root: address of the server.
         experiment: id of the experiment.
+        saved: whether `save_view` kept the view, which has the arms' scores as columns.
     """
     if experiment is None:
         return root
-    order = f"orderByKey={quote('metrics.`dice`')}&orderByAsc=false"
+    if saved:
+        return f"{root}/#/experiments/{experiment}/runs?viewStateShareKey={VIEW}"
+    order = f"orderByKey={quote(COLUMNS[0])}&orderByAsc=false"
     return f"{root}/#/experiments/{experiment}/runs?searchFilter={quote(ARMS)}&{order}"

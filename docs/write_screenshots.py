@@ -1,0 +1,144 @@
+"""Write docs/images/*.png, the screenshots of the documentation: `make screenshots`.
+
+A small trial of drawn patients runs in a folder of its own (minutes), and is then looked at in a real browser. An
+argument names a folder in which this script has left a trial before.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES, SETTINGS = ROOT / "docs" / "images", ROOT / "params.yaml"
+SMALLER = (  # than the demo
+    "acquire.phantom.matrix=128",
+    "train_gan.drawn.method={kind: phantom_patients, matrix: 128}",
+    "train_gan.pix2pix.epochs=12",
+    "screen.steps=100",
+    "train_segmenter.epochs=2",
+)
+SIZE, COLORS, LARGEST = (1280, 800), 64, 150_000  # pixels; of the palette; bytes of a picture
+NEPHRITE = [sys.executable, "-m", "nephrite"]
+PATIENCE = 300_000  # ms
+
+
+def main() -> None:
+    """Run the trial if none is named, and take the pictures."""
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(sys.argv[1]) if sys.argv[1:] else Path(scratch)
+        trial = place / "results" / SETTINGS.stem
+        if not (trial / "promotion").is_dir():
+            settings = [word for each in SMALLER for word in ("--set", each)]
+            command = [*NEPHRITE, "trial", "--params", str(SETTINGS), *settings]
+            subprocess.run(command, cwd=place, check=True, env=_surroundings())
+        path = next(
+            found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))
+        )
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            show_report(browser, trial / "reports" / "report.html")
+            show_inspection(browser, trial / "data" / "raw", Path(scratch))
+            with served(place) as address:
+                show_mlflow(browser, address)
+            browser.close()
+
+
+def show_report(browser: Browser, file: Path) -> None:
+    """The report with the slices of the first patient open."""
+    page = opened(browser, file.as_uri())
+    page.locator("#patients ~ table").first.get_by_role("button", name="case_").first.click()
+    page.locator("svg.slice image").wait_for()
+    page.locator("#patients").scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#patients').scrollIntoView()")
+    save(page, "report")
+
+
+def show_inspection(browser: Browser, raw: Path, scratch: Path) -> None:
+    """What `nephrite inspect` writes of the trial's scans."""
+    words = ["inspect", str(raw), "--class", "1=kidney", "--class", "2=tumor", "--out", "inspection.html"]
+    subprocess.run([*NEPHRITE, *words], cwd=scratch, check=True, env=_surroundings())
+    save(opened(browser, (scratch / "inspection.html").as_uri()), "inspection")
+
+
+def show_mlflow(browser: Browser, address: str) -> None:
+    """MLflow's page: the arms as a table and as a chart, the trial's run, the registered model."""
+    root = address.partition("/#")[0]
+    page = opened(browser, root)
+    page.goto(address)
+    page.get_by_text("evaluate real").first.wait_for()
+    save(page, "mlflow-arms")
+    page.goto(f"{address}&compareRunsMode=CHART")
+    page.get_by_text("dice").first.wait_for()
+    page.wait_for_timeout(5000)
+    save(page, "mlflow-chart")
+    page.goto(address.partition("?")[0])
+    page.get_by_role("link", name="phantom: ").first.click()
+    page.get_by_text("Below this run").first.wait_for()
+    save(page, "mlflow-trial")
+    page.goto(f"{root}/#/models/nephrite-segmenter/versions/1")
+    page.get_by_text("Intended use").first.wait_for()
+    save(page, "mlflow-model")
+
+
+@contextmanager
+def served(place: Path) -> Iterator[str]:
+    """The address that `nephrite ui` prints, while its server runs and answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [*NEPHRITE, "ui", "--port", str(port)]
+    with subprocess.Popen(
+        words, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_surroundings()
+    ) as server:
+        assert server.stdout
+        address = server.stdout.readline().strip()
+        deadline = time.monotonic() + PATIENCE / 1000
+        while time.monotonic() < deadline and not _answers(port):
+            time.sleep(0.5)
+        yield address
+        server.terminate()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def opened(browser: Browser, address: str) -> Page:
+    """A window of the pictures' size on an address."""
+    page = browser.new_context(viewport={"width": SIZE[0], "height": SIZE[1]}).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(address)
+    return page
+
+
+def save(page: Page, name: str) -> None:
+    """Keep what a window shows, in few colors."""
+    page.wait_for_timeout(1000)  # what is still fading in
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    path = IMAGES / f"{name}.png"
+    picture.quantize(COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} has {path.stat().st_size} bytes, more than {LARGEST}: take fewer colors")
+
+
+def _surroundings() -> dict[str, str]:
+    """The environment, in which runs are recorded in the working folder."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_TRACKING")}
+
+
+if __name__ == "__main__":
+    main()
