@@ -62,6 +62,13 @@ def test_a_patient_has_slices_areas_and_outlines_of_three_masks(store: PairStore
         assert (image.format, image.height, image.width) == ("WEBP", *found["size"])
 
 
+def test_areas_are_told_in_pixels_where_voxel_sizes_are_made_up(store: PairStore) -> None:
+    (element,), _ = slice_elements([replace(views(store), measured=False)], PAIR, ROWS, most=24, room=10**6)
+    found = content(element)
+    assert found["unit"] == "pixels"
+    assert found["slices"][0]["areas"] == [36] * 3
+
+
 def test_the_picture_shows_the_scan_through_its_window(store: PairStore) -> None:
     view = views(store)
     rows, columns = view.box

@@ -95,11 +95,9 @@ class Kept:
         """A scan with the three masks, as far as they are scored."""
         label = np.asarray(self.store.label(scan))
         truth, windows = np.isin(label, self._values), windows_of(self.config, scan, label)
-        scored = np.ones_like(truth[0])
-        if windows:
-            scored[:] = False
-            for window in windows:
-                window.cut(scored)[:] = True
+        scored = np.full_like(truth[0], fill_value=not windows)
+        for window in windows:
+            window.cut(scored)[:] = True
         name, cell = row.unit
         return Views(
             row.patient,
@@ -108,6 +106,7 @@ class Kept:
             lambda place: self.store.windowed(SliceRef(scan, place)) * np.where(scored, 1, UNSEEN),
             self.store.patient(scan).spacing[1:],
             f"Segmenter {name}, cell {cell}",
+            measured=self.config.prepare.spacing == "measured",
         )
 
     def found(self, training_set: str, unit: Unit, scan: str) -> Mask | None:
@@ -136,6 +135,7 @@ class Views:
         gray: gives a slice, with intensities from 0 (black) to 1.
         spacing: millimeters between rows and columns.
         made_by: what made both arms' masks.
+        measured: whether voxel sizes are the scanner's; else areas are told in pixels.
     """
 
     patient: str
@@ -144,6 +144,7 @@ class Views:
     gray: Callable[[int], Float[np.ndarray, "height width"]]
     spacing: Sequence[float]
     made_by: str = ""
+    measured: bool = True
 
     @cached_property
     def areas(self) -> np.ndarray:
@@ -248,14 +249,14 @@ def slice_elements(
 def _content(view: Views, pair: Pair, row: PatientRow, most: int) -> dict[str, Any]:
     """What the page's script reads of one patient."""
     places, (rows, columns) = view.chosen(most), view.box
-    spacing = view.spacing
+    spacing, each = view.spacing, view.spacing[0] * view.spacing[1] if view.measured else 1.0
     dice = f"with {pair.with_it[row.unit][row.patient]:.3f}, without {pair.without[row.unit][row.patient]:.3f}"
     of_scan = f", scan {view.scan}" if view.scan != view.patient else ""
     return {
         "patient": view.patient,
         "note": f"{view.made_by}, whose difference is closest to the mean: Dice {dice}{of_scan}.",
         "names": ["truth", f"without: {pair.against}", f"with: {pair.training_set}"],
-        "unit": "mm\u00b2",
+        "unit": "mm\u00b2" if view.measured else "pixels",
         "size": [rows.stop - rows.start, columns.stop - columns.start],
         "spacing": [round(mm, 4) for mm in spacing],
         "count": view.areas.shape[1],
@@ -264,7 +265,7 @@ def _content(view: Views, pair: Pair, row: PatientRow, most: int) -> dict[str, A
             {
                 "number": place + 1,
                 "image": view.picture(place),
-                "areas": [round(float(area) * spacing[0] * spacing[1]) for area in view.areas[:, place]],
+                "areas": [round(float(area) * each) for area in view.areas[:, place]],
                 "outlines": [outline_path(mask[place][view.box]) for mask in view.masks],
             }
             for place in places
