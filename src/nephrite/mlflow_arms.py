@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nephrite.config import Arm, GeneratorRun
 from nephrite.mlflow_client import as_key, find_runs
-from nephrite.recording import ArmRow
+from nephrite.recording import NOTE, ArmRow
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as RunEntity
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REUSED = "reused"  # the stage of a run that stands for an arm of an earlier trial
 SUPERSEDED, DIGEST = "nephrite.superseded_by", "nephrite.segmenter_digest"
-PARENT, NAME, NOTE = "mlflow.parentRunId", "mlflow.runName", "mlflow.note.content"
+PARENT, NAME = "mlflow.parentRunId", "mlflow.runName"
 
 
 def parts_of(unit: Arm | GeneratorRun | None) -> dict[str, object]:

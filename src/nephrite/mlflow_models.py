@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from torch import nn
 
-from nephrite.mlflow_arms import NOTE
 from nephrite.mlflow_client import LONGEST_DIGEST, as_key
+from nephrite.recording import NOTE
 from nephrite.tracking_address import tracking_uri
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from nephrite.commit import code_state
 from nephrite.config import Config
 from nephrite.errors import TrackingError, TrackingUnreachableError
 from nephrite.lineage import dvc_hash, flatten
-from nephrite.mlflow_arms import NAME, NOTE, PARENT, show_arms
+from nephrite.mlflow_arms import NAME, PARENT, show_arms
 from nephrite.mlflow_client import LONGEST_DIGEST, as_key, find_runs, tracking_errors
-from nephrite.recording import ArmRow
+from nephrite.recording import NOTE, ArmRow
 from nephrite.redaction import hidden_path, settings_without_paths
 from nephrite.spool import Head
 from nephrite.tracking_address import one_at_a_time, short_patience, shown, tracking_uri

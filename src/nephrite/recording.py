@@ -6,6 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypedDict
 
+NOTE = "mlflow.note.content"  # the text on a run's page
+
+
+def captions(pictures: Mapping[str, str]) -> dict[str, str]:
+    """Tags that say on a run's page what its pictures show: MLflow has no place beside a picture.
+
+    Args:
+        pictures: artifact to what it shows.
+    """
+    return {NOTE: "\n".join(f"* `{name}`: {text}" for name, text in pictures.items())}
+
 
 class ArmRow(TypedDict):
     """An arm as the page shows it, of plain values.

@@ -18,11 +18,11 @@ from nephrite.commit import code_state
 from nephrite.config import Config, TrackingSettings
 from nephrite.errors import ConfigError, DataError, ModelNotRegisteredError, OutputError, TrackingError
 from nephrite.lineage import cluster_facts, library_versions, stage_settings, trial_id
-from nephrite.mlflow_arms import NAME, NOTE, PARENT, parts_of
+from nephrite.mlflow_arms import NAME, PARENT, parts_of
 from nephrite.mlflow_client import as_key, connect, find_runs, first_contact, tracking_errors
 from nephrite.mlflow_run import LONGEST_TAG, MlflowRun
 from nephrite.processes import still_runs, this_host, this_process
-from nephrite.recording import Run, SilentRun
+from nephrite.recording import NOTE, Run, SilentRun
 from nephrite.redaction import reason_of
 from nephrite.spool import Head, LastingRun, send, spool_of
 from nephrite.tracking_address import (

@@ -307,6 +307,8 @@ def test_a_report_counts_its_look_and_says_what_it_costs(load: Load, scores: Pat
     assert line in (target / "summary.txt").read_text()
     assert line in (target / "report.md").read_text()
     assert any("was begun with this look" in note for note in found.notes)
+    captions = run.seen.pop("mlflow.note.content")
+    assert "* `reports/figures/differences.png`: Differences to the reference, with intervals\n" in captions
     assert run.seen == {"judged_on": "test", "look": "1"}
     assert (pairs.parent / "looks.json").is_file()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,7 +79,10 @@ class Recorder(SilentRun):
     """Remembers the names of what it is given."""
 
     def __init__(self) -> None:
-        self.artifacts, self.datasets = list[str](), list[str]()
+        self.artifacts, self.datasets, self.told = list[str](), list[str](), dict[str, str]()
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        self.told |= values
 
     def artifact(self, path: Path, *, folder: str = "") -> None:
         assert path.is_file()
@@ -213,6 +216,7 @@ def test_report_says_what_each_test_rejects_and_shows_sheets(
     assert "| memorization | 1 |" in (out / "screening.md").read_text(encoding="utf-8")
     assert {"screening.html", "screening.json", "accepted.png", "rejected.png"} <= set(run.artifacts)
     assert run.datasets == ["pairs", "painted", "synthetic"]
+    assert "* `screening/accepted.png`: Pass the tests: label map (" in run.told["mlflow.note.content"]
 
 
 @pytest.mark.usefixtures("oracle")

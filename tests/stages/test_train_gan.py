@@ -41,11 +41,15 @@ class Recorder(SilentRun):
 
     def __init__(self, killed_at: int = 0) -> None:
         self.killed_at, self.steps, self.artifacts = killed_at, list[int](), list[str]()
+        self.told = dict[str, str]()
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
         self.steps.append(step)
         if step == self.killed_at:
             raise ConnectionAbortedError
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        self.told |= values
 
     def artifact(self, path: Path, *, folder: str = "") -> None:
         assert path.exists()
@@ -125,6 +129,7 @@ def test_record_gets_each_epoch_each_sheet_and_the_synthesizer(load: Load, pairs
     assert run.artifacts[:2] == ["samples/epoch_0002.png", "samples/epoch_0003.png"]
     assert run.artifacts[2:] == ["/synthesizer.json", "/generator.safetensors"]
     assert metrics["training_slices"] == 18
+    assert run.told["mlflow.note.content"].startswith("* `samples/`: label map, synthetic slice, real slice")
 
 
 def test_sheet_shows_eight_samples_in_two_columns(load: Load, pairs: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from nephrite.files import digest, whole_folder, write_json
 from nephrite.look_ledger import Taken, Wanted, counts_looks, few_cells, marks_of, take_look
 from nephrite.metrics.means import mean_scores
 from nephrite.metrics.scores import AGAIN, ArmScores, read_scores
-from nephrite.recording import ArmRow, Run
+from nephrite.recording import ArmRow, Run, captions
 from nephrite.report.curve_figure import equivalence_plot
 from nephrite.report.dvc_metrics import METRICS, dvc_metrics
 from nephrite.report.examples import draw_examples
@@ -111,6 +111,7 @@ def report(
         inputs = digests_of(config, arms, store, synthetic)
         write_evidence(folder, kind="report", inputs=inputs, version=__version__)
     run.artifact(report)
+    run.tags(captions({f"{report.name}/{path}": shows for shows, path in pictures.items()}))
     rows = [_row(config, scores) for scores in arms]
     run.judged(run_title(config.trial.name, record), run_note(record), rows)
     run.tags({"judged_on": config.trial.judged_on, **({"look": str(record.look.number)} if record.look else {})})

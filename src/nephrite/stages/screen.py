@@ -17,7 +17,7 @@ from nephrite.dependencies import facts
 from nephrite.errors import StoreError
 from nephrite.files import whole_folder, write_json, write_table
 from nephrite.imaging.sheet import Sample, color_legend, write_sheet
-from nephrite.recording import Run
+from nephrite.recording import Run, captions
 from nephrite.report.page import html_page
 from nephrite.screening.acceptance import (
     BACKGROUND,
@@ -223,6 +223,7 @@ def _report(config: Config, run: Run, inputs: ScreenInputs, screening: Screening
     (folder / PAGE).write_text(html_page(text, folder, title=f"Synthetic slices of {painter}"), encoding="utf-8")
     for name in (FACTS, ROWS, TEXT, PAGE, *(name for _, name in pictures)):
         run.artifact(folder / name, folder="screening")
+    run.tags(captions({f"screening/{name}": shows for shows, name in pictures}))
     return facts
 
 

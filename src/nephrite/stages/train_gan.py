@@ -26,7 +26,7 @@ from nephrite.generation.synthesizers import CARD, HISTORY, MODEL, WEIGHTS, Synt
 from nephrite.generation.whole_patients import fit_whole
 from nephrite.imaging.sheet import Sample, write_sheet
 from nephrite.programs.settings import program_digest
-from nephrite.recording import Run, SilentRun
+from nephrite.recording import Run, SilentRun, captions
 from nephrite.seeds import derive_seed
 from nephrite.store.class_presence import holders
 from nephrite.store.lesion_free import demand_lesion_free
@@ -81,6 +81,8 @@ def train_gan(config: Config, run: Run, *, pairs: Path, synthesizer: Path) -> di
     for name in (CARD, WEIGHTS, MODEL):
         if (synthesizer / name).exists():
             recorded.artifact(synthesizer / name, folder=MODEL if name == MODEL else "")
+    if (synthesizer / SAMPLES).is_dir():
+        recorded.tags(captions({f"{SAMPLES}/": "label map, synthetic slice, real slice; twice in each row"}))
     counts = {"training_slices": len(seen.slices), "unlabeled_scans": len(seen.unlabeled)}
     return {**metrics, **{name: float(count) for name, count in counts.items()}}
 
