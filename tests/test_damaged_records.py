@@ -193,6 +193,7 @@ def test_every_damaged_field_of_a_recipe_is_one_line(layout: Layout) -> None:
         ("threshold",),
         ("window",),
         ("mirroring",),
+        ("volumes",),  # none are known
         ("intensity", "center"),
         ("channels", "kidney"),
         ("channels", "tumor"),
