@@ -53,7 +53,7 @@ class Sections:
 def commands_page() -> str:
     """The whole page as Markdown."""
     context, titles = click.Context(group, info_name="nephrite"), Sections()
-    group.format_commands(context, titles)  # type: ignore[arg-type]
+    group.format_commands(context, titles)  # type: ignore[arg-type]  # a formatter, as far as the group writes to it
     parts = [HEAD]
     for title, (text, options) in SHARED.items():
         parts.append(f"\n## {title}\n\n{text}\n\n{_table(options)}")

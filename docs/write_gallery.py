@@ -98,7 +98,8 @@ def _difference(trial: TrialRecord) -> str:
 
 def _shown(name: str, entry: Entry, trial: TrialRecord) -> str:
     folder = f"results/{name}"
-    words = " ".join([entry.sentence, trial.headline, *([WITHDRAWN] if entry.withdrawn else [])])
+    headline = trial.headline.replace("initialisation", "initialization")  # earlier versions spelled it so
+    words = " ".join([entry.sentence, headline, *([WITHDRAWN] if entry.withdrawn else [])])
     figure = f"![Differences to the reference, with intervals]({folder}/figures/differences.png)"
     links = f"[The whole report]({folder}/report.md), [trial.json]({folder}/trial.json)."
     return f"\n## {entry.title}\n\n{words} {links}\n\n{figure}\n"

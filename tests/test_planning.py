@@ -78,7 +78,9 @@ def test_the_cells_that_fit_into_some_minutes_are_told_with_what_they_see(plan: 
     effect = found.outlook.effects[6] or 0.0
     assert 0 < effect < found.outlook.smallest_effect
     lines = found.lines()
-    row = lines.index(f"in 21 minutes    6 cells, about 20 minutes with all else, which see {effect:.3f}")
+    told = "in 21 minutes    6 cells, about 20 minutes with all else"
+    row = lines.index(f"{told} but the synthesizers, which see {effect:.3f}")
+    assert f"{told}, which see {effect:.3f}" in replace(found, synthesizer_seconds=0.0).lines()
     assert lines[row + 1].strip() == "--set 'trial.cells=[0, 1, 2, 3, 4, 5]'"
     few = plan(*CELLS, "screen.filter=all", minutes=5.0).lines()
     assert any("1 cell, and a verdict needs 3, which take about 10 minutes: fewer steps" in line for line in few)

@@ -133,7 +133,9 @@ class Plan:
             return [(name, f"{few}: fewer steps, training sets or fractions take less")]
         effect = self.outlook.effects.get(cells) if self.outlook else None
         sees = f", which see {effect:.3f}" if effect else ""
-        chosen = f"{counted(cells, 'cell')}, about {duration(60 * cells * self.cell_minutes)} with all else{sees}"
+        unknown = self.synthesizers and self.synthesizer_seconds is None
+        rest = "all else but the synthesizers" if unknown else "all else"
+        chosen = f"{counted(cells, 'cell')}, about {duration(60 * cells * self.cell_minutes)} with {rest}{sees}"
         return [(name, chosen), ("", f"--set 'trial.cells={[*range(cells)]}'")]
 
 

@@ -26,12 +26,6 @@ TEXT = f"""{READERS[READER_STUDY]}
 As many real as synthetic slices are drawn once, and served on this machine alone. Each reader sees all of them in an
 order of their own, one at a time, and can stop and go on. Start it again with --out alone to go on.
 docs/reader-study.md says how to plan a study.
-
-\b
-Examples:
-  nephrite reader-study --params my.yaml --painter pix2pix/1.0/0
-  nephrite reader-study --pairs data/prepared --synthetic data/synthetic/pix2pix/1.0/0 --slices 40
-  nephrite reader-study --out reader-study --report
 """
 
 

@@ -23,10 +23,8 @@ UI = "ui"
 TEXT = "Show the recorded runs on MLflow's page."
 HOST = "127.0.0.1"
 ARMS = "metrics.dice >= 0"  # which runs of scores have, and no others; see `metrics.means`
-VIEW, VIEWS = (
-    "nephrite-arms",
-    "mlflow.sharedViewState.",
-)  # name of the saved view; the tags that MLflow's page keeps views in
+VIEW = "nephrite-arms"  # name of the saved view
+VIEWS = "mlflow.sharedViewState."  # tags in which MLflow's page keeps views
 COLUMNS = ("metrics.`dice`", *(f"params.`{name}`" for name in ("training_set", "segmenter", "fraction", "replicate")))
 
 

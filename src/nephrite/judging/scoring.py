@@ -73,6 +73,8 @@ def score_folders(predictions: Path, references: Path, regions: Regions, *, proc
     """
     # whose label maps there are, and on which grids
     pairs, truth = pair_up(predictions, references)
+    if aside := len(truth) - len(pairs):
+        logger.warning("%s: %s that no arm predicted, left aside", references, counted(aside, "reference"))
     for patient, maps in pairs.items():
         plain = [each.path for each in maps if not any_dicom(truth[patient], each.path)]
         reference = open_nifti(truth[patient], remedy=SAVE) if plain else None
@@ -101,8 +103,6 @@ def pair_up(predictions: Path, references: Path) -> tuple[dict[str, list[Predict
     if unknown := sorted(pairs.keys() - truth.keys()):
         finding = f"{counted(len(unknown), 'predicted patient')} without reference in {references}"
         raise SourceError(predictions, f"{finding}, the first '{unknown[0]}'", "add it, or move the prediction away")
-    if aside := len(truth) - len(pairs):
-        logger.warning("%s: %s that no arm predicted, left aside", references, counted(aside, "reference"))
     return pairs, truth
 
 

@@ -41,8 +41,8 @@ def evaluate_study(root: Path, *, experiment: str | None = None) -> str:
     Raises:
         StoreError: there is no study, nobody has answered, or a file is broken.
     """
-    study, book = read_study(root), AnswerBook(root, read_study(root))
-    answers = [each for each in book.read_all() if each.answers]
+    study = read_study(root)
+    answers = [each for each in AnswerBook(root, study).read_all() if each.answers]
     if not answers:
         raise StoreError(root, "holds no answers", f"open the page: nephrite reader-study --out {root}")
     result = score_study(study, answers)
