@@ -251,7 +251,9 @@ def _look(asked: Asked, taken: Taken | None) -> LookRecord | None:
     if taken is None:
         return None
     look = taken.look
-    return LookRecord(number=look.number, share=look.share, confidence=asked.confidence, patients=look.patients)
+    return LookRecord(
+        number=look.number, share=look.share, confidence=asked.confidence, patients=look.patients, external=()
+    )
 
 
 def _recorded(tables: GivenTables, out: Path, experiment: str | None) -> AbstractContextManager[Run]:

@@ -74,6 +74,8 @@ def _fill_later_fields(content: dict[str, Any]) -> None:
     for found in content["equivalence"] or ():
         found.setdefault("exponent", None)
     content.setdefault("external", [])
+    if content["look"]:
+        content["look"].setdefault("external", [])
     content.setdefault("provenance", "recorded")
     content.setdefault("unverifiable", [])
     for arm in content["arms"]:

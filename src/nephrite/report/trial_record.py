@@ -129,9 +129,7 @@ class LookRecord(Record):
         description="Confidence that was declared; `plan.confidence` is what is left of it."
     )
     patients: tuple[str, ...] = Field(description="Marks of the test patients, by which the ledger knows them.")
-    external: tuple[str, ...] = Field(
-        default=(), description="Marks of the patients of another hospital; empty in older files."
-    )
+    external: tuple[str, ...] = Field(description="Marks of the patients of another hospital; empty in older files.")
 
 
 class TrialRecord(Record):

@@ -27,7 +27,7 @@ def test_labels_look_trainings_code_machine_and_date_follow(
     make_trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NEPHRITE_COMMIT", "0123456789abcdef")
-    look = LookRecord(number=2, share=0.5, confidence=0.95, patients=("m",))
+    look = LookRecord(number=2, share=0.5, confidence=0.95, patients=("m",), external=())
     text = provenance_markdown(summarize(make_trial(), look=look), {"data": "here"})
     assert "| data | here |" in text
     assert "| labels used | 100% of the training patients: 40 |" in text
