@@ -8,7 +8,7 @@ import pytest
 from nephrite.config import Config
 from nephrite.errors import StoreError
 from nephrite.files import KEPT_STEPS, PARTIAL, write_json
-from nephrite.jobs import Job, begin, end, is_done, kept_steps, plan_chains
+from nephrite.jobs import Job, begin, end, is_done, kept_steps, plan_chains, seconds_of
 from nephrite.layout import Layout
 
 
@@ -30,8 +30,13 @@ def test_a_job_is_done_once_its_end_is_marked_and_its_output_is_there(training: 
     begin(training, tmp_path)
     training.output.mkdir(parents=True)
     assert not is_done(training, tmp_path)
-    end(training, tmp_path)
+    assert seconds_of(training, tmp_path) is None
+    end(training, tmp_path, 2.5)
     assert is_done(training, tmp_path)
+    assert seconds_of(training, tmp_path) == 2.5
+    end(training, tmp_path, None)
+    assert is_done(training, tmp_path)
+    assert seconds_of(training, tmp_path) is None
     training.output.rmdir()
     assert not is_done(training, tmp_path)
 

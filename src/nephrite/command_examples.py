@@ -13,7 +13,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "doctor": ("nephrite doctor", "nephrite doctor --params scans.yaml --seconds 30"),
     "inspect": ("nephrite inspect my-scans", "nephrite inspect my-scans --json > findings.json"),
     "settings": ("nephrite settings --params scans.yaml", "nephrite settings --set trial.cells=[0,1]"),
-    "plan": ("nephrite plan --params scans.yaml", "nephrite plan --minutes 60 --finished results/scans/scores"),
+    "plan": (
+        "nephrite plan --params scans.yaml --minutes 60",
+        "nephrite plan --minutes 60 --try train_segmenter.epochs=[5,10,20]",
+    ),
     "trial": (
         "nephrite trial --params scans.yaml --processes 4",
         "nephrite trial --params scans.yaml --set trial.cells=[0,1,2] --quiet",

@@ -86,7 +86,8 @@ def plan_chains(config: Config, layout: Layout) -> list[Chain]:
 
 def is_done(job: Job, folder: Path) -> bool:
     """Whether the output is there, made by the same settings from the same inputs."""
-    return job.output.exists() and _marked(job, folder) == {"key": job.key}
+    mark = _marked(job, folder)
+    return job.output.exists() and isinstance(mark, dict) and mark.get("key") == job.key
 
 
 def _first_jobs(config: Config, layout: Layout) -> tuple[Job, Job]:
@@ -157,9 +158,16 @@ def begin(job: Job, folder: Path) -> None:
     write_json(_mark(job, folder), {"begun": job.key})
 
 
-def end(job: Job, folder: Path) -> None:
-    """Mark that a job is done."""
-    write_json(_mark(job, folder), {"key": job.key})
+def end(job: Job, folder: Path, seconds: float | None) -> None:
+    """Mark that a job is done, and what it took from its start to its end; None where an earlier attempt did a part."""
+    write_json(_mark(job, folder), {"key": job.key, "seconds": seconds})
+
+
+def seconds_of(job: Job, folder: Path) -> float | None:
+    """What a finished job took; None where nobody saw it from its start to its end."""
+    mark = _marked(job, folder)
+    seconds = mark.get("seconds") if isinstance(mark, dict) and mark.get("key") == job.key else None
+    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def kept_steps(job: Job, folder: Path) -> int:

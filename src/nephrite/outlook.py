@@ -16,6 +16,7 @@ from nephrite.verdict.power import (
     ASSUMED_SPREAD,
     QUICK,
     USUAL,
+    Simulation,
     Spread,
     cells_needed,
     estimate_spread,
@@ -86,22 +87,36 @@ def look_ahead(
         StoreError: an arm's scores are missing or broken.
         TrialError: the finished trial has no question, or too few cells.
     """
-    home = "test" if config.trial.judged_on == "validation" else config.trial.judged_on
     elsewhere = config.trial.where == "external"
-    patients = [*splits.values()].count(EXTERNAL if elsewhere else home)
-    training = alone(name for name, split in splits.items() if split == "train")
-    overlap = overlaps(config, training)[min(config.trial.label_fractions)]
+    patients, usual = judged_patients(config, splits), simulation_of(config, splits)
+    quick = replace(usual, trials=QUICK.trials)
     measure = Measure(config.trial.metric, config.trial.primary, config.trial.where)
     assumed = ASSUMED if measure.metric == "dice" else OF_DICE.format(measure)
     spread, source = _spread_of(config, finished) if finished else (ASSUMED_SPREAD, assumed)
-    declared = config.report.confidence
-    confidence = declared if config.acquire.source == "phantom" else (1 + declared) / 2  # as the first look has it
-    usual, quick = (replace(way, confidence=confidence, overlap=overlap) for way in (USUAL, QUICK))
     needed = {e: cells_needed(e, spread, patients, most=MOST_CELLS, simulation=quick) for e in EFFECTS}
     smallest = smallest_effect(spread, len(config.trial.cells), patients, simulation=usual)
     effects = {cells: smallest_effect(spread, cells, patients, simulation=usual) for cells in also}
-    who = "external test patient" if elsewhere else f"{home} patient"
+    who = "external test patient" if elsewhere else f"{_home(config)} patient"
     return Outlook(spread, source, smallest, needed, measure, who, effects)
+
+
+def judged_patients(config: Config, splits: Mapping[str, str]) -> int:
+    """How many patients the headline will be about; a pilot on validation patients stands for a trial on test."""
+    judged = EXTERNAL if config.trial.where == "external" else _home(config)
+    return [*splits.values()].count(judged)
+
+
+def simulation_of(config: Config, splits: Mapping[str, str]) -> Simulation:
+    """Trials of these cells, which share training patients, at the confidence of a first look."""
+    training = alone(name for name, split in splits.items() if split == "train")
+    overlap = overlaps(config, training)[min(config.trial.label_fractions)]
+    declared = config.report.confidence
+    confidence = declared if config.acquire.source == "phantom" else (1 + declared) / 2
+    return replace(USUAL, confidence=confidence, overlap=overlap)
+
+
+def _home(config: Config) -> str:
+    return "test" if config.trial.judged_on == "validation" else config.trial.judged_on
 
 
 def _spread_of(config: Config, scores: Path) -> tuple[Spread, str]:

@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import AbstractContextManager, contextmanager
@@ -161,11 +162,12 @@ def _run_chains(chains: Sequence[Chain], left: dict[int, list[Job]], pool: Execu
 def _run_jobs(jobs: Sequence[Job], folder: Path) -> None:
     """What a worker does: each job inside the record of its own run, then its mark."""
     for job in jobs:
+        resumed, started = kept_steps(job, folder) > 0, time.monotonic()
         remove_output(job.output, STAGES[job.stage].output)
         begin(job, folder)
         begin_job(job.name)
         run_stage(job.stage, job.config, dict(job.paths), Notes())
-        end(job, folder)
+        end(job, folder, None if resumed else time.monotonic() - started)
 
 
 def _start_worker(pipe: Connection) -> None:

@@ -11,8 +11,10 @@ import click
 
 from nephrite.commands import PLAN, TRIAL, WHOLE, json_option, quiet_option, settings_options, show_report, trial_folder
 from nephrite.config import load_config
+from nephrite.errors import ConfigError
 from nephrite.terminal import quiet
 
+PILOT_CELLS = 6  # with fewer, the upper limit of the spread between cells says little
 TEXT = f"""{WHOLE[TRIAL]}
 
 One bar shows how much of the planned work is done, and how long the rest will take. Ctrl-C ends it within seconds; the
@@ -76,24 +78,39 @@ def plan_command() -> click.Command:
         finished: Path | None,
         minutes: float | None,
         prices: Path | None,
+        tries: tuple[str, ...],
+        pilot_cells: int,
         as_json: bool,
     ) -> None:
         from nephrite.costs import cost_line, read_prices
         from nephrite.layout import Layout
         from nephrite.planning import make_plan
 
+        if tries and minutes is None:
+            raise ConfigError("--try", "asks what sees most in some minutes, and none are named", "add '--minutes 60'")
         # the trial's own folder may hold prepared slices, whose patients are known
-        config, pairs = load_config(params, overrides, text=params_text), Layout(folder or trial_folder(params)).pairs
+        place = folder or trial_folder(params)
+        config, pairs = load_config(params, overrides, text=params_text), Layout(place).pairs
         table = read_prices(prices) if prices else None
         plan = make_plan(config, processes=processes, pairs=pairs, finished=finished, minutes=minutes)
         painting = plan.synthesizer_seconds if plan.synthesizers else 0
         painting = None if painting is None else painting * plan.processes
         cost = cost_line(table, plan.seconds * plan.processes, painting) if table else None
+        proposal = None
+        if minutes is not None:
+            from nephrite.forecast import plan_by_pilots
+            from nephrite.pilots import FOLDER, Source
+
+            source, own = Source(params, overrides, params_text), place / FOLDER
+            proposal = plan_by_pilots(source, tries, own, minutes=minutes, processes=processes, cells=pilot_cells)
         if as_json:
-            click.echo(json.dumps(asdict(plan) | {"cost": cost}, indent=2, default=str))
+            facts = asdict(plan) | {"cost": cost, "pilots": asdict(proposal) if proposal else None}
+            click.echo(json.dumps(facts, indent=2, default=str))
             return
         for line in (*plan.lines(), *([f"cost  {cost}"] if cost else [])):
             click.echo(line)
+        if proposal:
+            click.echo("\n" + "\n".join(proposal.lines()))
 
     scores = click.Path(path_type=Path, file_okay=False)
     finished = click.Option(["--finished"], type=scores, help="Scores of a finished trial, whose spread is taken.")
@@ -101,5 +118,15 @@ def plan_command() -> click.Command:
     minutes = click.Option(["--minutes"], type=least, help="That it may take: how many cells fit, and what they see.")
     table = click.Path(path_type=Path, dir_okay=False)
     prices = click.Option(["--prices"], type=table, help="Prices of a cluster's hours: docs/cluster.md.")
-    options = [*whole_options(), finished, minutes, prices, json_option("Print the plan for programs.")]
+    tried = click.Option(
+        ["--try", "tries"],
+        multiple=True,
+        metavar="KEY=[VALUE, VALUE]",
+        help="Run a pilot with each value, and propose what sees most in the minutes; repeatable: all combinations.",
+    )
+    few = click.Option(
+        ["--pilot-cells"], type=click.IntRange(3), default=PILOT_CELLS, show_default=True, help="Cells of each pilot."
+    )
+    json_plan = json_option("Print the plan for programs.")
+    options = [*whole_options(), finished, minutes, prices, tried, few, json_plan]
     return click.Command(PLAN, params=options, callback=run, help=WHOLE[PLAN])

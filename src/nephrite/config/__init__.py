@@ -1,6 +1,7 @@
 """params.yaml as frozen models: all settings of a run, validated as a whole before the first stage starts."""
 
 from nephrite.config.acquire import AcquireSettings, PatientsSettings
+from nephrite.config.dialect import read_yaml
 from nephrite.config.evaluation import LesionRule, ReportSettings
 from nephrite.config.foreign import IGNORE_VALUE, ForeignSettings, OriginSettings, ProvenanceSettings
 from nephrite.config.kinds import GeneratorSettings, Intake, KindSettings, SegmenterSettings, sections_in
@@ -107,6 +108,7 @@ __all__ = [
     "demand_single_shares",
     "explain_config",
     "load_config",
+    "read_yaml",
     "refuse",
     "rising",
     "sections_in",
