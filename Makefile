@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help config-named env env-nnunet demo judge-demo trial test test-containers test-nnunet test-faults linked check image compile ui serve bench simulate docs screenshots site code-lock lock hashes audit sbom clean
+.PHONY: help config-named env env-nnunet demo demo-stages judge-demo trial test test-containers test-nnunet test-faults linked check image compile ui serve bench simulate docs screenshots site code-lock lock hashes audit sbom clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -64,10 +64,15 @@ $(NNUNET): $(STAMP) requirements-nnunet.lock
 	.venv-nnunet/bin/python -c 'import nnunetv2.training.nnUNetTrainer.nnUNetTrainer' > /dev/null
 	touch $(NNUNET)
 
-demo: env ## The whole trial on the embedded phantom: 11 minutes with the environment, on two cores
+demo: env ## The whole trial on the embedded phantom, in minutes on two cores
 	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config -q --local core.no_scm true
-	$(BIN)/dvc --wait-for-lock repro prepare
-	@# DVC runs one stage at a time, but lets two commands work on different stages: every second painter and arm, a core each
+	$(BIN)/nephrite warm $(MAKE) --no-print-directory -o env demo-stages
+	echo; cat reports/summary.txt
+
+# in one warm process, from which each stage is forked
+demo-stages:
+	@$(BIN)/dvc --wait-for-lock repro prepare
+	# DVC runs one stage at a time, but lets two commands work on different stages: every second painter and arm, a core each
 	side() {
 	    names=$$($(BIN)/dvc stage list --name-only | grep -E "^$$1" | awk "NR % 2 == $$3" | sed -E "s/^$$1(.*)/$$2/")
 	    [ -z "$$names" ] || $(BIN)/dvc --wait-for-lock repro -s $$names
@@ -81,7 +86,6 @@ demo: env ## The whole trial on the embedded phantom: 11 minutes with the enviro
 	both screen 'train_gan\1 synthesize\1 screen\1'
 	both evaluate 'train_segmenter\1 evaluate\1'
 	$(BIN)/dvc --wait-for-lock repro
-	@echo; cat reports/summary.txt
 
 judge-demo: env ## The verdict on scores of arms that were trained elsewhere: build/judge-demo/report.html, in seconds
 	@$(BIN)/nephrite judge --scores examples/judge/scores.csv --question fakes,real --null real_again=real --out build/judge-demo --no-record
@@ -143,8 +147,19 @@ serve: env ## A registered model answers by HTTP, on this machine alone: http://
 	@export MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
 	$(BIN)/mlflow models serve --model-uri $(MODEL) --env-manager local --host 127.0.0.1 --port $(SERVE_PORT) --workers 1
 
-bench: env ## What is measured, against whom: the printed table
-	$(BIN)/python benchmarks/run.py
+# `make bench prepare`: words after `bench` are parts of it, and no targets
+ifeq ($(firstword $(MAKECMDGOALS)),bench)
+PARTS := $(filter-out bench,$(MAKECMDGOALS))
+.PHONY: $(PARTS)
+$(PARTS): ; @:
+endif
+MINUTES ?= 30
+TRY ?= train_segmenter.epochs=[2, 4, 8]
+
+bench: env ## What is measured, against whom; parts by name: `make bench step`; `make bench verdict`: which settings see most (CONFIG, DATA, MINUTES, TRY)
+	@[ "$(PARTS)" = verdict ] || $(BIN)/python benchmarks/run.py $(filter-out verdict,$(PARTS))
+	[ -z "$(filter verdict,$(PARTS))" ] || $(BIN)/nephrite plan --params $(or $(CONFIG),$(PARAMS)) $(if $(DATA),--set acquire.folder.path=$(DATA)) \
+	    --folder build/verdict --processes $(PROCESSES) --minutes $(MINUTES) --try '$(TRY)'
 
 simulate: env ## The judge on many simulated trials: error rates, coverage, families (minutes; TRIALS=20000)
 	NEPHRITE_SIMULATED_TRIALS=$(or $(TRIALS),20000) OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/trial/test_judge.py tests/trial/test_curves.py tests/trial/test_worth.py

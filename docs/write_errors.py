@@ -36,7 +36,7 @@ BASE, OF_SETTINGS = "NephriteError", "nephrite.config"
 SPLIT = "\0"
 AREAS = {  # title of a section: what its modules begin with
     "Settings": ("config", "dependencies", "resolved", "init_command", "survey"),
-    "Before a trial begins": ("preflight", "planning", "outlook", "costs"),
+    "Before a trial begins": ("preflight", "planning", "outlook", "costs", "pilots", "forecast", "trial_command"),
     "Scans and label maps": ("imaging", "stages.acquire", "stages.prepare", "inspect_command", "phantom"),
     "Patients, splits and slices": ("store",),
     "Privacy": ("privacy", "redaction"),
@@ -58,7 +58,7 @@ AREAS = {  # title of a section: what its modules begin with
     ),
     "Data versions": ("versions", "object_store", "stages.publish"),
     "Outputs, locks and evidence": ("files", "ownership", "locks", "evidence", "verification", "code_digest"),
-    "Running a trial": ("jobs", "runner", "execution", "workers", "errors", "processes", "lineage", "commit"),
+    "Running a trial": ("jobs", "runner", "execution", "workers", "warm", "errors", "processes", "lineage", "commit"),
     "On Kubeflow": ("nephrite_kubeflow",),
 }
 

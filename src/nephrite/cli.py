@@ -11,13 +11,14 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import click
 from click.exceptions import NoArgsIsHelpError, NoSuchCommand
 
-from nephrite import __version__
+from nephrite import __version__, warm
 from nephrite.command_examples import examples_text
 from nephrite.commands import (
     CLOSE,
@@ -58,6 +59,7 @@ from nephrite.signatures import ALL_STAGES, APART, PATHS, STAGES
 from nephrite.terminal import log_to_terminal
 from nephrite.trial_command import plan_command, trial_command
 from nephrite.ui_command import UI, ui_command
+from nephrite.warm_command import WARM, warm_command
 
 USE = {"predict": APART["predict"].text}
 TEXTS = {stage: signature.text for stage, signature in STAGES.items()}
@@ -90,6 +92,7 @@ class StageGroup(click.Group):
             DOCTOR: doctor_command,
             PREDICT: predict_command,
             READER_STUDY: reader_study_command,
+            WARM: partial(warm_command, run_here),
         }
         if stage not in COMMANDS | special:
             return None
@@ -190,6 +193,19 @@ def group() -> None:
 
 
 def main() -> None:
+    """Run the command line: in the warm process where there is one, else here."""
+    if os.environ.get(warm.SOCKET) and sys.argv[1:2] != [WARM]:
+        try:
+            code = warm.ask(sys.argv[1:])
+        except NephriteError as error:
+            click.echo(f"{type(error).__name__}: {error}", err=True)
+            sys.exit(2)
+        if code is not None:
+            sys.exit(code)
+    run_here()
+
+
+def run_here() -> None:
     """Run the command line; an error raised on purpose is one line for each finding, and exit code 2."""
     log_to_terminal()
     signal.signal(signal.SIGTERM, _terminate)  # so that 'finally' blocks run and nothing stays half-written

@@ -55,6 +55,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "nephrite reader-study --out study --report",
     ),
     "resolve": ("nephrite resolve --resolved resolved",),
+    "warm": ("nephrite warm dvc repro", "nephrite warm make demo"),
     "lock": ("nephrite lock",),
 }
 

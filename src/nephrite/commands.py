@@ -12,6 +12,8 @@ from nephrite.config import demand_single_shares, load_config
 from nephrite.signatures import APART
 from nephrite.ui_command import TEXT as UI_TEXT
 from nephrite.ui_command import UI
+from nephrite.warm_command import TEXT as WARM_TEXT
+from nephrite.warm_command import WARM
 from nephrite.words import counted
 
 PARAMS = Path("params.yaml")
@@ -40,6 +42,7 @@ WHOLE = {
 FOR_DVC = {
     RESOLVE: "Write what every job depends on, for DVC to compare.",
     LOCK: "Write code.lock anew, after the code has changed.",
+    WARM: WARM_TEXT,
 }
 
 

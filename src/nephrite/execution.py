@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -59,8 +60,7 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
     if os.environ.get("DVC_STAGE"):
         check_lock(stage)
     keep_freed_memory()
-    if config.compute.threads != "auto":
-        os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported
+    _set_threads(config)
     # run the stage inside of its MLflow run
     output = check_places(stage, config, paths)
     function, facts = stage_function(stage), parse_lineage(notes.lineage)
@@ -81,6 +81,15 @@ def run_stage(stage: str, config: Config, paths: dict[str, Path | None], notes: 
         if notes.run_id and run.id:
             _write(notes.run_id, run.id)
     click.echo(f"{title}: {', '.join(f'{name} {value:.4g}' for name, value in metrics.items())}")
+
+
+def _set_threads(config: Config) -> None:
+    """As many threads as the environment says, or else the settings."""
+    if config.compute.threads != "auto":
+        os.environ.setdefault("OMP_NUM_THREADS", str(config.compute.threads))  # read once, when torch is imported
+    if torch := sys.modules.get("torch"):  # in a warm process it was
+        said = os.environ.get("OMP_NUM_THREADS", "")
+        torch.set_num_threads(int(said) if said.isdigit() else len(os.sched_getaffinity(0)))
 
 
 def is_recorded(stage: str, config: Config) -> bool:

@@ -84,12 +84,12 @@ def _run(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
 
 def _start(initializer: Callable[[], None] | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who started this one ends it
-    Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=end_with_parent, daemon=True).start()
     if initializer:
         initializer()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this worker if the process that started it was killed: it would work on beside those of the next attempt."""
     if parent := parent_process():
         parent.join()
