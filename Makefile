@@ -69,22 +69,15 @@ demo: env ## The whole trial on the embedded phantom, in minutes on two cores
 	$(BIN)/nephrite warm $(MAKE) --no-print-directory -o env demo-stages
 	echo; cat reports/summary.txt
 
-# in one warm process, from which each stage is forked
+# in one warm process, from which each stage is forked; DVC runs one stage at a time, but lets two commands work on different ones
 demo-stages:
 	@$(BIN)/dvc --wait-for-lock repro prepare
-	# DVC runs one stage at a time, but lets two commands work on different stages: every second painter and arm, a core each
-	side() {
-	    names=$$($(BIN)/dvc stage list --name-only | grep -E "^$$1" | awk "NR % 2 == $$3" | sed -E "s/^$$1(.*)/$$2/")
-	    [ -z "$$names" ] || $(BIN)/dvc --wait-for-lock repro -s $$names
+	# painters, then arms, a core each: all stages of one that ends with $$1, by the names that $$2 makes of its own
+	each() {
+	    $(BIN)/dvc stage list --name-only | grep -E "^$$1" | sed -E "s/^$$1(.*)/$$2/" | xargs -P 2 -L 1 $(BIN)/dvc --wait-for-lock repro -s
 	}
-	both() {
-	    side "$$@" 0 & other=$$!
-	    side "$$@" 1 && failed=0 || failed=$$?
-	    wait $$other || failed=$$?
-	    [ $$failed = 0 ] || exit $$failed
-	}
-	both screen 'train_gan\1 synthesize\1 screen\1'
-	both evaluate 'train_segmenter\1 evaluate\1'
+	each screen 'train_gan\1 synthesize\1 screen\1'
+	each evaluate 'train_segmenter\1 evaluate\1'
 	$(BIN)/dvc --wait-for-lock repro
 
 judge-demo: env ## The verdict on scores of arms that were trained elsewhere: build/judge-demo/report.html, in seconds

@@ -55,16 +55,16 @@ class Project:
         self.dvc("config", "core.no_scm", "true")
 
     def dvc(
-        self, *arguments: str, check: bool = True, keys: Mapping[str, str] | None = None
+        self, *arguments: str, check: bool = True, keys: Mapping[str, str] | None = None, warm: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        """Run DVC here."""
+        """Run DVC here, its stages from a warm process if wished."""
         places = {
             "DVC_SITE_CACHE_DIR": str(self.place / ".dvc" / "site"),
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "PYTHONPATH": str(self.place / "src"),  # the code that runs is that of the copy
         }
         done = subprocess.run(
-            [BIN / "dvc", *arguments],
+            [*((BIN / "nephrite", "warm") if warm else ()), BIN / "dvc", *arguments],
             cwd=self.place,
             env={**os.environ, **places, **(keys or {})},
             capture_output=True,
@@ -326,7 +326,7 @@ def test_whole_chain_runs_once_and_then_has_nothing_to_do(
     project = Project(root, tmp_path / "project")
     content = load(*CHAIN).model_dump(mode="json")
     (project.place / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    first = project.dvc("repro")
+    first = project.dvc("repro", warm=True)
     assert first.stdout.count("Running stage") == 17
     assert "not enough runs" in (project.place / "reports" / "summary.txt").read_text()
     assert (project.place / "promotion" / "decision.json").is_file()

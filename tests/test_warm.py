@@ -44,6 +44,7 @@ def run():
             sys.exit(7)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as our command line does
     sys.exit(warm.serve(sys.argv[1:], ["colorsys"], run))
 """
 CLIENT = """

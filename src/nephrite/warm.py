@@ -31,6 +31,7 @@ from nephrite.workers import end_with_parent
 
 SOCKET = "NEPHRITE_WARM"  # where commands find the socket
 LONGEST = 2**20  # bytes of a message
+LONGEST_FOLDER = 60  # characters; the path of a socket has a hundred
 POLL = 0.1  # seconds after which the warm process looks whether its own command has ended
 LOST = 1  # exit code of a child that was lost
 Main = Callable[[], None]
@@ -63,7 +64,11 @@ def serve(command: Sequence[str], modules: Sequence[str], run: Main) -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     for module in modules:
         importlib.import_module(module)
-    with tempfile.TemporaryDirectory(prefix="nephrite-") as folder, socket.socket(socket.AF_UNIX) as listener:
+    short = None if len(tempfile.gettempdir()) <= LONGEST_FOLDER else "/tmp"  # noqa: S108 - a folder of its own in it
+    with (
+        tempfile.TemporaryDirectory(prefix="nephrite-", dir=short) as folder,
+        socket.socket(socket.AF_UNIX) as listener,
+    ):
         place = Path(folder) / "socket"  # in a folder that is this user's alone
         listener.bind(str(place))
         listener.listen()
