@@ -150,7 +150,7 @@ def test_a_command_ends_with_the_warm_process_and_who_asked_is_told(run: Run, nu
         assert ends(child)
         _, _, err = outcome(process)
     if number == signal.SIGKILL:
-        assert "nephrite warm: ended before this command did; run it again" in err
+        assert "the warm process: ended before this command did; run it again" in err
 
 
 def test_without_a_warm_process_the_command_is_done_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

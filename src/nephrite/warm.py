@@ -228,4 +228,4 @@ def _awaited(server: socket.socket) -> int:
                 signal.signal(number, pass_on)
         if code := answers.readline():
             return int(code)
-    raise ProgramError("nephrite warm", "ended before this command did", "run it again")
+    raise ProgramError("the warm process", "ended before this command did", "run it again")
