@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help config-named env env-nnunet demo demo-stages judge-demo trial test test-containers test-nnunet test-faults linked check image compile ui serve bench simulate docs screenshots site code-lock lock hashes audit sbom clean
+.PHONY: help config-named env env-nnunet demo demo-stages judge-demo trial test test-containers test-nnunet test-faults linked check image compile ui serve bench bench-peers simulate docs screenshots site code-lock lock hashes audit sbom clean
 
 BIN := $(CURDIR)/.venv/bin
 STAMP := .venv/.installed
@@ -146,13 +146,17 @@ PARTS := $(filter-out bench,$(MAKECMDGOALS))
 .PHONY: $(PARTS)
 $(PARTS): ; @:
 endif
+WRITE ?=
 MINUTES ?= 30
 TRY ?= train_segmenter.epochs=[2, 4, 8]
 
-bench: env ## What is measured, against whom; parts by name: `make bench step`; `make bench verdict`: which settings see most (CONFIG, DATA, MINUTES, TRY)
-	@[ "$(PARTS)" = verdict ] || $(BIN)/python benchmarks/run.py $(filter-out verdict,$(PARTS))
+bench: env ## What is measured, against whom; parts by name: `make bench step`; `make bench verdict`: which settings see most (CONFIG, DATA, MINUTES, TRY); WRITE=1: into docs/speed.md
+	@[ "$(PARTS)" = verdict ] || $(BIN)/python benchmarks/run.py $(if $(WRITE),--write) $(filter-out verdict,$(PARTS))
 	[ -z "$(filter verdict,$(PARTS))" ] || $(BIN)/nephrite plan --params $(or $(CONFIG),$(PARAMS)) $(if $(DATA),--set acquire.folder.path=$(DATA)) \
 	    --folder build/verdict --processes $(PROCESSES) --minutes $(MINUTES) --try '$(TRY)'
+
+bench-peers: env-nnunet ## The same against MONAI, nnU-Net and pix2pix as its authors built it, in one run (WRITE=1: into docs/speed.md)
+	@OMP_NUM_THREADS=1 .venv-nnunet/bin/python benchmarks/peers.py $(if $(WRITE),--write)
 
 simulate: env ## The judge on many simulated trials: error rates, coverage, families (minutes; TRIALS=20000)
 	NEPHRITE_SIMULATED_TRIALS=$(or $(TRIALS),20000) OMP_NUM_THREADS=1 $(BIN)/pytest -q tests/trial/test_judge.py tests/trial/test_curves.py tests/trial/test_worth.py

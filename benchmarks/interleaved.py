@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "speed.md"
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,17 @@ def markdown_table(rows: Sequence[Row]) -> str:
     lines = ["| what | target | measured | met | details |", "|---|---|---|---|---|"]
     lines += [f"| {row.what} | {row.target} | {row.measured} | {words[row.met]} | {row.details} |" for row in rows]
     return "\n".join(lines)
+
+
+def keep(page: Path, part: str, text: str) -> None:
+    """Put a part's table into a page, between its two marks.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
+    begin, end = f"<!-- begin: {part} -->\n", f"<!-- end: {part} -->"
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{page} has no marks of {part!r}")
+    page.write_text(f"{before}{begin}\n{text}\n\n{end}{after}", encoding="utf-8")

@@ -1,6 +1,6 @@
 """Print what is measured, against whom, as ratios of one run; see docs/speed.md.
 
-python benchmarks/run.py [start] [prepare] [step] [training] [synthesis]
+python benchmarks/run.py [--write] [start] [prepare] [step] [training] [synthesis]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from interleaved import Row, markdown_table
+from interleaved import PAGE, Row, keep, markdown_table
 
 
 def start_rows() -> Iterator[Row]:
@@ -72,19 +72,24 @@ def main() -> None:
     """Read the arguments, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
-    parts = parser.parse_args().parts or list(PARTS)
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/speed.md, too")
+    asked = parser.parse_args()
+    parts = asked.parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     # For every contender: where others want the cores too, threads that wait for each other cost ten times the time.
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, which is below
-    rows = []
     for part in parts:
+        rows = []
         for row in PARTS[part]():
             rows.append(row)
             sys.stderr.write(f"{row.what}: {row.measured}\n")
-    from machine_facts import describe_machine
+        from machine_facts import describe_machine
 
-    sys.stdout.write(f"{markdown_table(rows)}\n\n{describe_machine()}\n")
+        text = f"{markdown_table(rows)}\n\nPrinted by `python benchmarks/run.py {part}`: {describe_machine()}"
+        sys.stdout.write(f"{text}\n\n")
+        if asked.write:
+            keep(PAGE, part, text)
 
 
 if __name__ == "__main__":

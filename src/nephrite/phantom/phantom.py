@@ -109,8 +109,8 @@ def write_patient(folder: Path, seed: int, number: int, *, matrix: int = MATRIX)
     image, label, spacing = draw_patient(seed, number, matrix=matrix)
     target = folder / f"case_{number:05d}"
     with whole_folder(target, None) as partial:
-        _write_volume(partial / "imaging.nii.gz", image, spacing)
-        _write_volume(partial / "segmentation.nii.gz", label, spacing)
+        write_volume(partial / "imaging.nii.gz", image, spacing)
+        write_volume(partial / "segmentation.nii.gz", label, spacing)
     return target
 
 
@@ -191,7 +191,7 @@ def _spread(noise: Float32[np.ndarray, "row column"], weight: np.float32) -> Flo
     return result
 
 
-def _write_volume(path: Path, volume: np.ndarray, spacing: tuple[float, float, float]) -> None:
+def write_volume(path: Path, volume: np.ndarray, spacing: tuple[float, float, float]) -> None:
     """Write a gzipped NIfTI-1 file with KiTS19's affine and without a time stamp."""
     affine = np.zeros((4, 4))
     affine[0, 2], affine[1, 1], affine[2, 0], affine[3, 3] = -spacing[2], -spacing[1], -spacing[0], 1.0
