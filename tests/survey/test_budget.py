@@ -26,3 +26,20 @@ def test_replicates_and_steps_fit_the_minutes(
     said = {line.key: line.value for line in budgeted(propose(found()), 30, processes=2)}
     assert said["trial.cells"] == [*range(cells)]
     assert said.get("train_segmenter.steps_per_epoch") == steps
+
+
+@pytest.mark.parametrize(
+    ("per_cell", "why"),
+    [
+        (60.0, "replicates: about 13 minutes on this machine"),
+        (720.0, "replicates: about 30 minutes on this machine"),  # with steps that fit
+        (7200.0, "replicates: about 3.4 hours on this machine; fewer steps teach nothing, so 30 minutes are too few"),
+    ],
+)
+def test_the_time_that_is_said_is_that_of_the_steps_that_are_proposed(
+    found: Callable[..., Survey], monkeypatch: pytest.MonkeyPatch, per_cell: float, why: str
+) -> None:
+    monkeypatch.setattr("nephrite.survey.budget.trainings_seconds", lambda *_, **__: per_cell)
+    monkeypatch.setattr("nephrite.survey.budget.os.sched_getaffinity", lambda _: {0})
+    lines = budgeted(propose(found()), 30, processes=2)
+    assert [line.why for line in lines if line.key == "trial.cells"] == [why]
