@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -18,8 +19,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from nephrite.phantom.phantom import write_patient
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES, SETTINGS = ROOT / "docs" / "images", ROOT / "params.yaml"
@@ -30,9 +35,11 @@ SMALLER = (  # than the demo
     "screen.steps=100",
     "train_segmenter.epochs=2",
 )
-SIZE, COLORS, LARGEST = (1280, 800), 64, 150_000  # pixels; of the palette; bytes of a picture
+SIZE, WIDE = (1280, 800), (1600, 800)  # pixels; wide: MLflow's page
+COLORS, LARGEST = 256, 200_000  # of the palette: with fewer, outlines of two arms look the same; bytes of a picture
+INSPECTED, ODD = (0, 3, 5), 3  # drawn patients for the inspection, and the one whose scan is damaged
 NEPHRITE = [sys.executable, "-m", "nephrite"]
-PATIENCE = 300_000  # ms
+PATIENCE = 30_000  # ms
 
 
 def main() -> None:
@@ -50,9 +57,9 @@ def main() -> None:
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
             show_report(browser, trial / "reports" / "report.html")
-            show_inspection(browser, trial / "data" / "raw", Path(scratch))
+            show_inspection(browser, Path(scratch))
             with served(place) as address:
-                show_mlflow(browser, address)
+                show_mlflow(browser, address, trial_run(place))
             browser.close()
 
 
@@ -66,31 +73,49 @@ def show_report(browser: Browser, file: Path) -> None:
     save(page, "report")
 
 
-def show_inspection(browser: Browser, raw: Path, scratch: Path) -> None:
-    """What `nephrite inspect` writes of the trial's scans."""
+def show_inspection(browser: Browser, scratch: Path) -> None:
+    """What `nephrite inspect` writes of scans, one of which has slices that repeat."""
+    raw = scratch / "my-scans"
+    for number in INSPECTED:
+        write_patient(raw, 7, number)
+    path = raw / f"case_{ODD:05d}" / "imaging.nii.gz"
+    scan = nib.nifti1.load(path)
+    voxels = np.asarray(scan.dataobj).copy()
+    middle = len(voxels) // 2
+    voxels[middle : middle + 5] = voxels[middle]
+    nib.nifti1.save(nib.nifti1.Nifti1Image(voxels, scan.affine, scan.header), path)
     words = ["inspect", str(raw), "--class", "1=kidney", "--class", "2=tumor", "--out", "inspection.html"]
-    subprocess.run([*NEPHRITE, *words], cwd=scratch, check=True, env=_surroundings())
+    subprocess.run([*NEPHRITE, *words], cwd=scratch, check=False, env=_surroundings())  # 1: something is refused
     save(opened(browser, (scratch / "inspection.html").as_uri()), "inspection")
 
 
-def show_mlflow(browser: Browser, address: str) -> None:
-    """MLflow's page: the arms as a table and as a chart, the trial's run, the registered model."""
-    root = address.partition("/#")[0]
-    page = opened(browser, root)
+def show_mlflow(browser: Browser, address: str, trial: str) -> None:
+    """MLflow's page: the arms as a table, the trial's run, the registered model."""
+    root, experiment = address.partition("/#")[0], address.partition("/runs")[0]
+    page = opened(browser, root, WIDE)
     page.goto(address)
     page.get_by_text("evaluate real").first.wait_for()
+    tidy(page)
     save(page, "mlflow-arms")
-    page.goto(f"{address}&compareRunsMode=CHART")
-    page.get_by_text("dice").first.wait_for()
-    page.wait_for_timeout(5000)
-    save(page, "mlflow-chart")
-    page.goto(address.partition("?")[0])
-    page.get_by_role("link", name="phantom: ").first.click()
+    page.goto(f"{experiment}/runs/{trial}")
     page.get_by_text("Below this run").first.wait_for()
     save(page, "mlflow-trial")
     page.goto(f"{root}/#/models/nephrite-segmenter/versions/1")
     page.get_by_text("Intended use").first.wait_for()
     save(page, "mlflow-model")
+
+
+def tidy(page: Page) -> None:
+    """Close what MLflow opens by itself: its assistant, and the note on a shared view."""
+    page.get_by_role("button", name="Exit shared view").locator("xpath=following-sibling::button").click()
+    page.locator('[data-component-id="mlflow.assistant.chat_panel.close"]').click()
+
+
+def trial_run(place: Path) -> str:
+    """Id of the run of the whole trial."""
+    with sqlite3.connect(place / "mlflow.db") as record:
+        found: tuple[str] = record.execute("select run_uuid from runs where name like 'phantom: %'").fetchone()
+    return found[0]
 
 
 @contextmanager
@@ -103,13 +128,15 @@ def served(place: Path) -> Iterator[str]:
     with subprocess.Popen(
         words, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_surroundings()
     ) as server:
-        assert server.stdout
-        address = server.stdout.readline().strip()
-        deadline = time.monotonic() + PATIENCE / 1000
-        while time.monotonic() < deadline and not _answers(port):
-            time.sleep(0.5)
-        yield address
-        server.terminate()
+        try:
+            assert server.stdout
+            address = server.stdout.readline().strip()
+            deadline = time.monotonic() + 4 * PATIENCE / 1000
+            while time.monotonic() < deadline and not _answers(port):
+                time.sleep(0.5)
+            yield address
+        finally:
+            server.terminate()
 
 
 def _answers(port: int) -> bool:
@@ -117,9 +144,9 @@ def _answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def opened(browser: Browser, address: str) -> Page:
-    """A window of the pictures' size on an address."""
-    page = browser.new_context(viewport={"width": SIZE[0], "height": SIZE[1]}).new_page()
+def opened(browser: Browser, address: str, size: tuple[int, int] = SIZE) -> Page:
+    """A window of some size on an address."""
+    page = browser.new_context(viewport={"width": size[0], "height": size[1]}).new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(address)
     return page

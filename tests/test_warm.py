@@ -68,7 +68,7 @@ def run(tmp_path: Path) -> Run:
     environment = {**os.environ, "ASK": f"{sys.executable} {tmp_path / 'client.py'}", "COLOR": "green"}
 
     def start(line: str) -> subprocess.Popen[str]:
-        command = [sys.executable, tmp_path / "server.py", "bash", "-c", line]
+        command = [sys.executable, str(tmp_path / "server.py"), "bash", "-c", line]
         pipe = subprocess.PIPE
         return subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=tmp_path, process_group=0

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -76,7 +77,7 @@ class StageGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of one stage; underscores are accepted too."""
         stage = cmd_name.replace("-", "_")
-        special = {
+        special: Mapping[str, Callable[[], click.Command]] = {
             CLOSE: close_command,
             TRIAL: trial_command,
             PLAN: plan_command,

@@ -112,7 +112,7 @@ def _case(found: Inspection, case: Inspected) -> str:
 def _grid(case: Inspected) -> str:
     assert case.facts is not None
     shape = " &times; ".join(map(str, case.facts.shape))
-    return f"{shape} voxels of {' &times; '.join(f'{mm:g}' for mm in case.facts.spacing)} mm"
+    return f"{shape} voxels of {' &times; '.join(f'{mm:.3g}' for mm in case.facts.spacing)} mm"
 
 
 def _volumes(found: Inspection, case: Inspected) -> str:
