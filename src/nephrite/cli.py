@@ -95,7 +95,7 @@ class StageGroup(click.Group):
             READER_STUDY: reader_study_command,
             WARM: partial(warm_command, run_here),
         }
-        if stage not in COMMANDS | special:
+        if stage not in COMMANDS and stage not in special:
             return None
         command = special[stage]() if stage in special else stage_command(stage)
         command.epilog = examples_text(stage)
