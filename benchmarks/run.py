@@ -1,6 +1,6 @@
 """Print what is measured, against whom, as ratios of one run; see docs/speed.md.
 
-python benchmarks/run.py [--write] [start] [prepare] [step] [training] [synthesis]
+python benchmarks/run.py [--write] [start] [prepare] [step] [training] [synthesis] [growth]
 """
 
 from __future__ import annotations
@@ -58,6 +58,13 @@ def synthesis_rows() -> Iterator[Row]:
         yield from compare(Path(scratch))
 
 
+def growth_rows() -> Iterator[Row]:
+    """Many patients."""
+    from growth import compare
+
+    yield from compare()
+
+
 # Imported only where it is used: a process that `prepare` starts for itself imports this file anew.
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "start": start_rows,
@@ -65,6 +72,7 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "step": step_rows,
     "training": training_rows,
     "synthesis": synthesis_rows,
+    "growth": growth_rows,
 }
 
 
