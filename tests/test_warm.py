@@ -35,8 +35,8 @@ def run():
         raise ValueError("as it is")
     if word == "wait":
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        print(os.getpid(), os.getpgid(0), flush=True)
         try:
+            print(os.getpid(), os.getpgid(0), flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             print("stopped once", flush=True)
@@ -108,18 +108,30 @@ def test_exit_codes_come_back(run: Run) -> None:
     assert "ValueError: as it is" in err
 
 
+def begun(process: subprocess.Popen[str]) -> int:
+    """The number of the command that waits, once it does; the shell line then goes on."""
+    assert process.stdout is not None
+    assert process.stdin is not None
+    child = int(process.stdout.readline().split()[0])
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return child
+
+
 def test_two_at_a_time(run: Run) -> None:
-    code, out, _ = outcome(run("$ASK wait & one=$!; sleep 0.5; $ASK tell; kill $one; wait $one; echo $?"))
+    with run("$ASK wait & one=$!; read; $ASK tell; kill $one; wait $one; echo $?") as process:
+        begun(process)
+        code, out, _ = outcome(process)
     assert code == 0
     assert out.splitlines()[-1] == "143"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_who_asked_reaches_the_command(run: Run, number: signal.Signals) -> None:
-    line = f"$ASK wait & one=$!; sleep 1; kill -{number.value} $one; wait $one; echo $?"
-    _, out, _ = outcome(run(line))
-    expected = ["143"] if number == signal.SIGTERM else ["stopped once", "7"]
-    assert out.splitlines()[1:] == expected
+    with run(f"$ASK wait & one=$!; read; kill -{number.value} $one; wait $one; echo $?") as process:
+        begun(process)
+        _, out, _ = outcome(process)
+    assert out == ("143\n" if number == signal.SIGTERM else "stopped once\n7\n")
 
 
 def test_ctrl_c_reaches_the_command_once_and_the_warm_process_waits_for_it(run: Run) -> None:
@@ -132,12 +144,7 @@ def test_ctrl_c_reaches_the_command_once_and_the_warm_process_waits_for_it(run: 
 
 def test_a_command_ends_with_who_asked_for_it(run: Run) -> None:
     with run("$ASK wait & one=$!; read; kill -9 $one; sleep 60") as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        child = int(process.stdout.readline().split()[0])
-        process.stdin.write("\n")
-        process.stdin.flush()
-        assert ends(child)
+        assert ends(begun(process))
         process.terminate()
 
 

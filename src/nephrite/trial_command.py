@@ -101,8 +101,8 @@ def plan_command() -> click.Command:
             from nephrite.forecast import plan_by_pilots
             from nephrite.pilots import FOLDER, Source
 
-            source, own = Source(params, overrides, params_text), place / FOLDER
-            proposal = plan_by_pilots(source, tries, own, minutes=minutes, processes=processes, cells=pilot_cells)
+            source, asked = Source(params, overrides, params_text), {"processes": processes, "cells": pilot_cells}
+            proposal = plan_by_pilots(source, tries, place / FOLDER, minutes=minutes, **asked)
         if as_json:
             facts = asdict(plan) | {"cost": cost, "pilots": asdict(proposal) if proposal else None}
             click.echo(json.dumps(facts, indent=2, default=str))
@@ -112,6 +112,11 @@ def plan_command() -> click.Command:
         if proposal:
             click.echo("\n" + "\n".join(proposal.lines()))
 
+    return click.Command(PLAN, params=plan_options(), callback=run, help=WHOLE[PLAN])
+
+
+def plan_options() -> list[click.Parameter]:
+    """Options of the command that looks ahead."""
     scores = click.Path(path_type=Path, file_okay=False)
     finished = click.Option(["--finished"], type=scores, help="Scores of a finished trial, whose spread is taken.")
     least = click.FloatRange(0, min_open=True)
@@ -128,5 +133,4 @@ def plan_command() -> click.Command:
         ["--pilot-cells"], type=click.IntRange(3), default=PILOT_CELLS, show_default=True, help="Cells of each pilot."
     )
     json_plan = json_option("Print the plan for programs.")
-    options = [*whole_options(), finished, minutes, prices, tried, few, json_plan]
-    return click.Command(PLAN, params=options, callback=run, help=WHOLE[PLAN])
+    return [*whole_options(), finished, minutes, prices, tried, few, json_plan]

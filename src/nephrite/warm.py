@@ -33,6 +33,7 @@ SOCKET = "NEPHRITE_WARM"  # where commands find the socket
 LONGEST = 2**20  # bytes of a message
 LONGEST_FOLDER = 60  # characters; the path of a socket has a hundred
 POLL = 0.1  # seconds after which the warm process looks whether its own command has ended
+PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 LOST = 1  # exit code of a child that was lost
 Main = Callable[[], None]
 
@@ -132,7 +133,9 @@ def _fork(client: socket.socket, listener: socket.socket, run: Main) -> BaseProc
         client.close()
         return None
     process = get_context("fork").Process(target=_work, args=(request, files, listener, client, run))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # the child hears them once it is ready for them
     process.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     for file in files:
         os.close(file)
     with suppress(OSError):
@@ -158,6 +161,7 @@ def _work(
     client.close()
     os.setpgid(0, 0)  # Ctrl-C of the terminal comes by way of the client, and once
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
     threading.Thread(target=end_with_parent, daemon=True).start()
     # files, folder, environment, arguments
     for number, file in enumerate(files):
@@ -207,25 +211,36 @@ def ask(arguments: Sequence[str]) -> int | None:
             server.connect(place)
         except OSError:
             return None
+        signals = _Signals()
         request = {"arguments": list(arguments), "folder": str(Path.cwd()), "environment": dict(os.environ)}
         text = json.dumps(request).encode() + b"\n"
         sent = socket.send_fds(server, [text], [0, 1, 2])
         server.sendall(text[sent:])
-        return _awaited(server)
-
-
-def _awaited(server: socket.socket) -> int:
-    """Wait for the exit code, and pass signals on."""
-    with server.makefile("r", encoding="utf-8") as answers:
-        child = int(answers.readline() or 0)
-
-        def pass_on(number: int, frame: FrameType | None) -> None:
-            with suppress(OSError):
-                os.kill(child, number)
-
-        if child:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, pass_on)
-        if code := answers.readline():
-            return int(code)
+        # the child's number, then its exit code
+        with server.makefile("r", encoding="utf-8") as answers:
+            signals.send_to(int(answers.readline() or 0))
+            if code := answers.readline():
+                return int(code)
     raise ProgramError("the warm process", "ended before this command did", "run it again")
+
+
+class _Signals:
+    """Passes signals on to the child; those that came before its number is known, as soon as it is."""
+
+    def __init__(self) -> None:
+        self.child, self.early = 0, list[int]()
+        for number in PASSED_ON:
+            signal.signal(number, self._pass_on)
+
+    def send_to(self, child: int) -> None:
+        """Name the child; 0 if there is none."""
+        self.child = child
+        for number in self.early if child else ():
+            self._pass_on(number, None)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        if not self.child:
+            self.early.append(number)
+            return
+        with suppress(OSError):
+            os.kill(self.child, number)
