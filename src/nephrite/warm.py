@@ -32,6 +32,7 @@ from nephrite.workers import end_with_parent
 SOCKET = "NEPHRITE_WARM"  # where commands find the socket
 LONGEST = 2**20  # bytes of a message
 LONGEST_FOLDER = 60  # characters; the path of a socket has a hundred
+ANSWERS = 2  # lines that a client gets
 POLL = 0.1  # seconds after which the warm process looks whether its own command has ended
 PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 LOST = 1  # exit code of a child that was lost
@@ -217,11 +218,18 @@ def ask(arguments: Sequence[str]) -> int | None:
         sent = socket.send_fds(server, [text], [0, 1, 2])
         server.sendall(text[sent:])
         # the child's number, then its exit code
-        with server.makefile("r", encoding="utf-8") as answers:
-            signals.send_to(int(answers.readline() or 0))
-            if code := answers.readline():
-                return int(code)
-    raise ProgramError("the warm process", "ended before this command did", "run it again")
+        said = b""
+        while said.count(b"\n") < ANSWERS:
+            # never blocked for long: a signal that comes just before a call that blocks is handled after it
+            if not wait([server], POLL):
+                continue
+            more = server.recv(LONGEST)
+            if not more:
+                raise ProgramError("the warm process", "ended before this command did", "run it again")
+            said += more
+            if not signals.child and b"\n" in said:
+                signals.send_to(int(said.partition(b"\n")[0]))
+        return int(said.split()[1])
 
 
 class _Signals:
