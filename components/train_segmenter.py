@@ -14,11 +14,13 @@ def train_segmenter(  # noqa: PLR0917 - kfp itself calls it by position
     segmenter: dsl.Output[dsl.Model],
     run: dsl.OutputPath(str),
     synthetic: dsl.Input[dsl.Dataset] | None = None,
+    done: dsl.Input[dsl.Artifact] | None = None,
 ) -> dsl.ContainerSpec:
     """Train the segmenter of one arm; only arms that see synthetic slices are given them."""
     args = [
         "--params-text", params, "--lineage", lineage, "--set", f"arm={arm}", "--pairs", pairs.path,
         "--segmenter", segmenter.path, "--run-id", run,
         dsl.IfPresentPlaceholder("synthetic", ["--synthetic", synthetic.path]),
+        dsl.IfPresentPlaceholder("done", ["--done", done.path]),
     ]  # fmt: skip
     return dsl.ContainerSpec(image=IMAGE, command=["nephrite", "train-segmenter"], args=args)

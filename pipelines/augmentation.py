@@ -10,7 +10,7 @@ No `from __future__ import annotations` here: kfp reads the types off the signat
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kfp import dsl
@@ -22,10 +22,13 @@ from nephrite_kubeflow.cluster import Cluster
 from nephrite_kubeflow.components.acquire import acquire
 from nephrite_kubeflow.components.close_trial import close_trial
 from nephrite_kubeflow.components.evaluate import evaluate
+from nephrite_kubeflow.components.order_fit import order_fit
+from nephrite_kubeflow.components.order_predict import order_predict
 from nephrite_kubeflow.components.prepare import prepare
 from nephrite_kubeflow.components.promote import promote
 from nephrite_kubeflow.components.publish import publish
 from nephrite_kubeflow.components.report import report
+from nephrite_kubeflow.components.run_order import run_order
 from nephrite_kubeflow.components.screen import screen
 from nephrite_kubeflow.components.synthesize import synthesize
 from nephrite_kubeflow.components.train_gan import train_gan
@@ -37,13 +40,15 @@ from nephrite_kubeflow.workspace import pipeline_settings
 
 NAME = "augmentation"
 DESCRIPTION = "Trains segmenters with and without synthetic slices and judges the difference."
+ORDER = "order"  # whose machine the steps around somebody else's program get
 YES, NO = "yes", "no"  # gates are text: kfp's local runner silently skips conditions on numbers
 Channels = dict[str, PipelineChannel]
 
 
 class Arms(NamedTuple):
-    """The tasks in a loop over arms; each keeps its MLflow run's id."""
+    """The tasks in a loop over arms: the first one, and two that keep their MLflow run's id."""
 
+    first: PipelineTask
     trained: PipelineTask
     scored: PipelineTask
 
@@ -59,10 +64,10 @@ class Painted(NamedTuple):
 class Steps:
     """The steps of a trial, put on one kind of cluster."""
 
-    def __init__(self, cluster: Cluster, image: str, *, parted: bool = False) -> None:
+    def __init__(self, cluster: Cluster, image: str, apart: Mapping[str, str], *, parted: bool = False) -> None:
         # parts fetch the data once: the lineage, which their cache goes by, names its version
         self.place = Placement(cluster, image, cached=("acquire",) if parted else ())
-        self.parallelism, self.parted, self.images = cluster.parallelism, parted, cluster.images
+        self.parallelism, self.parted, self.images, self.apart = cluster.parallelism, parted, cluster.images, apart
 
     def of_trial(self, task: PipelineTask) -> PipelineTask:
         """Let a task that looks at the runs of all arms find those of other parts, too."""
@@ -71,9 +76,11 @@ class Steps:
             task.container_spec.args = [re.sub("^runs:", "trial:", text) for text in told]
         return task
 
-    def put(self, task: PipelineTask, about: str = "", image: str | None = None) -> PipelineTask:
+    def put(
+        self, task: PipelineTask, about: str = "", image: str | None = None, machine: str | None = None
+    ) -> PipelineTask:
         """Place a task; `about` tells it from others of its step on Kubeflow's page."""
-        return self.place.put(task, task.component_spec.name.replace("-", "_"), about, image)
+        return self.place.put(task, task.component_spec.name.replace("-", "_"), about, image, machine)
 
     def train_arms(
         self, name: str, arms: Sequence[str], at_once: int, raw: PipelineChannel, **given: PipelineChannel
@@ -88,20 +95,42 @@ class Steps:
         for number, (image, alike) in enumerate(self._by_image(arms).items()):
             shown = f"{name}-{number}" if number else name
             with dsl.ParallelFor(alike, parallelism=at_once, name=shown) as arm:
-                trained = self.put(train_segmenter(arm=arm, **given), image=image)
+                if image in self.apart.values():
+                    loop = self._train_apart(arm, str(image), raw, seen, given)
+                else:
+                    trained = self.put(train_segmenter(arm=arm, **given), image=image)
+                    segmenter = trained.outputs["segmenter"]
+                    scored = self.put(evaluate(arm=arm, raw=raw, segmenter=segmenter, **seen), image=image)
+                    loop = Arms(trained, trained, scored)
                 if loops:
-                    trained.after(loops[-1].scored)
-                scored = self.put(
-                    evaluate(arm=arm, raw=raw, segmenter=trained.outputs["segmenter"], **seen), image=image
-                )
-            loops.append(Arms(trained, scored))
+                    loop.first.after(loops[-1].scored)
+            loops.append(loop)
         return loops
+
+    def _train_apart(
+        self, arm: PipelineChannel, image: str, raw: PipelineChannel, seen: Channels, given: Channels
+    ) -> Arms:
+        """The steps of an arm whose program lies in an image of its own, which is handed folders and hands some back.
+
+        The program trains before it is shown a scan that it is judged on.
+        """
+        # train
+        ordered = self.put(order_fit(arm=arm, **given), machine=ORDER)
+        fitted = self.place.put_strange(run_order(order=ordered.outputs["order"]), "train_segmenter", image)
+        trained = self.put(train_segmenter(arm=arm, done=fitted.outputs["done"], **given), machine=ORDER)
+        # predict
+        segmenter = trained.outputs["segmenter"]
+        asked = self.put(order_predict(arm=arm, segmenter=segmenter, **seen), machine=ORDER)
+        found = self.place.put_strange(run_order(order=asked.outputs["order"]), "evaluate", image)
+        scored = evaluate(arm=arm, raw=raw, segmenter=segmenter, done=found.outputs["done"], **seen)
+        return Arms(ordered, trained, self.put(scored, machine=ORDER))
 
     def _by_image(self, arms: Sequence[str]) -> dict[str | None, list[str]]:
         """Arms by the image of their segmenter; None is the trial's own."""
         groups: dict[str | None, list[str]] = {}
         for arm in arms:
-            groups.setdefault(self.images.get(arm.split("/")[1]), []).append(arm)
+            segmenter = arm.split("/")[1]
+            groups.setdefault(self.apart.get(segmenter) or self.images.get(segmenter), []).append(arm)
         return groups
 
     def paint(
@@ -144,7 +173,7 @@ def build_pipeline(cluster: Cluster, image: str, experiment: Experiment) -> Base
     `promote_best` ('yes' or 'no').
     """
     parted, last = experiment.parts > 1, experiment.part == experiment.parts
-    steps = Steps(cluster, image, parted=parted)
+    steps = Steps(cluster, image, experiment.apart, parted=parted)
     real_arms, paintings = experiment.real_arms, experiment.paintings
 
     @dsl.pipeline(name=NAME, description=DESCRIPTION, pipeline_config=pipeline_settings(cluster))

@@ -16,7 +16,15 @@ from nephrite.errors import NephriteError
 from nephrite_kubeflow import augmentation, inference
 from nephrite_kubeflow.cluster import CLUSTER_FILE, load_cluster
 from nephrite_kubeflow.errors import ExperimentError
-from nephrite_kubeflow.experiment import Experiment, check_fit, check_image, check_publish, check_scans, read_experiment
+from nephrite_kubeflow.experiment import (
+    Experiment,
+    check_apart,
+    check_fit,
+    check_image,
+    check_publish,
+    check_scans,
+    read_experiment,
+)
 from nephrite_kubeflow.package import read_package, write_inference, write_package
 from nephrite_kubeflow.preflight import check_objects, check_release, check_retries
 from nephrite_kubeflow.record import trial_page
@@ -103,6 +111,7 @@ def compile_pipeline(
         experiment = read_experiment(params, overrides, arms)
         preflight(experiment.config)
         check_fit(experiment.config, settings, cluster)
+        check_apart(experiment, params, promote=promote, allow_tag=allow_tag)
         check_publish(experiment.config, params, publish=publish)
         parts = experiment.split()
         outputs = [output] if len(parts) == 1 else [part_file(output, part.part, part.parts) for part in parts]

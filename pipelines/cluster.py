@@ -29,6 +29,7 @@ STEPS = (
     "screen",
     "train_segmenter",
     "evaluate",
+    "order",
     "report",
     "promote",
     "publish",

@@ -73,7 +73,7 @@ class Experiment:
         """What is too much for one pipeline: the graph holds every painter, its state every arm; empty if nothing."""
         counts = {
             "painters": (len(self.paintings), MOST_PAINTERS),
-            "arms": (len(self.real_arms) + len(self.synthetic_arms), MOST_ARMS),
+            "arms": (sum(map(self._weight, [*self.real_arms, *self.synthetic_arms])), MOST_ARMS),
         }
         found = [
             f"makes {count} {name}; one pipeline takes {most}" for name, (count, most) in counts.items() if count > most
@@ -101,6 +101,12 @@ class Experiment:
         return [arm for painting in self.paintings for arm in painting.arms]
 
     @property
+    def apart(self) -> dict[str, str]:
+        """Segmenters of the trial whose program lies in an image of its own, with that image."""
+        known = self.config.train_segmenter.segmenters
+        return {name: image for name in self.config.trial.segmenters if (image := known[name].lies_in)}
+
+    @property
     def data_version(self) -> str:
         """The source with its revision, or with a hash of what else defines it."""
         acquire = self.config.acquire.model_dump(mode="json")
@@ -112,6 +118,10 @@ class Experiment:
             or hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
         )
         return f"{source}@{revision}"
+
+    def _weight(self, arm: str) -> int:
+        """As how many arms it counts: one with an image of its own has three times the steps."""
+        return 3 if arm.split("/")[1] in self.apart else 1
 
     def _arms_by_painter(self) -> dict[GeneratorRun | None, list[str]]:
         trial = self.config.trial
@@ -207,6 +217,10 @@ def check_fit(config: Config, cluster: Cluster, cluster_file: Path, steps: Seque
         known = sorted(config.train_segmenter.segmenters)
         finding = f"names '{strange[0]}', and the segmenters are {known}"
         raise ClusterError(f"{cluster_file}: images", finding, "correct the name, or leave it out")
+    for name in cluster.images:
+        if image := config.train_segmenter.segmenters[name].lies_in:
+            finding = f"names an image for '{name}', and its 'own_image' is {image}"
+            raise ClusterError(f"{cluster_file}: images", finding, "leave one of them out")
     wanted, devices = config.compute.accelerator, config.compute.devices
     # a GPU that is asked for must be used
     if cluster.has_gpu and wanted == "cpu":
@@ -236,15 +250,35 @@ def check_scans(scans: str | None) -> str:
     return scans.rstrip("/")
 
 
-def check_image(image: str, *, allow_tag: bool) -> None:
+def check_image(image: str, *, allow_tag: bool, named: str = "") -> None:
     """Refuse an image that may change behind its name: the step cache and the record both go by the name.
+
+    Args:
+        image: its reference.
+        allow_tag: accept one without digest.
+        named: where it stands; empty = the option of the command line.
 
     Raises:
         ExperimentError: the reference has no digest.
     """
     if not DIGEST.search(image) and not allow_tag:
         remedy = "give 'NAME@sha256:...' (--image or NEPHRITE_IMAGE), or add --allow-tag for a local trial"
-        raise ExperimentError(f"--image {image}", "has no digest", remedy)
+        if named:
+            remedy = "give 'NAME@sha256:...', or add --allow-tag for a local trial"
+        raise ExperimentError(named or f"--image {image}", "has no digest", remedy)
+
+
+def check_apart(experiment: Experiment, params: Path, *, promote: bool, allow_tag: bool) -> None:
+    """Refuse images of programs that may change, and a promotion that would have to start such a program.
+
+    Raises:
+        ExperimentError: an image has no digest, or the best run's weights were to be scored again.
+    """
+    for name, image in experiment.apart.items():
+        check_image(image, allow_tag=allow_tag, named=f"train_segmenter.segmenters.{name}.own_image: {image}")
+        if promote and experiment.config.promote.rescore:
+            finding = f"is on: it starts the best arm's program in the trial's image, and '{name}' lies in {image}"
+            raise ExperimentError(f"{params}: promote.rescore", finding, "set it to false, or add --no-promote")
 
 
 def check_publish(config: Config, params: Path, *, publish: bool) -> None:

@@ -29,7 +29,9 @@ class Placement:
     image: str
     cached: tuple[str, ...] = ()
 
-    def put(self, task: PipelineTask, step: str, about: str = "", image: str | None = None) -> PipelineTask:
+    def put(
+        self, task: PipelineTask, step: str, about: str = "", image: str | None = None, machine: str | None = None
+    ) -> PipelineTask:
         """Give a task all that its step needs on the cluster.
 
         Args:
@@ -37,28 +39,41 @@ class Placement:
             step: its name in the cluster file.
             about: follows the step's name where it is shown.
             image: that it runs in, if that is not the trial's.
+            machine: the step whose machine it gets, if that is not its own.
         """
         # what the step runs
-        settings = self.cluster.steps[step]
         task.container_spec.args = list(_settled_arguments(task))
-        task.set_container_image(image or self.image).set_display_name(shown_name(step.replace("_", "-"), about))
         task.set_caching_options(enable_caching=step in self.cached or step not in UNCACHED)
-        # where it runs and what it may use
-        _set_resources(task, settings)
-        _set_node(task, settings)
-        _set_volumes(task, settings)
-        self._set_identity(task)
-        # a retried training resumes
-        if step in TRAINING_STEPS:
-            self._set_checkpoints(task)
-        return task
-
-    def _set_identity(self, task: PipelineTask) -> None:
-        """Set the pod's service account, secrets and variables."""
+        self._place(task, machine or step, shown_name(step.replace("_", "-"), about), image or self.image)
+        # what it may know
         secret = self.cluster.secret
         kubernetes.use_secret_as_env(task, secret.name, {key: key for key in secret.keys})
         for name, field in POD_FIELDS.items():
             kubernetes.use_field_path_as_env(task, name, field)
+        # a retried training resumes
+        if step in TRAINING_STEPS and machine is None:
+            self._set_checkpoints(task)
+        return task
+
+    def put_strange(self, task: PipelineTask, step: str, image: str) -> PipelineTask:
+        """Give a task of somebody else's image the machine of a step, and neither secrets nor the trainings' volume.
+
+        Args:
+            task: that runs a program.
+            step: whose machine it gets: of a training, or of predictions.
+            image: that it runs in.
+        """
+        self._place(task, step, shown_name("program", step.replace("_", "-")), image)
+        task.set_env_variable("HOME", SCRATCH)  # all that it may write beside its output
+        return task
+
+    def _place(self, task: PipelineTask, step: str, shown: str, image: str) -> None:
+        """Set where a task runs and what it may use."""
+        settings = self.cluster.steps[step]
+        task.set_container_image(image).set_display_name(shown)
+        _set_resources(task, settings)
+        _set_node(task, settings)
+        _set_volumes(task, settings)
         kubernetes.set_image_pull_policy(task, self.cluster.image_pull_policy)
         if self.cluster.image_pull_secret:
             kubernetes.set_image_pull_secrets(task, [self.cluster.image_pull_secret])

@@ -42,6 +42,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "promote": (f"nephrite promote --report reports --segmenters models{GOES_ON}--promotion promotion/decision.json",),
     "publish": ("nephrite publish --data data/raw --set publish.remote=s3://bucket/scans",),
     "close_trial": ("nephrite close-trial --params scans.yaml",),
+    "order_fit": (f"nephrite order-fit --pairs data/prepared --order order{ARM}",),
+    "order_predict": (
+        f"nephrite order-predict --pairs data/prepared --segmenter models/real{GOES_ON}--order order" + ARM,
+    ),
     "predict": (
         "nephrite predict scan.nii.gz",
         "nephrite predict my-scans --out masks --model models:/nephrite-segmenter/3",

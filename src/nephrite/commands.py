@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from nephrite.config import demand_single_shares, load_config
-from nephrite.signatures import APART
+from nephrite.signatures import APART, ORDERS
 from nephrite.ui_command import TEXT as UI_TEXT
 from nephrite.ui_command import UI
 from nephrite.warm_command import TEXT as WARM_TEXT
@@ -21,6 +21,7 @@ PUBLISH, CLOSE = "publish", "close_trial"
 CLUSTER = {
     PUBLISH: APART[PUBLISH].text,
     CLOSE: "End what a pipeline left open in MLflow.",
+    **{stage: signature.text for stage, signature in ORDERS.items()},
 }
 TRIAL, PLAN, SETTINGS, VERIFY, UPLOAD = "trial", "plan", "settings", "verify", "upload"
 RESOLVE, LOCK, JUDGE = "resolve", "lock", "judge"
@@ -132,7 +133,7 @@ def resolve_command() -> click.Command:
         check_lock()
         demand_single_shares(params, overrides, text=params_text)
         config, layout = load_config(params, overrides, text=params_text), Layout(Path())
-        preflight(config, pairs=layout.pairs, outputs=layout.outputs)
+        preflight(config, pairs=layout.pairs, outputs=layout.outputs, here=True)
         jobs = write_resolved(config, resolved)
         click.echo(f"{RESOLVE}: {jobs} jobs")
 

@@ -23,7 +23,7 @@ from nephrite.lineage import parse_lineage
 from nephrite.ownership import check_apart, check_replaceable, check_replaceable_file
 from nephrite.recording import Run, SilentRun
 from nephrite.run_artifacts import KEPT, fetch_arms, names_runs
-from nephrite.signatures import ALL_STAGES
+from nephrite.signatures import ALL_STAGES, ORDERS
 from nephrite.spool import find_spools
 from nephrite.tracking import open_run, send_records
 
@@ -93,9 +93,9 @@ def _set_threads(config: Config) -> None:
 
 
 def is_recorded(stage: str, config: Config) -> bool:
-    """Whether a run is recorded: not where somebody tries a segmenter of a folder, and no record is named."""
+    """Whether a run is recorded: not of an order, nor where a segmenter of a folder is tried and no record is named."""
     tries = stage == "predict" and config.predict.folder is not None
-    return not tries or bool(os.environ.get("MLFLOW_TRACKING_URI"))
+    return stage not in ORDERS and (not tries or bool(os.environ.get("MLFLOW_TRACKING_URI")))
 
 
 def _keep_shown(config: Config, run: Run, predictions: Path | None) -> None:

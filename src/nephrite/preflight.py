@@ -15,7 +15,7 @@ from nephrite.generation.demands import check_synthesizers
 from nephrite.imaging.sources import Case, Scan, check_others, find_cases, find_either, find_scans, persons_told
 from nephrite.ownership import check_apart
 from nephrite.privacy.pseudonyms import pseudonyms, wanted
-from nephrite.segmentation.demands import check_trial
+from nephrite.segmentation.demands import check_all_here, check_trial
 from nephrite.stages.report import trial_plan
 from nephrite.store.brought.sources import check_sets
 from nephrite.store.lesion_free import demand_some_free, lesion_free_patients
@@ -49,13 +49,16 @@ class Placement:
         return home | {f"{EXTERNAL}/{person}": EXTERNAL for person in self.of(EXTERNAL).values()}
 
 
-def preflight(config: Config, *, pairs: Path | None = None, outputs: Sequence[Path] = ()) -> Placement | None:
+def preflight(
+    config: Config, *, pairs: Path | None = None, outputs: Sequence[Path] = (), here: bool = False
+) -> Placement | None:
     """Refuse what a trial would refuse later, before anything runs or is written.
 
     Args:
         config: settings of the trial.
         pairs: where its store lies, or will lie; None where that is not known here.
         outputs: folders that it will write.
+        here: whether this machine is to train; else a program may lie in an image of its own.
 
     Returns:
         Where its scans stand, or will; None if only 'acquire' can list them.
@@ -71,6 +74,8 @@ def preflight(config: Config, *, pairs: Path | None = None, outputs: Sequence[Pa
     _check_shares(config)
     trial_plan(config)
     check_trial(config)
+    if here:
+        check_all_here(config)
     # the sources
     for output in outputs:
         check_apart(output, config.acquire.sources)

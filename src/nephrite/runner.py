@@ -58,7 +58,7 @@ def run_trial(config: Config, folder: Path, *, processes: int, pool: Executor | 
     """
     # stop before anything is computed if settings, source or folder do not fit
     layout = Layout(folder)
-    preflight(config, pairs=layout.pairs, outputs=layout.outputs)
+    preflight(config, pairs=layout.pairs, outputs=layout.outputs, here=True)
     if few := few_cells(config):
         logger.warning("trial.cells: %s", few)
     with _claimed(folder):

@@ -103,6 +103,8 @@ PATHS = {  # what each path is, by its name
     "promotion": "File with the promotion's decision.",
     "scans": "Folder of scans; label maps beside them are ignored.",
     "masks": "Folder of label maps, each on its scan's own voxels.",
+    "order": "Folder of what a program in an image of its own is given, with the script that starts it.",
+    "done": "What a program in an image of its own made of an order.",
 }
 
 STAGES: Mapping[str, Signature] = {
@@ -168,7 +170,7 @@ STAGES: Mapping[str, Signature] = {
     ),
     "train_segmenter": Signature(
         "Train the segmenter of one arm.",
-        {"pairs": True, "segmenter": True, "synthetic": False, "teacher": False},
+        {"pairs": True, "segmenter": True, "synthetic": False, "teacher": False, "done": False},
         "segmenter",
         (
             Read((*CELL, "prepare.intensity", "prepare.in_plane", "prepare.spacing", *CHOICE, *FITTING)),
@@ -184,7 +186,7 @@ STAGES: Mapping[str, Signature] = {
     ),
     "evaluate": Signature(
         "Score one arm on patients of test or validation.",
-        {"pairs": True, "raw": False, "segmenter": True, "scores": True, "predictions": False},
+        {"pairs": True, "raw": False, "segmenter": True, "scores": True, "predictions": False, "done": False},
         "scores",
         (
             Read((*SCORING, "trial.where")),
@@ -229,7 +231,23 @@ APART: Mapping[str, Signature] = {  # not part of a trial: no other stage reads 
         (Read(("predict", "promote.model", "acquire.pseudonyms", "prepare.spacing")),),
     ),
 }
-ALL_STAGES = {**STAGES, **APART}
+ORDERS: Mapping[str, Signature] = {  # parts of a stage whose program lies in an image of its own
+    "order_fit": Signature(
+        "Write what a program in its own image is to learn from.",
+        {"pairs": True, "synthetic": False, "order": True},
+        "order",
+        STAGES["train_segmenter"].reads,
+        "arm",
+    ),
+    "order_predict": Signature(
+        "Write the scans that such a program is to segment.",
+        {"pairs": True, "segmenter": True, "order": True},
+        "order",
+        STAGES["evaluate"].reads,
+        "arm",
+    ),
+}
+ALL_STAGES = {**STAGES, **APART, **ORDERS}
 WITHOUT_EFFECT = (  # settings that change no output: where and how quickly it is computed
     *("compute", "tracking", "publish", "acquire.workers", "acquire.dvc.remote", "prepare.workers", "prepare.block"),
     *("evaluate.batch_size", "synthesize.batch_size", "predict.batch_size"),

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "components").glob("[a-z]*.py"))
 every_component = pytest.mark.parametrize("name", NAMES)
+STRANGE = "run_order"  # the only one whose image is somebody else's
 
 
 def component(name: str) -> Any:
@@ -26,7 +27,8 @@ def implementation(name: str) -> Any:
 
 @every_component
 def test_component_calls_the_command_of_its_name(name: str) -> None:
-    assert implementation(name).command == ["nephrite", name.replace("_", "-")]
+    command = implementation(name).command
+    assert command[0] == "sh" if name == STRANGE else command == ["nephrite", name.replace("_", "-")]
 
 
 @every_component
@@ -43,12 +45,12 @@ def test_file_is_short_and_imports_kfp_only(name: str) -> None:
     text = (ROOT / "components" / f"{name}.py").read_text(encoding="utf-8")
     modules = {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
     assert modules == {"kfp", "nephrite_kubeflow.components"}
-    assert len(text.splitlines()) <= 25
+    assert len(text.splitlines()) <= 30
 
 
-def test_only_publish_and_close_trial_stand_beside_the_stages() -> None:
+def test_only_what_is_no_stage_stands_beside_the_stages() -> None:
     stages = {path.stem for path in (ROOT / "src" / "nephrite" / "stages").glob("[a-z]*.py")}
-    assert set(NAMES) - stages == {"publish", "close_trial"} - stages
+    assert set(NAMES) - stages == {"publish", "close_trial", STRANGE} - stages
 
 
 @pytest.mark.parametrize("name", ["train_gan", "synthesize", "screen"])

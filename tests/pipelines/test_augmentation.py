@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,50 @@ def test_arms_of_a_segmenter_with_an_image_of_its_own_have_a_loop_of_their_own(t
         assert name in before(package, f"{name}-1")  # so that no more are trained at a time than the file allows
         assert own["iteratorPolicy"] == ours["iteratorPolicy"]
     assert {"real-arms", "real-arms-1"} <= before(package, "report")
+
+
+KNOWN = {"kind": "command", "command": ["segment"], "takes": ["synthetic", "augmentation"], "own_image": OTHER}
+PROGRAM = json.dumps(KNOWN)
+
+
+def test_a_program_in_an_image_of_its_own_is_handed_folders_and_no_secret(tmp_path: Path) -> None:
+    overrides = [f"train_segmenter.segmenters.mine={PROGRAM}", "trial.segmenters=[light, mine]"]
+    package = compile_for(tmp_path, CLUSTER_FILE, [*overrides, "train_segmenter.early_stopping=null"])
+    for name in ("real-arms", "arms-of-pix2pix-1.0-0"):
+        own = named(package, f"{name}-1")
+        assert {arm.split("/")[1] for arm in arms(own)} == {"mine"}
+        inside = tasks(package, own["componentRef"]["name"])
+        shown = {task["taskInfo"]["name"]: task for task in inside.values()}
+        order = ["order-fit", "program-train-segmenter", "train-segmenter"]
+        order += ["order-predict", "program-evaluate", "evaluate"]
+        assert set(shown) == set(order)
+        # what each one waits for: the scans that are judged go out after the training
+        for earlier, later in pairwise(order):
+            waits = {inside[key]["taskInfo"]["name"] for key in shown[later]["dependentTasks"]}
+            assert earlier in waits, later
+        # the program's own steps
+        placed = package.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        for step, task in shown.items():
+            label = package.spec["components"][task["componentRef"]["name"]]["executorLabel"]
+            image = package.spec["deploymentSpec"]["executors"][label]["container"]["image"]
+            assert image == (OTHER if step.startswith("program") else IMAGE)
+            told = placed[label]
+            assert ("secretAsEnv" in told) is not step.startswith("program")
+            assert "pvcMount" not in told
+            assert told["securityContext"]["runAsNonRoot"] is True
+        fitted, ours = (shown[name]["componentRef"]["name"] for name in ("program-train-segmenter", "train-segmenter"))
+        assert memory(package, fitted) != memory(package, ours)  # the machine of a training is the program's
+        assert "--synthetic" in arguments(package, shown["order-fit"]) or name == "real-arms"
+        assert "--done" in arguments(package, shown["evaluate"])
+    light = tasks(package, named(package, "real-arms")["componentRef"]["name"])["train-segmenter"]
+    assert "--done" not in arguments(package, light)
+
+
+def memory(package: Package, component: str) -> str:
+    """What a component's container may use at most."""
+    label = package.spec["components"][component]["executorLabel"]
+    found: str = package.spec["deploymentSpec"]["executors"][label]["container"]["resources"]["resourceMemoryLimit"]
+    return found
 
 
 def test_only_arms_of_a_painter_are_given_synthetic_slices(compiled: Package) -> None:

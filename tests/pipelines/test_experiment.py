@@ -16,6 +16,7 @@ from nephrite_kubeflow.experiment import (
     MOST_ARMS,
     MOST_PAINTERS,
     Experiment,
+    check_apart,
     check_fit,
     check_image,
     check_scans,
@@ -221,3 +222,42 @@ def test_data_version_is_the_revision_or_changes_with_the_settings() -> None:
     assert version("acquire.source=dvc", wanted) == f"dvc@{folder}"
     assert version().startswith("phantom@")
     assert version("acquire.phantom.seed=1") != version("acquire.phantom.seed=2")
+
+
+APART = '{"kind": "command", "command": ["segment"], "takes": ["synthetic", "augmentation"], "own_image": "%s"}'
+OWN = "registry.example/mine@sha256:" + "7" * 64
+
+
+def with_program(image: str, *overrides: str) -> Experiment:
+    """A trial whose second segmenter is a program in an image of its own."""
+    known = f"train_segmenter.segmenters.mine={APART % image}"
+    return read_experiment(PARAMS, [known, "trial.segmenters=[light, mine]", *overrides])
+
+
+def test_an_arm_with_an_image_of_its_own_counts_as_three() -> None:
+    assert with_program(OWN).apart == {"mine": OWN}
+    cells = f"trial.cells={[*range(MOST_ARMS // 16 + 1)]}"  # 4 arms of one segmenter in a cell: 4 and 12
+    assert "arms" in with_program(OWN, cells).excess()
+    assert with_program(OWN, f"trial.cells={[*range(MOST_ARMS // 16)]}").excess() == ""
+
+
+@pytest.mark.parametrize(
+    ("image", "override", "told"),
+    [
+        ("registry.example/mine:1", "promote.rescore=false", r"own_image: registry\.example/mine:1: has no digest"),
+        (OWN, "promote.rescore=true", r"promote\.rescore: is on: .* 'mine' lies in .*add --no-promote"),
+    ],
+)
+def test_an_image_that_may_change_and_a_rescoring_without_the_program_are_refused(
+    image: str, override: str, told: str
+) -> None:
+    with pytest.raises(ExperimentError, match=told):
+        check_apart(with_program(image, override), PARAMS, promote=True, allow_tag=False)
+    check_apart(with_program(image, override), PARAMS, promote=False, allow_tag=True)
+
+
+def test_two_images_for_one_segmenter_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(f"{CLUSTER_FILE.read_text()}\nimages: {{mine: {OWN}}}\n")
+    with pytest.raises(ClusterError, match=r"images: names an image for 'mine', and its 'own_image' is registry"):
+        check_fit(with_program(OWN).config, load_cluster(file), file)

@@ -33,50 +33,12 @@ from nephrite.stages.train_segmenter import train_segmenter
 from nephrite.store.slices import PairStore
 from nephrite.training.pseudo_labels import PseudoLabels
 from tests.conftest import CHANNELS, ROOT, SIZE
+from tests.toy_program import PROGRAM, START
 
 Load = Callable[..., Config]
 EXAMPLE = ROOT / "examples" / "command" / "brightness.pl"
-# What follows keeps the contract: it remembers what it was given, and finds what was bright in training.
-PROGRAM = """
-import json, os, sys, time
-from pathlib import Path
-import nibabel, numpy
-
-verb, *words = sys.argv[1:]
-given = dict(zip((word.removeprefix("--") for word in words[::2]), words[1::2]))
-out = Path(given["out"])
-
-def plan():
-    (out / "plan.txt").write_text(str(len(list(Path(given["train"], "imagesTr").iterdir()))))
-
-def fit():
-    folders = [Path(given[name]) for name in ("train", "synthetic", "extra") if name in given]
-    cases = sum(len(list((folder / "labelsTr").iterdir())) for folder in folders)
-    steps = int(given["steps"])
-    with open(out / "progress.jsonl", "w") as file:
-        for step in range(1, steps + 1):
-            row = {"step": step, "validation_dice": step / steps / 2, "train_loss": 1 / step}
-            file.write(json.dumps(row) + "\\n")
-    about = {name: Path(value, "dataset.json") for name, value in given.items()}
-    seen = {name: json.loads(path.read_text()) for name, path in about.items() if path.is_file()}
-    plan = Path(given["plan"], "plan.txt").read_text() if "plan" in given else None
-    record = {"steps": steps, "seed": int(given["seed"]), "cases": cases, "version": "toy 1"}
-    (out / "model.json").write_text(json.dumps({**record, "given": given, "seen": seen, "plan": plan}))
-
-def predict():
-    for path in Path(given["scans"], "imagesTs").iterdir():
-        scan = nibabel.load(path)
-        name = path.name.removesuffix("_0000.nii.gz")
-        image = scan.get_fdata()
-        found = numpy.where(image > 40, 2, numpy.where(image > -20, 1, 0)).astype("uint8")
-        nibabel.save(nibabel.Nifti1Image(found, scan.affine), out / f"{name}.nii.gz")
-        if "probabilities" in sys.argv[0]:
-            for channel, value in (("kidney", 1), ("tumor", 2)):
-                probability = (0.9 * (found == value)).astype("float32")
-                nibabel.save(nibabel.Nifti1Image(probability, scan.affine), out / f"{name}_prob_{channel}.nii.gz")
-"""
 # what a program may do wrong
-PROGRAM += """
+MISTAKES = """
 KNOWN = [False, {"imagesTs", "dataset.json"}]
 NO_NUMBER = '{"step": 1, "train_loss": NaN}'
 def nothing(): pass
@@ -99,7 +61,6 @@ def finding(value, cut=0):
             nibabel.save(nibabel.Nifti1Image(found, scan.affine), out / path.name.replace("_0000", ""))
     return write
 """
-START = "\n{'plan': plan, 'fit': fit, 'predict': predict}[verb]()\n"
 
 
 @pytest.fixture
@@ -108,7 +69,7 @@ def program(tmp_path: Path) -> Callable[..., CommandBackend]:
 
     def write(*lines: str, name: str = "toy.py", **settings: object) -> CommandBackend:
         path = tmp_path / name
-        path.write_text(PROGRAM + textwrap.dedent("\n".join(lines)) + START)
+        path.write_text(PROGRAM + MISTAKES + textwrap.dedent("\n".join(lines)) + START)
         known = {"kind": "command", "command": [sys.executable, str(path)], "files": [path], **settings}
         return CommandBackend(CommandSettings.model_validate(known))
 

@@ -143,6 +143,11 @@ class SegmenterSettings(KindSettings):
         """Whether it learns from neighboring slices together; else from single ones, in any order."""
         return False
 
+    @property
+    def lies_in(self) -> str | None:
+        """An image that holds it, and not this package; None where stages have it themselves."""
+        return None
+
 
 @cache
 def kinds_of(front: type[KindSettings]) -> tuple[type[KindSettings], ...]:

@@ -47,7 +47,11 @@ class Program:
     def environment(self) -> dict[str, str]:
         """The variables that the program sees: no password, token or key of the stage's."""
         own = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
-        return own | dict.fromkeys(THREADS, str(self.threads)) | dict(self.variables)
+        return own | self.fixed_variables()
+
+    def fixed_variables(self) -> dict[str, str]:
+        """Those that it sees wherever it runs: its threads, and what the settings say."""
+        return dict.fromkeys(THREADS, str(self.threads)) | dict(self.variables)
 
     def run(self, verb: str, options: Mapping[str, object], scratch: Path, watch: Callable[[], None]) -> None:
         """Run one verb to its end.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -26,16 +26,18 @@ from nephrite.errors import ConfigError, StoreError
 from nephrite.evidence import digest_files, finished_files
 from nephrite.files import digest
 from nephrite.programs.case_folders import Case, Wanted, distinct_names, emptied, image_path, write_cases
-from nephrite.programs.settings import LARGEST_SEED, ProgramSettings
+from nephrite.programs.orders import FOUND, MODEL, PLAN, SCANS, Call, Order
+from nephrite.programs.settings import ProgramSettings
 from nephrite.segmentation.artifacts import REMEDY
 from nephrite.segmentation.backend import Backend, Prediction, Scan, SliceShape, StoredScan, Trained
-from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
-from nephrite.segmentation.programs.cohort_cases import cases_of
-from nephrite.segmentation.programs.fit_record import PROGRESS, RECORD, Progress, read_fit_record
+from nephrite.segmentation.fit_task import FitTask
+from nephrite.segmentation.programs.apart import check_apart, read_seconds
+from nephrite.segmentation.programs.fit_order import FitAsked, ask_fit
+from nephrite.segmentation.programs.fit_record import RECORD, Progress, read_fit_record
 from nephrite.segmentation.programs.predictions import read_prediction
-from nephrite.segmentation.programs.seed_pair import confirm_seed
+from nephrite.segmentation.programs.seed_pair import compare_pair
 
-MODEL, WORK = "model", "work"
+WORK, GIVEN, DONE = "work", "given", "done"
 
 
 class CommandSettings(ProgramSettings, SegmenterSettings):
@@ -69,6 +71,12 @@ class CommandSettings(ProgramSettings, SegmenterSettings):
         description="What a case is to it: 2 = slices, in any order; 3 = a volume, so that slices must be neighbors "
         "at a known distance, and each run of painted neighbors is a case. 2 asks nothing of the data.",
     )
+    own_image: str | None = Field(
+        default=None,
+        pattern=r"^[^\s]{1,500}$",
+        description="An image that holds the program and knows nothing of this package, as 'NAME@sha256:...': a "
+        "pipeline on Kubeflow hands it folders (docs/cluster.md). null = it is started here.",
+    )
     seconds_per_step: float | None = Field(
         default=None, gt=0, le=10**6, description="For 'nephrite plan', which cannot time it; null = it says so."
     )
@@ -93,6 +101,11 @@ class CommandSettings(ProgramSettings, SegmenterSettings):
         """As the settings say."""
         return self.dimensions == 3
 
+    @property
+    def lies_in(self) -> str | None:
+        """As the settings say."""
+        return self.own_image
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedProgram(Trained):
@@ -100,9 +113,11 @@ class TrainedProgram(Trained):
 
     Attributes:
         model: the folder that `fit` wrote.
+        found: label maps that were found elsewhere in the scans which are asked for next; None = the program is asked.
     """
 
     model: Path
+    found: Path | None = None
 
 
 class CommandBackend(Backend[CommandSettings, TrainedProgram]):
@@ -113,32 +128,46 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
 
         Raises:
             ProgramError: the program failed, took too long, or did other than it was asked for.
+            ConfigError: it lies in an image of its own, and the task does not say what was made there.
         """
         work, model = emptied(task.folder / WORK), emptied(task.folder / MODEL)
-        options, cases = self._given(task, work)
-        # a plan, from the real cases of the cell: the same for all of its arms
-        if self.settings.plans:
-            plan = emptied(work / "plan")
-            self._run("plan", {"train": options["train"], "out": plan}, work)
-            options["plan"] = plan
-            task.run.tags({"plan": _folder_digest(plan)})
-        # train
-        steps, seed = task.settings.epochs * task.settings.steps_per_epoch, task.weights_seed % LARGEST_SEED
-        budget = {"steps": steps, "seed": seed, "threads": self.settings.threads, "out": model}
-        if task.confirms_seed and self.settings.seeded:
-            confirm_seed(self.settings.program, options | budget, work)
-        with Progress(model / PROGRESS, steps=steps, run=task.run, text=task.text) as progress:
-            self.settings.program.run("fit", options | budget, work, progress.look)
-        record = read_fit_record(model, steps=steps, seed=seed, cases=cases)
+        asked = self._asked(task)
+        with Progress(steps=asked.steps, run=task.run, text=task.text) as progress:
+            done = task.done or self._trained_here(asked, task, work, progress)
+            progress.look(done / MODEL)
+        # believe what can be checked
+        if asked.tries_seed:
+            compare_pair(done, asked.steps)
+        record = read_fit_record(done / MODEL, steps=asked.steps, seed=asked.seed, cases=asked.cases)
+        shutil.copytree(done / MODEL, model, dirs_exist_ok=True)
         task.run.tags({"program": record.version or self.settings.command[0], "seeded": str(self.settings.seeded)})
+        if self.settings.plans:
+            task.run.tags({"plan": _folder_digest(done / PLAN)})
         # measure how well it learned, as for every other kind
-        trained = TrainedProgram(backend=self, channels=task.channels, threshold=task.threshold, model=model)
-        chosen = task.settings.weights == "best"  # by the program; its own word for a score does not count
-        history: Sequence[Row] = progress.history(self._validation_dice(trained, task), last_alone=chosen)
-        shutil.rmtree(work)
-        return TrainedProgram(
-            backend=self, channels=task.channels, threshold=task.threshold, history=history, model=model
+        told = done / FOUND if task.done else None
+        trained = TrainedProgram(
+            backend=self, channels=task.channels, threshold=task.threshold, model=model, found=told
         )
+        chosen = task.settings.weights == "best"  # by the program; its own word for a score does not count
+        seconds = read_seconds(done) if task.done else None
+        history = progress.history(self._validation_dice(trained, task), last_alone=chosen, whole=seconds)
+        shutil.rmtree(work)
+        return replace(trained, history=history, found=None)
+
+    def order_fit(self, task: FitTask, folder: Path) -> None:
+        """Write what `fit` would do into a folder, with its script; validation scans are asked for at the end."""
+        done = folder / DONE  # told to the script when it runs; nothing lies there
+        order = self._asked(task).order(self.settings.program, self._wanted(task.channels, task), folder, done)
+        scans = [StoredScan(task.validation.source.volumes, patient) for patient in task.validation.patients]
+        ask = self._scans_asked(scans, task.channels, folder, done / FOUND, done / MODEL)
+        replace(order, calls=(*order.calls, ask)).write_script()
+
+    def order_predict(self, trained: TrainedProgram, scans: Sequence[StoredScan], folder: Path) -> None:
+        """Write what `predict_all` would do into a folder, the model with it, and its script."""
+        shutil.copytree(trained.model, folder / MODEL)
+        done = folder / DONE
+        ask = self._scans_asked(scans, trained.channels, folder, done / FOUND, folder / MODEL)
+        Order(self.settings.program, folder, done, [ask]).write_script()
 
     def load(
         self, folder: Path, channels: Mapping[str, tuple[int, ...]], threshold: float, *, as_fitted: bool = False
@@ -162,17 +191,18 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
 
         Raises:
             ProgramError: the program failed, took too long, or left out or spoiled a scan.
+            ConfigError: it lies in an image of its own, and what was found there is not told.
         """
         if not scans:
             return
-        names = distinct_names([scan.patient for scan in scans])
         with TemporaryDirectory(prefix="nephrite-") as scratch:
-            given, found = Path(scratch) / "scans", emptied(Path(scratch) / "found")
-            write_cases(given, map(Case, names, scans), self._wanted(trained.channels))
-            options = {"model": trained.model, "scans": given, "threads": self.settings.threads, "out": found}
-            self._run("predict", options, Path(scratch))
-            for name in names:
-                image = image_path(given, name, labeled=False)
+            given, found = Path(scratch), trained.found or Path(scratch) / FOUND
+            ask = self._scans_asked(scans, trained.channels, given, found, trained.model)
+            if trained.found is None:
+                self.check_here()
+                Order(self.settings.program, given, given, [ask]).carry_out(given, lambda _: None)
+            for name in distinct_names([scan.patient for scan in scans]):
+                image = image_path(given / SCANS, name, labeled=False)
                 probable = self.settings.probabilities
                 yield read_prediction(image, found, name, trained.channels, probabilities=probable)
 
@@ -190,11 +220,20 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
 
     def check_here(self) -> None:
         """Refuse a program that is not there."""
+        if image := self.settings.own_image:
+            finding = f"lies in an image of its own, {image}, which a cluster's pipeline alone starts"
+            raise ConfigError(
+                self.settings.place, finding, "compile the trial (docs/cluster.md), or leave 'own_image' out"
+            )
         self.settings.check_program()
 
     def check(self, config: Config, shape: SliceShape) -> None:
         """Refuse a program that is not there, and settings that it could not keep."""
-        self.check_here()
+        if self.settings.own_image is None:
+            self.check_here()
+        else:
+            own = [name for name, one in config.train_segmenter.segmenters.items() if one == self.settings]
+            check_apart(self.settings, own, config)
         place = self.settings.place
         if config.trial.without_labels:
             finding = "needs real cases, and 'trial.without_labels' asks for arms that have none"
@@ -206,33 +245,31 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
             finding = f"is one process, and 'compute.devices' is {config.compute.devices}"
             raise ConfigError(place, finding, "set it to 1")
 
-    def _given(self, task: FitTask, work: Path) -> tuple[dict[str, object], int]:
-        """Write all cases; the options that name them, and the number of those that are learned from."""
-        wanted, volumes = self._wanted(task.channels, task), self.settings.sees_volumes
-        options: dict[str, object] = {"train": work / "train"}
-        count = len(write_cases(work / "train", cases_of(task.training, volumes=volumes), wanted))
-        # what is mixed in: synthetic cases, and further ones as one folder
-        fakes = [each for each in task.additions if each.cohort.source.volumes.manifest.kind == "synthetic"]
-        others = [each for each in task.additions if each not in fakes]
-        for option, additions in (("synthetic", fakes), ("extra", others)):
-            if additions:
-                cases = [case for each in additions for case in cases_of(each.cohort, volumes=volumes)]
-                count += len(write_cases(work / option, cases, wanted))
-                share = sum(_share(each, task.training) for each in additions)
-                options |= {option: work / option, "share" if additions is fakes else "extra-share": f"{share:.6g}"}
-        if "augmentation" in self.settings.takes:
-            options["augmentation"] = task.augmentation
-        # whole validation patients
-        options["validation"] = work / "validation"
-        write_cases(work / "validation", cases_of(task.validation, volumes=volumes), wanted)
-        return options, count
+    def _asked(self, task: FitTask) -> FitAsked:
+        own = self.settings
+        augments = "augmentation" in own.takes
+        return ask_fit(task, volumes=own.sees_volumes, augments=augments, plans=own.plans, seeded=own.seeded)
+
+    def _trained_here(self, asked: FitAsked, task: FitTask, work: Path, progress: Progress) -> Path:
+        """Train by this machine's program; gives the folder of what it made."""
+        self.check_here()
+        order = asked.order(self.settings.program, self._wanted(task.channels, task), work / GIVEN, work / DONE)
+        model = order.done / MODEL
+        order.carry_out(work, lambda call: progress.look(model) if call.out == model else None)
+        return order.done
+
+    def _scans_asked(
+        self, scans: Sequence[Scan], channels: Mapping[str, tuple[int, ...]], given: Path, found: Path, model: Path
+    ) -> Call:
+        """Write scans, and say that a model is to look at them."""
+        names = distinct_names([scan.patient for scan in scans])
+        write_cases(given / SCANS, map(Case, names, scans), self._wanted(channels))
+        options = {"model": model, "scans": given / SCANS, "threads": self.settings.threads, "out": found}
+        return Call("predict", options)
 
     def _wanted(self, channels: Mapping[str, tuple[int, ...]], task: FitTask | None = None) -> Wanted:
         facts = {} if task is None else {"region": task.region, "may_choose": task.settings.weights == "best"}
         return Wanted(channels, bool(task and task.unsure), self.settings.image, facts)
-
-    def _run(self, verb: str, options: Mapping[str, object], work: Path) -> None:
-        self.settings.program.run(verb, options, work, lambda: None)
 
     def _validation_dice(self, trained: TrainedProgram, task: FitTask) -> float:
         """Mean over patients of the 3-D Dice of the region; where it vanished on the grid, nothing meets it."""
@@ -246,14 +283,6 @@ class CommandBackend(Backend[CommandSettings, TrainedProgram]):
             size = int(region.sum()) + int(truth.sum()) + int(patient in task.vanished)
             scores.append(2 * int((region & truth).sum()) / size if size else 1.0)
         return float(np.mean(scores))
-
-
-def _share(added: Addition, real: Cohort) -> float:
-    """Of what is learned from; of what just lies beside the real slices, its share of all."""
-    if added.way != "append":
-        return added.share
-    count = len(added.cohort.slices())
-    return count / (count + len(real.slices()))
 
 
 def _folder_digest(folder: Path) -> str:

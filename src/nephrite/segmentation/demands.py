@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nephrite.config import NULL, OF_PROBABILITIES, Arm, Config, Intake
@@ -32,6 +33,17 @@ def check_trial(config: Config) -> None:
         painter = config.trial.painter(arm)
         if painter and config.train_gan[painter.synthesizer].method.lesion_free_share:
             _demand(config, arm, "ignored", "labels that are to be ignored")
+
+
+def check_all_here(config: Config) -> None:
+    """Refuse a trial on this machine where a segmenter is not on it.
+
+    Raises:
+        ConfigError: names the segmenter, and what is missing.
+    """
+    for name in config.trial.segmenters:
+        with _named(name):
+            backend_of(config.train_segmenter.segmenters[name]).check_here()
 
 
 def _check_measures(config: Config) -> None:
@@ -109,11 +121,18 @@ def check_segmenters(
 
 def _check_networks(config: Config, shape: SliceShape, names: Iterable[str]) -> None:
     for name in dict.fromkeys(names):
-        try:
+        with _named(name):
             backend_of(config.train_segmenter.segmenters[name]).check(config, shape)
-        except ConfigError as error:
-            place = f"train_segmenter.segmenters.{name}: {error.place}"
-            raise ConfigError(place, error.finding, error.remedy) from error
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Let an error say which segmenter it is about."""
+    try:
+        yield
+    except ConfigError as error:
+        place = f"train_segmenter.segmenters.{name}: {error.place}"
+        raise ConfigError(place, error.finding, error.remedy) from error
 
 
 def _check_intake(config: Config, arm: Arm) -> None:

@@ -98,6 +98,7 @@ class FitTask:
         run: records the newest row of the history after each epoch.
         text: names the training before its progress bar.
         confirms_seed: whether a program that says it is seeded is put to the test first; in one arm of a trial.
+        done: what a program made of this task in an image of its own; None = it is trained here.
     """
 
     training: Cohort
@@ -119,3 +120,4 @@ class FitTask:
     run: Run
     text: str
     confirms_seed: bool = False
+    done: Path | None = None

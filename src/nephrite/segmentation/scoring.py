@@ -52,6 +52,13 @@ def score_arm(
     )
 
 
+def judged_scans(config: Config, store: PairStore) -> list[StoredScan]:
+    """All that `score_arm` asks a segmenter for, in its order, without labels."""
+    splits = [config.trial.judged_on, *([EXTERNAL] if config.trial.judged_on == "test" else [])]
+    patients = [patient for split in splits for patient in store.patients(split)]
+    return [scan for patient in patients for scan in _views(config, store, patient)]
+
+
 def score_patients(
     config: Config, store: PairStore, segmenter: TrainedSegmenter, native: NativeScans | None = None
 ) -> tuple[PatientScore, ...]:

@@ -8,17 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nephrite.config import Config
-from nephrite.errors import ConfigError, StoreError
+from nephrite.errors import ConfigError
 from nephrite.evidence import digest_files, finished_files
 from nephrite.files import whole_folder, write_json
 from nephrite.metrics.means import mean_scores
 from nephrite.recording import Run
-from nephrite.segmentation.artifacts import SegmenterCard, load_segmenter
+from nephrite.segmentation.artifacts import SegmenterCard
+from nephrite.segmentation.judged import open_judged
 from nephrite.segmentation.native import NativeScans
-from nephrite.segmentation.scoring import formed_regions, score_arm
-from nephrite.store.class_presence import demand_holders
-from nephrite.store.slices import EXTERNAL, PairStore
-from nephrite.training.leakage import check_unseen
+from nephrite.segmentation.own_image import answered
+from nephrite.segmentation.scoring import score_arm
 
 MANIFEST = "manifest.json"
 
@@ -32,6 +31,7 @@ def evaluate(
     scores: Path,
     raw: Path | None = None,
     predictions: Path | None = None,
+    done: Path | None = None,
 ) -> dict[str, float]:
     """Score the segmenter of one arm on each judged patient: 3-D Dice, surface Dice, HD95, and per-slice scores.
 
@@ -40,6 +40,8 @@ def evaluate(
 
     Judged are test patients, or with 'trial.judged_on: validation' those of validation, for choosing a recipe. Patients
     of another hospital are scored beside those of test, and never for development.
+
+    `done` is what a program found in an image of its own, by the order that 'order_predict' wrote.
 
     Raises:
         StoreError: store or segmenter is missing or broken, or they do not belong together.
@@ -52,16 +54,10 @@ def evaluate(
     if predictions and not raw:
         finding = f"{predictions} would hold no label map: those of scans need the scans"
         raise ConfigError("--predictions", finding, "name the raw data, '--raw'")
-    store, trained = PairStore(pairs), load_segmenter(segmenter)
-    split = config.trial.judged_on
-    _check_together(trained.card, store, segmenter, arm=str(config.this_arm))
-    if not store.patients(split):
-        raise StoreError(store.root, f"has no patients in the split '{split}'", f"raise 'prepare.split.{split}'")
-    _check_region(config, store)
-    _check_external(config, store)
+    store, trained = open_judged(config, pairs, segmenter)
+    if done:
+        trained = answered(config, trained, done)
     card = trained.card
-    check_unseen(store, store.patients(split), card.training_patients, segmenter)
-    check_unseen(store, store.patients(EXTERNAL), [*card.training_patients, *card.masked_patients], segmenter)
     run.dataset(pairs, name="pairs", digest=store.manifest.digest)
     with _kept(predictions, trained.card) as kept:
         native = NativeScans(raw, store, config, kept) if raw else None
@@ -82,44 +78,3 @@ def _kept(predictions: Path | None, card: SegmenterCard) -> Iterator[Path | None
         yield root
         files = digest_files(root, finished_files(root))
         write_json(root / MANIFEST, {"format": 1, "arm": card.arm, "segmenter": card.digest, "files": files})
-
-
-def _check_together(card: SegmenterCard, store: PairStore, segmenter: Path, *, arm: str) -> None:
-    """Refuse a segmenter of another arm, of other data, or with other outputs."""
-    # the segmenter was trained on this very store
-    manifest = store.manifest
-    for name, found, expected in (
-        ("arm", card.arm, arm),
-        ("pairs digest", card.pairs, manifest.digest),
-        ("classes", card.classes, manifest.classes),
-        ("channels", list(card.channels.items()), list(manifest.channels.items())),  # their order is the outputs' order
-    ):
-        if found != expected:
-            finding = f"has {name} {found}, but {expected} is to be scored (store {store.root})"
-            raise StoreError(segmenter, finding, "run 'train_segmenter' again on this store")
-
-
-def _check_region(config: Config, store: PairStore) -> None:
-    """Refuse judged patients without the region: its Dice would be 1 if nothing is found, and 0 otherwise."""
-    split, region = config.trial.judged_on, config.trial.primary
-    remedy = f"declare another region, or raise 'prepare.split.{split}'"
-    values = config.evaluate.regions[region].labels
-    demand_holders(store, store.patients(split), values, region=region, who=f"{split} patients", remedy=remedy)
-
-
-def _check_external(config: Config, store: PairStore) -> None:
-    """Refuse patients of another hospital of whom nothing can be scored, or not what the headline asks of them."""
-    if config.trial.judged_on != "test":
-        return
-    patients, asked = store.patients(EXTERNAL), config.trial.asked_where == "external"
-    if asked and not patients:
-        finding = f"is 'external', and {store.root} has no patients of another hospital"
-        raise ConfigError("trial.where", finding, "name their folder, 'acquire.external.path', and run 'acquire' again")
-    remedy = "say what their label values are: 'acquire.external.classes'"
-    if asked:
-        region = config.trial.primary
-        values = config.evaluate.regions[region].labels
-        demand_holders(store, patients, values, region=region, who="external test patients", remedy=remedy)
-    if patients and not formed_regions(config, store, patients):
-        finding = f"none of the {len(patients)} external test patients of {store.root} has any of 'evaluate.regions'"
-        raise ConfigError("acquire.external", finding, remedy)

@@ -8,27 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nephrite import __version__
-from nephrite.augment.lesions import LesionBank
 from nephrite.config import Config, SegmenterSettings
 from nephrite.dependencies import facts
-from nephrite.errors import StoreError
 from nephrite.metrics.curves import RISING, kept_epoch, late_gain
 from nephrite.programs.settings import program_digest
 from nephrite.recording import Run, SilentRun
-from nephrite.seeds import derive_seed
 from nephrite.segmentation.arm_inputs import ArmInputs, open_stores
+from nephrite.segmentation.arm_task import arm_task, free_additions, synthetic_additions
 from nephrite.segmentation.artifacts import PROGRAM, SegmenterCard, write_card
 from nephrite.segmentation.backend import Trained, backend_of
 from nephrite.segmentation.demands import check_segmenters, shape_of
-from nephrite.segmentation.fit_task import Addition, Cohort, FitTask, Row
+from nephrite.segmentation.fit_task import Addition, Cohort, Row
 from nephrite.segmentation.helper_segmenter import label_scans
-from nephrite.store.grid_loss import vanished_patients
+from nephrite.segmentation.own_image import backend_apart
 from nephrite.store.persons import count_persons
 from nephrite.store.volume_range import volume_ranges
 from nephrite.training.checkpoints import resumable_folder
 from nephrite.training.devices import process_rank
-from nephrite.training.lesion_bank import fill_bank
-from nephrite.training.pseudo_labels import PseudoLabels
 
 TEACHER = "teacher"
 logger = logging.getLogger(__name__)
@@ -42,12 +38,14 @@ def train_segmenter(
     segmenter: Path,
     synthetic: Path | None = None,
     teacher: Path | None = None,
+    done: Path | None = None,
 ) -> dict[str, float]:
     """Train the segmenter of one arm, and keep the last weights or those that are best on validation.
 
     All arms take the same number of optimizer steps; within a cell they share patients, initialization and seeds.
     So the teacher of self-training equals the cell's arm without self-training: `teacher` is that arm's folder; without
-    it the same teacher is trained here.
+    it the same teacher is trained here. `done` is what a program made in an image of its own, by the order that
+    'order_fit' wrote: then nothing is trained here.
 
     Raises:
         LeakageError: a synthetic slice was derived from a patient outside the arm's training set.
@@ -61,12 +59,14 @@ def train_segmenter(
     # leakage guard, before anything is trained
     inputs = open_stores(config, pairs, synthetic, teacher)
     check_segmenters(config, shape_of(inputs.real.manifest), arms=[config.this_arm])
+    if done:
+        backend_apart(config)
     # one process records
     recorded = run if process_rank() == 0 else SilentRun()
     for name, store in (("pairs", inputs.real), ("synthetic", inputs.synthetic)):
         if store:
             recorded.dataset(store.root, name=name, digest=store.manifest.digest)
-    card, slices = _train(config, recorded, inputs, segmenter)
+    card, slices = _train(config, recorded, inputs, segmenter, done)
     persons, labeled = inputs.real.persons(), (*card.training_patients, *card.choosing_patients)
     return {
         "validation_score": card.validation_score,
@@ -78,21 +78,19 @@ def train_segmenter(
     }
 
 
-def _train(config: Config, run: Run, inputs: ArmInputs, segmenter: Path) -> tuple[SegmenterCard, int]:
+def _train(
+    config: Config, run: Run, inputs: ArmInputs, segmenter: Path, done: Path | None
+) -> tuple[SegmenterCard, int]:
     arm = config.this_arm
     backend = backend_of(config.train_segmenter.segmenters[arm.segmenter])
     with resumable_folder(segmenter, "segmenter", _fingerprint(config, inputs)) as folder:
         # additions to the real slices: synthetic ones, pseudo-labeled ones
-        additions: list[Addition] = []
-        fakes = config.this_training_set.fakes
-        if fakes and inputs.synthetic and inputs.synthesizer:
-            painted, known = Cohort(inputs.synthetic, inputs.synthetic.patients()), config.this_arm.fraction > 0
-            additions.append(Addition(painted, fakes.way, fakes.share) if known else Addition(painted, "mix", 1.0))
+        additions = synthetic_additions(config, inputs)
         if config.this_training_set.trains_itself:
             additions.append(_pseudo_labeled(config, inputs, folder / TEACHER))
-        additions += _lesion_free(config, inputs)
+        additions += free_additions(config, inputs)
         # train; an interrupted training resumes
-        task = _task(config, inputs, additions, folder=folder, run=run, text=str(arm))
+        task = arm_task(config, inputs, additions, folder=folder, run=run, text=str(arm), done=done)
         trained = backend.fit(task)
         # one process writes
         card = _card(config, run, inputs, trained.history)
@@ -111,14 +109,6 @@ def _tell_rising(card: SegmenterCard) -> None:
         logger.warning(text + "'train_segmenter.epochs' or 'train_segmenter.steps_per_epoch'", card.arm, card.late_gain)
 
 
-def _lesion_free(config: Config, inputs: ArmInputs) -> list[Addition]:
-    """Lesion-free scans as a share of each batch, if the arm sees them."""
-    if inputs.free is None:
-        return []
-    scans, share = PseudoLabels(inputs.real, inputs.free.labels), config.train_segmenter.lesion_free.share
-    return [Addition(Cohort(scans, [*inputs.free.labels]), "mix", share)]
-
-
 def _pseudo_labeled(config: Config, inputs: ArmInputs, folder: Path) -> Addition:
     """Scans without labels, labeled by a teacher: the segmenter of the same cell without them."""
     store, settings = inputs.real, config.train_segmenter.self_training
@@ -131,58 +121,9 @@ def _pseudo_labeled(config: Config, inputs: ArmInputs, folder: Path) -> Addition
 
 def _train_teacher(config: Config, inputs: ArmInputs, folder: Path) -> Trained:
     folder.mkdir(exist_ok=True)
-    additions = _lesion_free(config, inputs)
-    task = _task(config, inputs, additions, folder=folder, run=SilentRun(), text=f"Teacher of {config.this_arm}")
+    additions, text = free_additions(config, inputs), f"Teacher of {config.this_arm}"
+    task = arm_task(config, inputs, additions, folder=folder, run=SilentRun(), text=text)
     return backend_of(config.train_segmenter.segmenters[config.this_arm.segmenter]).fit(task)
-
-
-def _task(
-    config: Config, inputs: ArmInputs, additions: Sequence[Addition], *, folder: Path, run: Run, text: str
-) -> FitTask:
-    """What the arm learns; teacher and student of a cell start from the same weights, in the same order of slices."""
-    cell, seed, chosen = config.this_arm.cell, config.trial.seed, config.this_training_set
-    onto = frozenset(inputs.free.labels) if inputs.free and chosen.pastes_onto_free else None
-    choosing, region = inputs.validation, config.evaluate.regions[config.trial.primary].labels
-    return FitTask(
-        training=_some(inputs, "train", inputs.labeled) if config.this_arm.fraction else Cohort(inputs.real, []),
-        additions=tuple(additions),
-        validation=_some(inputs, "validation", choosing),
-        channels=inputs.real.manifest.channels,
-        region=region,
-        vanished=vanished_patients(inputs.real, choosing, region),
-        threshold=config.evaluate.threshold,
-        augmentation=chosen.augmentation,
-        unsure=chosen.trains_itself or bool(inputs.masked),
-        lesions=_lesions(config, inputs, onto) if chosen.pastes_lesions or chosen.pastes_onto_free else None,
-        pasted_onto=onto,
-        settings=config.train_segmenter,
-        compute=config.compute,
-        weights_seed=derive_seed(seed, cell, "weights", *_chance(config)),
-        order_seed=derive_seed(seed, cell, "order", *_chance(config)),
-        folder=folder,
-        run=run,
-        text=text,
-        confirms_seed=config.this_arm == config.trial.first_arm(config.this_arm.segmenter),
-    )
-
-
-def _some(inputs: ArmInputs, split: str, patients: list[str]) -> Cohort:
-    """Slices of these patients in a split, as a cohort; there must be some."""
-    held = {ref.patient for ref in inputs.real.slices(split)}
-    cohort = Cohort(inputs.real, [patient for patient in patients if patient in held])
-    if not cohort.patients:
-        raise StoreError(inputs.real.root, f"has no slices in the split '{split}'", f"raise 'prepare.split.{split}'")
-    return cohort
-
-
-def _lesions(config: Config, inputs: ArmInputs, onto: frozenset[str] | None) -> LesionBank:
-    slices = _some(inputs, "train", inputs.labeled).slices()
-    return fill_bank(inputs.real, slices, config.prepare.lesion_values, place=f"arm {config.this_arm}", onto=onto)
-
-
-def _chance(config: Config) -> tuple[str, ...]:
-    """Extra parts of the seed that give an A/A arm (null arm) random draws unlike those of all other arms of a cell."""
-    return ("null",) if config.this_training_set.copy_of else ()
 
 
 def _fingerprint(config: Config, inputs: ArmInputs) -> dict[str, object]:

@@ -51,23 +51,23 @@ class Remembering(SilentRun):
 
 def test_lines_are_taken_once_they_are_whole(tmp_path: Path) -> None:
     path, run = tmp_path / "progress.jsonl", Remembering()
-    with Progress(path, steps=10, run=run, text="arm") as progress:
-        progress.look()
+    with Progress(steps=10, run=run, text="arm") as progress:
+        progress.look(tmp_path)
         path.write_text('{"step": 2, "validation_dice": 0.1}\n{"step": 4, "train')
-        progress.look()
+        progress.look(tmp_path)
         assert run.rows == [(2, {"validation_dice", "seconds"})]
         path.write_text('{"step": 2, "validation_dice": 0.1}\n{"step": 4, "train_loss": 0.3}\n')
-        progress.look()
-        progress.look()
+        progress.look(tmp_path)
+        progress.look(tmp_path)
     assert run.rows == [(2, {"validation_dice", "seconds"}), (4, {"train_loss", "seconds"})]
 
 
 def test_the_history_has_a_dice_in_each_row_and_all_seconds(tmp_path: Path) -> None:
     path = tmp_path / "progress.jsonl"
     path.write_text('{"step": 2, "validation_dice": 0.1}\n{"step": 4, "train_loss": 0.3}\n{"step": 10, "rate": 0}\n')
-    progress = Progress(path, steps=10, run=SilentRun(), text="arm")
+    progress = Progress(steps=10, run=SilentRun(), text="arm")
     progress.told -= 100
-    progress.look()
+    progress.look(tmp_path)
     rows = progress.history(0.7)
     assert [(row["step"], row["validation_dice"]) for row in rows] == [(2, 0.1), (10, 0.7)]
     assert rows[1]["rate"] == 0
@@ -75,8 +75,17 @@ def test_the_history_has_a_dice_in_each_row_and_all_seconds(tmp_path: Path) -> N
     assert sum(row["seconds"] for row in rows) == pytest.approx(100, abs=5)
 
 
-def test_a_program_that_says_nothing_has_one_row(tmp_path: Path) -> None:
-    (row,) = Progress(tmp_path / "progress.jsonl", steps=10, run=SilentRun(), text="arm").history(0.7)
+def test_a_training_that_was_not_followed_has_the_seconds_that_it_was_told(tmp_path: Path) -> None:
+    (tmp_path / "progress.jsonl").write_text(
+        '{"step": 2, "validation_dice": 0.1}\n{"step": 5, "validation_dice": 0.2}\n'
+    )
+    progress = Progress(steps=10, run=SilentRun(), text="arm")
+    progress.look(tmp_path)
+    assert [row["seconds"] for row in progress.history(0.7, whole=50)] == [10, 15, 25]
+
+
+def test_a_program_that_says_nothing_has_one_row() -> None:
+    (row,) = Progress(steps=10, run=SilentRun(), text="arm").history(0.7)
     assert (row["step"], row["validation_dice"]) == (10, 0.7)
     assert row["seconds"] >= 0
 
@@ -98,4 +107,4 @@ def test_a_line_that_cannot_be_read_is_told_by_its_number(tmp_path: Path, line: 
     path = tmp_path / "progress.jsonl"
     path.write_text(f'{{"step": 2}}\n{line}\n', encoding="latin-1")
     with pytest.raises(ProgramError, match=rf"^model folder of 'fit', progress\.jsonl, line 2: .*{told}"):
-        Progress(path, steps=10, run=SilentRun(), text="arm").look()
+        Progress(steps=10, run=SilentRun(), text="arm").look(tmp_path)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from nephrite.errors import ProgramError
+from nephrite.programs.orders import Call, Order
 from nephrite.programs.running import Program
-from nephrite.segmentation.programs.seed_pair import confirm_seed
+from nephrite.segmentation.programs.seed_pair import compare_pair, seed_calls
 
 FIT = """
 import os, sys, time
@@ -22,7 +23,10 @@ write("weights", given["--seed"] + given["--steps"])
 def seed_of(tmp_path: Path, *lines: str, steps: int = 600) -> None:
     path = tmp_path / "fit.py"
     path.write_text("\n".join((FIT, *lines)))
-    confirm_seed(Program([sys.executable, str(path)], 60), {"steps": steps, "seed": 7, "out": "elsewhere"}, tmp_path)
+    calls = seed_calls(Call("fit", {"steps": steps, "seed": 7, "out": "elsewhere"}), tmp_path)
+    program = Program([sys.executable, str(path)], 60)
+    Order(program, tmp_path, tmp_path, calls).carry_out(tmp_path, lambda _: None)
+    compare_pair(tmp_path, steps)
 
 
 @pytest.mark.parametrize(("steps", "taken"), [(600, "10"), (4, "4")])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -73,14 +74,13 @@ class Progress:
     """Follows progress.jsonl while a program runs: a bar, the run's metrics, and rows of the history.
 
     Args:
-        path: of the file, which need not be there yet.
         steps: of the whole training.
         run: records each row.
         text: stands before the bar.
     """
 
-    def __init__(self, path: Path, *, steps: int, run: Run, text: str) -> None:
-        self.path, self.steps, self.run = path, steps, run
+    def __init__(self, *, steps: int, run: Run, text: str) -> None:
+        self.steps, self.run = steps, run
         self.rows: list[Row] = []
         self.read, self.told = 0, time.monotonic()
         self.bar = new_bar(only_on_terminal=True, refresh_per_second=2)
@@ -93,15 +93,19 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def look(self) -> None:
+    def look(self, model: Path) -> None:
         """Read the lines that were finished since the last look.
+
+        Args:
+            model: folder of the file, which need not be there yet.
 
         Raises:
             ProgramError: a line is no object of numbers with a 'step' that rises up to the steps asked for.
         """
-        if not self.path.is_file():
+        path = model / PROGRESS
+        if not path.is_file():
             return
-        with self.path.open("rb") as file:
+        with path.open("rb") as file:
             file.seek(self.read)
             new = file.read()
         whole = new[: new.rfind(b"\n") + 1]
@@ -128,18 +132,24 @@ class Progress:
         self.run.metrics({name: value for name, value in row.items() if name != "step"}, step=int(row["step"]))
         self.bar.update(self.task, completed=int(row["step"]))
 
-    def history(self, validation_dice: float, *, last_alone: bool = False) -> list[Row]:
+    def history(self, validation_dice: float, *, last_alone: bool = False, whole: float | None = None) -> list[Row]:
         """The rows that a learning curve needs, the last one with the Dice that was measured here.
 
         Args:
             validation_dice: of the model as it was left, as it was measured.
             last_alone: leave out what the program says of earlier steps, where the best row would count.
+            whole: seconds of a training that was not followed while it ran; None = it was.
         """
         now = time.monotonic()
         rows = [row for row in self.rows if DICE in row and row["step"] < self.steps and not last_alone]
         last = next((row for row in self.rows if row["step"] == self.steps), {})
+        if whole is None:
+            whole = sum(row["seconds"] for row in self.rows) + now - self.told
+        else:  # nobody saw how long each step took
+            steps = [0.0, *(row["step"] for row in rows)]
+            took = [whole * (step - before) / self.steps for before, step in pairwise(steps)]
+            rows = [{**row, "seconds": seconds} for row, seconds in zip(rows, took, strict=True)]
         told = sum(row["seconds"] for row in rows)
-        whole = sum(row["seconds"] for row in self.rows) + now - self.told
         return [*rows, {**last, "step": float(self.steps), DICE: validation_dice, "seconds": whole - told}]
 
 
