@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import docker
 import pytest
 import yaml
 
@@ -62,6 +63,23 @@ def place(load: Callable[..., Config], root: Path, tmp_path: Path) -> Place:
     return Place(folder, root)
 
 
+@pytest.fixture
+def strange_image(root: Path, tmp_path: Path) -> str:
+    """An image that holds the example of a program in Perl, and nothing of this project."""
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    shutil.copy(root / "examples" / "command" / "brightness.pl", folder)
+    base = os.environ.get("BASE_IMAGE", "docker.io/library/python:3.11-slim-bookworm")
+    (folder / "Dockerfile").write_text(f"FROM {base}\nCOPY brightness.pl /opt/\n")
+    name = "localhost/brightness:latest"
+    client = docker.from_env()
+    try:
+        client.images.build(path=str(folder), tag=name, rm=True)
+    finally:
+        client.close()
+    return name
+
+
 def in_containers(place: Place, *options: str, name: str = "augmentation") -> subprocess.CompletedProcess[str]:
     """Compile a pipeline with these options and run it; its outputs are in folder/run."""
     place.run(*COMPILE, "--cluster", "pipelines/cluster.yaml", "--pipeline", name, *options)
@@ -93,6 +111,24 @@ def test_pipeline_in_containers_finds_what_dvc_finds(place: Place) -> None:
     assert [name for name in states if name.startswith("phantom: ")]  # the trial, named by its verdict
     assert {state for name, state in states.items()} == {"FINISHED"}
     assert ("challenger",) in aliases
+
+
+def test_a_program_in_an_image_of_its_own_finds_what_it_finds_here(place: Place, strange_image: str) -> None:
+    known = {"kind": "command", "command": ["perl", "/opt/brightness.pl"], "own_image": strange_image}
+    content = yaml.safe_load((place.folder / "params.yaml").read_text())
+    content["train_segmenter"]["segmenters"]["mine"] = known
+    content["trial"] |= {"segmenters": ["mine"], "label_fractions": [1.0], "question": ["real+null", "real"]}
+    content["trial"] |= {"training_sets": {"real": ["real", "real+null"], "synthetic": []}, "synthesizers": []}
+    (place.folder / "params.yaml").write_text(yaml.safe_dump(content))
+    assert in_containers(place, "--no-promote").returncode == 0
+    (trial,) = (place.folder / "run").glob("augmentation-*/report/report/trial.json")
+    # the same program on this machine
+    known |= {"own_image": None, "command": ["perl", str(place.root / "examples" / "command" / "brightness.pl")]}
+    (place.folder / "params.yaml").write_text(yaml.safe_dump(content))
+    place.run(str(BIN / "nephrite"), "trial", "--folder", "here", "--processes", "1")
+    there, here = (read_json(path)["arms"] for path in (trial, place.folder / "here" / "reports" / "trial.json"))
+    assert without_times(there) == without_times(here)
+    assert len(here) == 2
 
 
 def test_large_data_go_through_the_workspace_and_its_model_segments_scans(place: Place) -> None:
