@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from kfp.compiler import Compiler
+from google.protobuf.json_format import MessageToDict
 from kfp.dsl.base_component import BaseComponent
 
 from nephrite.commit import code_state
@@ -69,16 +68,23 @@ def _write(output: Path, content: list[Spec], arguments: Spec) -> None:
         parameters[name] |= {"defaultValue": value, "isOptional": True}
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(f"{output.name}.partial")
-    partial.write_text(yaml.safe_dump_all(content, width=120), encoding="utf-8")
+    partial.write_text(yaml.dump_all(content, Dumper=yaml.CSafeDumper, width=120), encoding="utf-8")
     partial.replace(output)
 
 
 def _compiled(pipeline: BaseComponent) -> list[Spec]:
-    """The two documents without arguments: kfp writes those into comments, and breaks on several lines."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "pipeline.yaml"
-        Compiler().compile(pipeline, str(path))
-        return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    """The two documents without arguments: kfp writes those into comments, and breaks on several lines.
+
+    Taken as they are, and not through a file: kfp writes it with PyYAML's own emitter, which takes minutes for a large
+    trial.
+    """
+    documents = [MessageToDict(message) for message in (pipeline.pipeline_spec, pipeline.platform_spec)]
+    return list(json.loads(json.dumps(documents, sort_keys=True)))  # a message's maps have no order
+
+
+def _documents(path: Path) -> Iterator[Spec]:
+    """What a compiled file holds; by libyaml, since PyYAML's own parser takes minutes for a large trial."""
+    yield from yaml.load_all(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def read_package(path: Path) -> Package:
     """
     remedy = "make it with 'nephrite-pipeline compile'"
     try:
-        spec, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+        spec, platform = _documents(path)
         package = Package(path, spec, platform)
         known = bool(package.name and package.lineage["commit"] and package.secrets)
     except FileNotFoundError:

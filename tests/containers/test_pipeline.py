@@ -114,7 +114,7 @@ def test_pipeline_in_containers_finds_what_dvc_finds(place: Place) -> None:
 
 
 def test_a_program_in_an_image_of_its_own_finds_what_it_finds_here(place: Place, strange_image: str) -> None:
-    known = {"kind": "command", "command": ["perl", "/opt/brightness.pl"], "own_image": strange_image}
+    known: dict[str, Any] = {"kind": "command", "command": ["perl", "/opt/brightness.pl"], "own_image": strange_image}
     content = yaml.safe_load((place.folder / "params.yaml").read_text())
     content["train_segmenter"]["segmenters"]["mine"] = known
     content["trial"] |= {"segmenters": ["mine"], "label_fractions": [1.0], "question": ["real+null", "real"]}
