@@ -117,7 +117,7 @@ def test_a_program_in_an_image_of_its_own_finds_what_it_finds_here(place: Place,
     known: dict[str, Any] = {"kind": "command", "command": ["perl", "/opt/brightness.pl"], "own_image": strange_image}
     content = yaml.safe_load((place.folder / "params.yaml").read_text())
     content["train_segmenter"]["segmenters"]["mine"] = known
-    content["trial"] |= {"segmenters": ["mine"], "label_fractions": [1.0], "question": ["real+null", "real"]}
+    content["trial"] |= {"segmenters": ["mine"], "label_fractions": [1.0], "question": None}
     content["trial"] |= {"training_sets": {"real": ["real", "real+null"], "synthetic": []}, "synthesizers": []}
     (place.folder / "params.yaml").write_text(yaml.safe_dump(content))
     assert in_containers(place, "--no-promote").returncode == 0
