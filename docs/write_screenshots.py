@@ -39,6 +39,7 @@ SIZE, WIDE = (1280, 800), (1600, 800)  # pixels; wide: MLflow's page
 COLORS, LARGEST = 256, 200_000  # of the palette: with fewer, outlines of two arms look the same; bytes of a picture
 INSPECTED, ODD = (0, 3, 5), 3  # drawn patients for the inspection, and the one whose scan is damaged
 NEPHRITE = [sys.executable, "-m", "nephrite"]
+STUDY = ("--painter", "pix2pix/0.14/0", "--reader", "anna", "--slices", "10")
 PATIENCE = 30_000  # ms
 
 
@@ -58,8 +59,11 @@ def main() -> None:
             browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
             show_report(browser, trial / "reports" / "report.html")
             show_inspection(browser, Path(scratch))
-            with served(place) as address:
+            with served(place, "ui") as address:
                 show_mlflow(browser, address, trial_run(place))
+            study = ["--params", str(SETTINGS), "--folder", str(trial), *STUDY, "--out", str(Path(scratch) / "study")]
+            with served(place, "reader-study", *study) as address:
+                show_reader_study(browser, address)
             browser.close()
 
 
@@ -105,6 +109,13 @@ def show_mlflow(browser: Browser, address: str, trial: str) -> None:
     save(page, "mlflow-model")
 
 
+def show_reader_study(browser: Browser, address: str) -> None:
+    """The page on which a reader judges a slice."""
+    page = opened(browser, address)
+    page.locator("#frame[aria-busy=false]").wait_for()
+    save(page, "reader-study")
+
+
 def tidy(page: Page) -> None:
     """Close what MLflow opens by itself: its assistant, and the note on a shared view."""
     page.get_by_role("button", name="Exit shared view").locator("xpath=following-sibling::button").click()
@@ -119,12 +130,12 @@ def trial_run(place: Path) -> str:
 
 
 @contextmanager
-def served(place: Path) -> Iterator[str]:
-    """The address that `nephrite ui` prints, while its server runs and answers."""
+def served(place: Path, *command: str) -> Iterator[str]:
+    """The address that a command prints first, while its server runs and answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = [*NEPHRITE, "ui", "--port", str(port)]
+    words = [*NEPHRITE, *command, "--port", str(port)]
     with subprocess.Popen(
         words, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_surroundings()
     ) as server:
