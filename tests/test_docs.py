@@ -258,7 +258,7 @@ def test_block_runs(block: Block, tmp_path: Path) -> None:
         shutil.copytree(ROOT / name, tmp_path / name)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     program = ["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else [sys.executable, "-W", "error", "-c"]
-    subprocess.run([*program, block.text], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, timeout=60)
+    subprocess.run([*program, block.text], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, timeout=180)
 
 
 @every_page
@@ -275,7 +275,7 @@ def test_spelling_is_american(page: Path) -> None:
 
 def test_site_is_whole_and_loads_nothing_from_the_network(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=True, timeout=60)
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=True, timeout=180)
     pages = {path.relative_to(tmp_path): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")}
     assert {Path("index.html"), Path("settings.html"), Path("results/index.html")} <= set(pages)
     outside = re.compile(

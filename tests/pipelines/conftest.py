@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import tenacity
+from kfp.dsl import pipeline_task
 
 from nephrite.config import load_config
 from nephrite_kubeflow import server
@@ -191,6 +195,17 @@ def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
     yield state
     running.shutdown()
     running.server_close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_stack() -> Iterator[None]:
+    """Each setting of a task has kfp ask for its caller, with lines of source that it does not need.
+
+    To find these, `inspect` looks through all modules: minutes, in a process that has imported a whole test suite.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_task, "inspect", SimpleNamespace(stack=partial(inspect.stack, 0)))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,8 @@ given=$1 made=$2
 {exports}
 call() {{ # OUT COMMAND...: until it ends, or the limit is over
     mkdir -p "$1"; shift
-    "$@" </dev/null & program=$!
-    {{ sleep {limit}; kill -9 "$program"; }} >/dev/null 2>&1 & watch=$!
+    $alone "$@" </dev/null & program=$!
+    {{ sleep {limit}; kill -9 "-$program" || kill -9 "$program"; }} >/dev/null 2>&1 & watch=$!
     wait "$program"; code=$?
     kill "$watch" 2>/dev/null
     [ "$code" -eq 0 ] && return
@@ -36,6 +36,8 @@ call() {{ # OUT COMMAND...: until it ends, or the limit is over
     echo "The program ended with exit code $code; its own words stand above." >&2
     exit "$code"
 }}
+alone= # in a group of its own, so that nothing that it started outlives it
+command -v setsid >/dev/null && alone=setsid
 started=$(date +%s)
 """
 TAIL = f'echo "$(($(date +%s) - started))" >"$made/{SECONDS}"\n'
