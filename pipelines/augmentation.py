@@ -92,11 +92,11 @@ class Steps:
         """
         loops: list[Arms] = []
         seen = {name: channel for name, channel in given.items() if name != "synthetic"}
-        for number, (image, alike) in enumerate(self._by_image(arms).items()):
+        for number, ((image, apart), alike) in enumerate(self._by_image(arms).items()):
             shown = f"{name}-{number}" if number else name
             with dsl.ParallelFor(alike, parallelism=at_once, name=shown) as arm:
-                if image in self.apart.values():
-                    loop = self._train_apart(arm, str(image), raw, seen, given)
+                if image and apart:
+                    loop = self._train_apart(arm, image, raw, seen, given)
                 else:
                     trained = self.put(train_segmenter(arm=arm, **given), image=image)
                     segmenter = trained.outputs["segmenter"]
@@ -125,12 +125,13 @@ class Steps:
         scored = evaluate(arm=arm, raw=raw, segmenter=segmenter, done=found.outputs["done"], **seen)
         return Arms(ordered, trained, self.put(scored, machine=ORDER))
 
-    def _by_image(self, arms: Sequence[str]) -> dict[str | None, list[str]]:
-        """Arms by the image of their segmenter; None is the trial's own."""
-        groups: dict[str | None, list[str]] = {}
+    def _by_image(self, arms: Sequence[str]) -> dict[tuple[str | None, bool], list[str]]:
+        """Arms by the image of their segmenter (None: the trial's own), and whether it knows nothing of this package."""
+        groups: dict[tuple[str | None, bool], list[str]] = {}
         for arm in arms:
             segmenter = arm.split("/")[1]
-            groups.setdefault(self.apart.get(segmenter) or self.images.get(segmenter), []).append(arm)
+            apart = segmenter in self.apart
+            groups.setdefault(((self.apart if apart else self.images).get(segmenter), apart), []).append(arm)
         return groups
 
     def paint(

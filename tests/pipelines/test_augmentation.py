@@ -173,6 +173,16 @@ def test_a_program_in_an_image_of_its_own_is_handed_folders_and_no_secret(tmp_pa
     assert "--done" not in arguments(package, light)
 
 
+def test_one_image_that_is_named_in_both_ways_has_two_loops(tmp_path: Path) -> None:
+    cluster = tmp_path / "cluster.yaml"
+    cluster.write_text(f"{CLUSTER_FILE.read_text()}\nimages: {{fpn: {OTHER}}}\n")
+    overrides = [f"train_segmenter.segmenters.mine={PROGRAM}", "trial.segmenters=[fpn, mine]"]
+    package = compile_for(tmp_path, cluster, [*overrides, "train_segmenter.early_stopping=null"])
+    ours, own = named(package, "real-arms"), named(package, "real-arms-1")
+    assert [{arm.split("/")[1] for arm in arms(loop)} for loop in (ours, own)] == [{"fpn"}, {"mine"}]
+    assert [len(tasks(package, loop["componentRef"]["name"])) for loop in (ours, own)] == [2, 6]
+
+
 def memory(package: Package, component: str) -> str:
     """What a component's container may use at most."""
     label = package.spec["components"][component]["executorLabel"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,26 @@ def test_a_call_that_hangs_is_ended(tmp_path: Path) -> None:
     assert "took longer than 1 seconds" in done.stderr
     with pytest.raises(ProgramError, match="took longer than 1 seconds"):
         order.carry_out(tmp_path, lambda _: None)
+
+
+def test_nothing_of_the_script_outlives_it(tmp_path: Path) -> None:
+    limit = 86_413  # a number that nobody else sleeps for
+    order_in(tmp_path / "given", tmp_path / "done", "fit", "predict", limit=limit).write_script()
+    assert run_script(tmp_path / "given", tmp_path / "done").returncode == 0
+    deadline = time.monotonic() + 5
+    while (left := sleeping(limit)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
+
+
+def sleeping(seconds: int) -> list[Path]:
+    """Processes that wait for so long."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            if path.read_bytes() == f"sleep\0{seconds}\0".encode():
+                found.append(path)
+    return found
 
 
 def test_what_an_earlier_attempt_left_is_not_there(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nephrite.programs.case_folders import emptied
@@ -28,7 +29,9 @@ given=$1 made=$2
 call() {{ # OUT COMMAND...: until it ends, or the limit is over
     mkdir -p "$1"; shift
     $alone "$@" </dev/null & program=$!
-    {{ sleep {limit}; kill -9 "-$program" || kill -9 "$program"; }} >/dev/null 2>&1 & watch=$!
+    ( trap 'kill "$nap"; exit' TERM # so that no sleep stays behind
+      sleep {limit} & nap=$!
+      wait "$nap" && {{ kill -9 "-$program" || kill -9 "$program"; }} ) >/dev/null 2>&1 & watch=$!
     wait "$program"; code=$?
     kill "$watch" 2>/dev/null
     [ "$code" -eq 0 ] && return
@@ -89,7 +92,7 @@ class Order:
         """
         for call in self.calls:
             emptied(call.out)
-            self.program.run(call.verb, call.options, scratch, lambda call=call: watch(call))  # type: ignore[misc]
+            self.program.run(call.verb, call.options, scratch, partial(watch, call))
 
     def write_script(self) -> None:
         """Write the calls beside what the program is given."""
