@@ -126,7 +126,7 @@ class Steps:
         return Arms(ordered, trained, self.put(scored, machine=ORDER))
 
     def _by_image(self, arms: Sequence[str]) -> dict[tuple[str | None, bool], list[str]]:
-        """Arms by the image of their segmenter (None: the trial's own), and whether it knows nothing of this package."""
+        """Arms by the image of their segmenter (None: the trial's own), and whether it knows nothing of Nephrite."""
         groups: dict[tuple[str | None, bool], list[str]] = {}
         for arm in arms:
             segmenter = arm.split("/")[1]
